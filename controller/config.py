@@ -1,0 +1,302 @@
+"""The models of ``site.yaml``: every field has a unit, a range and one sentence.
+
+This file only says what a site is. Loading, line numbers and the plain-words report are in
+``check.py``. Unknown keys are errors everywhere. Phases are written L1, L2, L3.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+Phase = Literal["L1", "L2", "L3"]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,48}$")]
+OcppIdentity = Annotated[str, Field(pattern=r"^[^:/\x00-\x1f]{1,48}$")]
+
+PHASE_INDEX: dict[str, int] = {"L1": 0, "L2": 1, "L3": 2}
+ROOT_CIRCUIT = "grid"
+
+
+class Model(BaseModel):
+    """Base of all configuration models: unknown keys are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class SiteConfig(Model):
+    """Who this site is."""
+
+    id: Identifier = Field(description="Short name of the site; part of every MQTT topic.")
+    name: str = Field(default="", max_length=80, description="Name shown on the page.")
+    timezone: str = Field(default="UTC", description="IANA time zone of tariffs and of the page, e.g. Europe/Berlin.")
+
+
+class GridConfig(Model):
+    """The grid connection: the root of the circuit tree, circuit id 'grid'."""
+
+    fuse_a: float = Field(gt=0, le=6300, description="Main fuse per phase [A].")
+    voltage_v: float = Field(default=230.0, ge=100, le=480, description="Nominal voltage phase to neutral [V].")
+    phases: Literal[1, 3] = Field(default=3, description="Number of phases of the connection.")
+    max_import_w: float | None = Field(default=None, ge=0, description="Contractual import limit of the whole site [W].")
+    max_export_w: float | None = Field(default=None, ge=0, description="Export limit of the whole site [W].")
+    margin_a: float = Field(default=1.0, ge=0, le=100, description="Kept free below every fuse while charging normally [A].")
+    worst_other_load_a: float = Field(
+        ge=0, le=6300, description="Largest load per phase of everything that is not a charger, used when nobody measures it [A]."
+    )
+    meter: Identifier | None = Field(default=None, description="Id of the meter at the grid connection.")
+
+
+class CircuitConfig(Model):
+    """One circuit (feeder, panel) below the grid connection."""
+
+    id: Identifier = Field(description="Name of the circuit; unique, not 'grid'.")
+    parent: Identifier = Field(default=ROOT_CIRCUIT, description="Id of the circuit that feeds this one; 'grid' is the root.")
+    fuse_a: float = Field(gt=0, le=6300, description="Fuse per phase [A].")
+    worst_other_load_a: float = Field(default=0.0, ge=0, le=6300, description="Largest load per phase on this circuit itself that is not a charger [A].")
+    meter: Identifier | None = Field(default=None, description="Id of the meter of this circuit, if it has one.")
+
+
+class V2gConfig(Model):
+    """What a car at this EVSE may give back. Without this block nothing is ever discharged."""
+
+    max_discharge_w: float = Field(gt=0, le=1_000_000, description="Largest discharge power of the EVSE [W].")
+    reserve_percent: float = Field(default=50.0, ge=0, le=100, description="State of charge below which a car is never discharged [%].")
+    wear_per_kwh: float = Field(default=0.08, ge=0, le=10, description="Price of battery wear per discharged kWh [currency/kWh].")
+
+
+class EvseConfig(Model):
+    """One EVSE of a station."""
+
+    id: int = Field(ge=1, le=99, description="EVSE number as the station counts it, from 1.")
+    name: str = Field(default="", max_length=40, description="Name shown on the page, e.g. the parking bay.")
+    phases: tuple[Phase, ...] = Field(
+        default=("L1", "L2", "L3"), min_length=1, max_length=3, description="Site phases that feed the EVSE's own L1, L2, L3, in that order (phase rotation)."
+    )
+    min_current_a: float = Field(default=6.0, ge=0, le=32, description="Smallest current per phase a car charges with; below it only 0 is possible [A].")
+    max_current_a: float = Field(gt=0, le=1000, description="Largest current per phase [A].")
+    fallback_a: float = Field(
+        default=0.0, ge=0, le=1000, description="Current per phase the EVSE falls back to when Yardmaster is gone; 0 or at least min_current_a [A]."
+    )
+    priority: int = Field(default=0, ge=-9, le=9, description="Higher is served first, -9 to 9.")
+    v2g: V2gConfig | None = Field(default=None, description="Allows discharging at this EVSE.")
+
+    @field_validator("phases")
+    @classmethod
+    def _distinct(cls, value: tuple[Phase, ...]) -> tuple[Phase, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("a phase is named twice; list each of L1, L2, L3 at most once")
+        return value
+
+
+class StationConfig(Model):
+    """One charging station."""
+
+    id: OcppIdentity = Field(description="OCPP identity, the last part of the URL the station dials.")
+    circuit: Identifier = Field(default=ROOT_CIRCUIT, description="Id of the circuit that feeds the station.")
+    model: Identifier = Field(default="generic", description="Charger model, a file name in config/chargers without .yaml.")
+    password: SecretStr | None = Field(default=None, description="HTTP Basic password of the station (security profile 1).")
+    password_file: Path | None = Field(default=None, description="File that holds the password instead.")
+    upstream: Identifier | None = Field(default=None, description="Id of the upstream of this station; default: the first one.")
+    evses: tuple[EvseConfig, ...] = Field(min_length=1, max_length=99, description="The station's EVSEs.")
+
+
+class ListenConfig(Model):
+    """Where stations connect."""
+
+    host: str = Field(default="0.0.0.0", description="Address to listen on.")
+    port: int = Field(default=9000, ge=0, le=65535, description="TCP port for stations; 0 picks a free one.")
+    path: str = Field(default="/ocpp", pattern=r"^/[A-Za-z0-9_\-/]*$", description="URL path before the identity.")
+    max_frame_bytes: int = Field(default=262_144, ge=4096, le=4_194_304, description="Largest accepted OCPP message [bytes].")
+    handshake_s: float = Field(default=10.0, gt=0, le=60, description="Deadline for a complete handshake [s].")
+    ping_s: float = Field(default=20.0, ge=1, le=600, description="WebSocket ping interval and pong deadline [s].")
+
+
+class UpstreamConfig(Model):
+    """One CSMS above the stations."""
+
+    id: Identifier = Field(description="Name of this upstream.")
+    url: str = Field(pattern=r"^wss?://\S+$", description="OCPP endpoint of the CSMS, without the identity.")
+    outage: Literal["autonomous", "transparent"] = Field(
+        default="autonomous", description="autonomous: answer and queue while the CSMS is away; transparent: close the stations' sockets so that they queue."
+    )
+    password: SecretStr | None = Field(default=None, description="HTTP Basic password used for every station identity.")
+    password_file: Path | None = Field(default=None, description="File that holds the password instead.")
+    reconnect_min_s: float = Field(default=2.0, gt=0, le=300, description="First wait before dialling again [s].")
+    reconnect_max_s: float = Field(default=60.0, gt=0, le=3600, description="Longest wait before dialling again [s].")
+    call_timeout_s: float = Field(default=30.0, gt=0, le=300, description="How long the CSMS may take to answer one message [s].")
+
+
+class ModbusSource(Model):
+    """A meter read over Modbus."""
+
+    type: Literal["modbus"] = Field(description="This source is Modbus.")
+    host: str = Field(description="Host name or address of the meter or gateway.")
+    port: int = Field(default=502, ge=1, le=65535, description="TCP port.")
+    unit: int = Field(default=1, ge=0, le=255, description="Modbus unit id.")
+    framing: Literal["tcp", "rtu_over_tcp"] = Field(default="tcp", description="Modbus TCP, or RTU frames through a serial gateway.")
+    map: Identifier = Field(description="Register map, a file name in config/meters without .yaml.")
+    poll_s: float = Field(default=1.0, ge=0.1, le=60, description="Time between two readings [s].")
+    timeout_s: float = Field(default=1.0, gt=0, le=30, description="How long the meter may take to answer [s].")
+
+
+class MqttSource(Model):
+    """A meter that publishes over the site's MQTT broker."""
+
+    type: Literal["mqtt"] = Field(description="This source is an MQTT topic.")
+    topic: str = Field(
+        min_length=1,
+        max_length=255,
+        description="Topic with a JSON object: current_a (list of 1 or 3), power_w, voltage_v, energy_import_wh, energy_export_wh, soc_percent; import positive.",
+    )
+
+
+class MeterConfig(Model):
+    """One meter."""
+
+    id: Identifier = Field(description="Name of the meter.")
+    role: Literal["grid", "circuit", "pv", "battery"] = Field(description="What it measures. grid and circuit meters are named by grid.meter / circuits[].meter.")
+    source: Annotated[ModbusSource | MqttSource, Field(discriminator="type")] = Field(description="Where its values come from.")
+
+
+class MqttConfig(Model):
+    """The MQTT broker of the site."""
+
+    host: str = Field(description="Host name or address of the broker.")
+    port: int = Field(default=1883, ge=1, le=65535, description="TCP port.")
+    username: str | None = Field(default=None, description="User name.")
+    password: SecretStr | None = Field(default=None, description="Password.")
+    password_file: Path | None = Field(default=None, description="File that holds the password instead.")
+    tls: bool = Field(default=False, description="Use TLS.")
+    ca_file: Path | None = Field(default=None, description="CA certificate file for TLS; default: the system's.")
+
+
+class LimitsConfig(Model):
+    """Rules for limits that fleet managers send."""
+
+    max_valid_for_s: float = Field(default=86_400.0, gt=0, description="Longest life of a received limit; longer ones are cut to it [s].")
+    default_valid_for_s: float = Field(default=900.0, gt=0, description="Life of a limit that names no end [s].")
+    failsafe_a: float | None = Field(
+        default=None, ge=0, description="Site limit per phase when the broker is lost while a limit is in force and it ends [A]; default: the limit simply ends."
+    )
+
+
+class BatteryConfig(Model):
+    """The stationary battery, for planning."""
+
+    capacity_wh: float = Field(gt=0, description="Usable capacity [Wh].")
+    max_charge_w: float = Field(gt=0, description="Largest charging power [W].")
+    max_discharge_w: float = Field(gt=0, description="Largest discharging power [W].")
+    min_soc_percent: float = Field(default=10.0, ge=0, le=100, description="Never planned below this state of charge [%].")
+    efficiency_percent: float = Field(default=92.0, gt=50, le=100, description="Round-trip efficiency [%].")
+    wear_per_kwh: float = Field(default=0.03, ge=0, description="Price of wear per discharged kWh [currency/kWh].")
+    meter: Identifier | None = Field(default=None, description="Meter with role battery that tells power and state of charge.")
+
+
+class PriceWindow(Model):
+    """One price of the day."""
+
+    start: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="Local time the price begins, HH:MM.")
+    price_per_kwh: float = Field(ge=-10, le=10, description="Price of energy [currency/kWh]; may be negative.")
+
+
+class TariffConfig(Model):
+    """What energy and peaks cost."""
+
+    currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$", description="Currency code.")
+    buy: tuple[PriceWindow, ...] = Field(
+        default=(PriceWindow(start="00:00", price_per_kwh=0.30),), min_length=1, description="Time-of-use prices; each holds until the next start, around midnight."
+    )
+    sell_per_kwh: float = Field(default=0.07, ge=-10, le=10, description="Price paid for exported energy [currency/kWh].")
+    demand_per_kw: float = Field(default=0.0, ge=0, le=1000, description="Price of the highest quarter-hour mean import of the billing month [currency/kW].")
+    demand_window_days: float = Field(default=30.0, gt=0, le=366, description="Length of the billing period the demand charge is spread over [days].")
+
+
+class ForecastConfig(Model):
+    """Simple forecasts used until history teaches better ones."""
+
+    base_load_w: tuple[float, ...] = Field(default=(), max_length=24, description="Typical load of the building per hour of the day [W], 24 values; default: the present load goes on.")
+    pv_w: tuple[float, ...] = Field(default=(), max_length=24, description="Typical PV production per hour of the day [W], 24 values.")
+    session_energy_wh: float = Field(default=20_000.0, gt=0, description="Energy assumed for a session that says nothing [Wh].")
+    session_stay_s: float = Field(default=8 * 3600.0, gt=0, description="Stay assumed for a session that says nothing [s].")
+
+
+class EmbeddedHistory(Model):
+    """History in an SQLite file of its own."""
+
+    type: Literal["embedded"] = Field(default="embedded", description="Embedded store.")
+    retention_days: float = Field(default=90.0, gt=0, le=3660, description="Points older than this are deleted [days].")
+
+
+class InfluxHistory(Model):
+    """History in InfluxDB (line protocol, API v2) through a bounded spool on disk."""
+
+    type: Literal["influxdb"] = Field(description="InfluxDB or anything that takes its line protocol.")
+    url: str = Field(pattern=r"^https?://\S+$", description="Base URL of the server.")
+    org: str = Field(default="", description="Organisation.")
+    bucket: str = Field(description="Bucket.")
+    token: SecretStr | None = Field(default=None, description="API token.")
+    token_file: Path | None = Field(default=None, description="File that holds the token instead.")
+    spool_bytes: int = Field(default=64 * 1024 * 1024, ge=65536, description="Largest spool on disk while the server is away; the oldest points go first [bytes].")
+
+
+class ApiConfig(Model):
+    """The page and the HTTP API."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8080, ge=0, le=65535, description="TCP port; 0 picks a free one.")
+    token: SecretStr | None = Field(default=None, description="Bearer token for changing calls; needed when host is not a loopback address.")
+    token_file: Path | None = Field(default=None, description="File that holds the token instead.")
+
+
+class ControlConfig(Model):
+    """Times of the control loop. The defaults suit most sites."""
+
+    tick_s: float = Field(default=1.0, ge=0.1, le=10, description="Control loop period [s].")
+    meter_late_s: float = Field(default=3.0, gt=0, le=60, description="Age of a reading from which a margin is added [s].")
+    meter_lost_s: float = Field(default=10.0, gt=0, le=300, description="Age of a reading from which the site goes to failsafe [s].")
+    setpoint_life_s: float = Field(default=120.0, ge=20, le=3600, description="Life of a setpoint in a station [s].")
+    setpoint_renew_s: float = Field(default=50.0, ge=5, le=1800, description="A setpoint is renewed at this age [s].")
+    plan_every_s: float = Field(default=60.0, ge=1, le=3600, description="Time between two plans [s].")
+    plan_max_age_s: float = Field(default=900.0, gt=0, le=7200, description="A plan older than this is not used [s].")
+    solver_deadline_s: float = Field(default=10.0, gt=0, le=600, description="The solver is killed after this time [s].")
+    offline_hold_s: float = Field(default=120.0, ge=0, le=3600, description="How long the last setpoint of a lost station stays booked [s].")
+    ramp_up_a_per_s: float = Field(default=4.0, gt=0, le=100, description="Setpoints rise no faster than this per phase [A/s].")
+    dead_band_a: float = Field(default=1.0, ge=0, le=10, description="Smaller rises are not sent [A].")
+
+
+class Config(Model):
+    """The whole site."""
+
+    site: SiteConfig = Field(description="Who this site is.")
+    grid: GridConfig = Field(description="The grid connection.")
+    circuits: tuple[CircuitConfig, ...] = Field(default=(), description="Circuits below the grid connection.")
+    stations: tuple[StationConfig, ...] = Field(default=(), description="Charging stations. Unknown identities are refused.")
+    listen: ListenConfig = Field(default=ListenConfig(), description="Where stations connect.")
+    upstreams: tuple[UpstreamConfig, ...] = Field(default=(), description="CSMSs above the stations; none is legal.")
+    meters: tuple[MeterConfig, ...] = Field(default=(), description="Meters.")
+    mqtt: MqttConfig | None = Field(default=None, description="MQTT broker; none is legal.")
+    limits: LimitsConfig = Field(default=LimitsConfig(), description="Rules for received limits.")
+    battery: BatteryConfig | None = Field(default=None, description="Stationary battery.")
+    tariff: TariffConfig = Field(default=TariffConfig(), description="Prices.")
+    forecast: ForecastConfig = Field(default=ForecastConfig(), description="Simple forecasts.")
+    history: Annotated[EmbeddedHistory | InfluxHistory, Field(discriminator="type")] = Field(
+        default=EmbeddedHistory(), description="Where history goes."
+    )
+    api: ApiConfig = Field(default=ApiConfig(), description="The page and the HTTP API.")
+    control: ControlConfig = Field(default=ControlConfig(), description="Times of the control loop.")
+    data_dir: Path = Field(default=Path("data"), description="Folder for the journal, the spool and the embedded history.")
+
+    def station(self, station_id: str) -> StationConfig | None:
+        """The station with this identity, or None."""
+        return next((station for station in self.stations if station.id == station_id), None)
+
+    def upstream_of(self, station_id: str) -> UpstreamConfig | None:
+        """The upstream of a station: its own, else the first, else None."""
+        station = self.station(station_id)
+        if station is None or not self.upstreams:
+            return None
+        if station.upstream is None:
+            return self.upstreams[0]
+        return next((up for up in self.upstreams if up.id == station.upstream), None)

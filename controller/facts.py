@@ -1,0 +1,414 @@
+"""Facts: what happened. Plain frozen data, past tense, the only input of the engine.
+
+A fact comes either from a shell (a frame arrived, a meter was read, time passed) or from
+the link side for the site side (an EVSE drew current, a session started). Link and site
+never call each other: they meet in this file and in ``orders``.
+
+Every fact carries a ``Stamp`` with two clocks. ``mono_s`` is for durations and never jumps;
+``wall_s`` (UTC, seconds since 1970) is for protocols and people. Signs: import from the grid
+and charging are positive. Phases are indexed 0, 1, 2 = L1, L2, L3 of the *site*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from meters.reading import Reading
+from optimizer.problem import Plan
+
+PhaseAmps = tuple[float, float, float]
+"""Current per site phase L1, L2, L3 [A]; import and charging positive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """The two clocks at one moment.
+
+    mono_s: monotonic seconds, arbitrary zero. wall_s: Unix time in UTC.
+    wall_speed: wall seconds per monotonic second; 1.0 in the field, larger in the demo where
+    the day is compressed while the control loop runs in real time.
+    wall_trusted: False until a clock source is known to be right (fault F78).
+    """
+
+    mono_s: float
+    wall_s: float
+    wall_speed: float = 1.0
+    wall_trusted: bool = True
+
+    def wall_in(self, seconds: float) -> float:
+        """Wall time [s] that will be reached after a duration of ``seconds`` monotonic."""
+        return self.wall_s + seconds * self.wall_speed
+
+    def mono_at(self, wall_s: float) -> float:
+        """Monotonic time [s] at which the wall clock will show ``wall_s``."""
+        return self.mono_s + (wall_s - self.wall_s) / self.wall_speed
+
+
+class EvseKey(NamedTuple):
+    """Names one EVSE of one station. ``evse_id`` 1..n; 0 means the whole station."""
+
+    station_id: str
+    evse_id: int
+
+    def __str__(self) -> str:
+        return f"{self.station_id}/{self.evse_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Base of all facts."""
+
+    at: Stamp
+
+
+# -- from the shells: time, storage ---------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed(Fact):
+    """The control loop's tick, once a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored(Fact):
+    """What the journal held at start-up.
+
+    memories: (space, key) -> JSON value, as last ``Remember``-ed.
+    outbox: per station the queued transaction messages, oldest first.
+    """
+
+    memories: dict[tuple[str, str], Any]
+    outbox: dict[str, tuple[OutboxRow, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One message on disk that upstream has not acknowledged yet.
+
+    number: strictly rising per journal. text: the frame as it shall be sent.
+    attempts: how often it has been sent. parked: given up, kept for export.
+    """
+
+    number: int
+    station_id: str
+    transaction_id: str
+    action: str
+    text: str
+    stored_wall_s: float
+    attempts: int = 0
+    parked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Persisted(Fact):
+    """The journal has the records of the ``Persist`` order ``token`` on disk (fsync done)."""
+
+    token: int
+    rows: tuple[OutboxRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PersistFailed(Fact):
+    """The journal could not write: disk full, read-only, I/O error."""
+
+    token: int
+    reason: str
+
+
+# -- from the shells: OCPP links ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StationConnected(Fact):
+    """A station's WebSocket is open. ``generation`` rises with each connection of the box."""
+
+    station_id: str
+    generation: int
+    version: str
+    remote_address: str
+    url_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StationFrame(Fact):
+    """One text message from a station, exactly as it came."""
+
+    station_id: str
+    generation: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StationClosed(Fact):
+    """A station's WebSocket is gone."""
+
+    station_id: str
+    generation: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamOpened(Fact):
+    """The upstream socket of a station is open with subprotocol ``version`` ("" = none)."""
+
+    station_id: str
+    generation: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamFrame(Fact):
+    """One text message from the CSMS on the upstream socket of a station."""
+
+    station_id: str
+    generation: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamClosed(Fact):
+    """The upstream socket of a station closed, or a dial failed."""
+
+    station_id: str
+    generation: int
+    reason: str
+
+
+# -- from the shells: meters, limits, plans --------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MeterRead(Fact):
+    """A meter answered. The reading carries its own quality; BAD readings come too."""
+
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class MeterFailed(Fact):
+    """A poll of a meter failed (timeout, exception, connection lost)."""
+
+    meter_id: str
+    reason: str
+
+
+class LimitUnit(StrEnum):
+    """Unit of a limit: A is per phase, W is the sum of the phases."""
+
+    A = "A"
+    W = "W"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReceived(Fact):
+    """A site limit came in over MQTT or the API and passed the schema.
+
+    source: who said so, e.g. "mqtt" or "api". circuit: id of the circuit it binds ("grid" = site).
+    value: per phase [A] or total [W] by ``unit``; >= 0. A value of None withdraws the source's limit.
+    valid_for_s: seconds from ``at``. sequence: rises per source and circuit; older ones are refused.
+    """
+
+    source: str
+    circuit: str
+    value: float | None
+    unit: LimitUnit
+    valid_for_s: float
+    sequence: int | None = None
+    issued_wall_s: float | None = None
+    retained: bool = False
+    reply_topic: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRefused(Fact):
+    """A payload on the limit topic could not be used. ``reason`` is for the sender."""
+
+    source: str
+    reason: str
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChanged(Fact):
+    """A shell's own connection went up or down: broker, history server, solver ..."""
+
+    source: str
+    healthy: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSolved(Fact):
+    """The solver child returned a plan (not yet verified)."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFailed(Fact):
+    """No plan: killed at the deadline, crashed, infeasible."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeedStated(Fact):
+    """A person or fleet system said what a session needs (API).
+
+    energy_wh still to be charged; departure_wall_s Unix time. None = leave as it is.
+    """
+
+    evse: EvseKey
+    energy_wh: float | None
+    departure_wall_s: float | None
+    source: str
+
+
+# -- from link for site: neutral words about stations ----------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StationOnline(Fact):
+    """A station may be commanded: connected and its boot accepted."""
+
+    station_id: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class StationOffline(Fact):
+    """A station's link is gone. Its last accepted setpoint may still be in force."""
+
+    station_id: str
+
+
+class EvseStatus(StrEnum):
+    """Connector status words common to all versions."""
+
+    AVAILABLE = "available"
+    OCCUPIED = "occupied"
+    RESERVED = "reserved"
+    UNAVAILABLE = "unavailable"
+    FAULTED = "faulted"
+
+
+@dataclass(frozen=True, slots=True)
+class EvseStatusChanged(Fact):
+    """A connector of an EVSE reported its status."""
+
+    evse: EvseKey
+    status: EvseStatus
+
+
+class ChargingState(StrEnum):
+    """Charging states of a running session (2.x chargingState, neutral spelling)."""
+
+    IDLE = "idle"
+    EV_CONNECTED = "ev_connected"
+    CHARGING = "charging"
+    SUSPENDED_EV = "suspended_ev"
+    SUSPENDED_EVSE = "suspended_evse"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChanged(Fact):
+    """A transaction started, went on or ended.
+
+    phase_count: phases really used as told by the station, None if untold.
+    ended: True with the last message. live: False for replays of old events (F16): they
+    must not change the live picture.
+    """
+
+    evse: EvseKey
+    transaction_id: str
+    charging_state: ChargingState | None
+    started: bool = False
+    ended: bool = False
+    phase_count: int | None = None
+    live: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class EvseMeasured(Fact):
+    """Meter values of an EVSE, already in A, W, Wh, percent.
+
+    phase_current_a: by the *station's* phases L1..L3; None where it did not say.
+    energy_wh: the import register. Charging positive.
+    """
+
+    evse: EvseKey
+    phase_current_a: tuple[float | None, float | None, float | None] = (None, None, None)
+    power_w: float | None = None
+    energy_wh: float | None = None
+    soc_percent: float | None = None
+    voltage_v: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsAnnounced(Fact):
+    """NotifyEVChargingNeeds was seen on its way: what the car itself asks for."""
+
+    evse: EvseKey
+    energy_wh: float | None
+    departure_wall_s: float | None
+    max_current_a: float | None = None
+    max_discharge_w: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitStep:
+    """One step of a limit over time: from start_wall_s until the next step, limit_a per phase.
+
+    limit_a None = no limit in this step.
+    """
+
+    start_wall_s: float
+    limit_a: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamWished(Fact):
+    """The composite of the CSMS's own profiles for one EVSE (evse_id 0: the station's sum).
+
+    steps ascend and cover the next 24 h; the last one holds on. reason names the profile.
+    """
+
+    evse: EvseKey
+    steps: tuple[LimitStep, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetpointAnswered(Fact):
+    """The station answered an ``Inject`` or ``InstallFloor``.
+
+    accepted False: rejected, error or deadline passed; reason says which.
+    """
+
+    evse: EvseKey
+    number: int
+    accepted: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FloorConfirmed(Fact):
+    """The composite schedule read back from a station shows a limit [A] at or below the floor."""
+
+    evse: EvseKey
+    limit_a: float | None
+    ok: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetpointInForce:
+    """Part of the answers about profiles: what the site has commanded for an EVSE."""
+
+    limit_a: float
+    until_wall_s: float
+    reason: str
+    phases: int = 3
+    extra: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,108 @@
+"""The contract of a dialect: all knowledge of one OCPP version behind one set of functions.
+
+The link side knows messages only by their action name and asks the dialect for meaning. A
+dialect never delays or changes a relayed frame; it reads it for the site, answers for an
+absent CSMS, and writes the few frames that are ours. Pure: no clock, no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from controller.facts import EvseKey, Fact, LimitStep, Stamp
+from controller.ocpp.schedule import Profile
+
+Payload = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileCriteria:
+    """Selection of GetChargingProfiles / ClearChargingProfile. None = any; evse_id 0 = station level."""
+
+    profile_ids: tuple[int, ...] = ()
+    evse_id: int | None = None
+    purpose: str | None = None
+    stack_level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompositeRequest:
+    """GetCompositeSchedule as asked: duration [s], unit "A", "W" or None for our choice."""
+
+    evse_id: int
+    duration_s: int
+    unit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Setpoint:
+    """A setpoint to write as a profile: limit_a per phase, ends at until_wall_s."""
+
+    evse_id: int
+    profile_id: int
+    stack_level: int
+    limit_a: float
+    phase_count: int
+    start_wall_s: float
+    until_wall_s: float
+    transaction_id: str | None
+
+
+class Dialect(Protocol):
+    """One OCPP version. Implementations are stateless; state lives in the session."""
+
+    subprotocol: str
+    version: str
+
+    def transaction_of(self, action: str, payload: Payload) -> str | None:
+        """The transaction id of a transaction-related message that must never be lost, else None."""
+
+    def observe(self, at: Stamp, station_id: str, action: str, payload: Payload) -> list[Fact]:
+        """Neutral facts in a CALL from the station. Never raises: what cannot be read is left out."""
+
+    def answer(self, at: Stamp, action: str, payload: Payload, context: Mapping[str, Any]) -> Payload:
+        """The local answer to a station's CALL while upstream is away. Raises KeyError if it has none."""
+
+    def mark_offline(self, action: str, payload: Payload) -> Payload:
+        """The payload as it goes upstream after an outage (offline flag set)."""
+
+    def set_profile(self, setpoint: Setpoint) -> tuple[str, Payload]:
+        """CALL that brings a setpoint to the station: (action, payload)."""
+
+    def set_floor(self, evse_id: int, profile_id: int, limit_a: float, phase_count: int) -> tuple[str, Payload]:
+        """CALL that writes the persistent fallback (TxDefaultProfile)."""
+
+    def clear_profile(self, profile_id: int) -> tuple[str, Payload]:
+        """CALL that removes one of our profiles."""
+
+    def read_back(self, evse_id: int, duration_s: int) -> tuple[str, Payload]:
+        """CALL that asks for the composite schedule [A]."""
+
+    def read_back_limit(self, payload: Payload, voltage_v: float) -> float | None:
+        """Limit per phase [A] now in a composite schedule answer; None when it has none."""
+
+    def set_available(self, evse_id: int, operative: bool) -> tuple[str, Payload]:
+        """CALL that makes an EVSE operative or inoperative."""
+
+    def accepted(self, payload: Payload) -> tuple[bool, str]:
+        """Whether the answer to one of our CALLs says Accepted, and its reason if not."""
+
+    def boot_status(self, payload: Payload) -> str:
+        """Status in a BootNotification answer: Accepted, Pending or Rejected."""
+
+    def read_set_profile(self, payload: Payload, start_wall_s: float) -> tuple[int, Profile]:
+        """(evse_id, profile) of a SetChargingProfile from upstream. Raises ProfileError."""
+
+    def read_criteria(self, payload: Payload) -> ProfileCriteria:
+        """Criteria of ClearChargingProfile or GetChargingProfiles."""
+
+    def read_composite(self, payload: Payload) -> CompositeRequest:
+        """The request of GetCompositeSchedule."""
+
+    def write_composite(self, request: CompositeRequest, at: Stamp, steps: Sequence[LimitStep], voltage_v: float) -> Payload:
+        """Answer to GetCompositeSchedule from steps of limits per phase [A]."""
+
+    def evse_of(self, station_id: str, payload: Payload) -> EvseKey:
+        """The EVSE a payload speaks about; evse_id 0 when it names none."""

@@ -1,0 +1,204 @@
+"""Orders: what shall be done. Plain frozen data, imperative, the only output of the engine.
+
+Shells carry orders out and decide nothing. Orders marked "internal" go from the site side to
+the link side inside the engine and never reach a shell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from controller.facts import EvseKey, OutboxRow
+from optimizer.problem import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Base of all orders."""
+
+
+# -- to io/stations and io/upstream ----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SendStation(Order):
+    """Send one text message to a station, on the connection ``generation`` only."""
+
+    station_id: str
+    generation: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseStation(Order):
+    """Close a station's socket with a WebSocket close code and a reason (<= 123 bytes)."""
+
+    station_id: str
+    generation: int
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DialUpstream(Order):
+    """Open the upstream socket of a station, offering exactly the subprotocol ``version``."""
+
+    station_id: str
+    generation: int
+    upstream_id: str
+    version: str
+    url_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SendUpstream(Order):
+    """Send one text message to the CSMS on a station's upstream socket."""
+
+    station_id: str
+    generation: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseUpstream(Order):
+    """Close the upstream socket of a station."""
+
+    station_id: str
+    generation: int
+    reason: str
+
+
+# -- to io/journal ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Persist(Order):
+    """Put rows and memories on disk in one transaction, fsync, then report ``Persisted``.
+
+    rows: new outbox rows; their ``number`` is 0 and is assigned by the journal (rising).
+    remember: (space, key) -> JSON value; None deletes. token: names the answer; 0 = no answer wanted.
+    """
+
+    token: int
+    rows: tuple[OutboxRow, ...] = ()
+    remember: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetRows(Order):
+    """Upstream has acknowledged these outbox rows: they may leave the disk."""
+
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateRow(Order):
+    """Keep the number of attempts of an outbox row, or park it."""
+
+    number: int
+    attempts: int
+    parked: bool
+
+
+# -- to io/mqtt, io/history, io/solver, log ----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Publish(Order):
+    """Publish a JSON payload below ``yardmaster/<site>/``. topic is the tail, without slash at its head."""
+
+    topic: str
+    payload: dict[str, Any]
+    retain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SolvePlan(Order):
+    """Hand a problem to the solver child; replaces one still waiting."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPoint(Order):
+    """One point of history: measurement, tags, float fields with units in their names, wall time."""
+
+    measurement: str
+    tags: dict[str, str]
+    fields: dict[str, float]
+    wall_s: float
+
+
+class Severity(StrEnum):
+    """How loud an event is: info for the log, warning wants a look, alarm wants a person."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ALARM = "alarm"
+
+
+@dataclass(frozen=True, slots=True)
+class Tell(Order):
+    """An entry of the event log: what happened, what we did, what a person can do. No secrets.
+
+    subject: what it is about (a station, a meter, "site"). Written once per change of state.
+    """
+
+    severity: Severity
+    subject: str
+    text: str
+    wall_s: float = 0.0
+
+
+# -- internal: site -> link ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Inject(Order):
+    """Internal. Bring a setpoint to a station as a charging profile of finite life.
+
+    limit_a: per phase [A]; 0 = pause. phase_count: 1..3 phases the limit counts for.
+    life_s: monotonic seconds after which the station must have fallen back to its floor.
+    number: comes back in ``SetpointAnswered``. urgent: overtakes everything waiting.
+    setpoint_w: for V2G, signed total power [W]; None for plain charging.
+    """
+
+    evse: EvseKey
+    number: int
+    limit_a: float
+    phase_count: int
+    life_s: float
+    reason: str
+    urgent: bool = False
+    setpoint_w: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstallFloor(Order):
+    """Internal. Write the persistent fallback (TxDefaultProfile) into a station.
+
+    limit_a: per phase [A]. Answered by ``SetpointAnswered`` with ``number``.
+    """
+
+    evse: EvseKey
+    number: int
+    limit_a: float
+    phase_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack(Order):
+    """Internal. Ask a station for its composite schedule; answered by ``FloorConfirmed``."""
+
+    evse: EvseKey
+    expected_a: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetAvailable(Order):
+    """Internal. Make an EVSE operative or inoperative (last steps of the escalation)."""
+
+    evse: EvseKey
+    operative: bool

@@ -1,0 +1,181 @@
+"""The picture of the whole site at one moment: what the page, the API and MQTT state show.
+
+Plain frozen data filled by ``site`` and ``link`` and joined by the engine; ``as_json`` turns it
+into the documented body of ``GET /api/v1/state``. Units are in the names; import and charging
+are positive; times ``*_wall_s`` are Unix seconds UTC.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+Triple = tuple[float, float, float]
+MaybeTriple = tuple[float | None, float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class GridView:
+    """The grid connection now. Values are None when nobody measures them or they are lost."""
+
+    fuse_a: float
+    voltage_v: float
+    phases: int
+    current_a: MaybeTriple
+    power_w: float | None
+    meter_age_s: float | None
+    ev_current_a: Triple
+    ev_power_w: float
+    building_w: float | None
+    pv_w: float | None
+    battery_w: float | None
+    battery_soc_percent: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitView:
+    """One circuit: fuse, the limit now in force per phase, estimated load per phase."""
+
+    id: str
+    parent: str | None
+    fuse_a: float
+    limit_a: Triple
+    load_a: Triple
+
+
+@dataclass(frozen=True, slots=True)
+class EvseView:
+    """One EVSE as the card on the page shows it.
+
+    state: offline, available, waiting, charging, paused, finished, discharging, faulted, unavailable.
+    limit_a: setpoint in force per phase; reason: why it is not higher. ends_wall_s: when the
+    setpoint ends by itself. session_energy_wh: charged in this session. need_wh: still wanted.
+    """
+
+    id: str
+    station_id: str
+    evse_id: int
+    name: str
+    circuit: str
+    phases: tuple[str, ...]
+    state: str
+    online: bool
+    transaction_id: str | None
+    power_w: float | None
+    current_a: MaybeTriple
+    limit_a: float | None
+    max_current_a: float
+    floor_a: float
+    floor_confirmed: bool
+    reason: str
+    ends_wall_s: float | None
+    session_energy_wh: float | None
+    need_wh: float | None
+    departure_wall_s: float | None
+    soc_percent: float | None
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class LimitView:
+    """One limit in force: who set it, on which circuit, until when (None = for ever)."""
+
+    source: str
+    circuit: str
+    value: float
+    unit: str
+    limit_a: float
+    ends_wall_s: float | None
+    binding: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """Health of one source. health: good, late, lost, off. kind: meter, mqtt, csms, solver, history, station."""
+
+    name: str
+    kind: str
+    health: str
+    age_s: float | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanView:
+    """The plan in force; per-slot tuples are as long as start_wall_s."""
+
+    created_wall_s: float
+    status: str
+    solver: str
+    solve_s: float
+    cost: float
+    peak_w: float
+    start_wall_s: tuple[float, ...]
+    duration_s: tuple[float, ...]
+    grid_power_w: tuple[float, ...]
+    ev_power_w: tuple[float, ...]
+    evse_power_w: dict[str, tuple[float, ...]]
+    base_load_w: tuple[float, ...]
+    pv_w: tuple[float, ...]
+    battery_power_w: tuple[float, ...]
+    buy_per_kwh: tuple[float, ...]
+    shortfall_wh: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """One station's links. upstream: open, away, none. queued: messages on disk not yet upstream."""
+
+    station_id: str
+    online: bool
+    version: str
+    upstream: str
+    queued: int
+    parked: int
+    remote_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """One entry of the event log. number rises without gaps."""
+
+    number: int
+    wall_s: float
+    severity: str
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SiteView:
+    """The site half of the picture. mode: normal, degraded, failsafe, stop."""
+
+    mode: str
+    mode_reason: str
+    grid: GridView
+    circuits: tuple[CircuitView, ...]
+    evses: tuple[EvseView, ...]
+    limits: tuple[LimitView, ...]
+    sources: tuple[SourceView, ...]
+    plan: PlanView | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything at one moment."""
+
+    site_id: str
+    site_name: str
+    timezone: str
+    currency: str
+    now_wall_s: float
+    wall_speed: float
+    version: str
+    site: SiteView
+    links: tuple[LinkView, ...]
+    events: tuple[EventView, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain dicts and lists, ready for ``json.dumps``."""
+        return dataclasses.asdict(self)

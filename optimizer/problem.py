@@ -1,0 +1,157 @@
+"""The planning problem and its answer as plain data: what goes to the solver, what comes back.
+
+Pure data, no solver, picklable: it crosses the border to the solver child process. Times are
+Unix seconds UTC, power in W, energy in Wh, current in A per phase, prices in currency per kWh.
+Charging and import are positive. Phases are 0, 1, 2 = L1, L2, L3 of the site.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One step of the horizon. Slots are contiguous and ascending."""
+
+    start_wall_s: float
+    duration_s: float
+
+    @property
+    def hours(self) -> float:
+        """Length [h]."""
+        return self.duration_s / 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node of the feeder tree. parent None = the root, the grid connection.
+
+    limit_a: per phase [A], what the copper (or a valid limit on this circuit) carries.
+    slot_limit_a: optional tighter limit per slot (per phase [A]); length = number of slots.
+    other_load_a: per slot, per phase [A], metered or forecast load on this node that is not an
+    EV of the problem and not in a child node.
+    """
+
+    node_id: str
+    parent: str | None
+    limit_a: Triple
+    slot_limit_a: tuple[float, ...] = ()
+    other_load_a: tuple[Triple, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ev:
+    """One plugged-in (or announced) car.
+
+    phases: site phases it loads, e.g. (0, 1, 2) or (1,); power divides equally among them.
+    arrival_wall_s, departure_wall_s: its stay. energy_need_wh: at the charger, still to come.
+    min_power_w: smallest power it takes without pausing (6 A rule); the LP itself is free in
+    between, rounding to 0 or >= min happens in the arbiter. max_slot_power_w: optional upper
+    bound per slot (upstream profile), length = number of slots.
+    V2G: max_discharge_w > 0 only if allowed; then capacity_wh and soc_wh must be given, and the
+    stored energy stays >= reserve_wh. wear_per_kwh prices each discharged kWh.
+    present_power_w: what it draws now (for few changes).
+    """
+
+    ev_id: str
+    node_id: str
+    phases: tuple[int, ...]
+    arrival_wall_s: float
+    departure_wall_s: float
+    energy_need_wh: float
+    min_power_w: float
+    max_power_w: float
+    efficiency: float = 1.0
+    priority: int = 0
+    max_slot_power_w: tuple[float, ...] = ()
+    max_discharge_w: float = 0.0
+    capacity_wh: float = 0.0
+    soc_wh: float = 0.0
+    reserve_wh: float = 0.0
+    wear_per_kwh: float = 0.0
+    present_power_w: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Battery:
+    """The stationary battery. Energies at the cells; power at the grid side, charging positive."""
+
+    capacity_wh: float
+    soc_wh: float
+    min_soc_wh: float
+    max_charge_w: float
+    max_discharge_w: float
+    efficiency_one_way: float = 0.96
+    wear_per_kwh: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Everything a plan depends on.
+
+    Per-slot tuples have one entry per slot. buy/sell_per_kwh: currency per kWh; pv_w >= 0 is
+    production, spread evenly over the phases. import/export_limit_w: total at the grid
+    connection. demand_per_kw: currency per kW of the highest slot-mean import, peak_so_far_w the
+    peak already paid for. shortfall_per_kwh: price of energy not delivered by departure.
+    """
+
+    created_wall_s: float
+    slots: tuple[Slot, ...]
+    voltage_v: float
+    nodes: tuple[Node, ...]
+    evs: tuple[Ev, ...]
+    buy_per_kwh: tuple[float, ...]
+    sell_per_kwh: tuple[float, ...]
+    pv_w: tuple[float, ...]
+    import_limit_w: tuple[float, ...] = ()
+    export_limit_w: tuple[float, ...] = ()
+    demand_per_kw: float = 0.0
+    peak_so_far_w: float = 0.0
+    battery: Battery | None = None
+    shortfall_per_kwh: float = 10.0
+    currency: str = "EUR"
+
+
+class PlanStatus(StrEnum):
+    """How good the solver says the plan is."""
+
+    PROVED = "proved"
+    FEASIBLE = "feasible"
+    RULES = "rules"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan: mean power per EV and slot, and what it costs.
+
+    ev_power_w: ev_id -> one value per slot [W], negative = discharge. battery_power_w: per slot,
+    charging positive. grid_power_w: per slot, import positive. shortfall_wh: ev_id -> energy not
+    delivered by departure. overload_a: (node_id, phase) -> worst planned overdraw [A] that not
+    even zero charging can avoid (soft limit); empty when everything fits.
+    cost: energy + demand, in the problem's currency, without penalties. solver: which one, and in solve_s.
+    """
+
+    created_wall_s: float
+    slots: tuple[Slot, ...]
+    ev_power_w: dict[str, tuple[float, ...]]
+    grid_power_w: tuple[float, ...]
+    status: PlanStatus
+    cost: float
+    peak_w: float
+    battery_power_w: tuple[float, ...] = ()
+    pv_curtailed_w: tuple[float, ...] = ()
+    shortfall_wh: dict[str, float] = field(default_factory=dict)
+    overload_a: dict[str, float] = field(default_factory=dict)
+    solver: str = ""
+    solve_s: float = 0.0
+
+    def slot_at(self, wall_s: float) -> int | None:
+        """Index of the slot that contains ``wall_s``, None outside the horizon."""
+        for index, slot in enumerate(self.slots):
+            if slot.start_wall_s <= wall_s < slot.start_wall_s + slot.duration_s:
+                return index
+        return None

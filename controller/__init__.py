@@ -1,0 +1,3 @@
+"""Yardmaster's controller: OCPP links, site control, shells."""
+
+__version__ = "0.1.0"

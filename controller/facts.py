@@ -150,6 +150,15 @@ class StationClosed(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class StationRefused(Fact):
+    """A connection under a station's identity was refused before it became one (F09, F11, F66)."""
+
+    station_id: str
+    remote_address: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamOpened(Fact):
     """The upstream socket of a station is open with subprotocol ``version`` ("" = none)."""
 
@@ -237,6 +246,13 @@ class SourceChanged(Fact):
     source: str
     healthy: bool
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoryTold(Fact):
+    """The demo tells people what is happening now. ``text`` is a whole sentence."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

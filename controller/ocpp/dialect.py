@@ -7,12 +7,12 @@ absent CSMS, and writes the few frames that are ours. Pure: no clock, no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from controller.facts import EvseKey, Fact, LimitStep, Stamp
-from controller.ocpp.schedule import Profile
+from controller.facts import Fact, LimitStep, Stamp
+from controller.ocpp.schedule import Profile, ProfileError
 
 Payload = dict[str, Any]
 
@@ -50,20 +50,48 @@ class Setpoint:
     transaction_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class TransactionEvent:
+    """Transaction bookkeeping of a message: evse_id 0 when the message does not name it."""
+
+    transaction_id: str
+    evse_id: int
+    ended: bool
+
+
+TokenLookup = Callable[[Payload], "Payload | None"]
+"""idToken -> idTokenInfo as the CSMS last said, or None when it never did or that is too old."""
+
+
 class Dialect(Protocol):
     """One OCPP version. Implementations are stateless; state lives in the session."""
 
     subprotocol: str
     version: str
 
-    def transaction_of(self, action: str, payload: Payload) -> str | None:
-        """The transaction id of a transaction-related message that must never be lost, else None."""
+    def observe(self, at: Stamp, station_id: str, action: str, payload: Payload, evse_hint: int = 0) -> list[Fact]:
+        """Neutral facts in a CALL from the station. Never raises: what cannot be read is left out.
 
-    def observe(self, at: Stamp, station_id: str, action: str, payload: Payload) -> list[Fact]:
-        """Neutral facts in a CALL from the station. Never raises: what cannot be read is left out."""
+        evse_hint: the EVSE of the transaction, for messages that do not repeat it; 0 = unknown.
+        """
 
-    def answer(self, at: Stamp, action: str, payload: Payload, context: Mapping[str, Any]) -> Payload:
-        """The local answer to a station's CALL while upstream is away. Raises KeyError if it has none."""
+    def answer(self, at: Stamp, action: str, payload: Payload, known: TokenLookup) -> Payload | None:
+        """The local answer to a station's CALL while upstream is away; None if there is none.
+
+        known: idTokenInfo for an idToken from what the CSMS said before.
+        """
+
+    def refuse(self, action: str, payload: Payload) -> Payload | None:
+        """The action's own valid "no" to a CALL of the CSMS; None if it has none."""
+
+    def token_answer(self, action: str, request: Payload, result: Payload) -> tuple[Payload, Payload] | None:
+        """(idToken, idTokenInfo) in an answer of the CSMS, for the authorisation cache; else None."""
+
+    def status_key(self, payload: Payload) -> tuple[int, int]:
+        """(EVSE, connector) of a StatusNotification."""
+
+    def transaction_event(self, action: str, payload: Payload) -> TransactionEvent | None:
+        """What the link must know of a transaction message; None for other messages."""
 
     def mark_offline(self, action: str, payload: Payload) -> Payload:
         """The payload as it goes upstream after an outage (offline flag set)."""
@@ -104,5 +132,20 @@ class Dialect(Protocol):
     def write_composite(self, request: CompositeRequest, at: Stamp, steps: Sequence[LimitStep], voltage_v: float) -> Payload:
         """Answer to GetCompositeSchedule from steps of limits per phase [A]."""
 
-    def evse_of(self, station_id: str, payload: Payload) -> EvseKey:
-        """The EVSE a payload speaks about; evse_id 0 when it names none."""
+    def rejected_profile(self, error: ProfileError) -> Payload:
+        """Answer to a SetChargingProfile that cannot be accepted."""
+
+    def report_profiles(self, request: Payload, found: Sequence[tuple[int, Profile]]) -> list[Payload]:
+        """ReportChargingProfiles payloads that follow an accepted GetChargingProfiles."""
+
+    def profile_in_start(self, payload: Payload) -> Payload | None:
+        """A RequestStartTransaction's charging profile in the shape of SetChargingProfile, else None."""
+
+    def without_profile(self, payload: Payload) -> Payload:
+        """The RequestStartTransaction without its charging profile."""
+
+    def risky_variables(self, payload: Payload) -> bool:
+        """Whether SetVariables would change the link between station and Yardmaster (F27)."""
+
+    def queue_status(self, payload: Payload, running: set[str], queued: set[str], any_queued: bool) -> Payload:
+        """Answer to GetTransactionStatus from our own queue (E14)."""

@@ -1,0 +1,59 @@
+"""What the CSMS said about id tokens, for the time it is away (OCPP-NOTES 4.4).
+
+Filled only from answers of the CSMS, keeps their expiry, forgets after MAX_AGE_S. Keys are
+hashes: the file on disk names nobody. Site-wide: a driver known at one station is known at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+Payload = dict[str, Any]
+SPACE = "token"
+MAX_AGE_S = 30 * 86_400.0
+MAX_TOKENS = 20_000
+
+
+def token_key(token: Payload) -> str:
+    """Stable hash of an idToken; case-insensitive as the specification wants."""
+    text = f"{token.get('type', '')}:{token.get('idToken', '')}".lower()
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+class AuthCache:
+    """token key -> {"info": idTokenInfo, "seen_wall_s": when}. read_time parses the expiry of an answer."""
+
+    def __init__(self, read_time: Callable[[Any], float | None]) -> None:
+        self._read_time = read_time
+        self._known: dict[str, Payload] = {}
+
+    def load(self, key: str, value: Any) -> None:
+        """A remembered entry from the journal."""
+        if isinstance(value, dict) and isinstance(value.get("info"), dict):
+            self._known[key] = value
+
+    def learn(self, token: Payload, info: Payload, wall_s: float) -> dict[tuple[str, str], Any]:
+        """Keep an answer; returns what the journal shall remember (nothing when it is no news)."""
+        key = token_key(token)
+        old = self._known.get(key)
+        if old is not None and old["info"] == info and wall_s - old.get("seen_wall_s", 0.0) < 86_400.0:
+            return {}
+        remember: dict[tuple[str, str], Any] = {}
+        if old is None and len(self._known) >= MAX_TOKENS:
+            oldest = min(self._known, key=lambda known: self._known[known].get("seen_wall_s", 0.0))
+            del self._known[oldest]
+            remember[(SPACE, oldest)] = None
+        self._known[key] = {"info": info, "seen_wall_s": wall_s}
+        remember[(SPACE, key)] = self._known[key]
+        return remember
+
+    def lookup(self, token: Payload, wall_s: float) -> Payload | None:
+        """idTokenInfo as last said, None when unknown, too old or past its expiry."""
+        entry = self._known.get(token_key(token))
+        if entry is None or wall_s - entry.get("seen_wall_s", 0.0) > MAX_AGE_S:
+            return None
+        info: Payload = entry["info"]
+        expiry = self._read_time(info.get("cacheExpiryDateTime"))
+        return None if expiry is not None and expiry <= wall_s else info

@@ -1,0 +1,27 @@
+"""Finds the dialects: every folder ``ocpp/v*`` that has a ``DIALECT``. Nobody imports one by name,
+so a new OCPP version is one new folder."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from pathlib import Path
+
+from controller.ocpp.dialect import Dialect
+
+
+@cache
+def dialects() -> dict[str, Dialect]:
+    """Subprotocol name ("ocpp2.0.1") -> dialect, for every version folder."""
+    found: dict[str, Dialect] = {}
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if module.ispkg and module.name.startswith("v"):
+            dialect: Dialect = importlib.import_module(f"{__package__}.{module.name}").DIALECT
+            found[dialect.subprotocol] = dialect
+    return found
+
+
+def dialect_for(subprotocol: str) -> Dialect | None:
+    """The dialect of a subprotocol, None if we do not speak it."""
+    return dialects().get(subprotocol)

@@ -86,14 +86,14 @@ class Profiles:
     def _set(self, at: Stamp, generation: int, call: rpc.Call, transactions: Mapping[int, Transaction]) -> list[Outcome]:
         dialect = self._dialect()
         try:
-            evse_id, profile = dialect.read_set_profile(call.payload, at.wall_s)
+            evse_id, profile = dialect.read_set_profile(call.payload)
             self._view.set(evse_id, profile, {evse: t.transaction_id for evse, t in transactions.items()}, at.wall_s)
         except ProfileError as error:
             return [self._answer(generation, call, dialect.rejected_profile(error))]
         return self._store(generation, call, {"status": "Accepted"})
 
     def _clear(self, at: Stamp, generation: int, call: rpc.Call) -> list[Outcome]:
-        removed = self._view.clear(self._dialect().read_criteria(call.payload))
+        removed = self._view.clear(self._dialect().read_criteria(call.action, call.payload))
         if not removed:
             return [self._answer(generation, call, {"status": "Unknown"})]
         return self._store(generation, call, {"status": "Accepted"})
@@ -110,7 +110,7 @@ class Profiles:
 
     def _get(self, at: Stamp, generation: int, call: rpc.Call, send_up: Callable[[Stamp, str, Payload], list[Outcome]]) -> list[Outcome]:
         dialect = self._dialect()
-        found = self._view.select(dialect.read_criteria(call.payload))
+        found = self._view.select(dialect.read_criteria(call.action, call.payload))
         outcomes: list[Outcome] = [self._answer(generation, call, {"status": "Accepted" if found else "NoProfiles"})]
         for report in dialect.report_profiles(call.payload, found) if found else []:
             outcomes += send_up(at, "ReportChargingProfiles", report)
@@ -120,7 +120,7 @@ class Profiles:
         """Keep the profile of a RequestStartTransaction for the transaction it starts (K05); a refusal, or None."""
         dialect = self._dialect()
         try:
-            evse_id, profile = dialect.read_set_profile(payload, at.wall_s)
+            evse_id, profile = dialect.read_set_profile(payload, in_start=True)
         except ProfileError as error:
             return dialect.rejected_profile(error)
         self._next[evse_id] = profile

@@ -120,10 +120,13 @@ class Dialect(Protocol):
     def boot_status(self, payload: Payload) -> str:
         """Status in a BootNotification answer: Accepted, Pending or Rejected."""
 
-    def read_set_profile(self, payload: Payload, start_wall_s: float) -> tuple[int, Profile]:
-        """(evse_id, profile) of a SetChargingProfile from upstream. Raises ProfileError."""
+    def read_set_profile(self, payload: Payload, in_start: bool = False) -> tuple[int, Profile]:
+        """(evse_id, profile) of a SetChargingProfile from upstream. Raises ProfileError.
 
-    def read_criteria(self, payload: Payload) -> ProfileCriteria:
+        in_start: it came in a RequestStartTransaction, without transaction yet (K05).
+        """
+
+    def read_criteria(self, action: str, payload: Payload) -> ProfileCriteria:
         """Criteria of ClearChargingProfile or GetChargingProfiles."""
 
     def read_composite(self, payload: Payload) -> CompositeRequest:

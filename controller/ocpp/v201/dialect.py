@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -139,25 +140,21 @@ class Dialect201:
         """GetTransactionStatus from our own queue."""
         return answers.queue_status(payload, running, queued, any_queued)
 
-    def read_set_profile(self, payload: Payload, start_wall_s: float) -> tuple[int, Profile]:
+    def read_set_profile(self, payload: Payload, in_start: bool = False) -> tuple[int, Profile]:
         """(evse_id, profile). Raises ProfileError."""
-        return profiles.read_set_profile(payload)
+        return profiles.read_set_profile(payload, in_start=in_start)
 
     def rejected_profile(self, error: ProfileError) -> Payload:
         """Rejected with the reason code."""
-        info = {"reasonCode": error.reason_code[:20]}
-        return {"status": "Rejected", "statusInfo": info | ({"additionalInfo": error.info[:512]} if error.info else {})}
+        return profiles.rejected(error.reason_code, error.info)
 
-    def read_criteria(self, payload: Payload) -> ProfileCriteria:
+    def read_criteria(self, action: str, payload: Payload) -> ProfileCriteria:
         """Criteria of ClearChargingProfile or GetChargingProfiles; what is not named selects all."""
-        criteria = payload.get("chargingProfileCriteria") or payload.get("chargingProfile") or {}
-        ids = criteria.get("chargingProfileId") or ([payload["chargingProfileId"]] if "chargingProfileId" in payload else [])
-        evse_id = payload.get("evseId", criteria.get("evseId"))
-        return ProfileCriteria(tuple(ids), evse_id, criteria.get("chargingProfilePurpose"), criteria.get("stackLevel"))
+        return profiles.read_clear(payload) if action == "ClearChargingProfile" else profiles.read_get(payload)
 
     def report_profiles(self, request: Payload, found: Sequence[tuple[int, Profile]]) -> list[Payload]:
-        """ReportChargingProfiles, one per EVSE, the last without tbc (K09)."""
-        return profiles.report_charging_profiles(request["requestId"], found)
+        """ReportChargingProfiles, the last without tbc (K09)."""
+        return profiles.report_profiles(request, found)
 
     def profile_in_start(self, payload: Payload) -> Payload | None:
         """The profile of a RequestStartTransaction as SetChargingProfile (K05)."""
@@ -181,5 +178,5 @@ class Dialect201:
 
 
 def _schedule(schedule_id: int, limit_a: float, phase_count: int) -> Payload:
-    period = {"startPeriod": 0, "limit": round(limit_a, 1), "numberPhases": phase_count}
+    period = {"startPeriod": 0, "limit": math.floor(limit_a * 10 + 1e-6) / 10, "numberPhases": phase_count}
     return {"id": schedule_id, "chargingRateUnit": "A", "chargingSchedulePeriod": [period]}

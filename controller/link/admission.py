@@ -1,0 +1,204 @@
+"""Who may connect as which station: decided before the first OCPP message, without any I/O.
+
+Unknown identities get 404, wrong or missing passwords 401 (compared as bytes, in constant
+time), stations that offer no version spoken here get their handshake finished without a
+subprotocol and are then closed. The identity is the path, percent-decoded exactly once, and
+must match to the letter (B30). The user name must be that identity: it is compared together
+with the password, so nothing has to be split at a colon a password may contain (B31).
+
+A station configured without a password is let in whatever header it sends: many boxes send
+one at security profile 0. Passwords never appear in a text that leaves this module.
+
+Serves OCPP-J section 3 (connection) and security profile 1 (A00.FR.201 to FR.205).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import unquote_to_bytes
+
+from controller.config import Config, StationConfig
+
+T = TypeVar("T")
+
+MAX_TARGET_CHARACTERS = 2048
+MAX_HEADER_CHARACTERS = 2048
+MAX_OFFERED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Let the station in and talk ``version`` (a subprotocol name)."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdmitWithoutVersion:
+    """Finish the handshake without a subprotocol, then close: no common version (B32)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Answer with an HTTP error. reason: one sentence without secrets."""
+
+    http_status: int
+    reason: str
+
+
+Decision = Admit | AdmitWithoutVersion | Refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A request target taken apart. url_tail: raw text after the base path, query included."""
+
+    identity: str
+    url_tail: str
+
+
+def read_target(target: str, base_path: str) -> Target | None:
+    """Find the identity in a raw request target such as ``/ocpp/CP%201?x=1``.
+
+    Doubled slashes before the identity and one trailing slash are tolerated, as stations
+    append to whatever URL they were given. None if the target is not below ``base_path``,
+    holds more than one segment, or is not UTF-8 after one decoding.
+    """
+    if len(target) > MAX_TARGET_CHARACTERS:
+        return None
+    path = _origin_form(target)
+    base = base_path.rstrip("/")
+    if not path.startswith(base + "/"):
+        return None
+    url_tail = path[len(base) :]
+    segment = url_tail.partition("?")[0].lstrip("/").removesuffix("/")
+    if not segment or "/" in segment:
+        return None
+    try:
+        identity = unquote_to_bytes(segment).decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return Target(identity, url_tail)
+
+
+def decide(identity: str, authorization: Sequence[str], offered: Sequence[str], config: Config, spoken: Sequence[str]) -> Decision:
+    """Admit or refuse a station.
+
+    identity: decoded once, see ``read_target``. authorization: every Authorization header as
+    it came. offered: subprotocols in the station's order of preference. spoken: what we speak.
+    """
+    station = config.station(identity)
+    if station is None:
+        return Refuse(404, f"station {printable(identity)} is not in the configuration")
+    if station.password is None and station.password_file is not None:
+        return Refuse(503, f"the password file of station {identity} cannot be read")
+    if station.password is not None and not _authorised(station, authorization):
+        return Refuse(401, f"station {identity} sent {'a wrong password' if authorization else 'no password'}")
+    version = choose_version(offered, spoken)
+    if version is None:
+        shown = ", ".join(printable(name) for name in offered[:5]) or "none"
+        return AdmitWithoutVersion(f"station {identity} offers no OCPP version spoken here (it offers: {shown}; we speak: {', '.join(spoken)})")
+    return Admit(version)
+
+
+def choose_version(offered: Sequence[str], spoken: Sequence[str]) -> str | None:
+    """The first offered subprotocol that we speak; the station's preference rules."""
+    return next((name for name in offered[:MAX_OFFERED] if name in spoken), None)
+
+
+def split_offer(headers: Iterable[str]) -> tuple[str, ...]:
+    """Subprotocol names from the Sec-WebSocket-Protocol headers, in order; empty entries are skipped."""
+    return tuple(name for header in headers for part in header.split(",") if (name := part.strip()))
+
+
+def printable(text: str) -> str:
+    """Foreign text made fit for a log line: shortened, control characters escaped."""
+    shown = text[:48].encode("unicode_escape").decode("ascii")
+    return shown + ("..." if len(text) > 48 else "")
+
+
+def _origin_form(target: str) -> str:
+    """``http://host/path`` (absolute form, as some proxies send it) becomes ``/path``."""
+    if target.startswith("/"):
+        return target
+    return "/" + target.partition("://")[2].partition("/")[2]
+
+
+def _authorised(station: StationConfig, authorization: Sequence[str]) -> bool:
+    sent = _basic_credentials(authorization[0]) if len(authorization) == 1 else None
+    matches = [hmac.compare_digest(sent or b"", good) for good in _good_credentials(station)]
+    return sent is not None and any(matches)
+
+
+def _basic_credentials(header: str) -> bytes | None:
+    scheme, _, encoded = header.strip().partition(" ")
+    if scheme.lower() != "basic" or len(header) > MAX_HEADER_CHARACTERS:
+        return None
+    try:
+        return base64.b64decode(encoded.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _good_credentials(station: StationConfig) -> list[bytes]:
+    """What a right header may hold. Stations send the password as text or, where it is
+    written as hex digits (the 1.6 AuthorizationKey), as the decoded bytes."""
+    assert station.password is not None
+    text = station.password.get_secret_value()
+    passwords = [text.encode("utf-8")]
+    if len(text) >= 32 and len(text) % 2 == 0 and all(digit in "0123456789abcdefABCDEF" for digit in text):
+        passwords.append(bytes.fromhex(text))
+    users = {station.id.encode("utf-8"), station.id.encode("latin-1", "replace")}
+    return [user + b":" + password for user in sorted(users) for password in passwords]
+
+
+class FailureBucket:
+    """Counts failed attempts per key; after ``limit`` within a minute the key is shut out for a minute.
+
+    Keys are (identity, remote address). Bounded: the oldest keys are forgotten first, so that
+    an attacker with many identities costs no memory. All times are monotonic seconds.
+    """
+
+    WINDOW_S = 60.0
+    PENALTY_S = 60.0
+    MAX_KEYS = 4096
+
+    def __init__(self, limit: int = 5) -> None:
+        self._limit = limit
+        self._failures: dict[tuple[str, str], list[float]] = {}
+        self._shut_until: dict[tuple[str, str], float] = {}
+
+    def retry_after_s(self, key: tuple[str, str], mono_s: float) -> float:
+        """How long the key is still shut out [s]; 0.0 when it may try."""
+        until_mono_s = self._shut_until.get(key)
+        if until_mono_s is None:
+            return 0.0
+        if mono_s >= until_mono_s:
+            del self._shut_until[key]
+            return 0.0
+        return until_mono_s - mono_s
+
+    def failed(self, key: tuple[str, str], mono_s: float) -> int:
+        """Count a failure; the number of failures of this key within the last minute."""
+        recent = [at for at in self._failures.pop(key, ()) if at > mono_s - self.WINDOW_S]
+        recent.append(mono_s)
+        if len(recent) >= self._limit:
+            _keep_newest(self._shut_until, key, mono_s + self.PENALTY_S, self.MAX_KEYS)
+        else:
+            _keep_newest(self._failures, key, recent, self.MAX_KEYS)
+        return len(recent)
+
+
+def _keep_newest(table: dict[tuple[str, str], T], key: tuple[str, str], entry: T, most: int) -> None:
+    """Put an entry in at the end of a table; drop the oldest when there are too many."""
+    table.pop(key, None)
+    table[key] = entry
+    if len(table) > most:
+        del table[next(iter(table))]

@@ -13,6 +13,7 @@ from typing import Any
 from controller.facts import Fact, FloorConfirmed, SetpointAnswered, Stamp
 from controller.link.ids import IdSource
 from controller.link.lane import Lane, Priority, Waiting
+from controller.link.profile_view import OWN_PROFILE_IDS
 from controller.ocpp import rpc
 from controller.ocpp.dialect import Dialect, Setpoint
 from controller.ocpp.ledger import Owner
@@ -27,17 +28,16 @@ CLOCK_SLACK_S = 60.0
 READ_BACK_S = 300
 FLOOR_STACK = 0
 SETPOINT_STACK = 1
-OWN_IDS = 900_000_000
 
 
 def floor_id(evse_id: int) -> int:
     """Profile id of the floor of an EVSE."""
-    return OWN_IDS + 2 * evse_id
+    return OWN_PROFILE_IDS.start + 2 * evse_id
 
 
 def setpoint_id(evse_id: int) -> int:
     """Profile id of the setpoint of an EVSE; the same id replaces (K01.FR.05)."""
-    return OWN_IDS + 2 * evse_id + 1
+    return OWN_PROFILE_IDS.start + 2 * evse_id + 1
 
 
 @dataclass(frozen=True, slots=True)

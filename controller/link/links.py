@@ -54,7 +54,7 @@ class Links:
             self._owners[number] = self._current
             return number
 
-        shared = Shared(IdSource(seed), token, self.cache, config.grid.voltage_v, self._may_dial)
+        shared = Shared(IdSource(seed), token, self.cache, config.grid.voltage_v, config.listen.max_frame_bytes, self._may_dial)
         self.sessions = {station.id: Session(station, config.upstream_of(station.id), shared) for station in config.stations}
 
     def handle(self, fact: Fact) -> list[Outcome]:

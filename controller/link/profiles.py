@@ -39,12 +39,12 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """An answer to the CSMS that waits for the disk. evse_id None: nothing changed for the site."""
+    """An answer to the CSMS that waits for the disk. before: the store to go back to if it cannot be written."""
 
     upstream_generation: int
     text: str
     failed_text: str
-    follow_up: tuple[Payload, ...] = ()
+    before: Any
 
 
 class Profiles:
@@ -61,7 +61,7 @@ class Profiles:
         self._down = down
         self._waiting: dict[int, _Waiting] = {}
         self._next: dict[int, Profile] = {}
-        self._told: dict[int, tuple[tuple[LimitStep, ...], str]] = {}
+        self._told: dict[int, Any] = {}
         self._wish_due_mono_s = float("-inf")
 
     def load(self, data: Any) -> None:
@@ -85,24 +85,26 @@ class Profiles:
 
     def _set(self, at: Stamp, generation: int, call: rpc.Call, transactions: Mapping[int, Transaction]) -> list[Outcome]:
         dialect = self._dialect()
+        before = self._view.dump()
         try:
             evse_id, profile = dialect.read_set_profile(call.payload)
             self._view.set(evse_id, profile, {evse: t.transaction_id for evse, t in transactions.items()}, at.wall_s)
         except ProfileError as error:
             return [self._answer(generation, call, dialect.rejected_profile(error))]
-        return self._store(generation, call, {"status": "Accepted"})
+        return self._store(generation, call, before)
 
     def _clear(self, at: Stamp, generation: int, call: rpc.Call) -> list[Outcome]:
+        before = self._view.dump()
         removed = self._view.clear(self._dialect().read_criteria(call.action, call.payload))
         if not removed:
             return [self._answer(generation, call, {"status": "Unknown"})]
-        return self._store(generation, call, {"status": "Accepted"})
+        return self._store(generation, call, before)
 
-    def _store(self, generation: int, call: rpc.Call, payload: Payload) -> list[Outcome]:
+    def _store(self, generation: int, call: rpc.Call, before: Any) -> list[Outcome]:
         assert self.dialect is not None
         token = self._tokens()
         failed = rpc.error_text(call.message_id, "InternalError", "cannot store the profile", version=self.dialect.subprotocol)
-        self._waiting[token] = _Waiting(generation, rpc.result_text(call.message_id, payload), failed)
+        self._waiting[token] = _Waiting(generation, rpc.result_text(call.message_id, {"status": "Accepted"}), failed, before)
         return [self._persist(token)]
 
     def _persist(self, token: int = 0) -> Persist:
@@ -161,9 +163,11 @@ class Profiles:
             steps, reason = self._view.wish(evse_id, start_wall_s, at.wall_s, self._voltage_v, HORIZON_S)
             known = self._told.get(evse_id)
             empty = all(step.limit_a is None for step in steps)
-            if known == (steps, reason) or (empty and known is None):
+            # The first step begins "now" each time; only what it says is news.
+            news = (tuple((max(step.start_wall_s, at.wall_s), step.limit_a) for step in steps[1:]), steps[0].limit_a if steps else None, reason)
+            if known == news or (empty and known is None):
                 continue
-            self._told[evse_id] = (steps, reason)
+            self._told[evse_id] = news
             outcomes.append(UpstreamWished(at, EvseKey(self.station_id, evse_id), steps, reason))
         return outcomes
 
@@ -204,7 +208,10 @@ class Profiles:
     def persist_failed(self, token: int, upstream_generation: int | None) -> list[Outcome]:
         """The disk refused: so do we."""
         waiting = self._waiting.pop(token, None)
-        if waiting is None or waiting.upstream_generation != upstream_generation:
+        if waiting is None:
+            return []
+        self._view.load(waiting.before)
+        if waiting.upstream_generation != upstream_generation:
             return []
         return [SendUpstream(self.station_id, waiting.upstream_generation, waiting.failed_text)]
 

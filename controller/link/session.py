@@ -52,6 +52,7 @@ class Shared:
     tokens: Callable[[], int]
     cache: AuthCache
     voltage_v: float
+    max_frame_bytes: int
     may_dial: Callable[[Stamp], bool]
 
 
@@ -78,6 +79,7 @@ class Session:
         self.up = Uplink(station.id, link, timeout_s, transparent, shared.ids, shared.tokens, shared.cache, self._boot_answer)
         self.down = Downlink(station.id, shared.ids, shared.voltage_v)
         self._may_dial = shared.may_dial
+        self._max_frame_bytes = shared.max_frame_bytes
         self.profiles = Profiles(station.id, tuple(evse.id for evse in station.evses), shared.tokens, shared.ids, shared.voltage_v, self.down)
         self.transactions: dict[int, Transaction] = {}
 
@@ -158,7 +160,7 @@ class Session:
         if generation != self.generation:
             return []
         try:
-            frame = rpc.parse(text, version=self.version, max_bytes=len(text) * 4 + 16)
+            frame = rpc.parse(text, version=self.version, max_bytes=self._max_frame_bytes)
         except rpc.FrameError as error:
             return self._bad_frame(at, error)
         if isinstance(frame, rpc.Call):
@@ -167,7 +169,7 @@ class Session:
             return self.down.answer(at, frame, self._upstream_generation())
         # SEND and CALLRESULTERROR exist from 2.1 on and are never answered: they just pass.
         upstream_generation = self._upstream_generation()
-        return [SendUpstream(self.station_id, upstream_generation, text)] if upstream_generation is not None else []
+        return [SendUpstream(self.station_id, upstream_generation, frame.text)] if upstream_generation is not None else []
 
     def _bad_frame(self, at: Stamp, error: rpc.FrameError) -> list[Outcome]:
         assert self.generation is not None
@@ -179,6 +181,11 @@ class Session:
         outcomes: list[Outcome] = []
         if count == 1:
             outcomes.append(Tell(Severity.WARNING, self.station_id, f"broken message refused: {error.detail} ({error.code})"))
+        if error.message_type in (3, 4):
+            # A broken answer is an answer all the same: whoever waits for it need not wait longer.
+            text = rpc.error_text(error.message_id, "GenericError", f"broken answer: {error.detail}", version=self.version)
+            failed = rpc.Error(error.message_id, "GenericError", error.detail, {}, text)
+            outcomes += self.down.answer(at, failed, self._upstream_generation())
         if not error.ignore:
             outcomes.append(SendStation(self.station_id, self.generation, rpc.error_text(error.message_id, error.code, error.detail, version=self.version)))
         return outcomes
@@ -206,7 +213,7 @@ class Session:
 
     def _boot_answer(self, at: Stamp, text: str) -> list[Outcome]:
         """An answer to the station's BootNotification goes down: from now on it takes commands, or not."""
-        frame = rpc.parse(text, version=self.version, max_bytes=len(text) * 4 + 16)
+        frame = rpc.parse(text, version=self.version, max_bytes=self._max_frame_bytes)
         if not isinstance(frame, rpc.Result) or self.down.dialect is None:
             return []
         self._booting = self.down.dialect.boot_status(frame.payload) == "Rejected"
@@ -261,7 +268,7 @@ class Session:
         if generation != self._upstream_generation():
             return []
         try:
-            frame = rpc.parse(text, version=self.version, max_bytes=len(text) * 4 + 16)
+            frame = rpc.parse(text, version=self.version, max_bytes=self._max_frame_bytes)
         except rpc.FrameError as error:
             answer = rpc.error_text(error.message_id, error.code, error.detail, version=self.version)
             return [] if error.ignore else [SendUpstream(self.station_id, generation, answer)]
@@ -269,7 +276,7 @@ class Session:
             return self._csms_call(at, generation, frame)
         if isinstance(frame, rpc.Result | rpc.Error):
             return self.up.answer(at, frame)
-        return [SendStation(self.station_id, self.generation, text)] if self.generation is not None else []
+        return [SendStation(self.station_id, self.generation, frame.text)] if self.generation is not None else []
 
     def _csms_call(self, at: Stamp, generation: int, call: rpc.Call) -> list[Outcome]:
         if self.generation is None:

@@ -139,13 +139,16 @@ class Uplink:
     def call(self, at: Stamp, call: rpc.Call) -> list[Outcome]:
         """A new CALL of the station, already observed."""
         if self.link is not None and self.link.undecided:
-            return self._relay(at, call)
+            # The outbox may hold older messages of the same transaction: the queue comes first.
+            return self._queue(at, call) if self._must_wait(call.action) else self._relay(at, call)
         if call.action == "BootNotification" and self.link is not None and self.link.is_open:
             # The station speaks for itself now: what we owed in its name is settled.
             self._boot = None
         verb = policy.from_station(call.action, self.upstream)
         if verb is Verb.RELAY and self._must_wait(call.action):
             verb = Verb.HOLD
+        if verb is Verb.HOLD:
+            return self._queue(at, call)
         if verb is not Verb.RELAY:
             return self._local(at, call, verb)
         if self._statuses and call.action == "StatusNotification" and self.dialect is not None:
@@ -154,8 +157,17 @@ class Uplink:
 
     def _must_wait(self, action: str) -> bool:
         # Order per transaction: nothing of the kept kind overtakes the queue (P2).
-        kept = policy.from_station(action, policy.Upstream.AWAY) is Verb.HOLD
-        return kept and self.queued > 0
+        return _kept(action) and self.queued > 0
+
+    def _queue(self, at: Stamp, call: rpc.Call) -> list[Outcome]:
+        return [*self._sweep(at), *self._local(at, call, Verb.HOLD)]
+
+    def _sweep(self, at: Stamp) -> list[Outcome]:
+        """Older kept messages that still wait for their turn to be relayed go to disk first: order is a promise."""
+        outcomes: list[Outcome] = []
+        for item in self.lane.withdraw(lambda waiting: waiting.owner is Owner.OURS or not _kept(waiting.action)):
+            outcomes += self._orphan(at, item)
+        return outcomes
 
     def _relay(self, at: Stamp, call: rpc.Call) -> list[Outcome]:
         item = Waiting(call.message_id, call.action, call.text, Owner.PEER, Priority.RELAYED, at.mono_s, call)
@@ -338,7 +350,12 @@ class Uplink:
         if isinstance(item.note, OurBoot):
             self._boot_due_mono_s = at.mono_s + BOOT_RETRY_S
             return []
-        return self._orphan(at, item)
+        outcomes = self._orphan(at, item)
+        if self._boot is not None:
+            # The CSMS owes an answer to the boot: as long as it does, nothing else may go up.
+            for waiting in self.lane.withdraw(lambda other: other.owner is Owner.OURS):
+                outcomes += self._orphan(at, waiting)
+        return [*outcomes, *self._sweep(at)] if self._held else outcomes
 
     def _drain_alone(self, at: Stamp, offline_since_mono_s: float | None) -> list[Outcome]:
         # A station that never comes back must not keep its transactions from the CSMS.
@@ -411,3 +428,8 @@ class Uplink:
 
     def _to_station(self, text: str) -> list[Outcome]:
         return [SendStation(self.station_id, self.generation, text)] if self.generation is not None else []
+
+
+def _kept(action: str) -> bool:
+    """Whether the policy keeps this action on disk while the CSMS is away."""
+    return policy.from_station(action, policy.Upstream.AWAY) is Verb.HOLD

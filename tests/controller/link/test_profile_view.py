@@ -1,0 +1,194 @@
+"""The CSMS's profiles of one station: replaced, refused, cleared, wished, remembered."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from controller.facts import LimitStep
+from controller.link.profile_view import ProfileView
+from controller.ocpp.dialect import ProfileCriteria
+from controller.ocpp.schedule import Kind, Period, Profile, ProfileError, Purpose, Schedule
+
+NOW = 1_790_000_000.0
+
+
+def profile(
+    profile_id: int, limit_a: float = 10.0, stack: int = 0, purpose: Purpose = Purpose.TX_DEFAULT, transaction_id: str | None = None
+) -> Profile:
+    kind = Kind.ABSOLUTE if purpose is Purpose.STATION_MAX else Kind.RELATIVE
+    start_wall_s = NOW if kind is Kind.ABSOLUTE else None
+    schedule = Schedule(1, "A", (Period(0, limit_a),), None, start_wall_s)
+    return Profile(profile_id, stack, purpose, kind, (schedule,), transaction_id)
+
+
+def tx(profile_id: int, transaction_id: str, limit_a: float = 10.0, stack: int = 0) -> Profile:
+    return profile(profile_id, limit_a, stack, Purpose.TX, transaction_id)
+
+
+def view(*placed: tuple[int, Profile]) -> ProfileView:
+    result = ProfileView("CP1", (1, 2))
+    for evse_id, one in placed:
+        result.set(evse_id, one, {1: "t-1", 2: "t-2"}, NOW)
+    return result
+
+
+def refused(store: ProfileView, evse_id: int, one: Profile) -> str:
+    before = store.dump()
+    with pytest.raises(ProfileError) as caught:
+        store.set(evse_id, one, {1: "t-1", 2: "t-2"}, NOW)
+    assert store.dump() == before
+    return caught.value.reason_code
+
+
+def limit_a(store: ProfileView, evse_id: int) -> tuple[float | None, str]:
+    steps, reason = store.wish(evse_id, NOW, NOW, 230.0)
+    return steps[0].limit_a, reason
+
+
+# -- setting ------------------------------------------------------------------------------------------
+
+
+def test_the_same_id_replaces_wherever_it_was() -> None:  # K01.FR.05
+    store = view((1, profile(17, 10)))
+    store.set(2, profile(17, 20, stack=5), {}, NOW)
+    assert [(evse_id, one.stack_level) for evse_id, one in store.select(ProfileCriteria())] == [(2, 5)]
+    assert limit_a(store, 1) == (None, "no upstream profile")
+
+
+def test_another_id_at_the_same_place_is_a_duplicate() -> None:  # K01.FR.06
+    assert refused(view((1, profile(17))), 1, profile(18)) == "DuplicateProfile"
+    assert len(view((1, profile(17)), (1, profile(18, stack=1)), (2, profile(19)))) == 3
+
+
+def test_places_that_never_meet_in_time_are_no_duplicates() -> None:
+    morning = replace(profile(17), valid_to_wall_s=NOW + 100)
+    noon = replace(profile(18), valid_from_wall_s=NOW + 100)
+    assert len(view((1, morning), (1, noon))) == 2
+    assert refused(view((1, morning)), 1, replace(noon, valid_from_wall_s=NOW + 99)) == "DuplicateProfile"
+
+
+def test_a_default_for_all_and_one_for_an_evse_need_different_stacks() -> None:  # K01.FR.52/53
+    assert refused(view((0, profile(17))), 1, profile(18)) == "DuplicateProfile"
+    assert refused(view((2, profile(17))), 0, profile(18)) == "DuplicateProfile"
+    assert len(view((0, profile(17)), (1, profile(18, stack=1)))) == 2
+
+
+def test_a_stack_level_is_used_once_per_transaction() -> None:  # K01.FR.39
+    assert refused(view((1, tx(17, "t-1"))), 1, tx(18, "t-1")) == "DuplicateProfile"
+    assert len(view((1, tx(17, "t-1")), (2, tx(18, "t-2")))) == 2
+
+
+@pytest.mark.parametrize(("evse_id", "transaction_id"), [(1, "t-2"), (2, "t-1"), (0, "t-1"), (1, None), (1, "")])
+def test_a_tx_profile_needs_the_transaction_that_runs_there(evse_id: int, transaction_id: str | None) -> None:  # K01.FR.33
+    assert refused(view(), evse_id, profile(17, purpose=Purpose.TX, transaction_id=transaction_id)) == "TxNotFound"
+
+
+def test_unknown_evses_and_misplaced_maxima() -> None:
+    assert refused(view(), 3, profile(17)) == "UnknownEvse"
+    assert refused(view(), -1, profile(17)) == "UnknownEvse"
+    assert refused(view(), 1, profile(17, purpose=Purpose.STATION_MAX)) == "InvalidProfile"
+    assert refused(view(), 0, profile(17, purpose=Purpose.EXTERNAL)) == "InvalidProfile"
+
+
+def test_a_full_store_refuses_but_expired_profiles_make_room() -> None:
+    store = ProfileView("CP1", (1,), max_profiles=2)
+    store.set(1, replace(profile(1), valid_to_wall_s=NOW + 10), {}, NOW)
+    store.set(1, profile(2, stack=1), {}, NOW)
+    assert refused(store, 1, profile(3, stack=2)) == "OutOfStorage"
+    store.set(1, profile(2, limit_a=7, stack=1), {}, NOW)  # replacing needs no room
+    store.set(1, profile(3, stack=2), {}, NOW + 10)
+    assert [one.profile_id for _, one in store.select(ProfileCriteria())] == [2, 3]
+
+
+# -- selecting, clearing --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("criteria", "ids"),
+    [
+        (ProfileCriteria(), [2, 3, 1, 4]),
+        (ProfileCriteria((1, 4, 99)), [1, 4]),
+        (ProfileCriteria(evse_id=0), [2, 3]),
+        (ProfileCriteria(purpose="tx_default"), [3, 1]),
+        (ProfileCriteria(stack_level=1), [3]),
+        (ProfileCriteria((1, 3), evse_id=1, purpose="tx_default"), [1]),
+        (ProfileCriteria(evse_id=-1), []),
+    ],
+)
+def test_criteria_all_have_to_hold(criteria: ProfileCriteria, ids: list[int]) -> None:
+    store = view((1, profile(1)), (0, profile(2, purpose=Purpose.STATION_MAX)), (0, profile(3, stack=1)), (2, tx(4, "t-2")))
+    assert [one.profile_id for _, one in store.select(criteria)] == ids
+    assert store.clear(criteria) == len(ids)
+    assert store.select(criteria) == []
+    assert len(store) == 4 - len(ids)
+    assert store.clear(criteria) == 0
+
+
+def test_tx_profiles_die_with_their_transaction_and_no_others() -> None:
+    store = view((1, tx(1, "t-1")), (2, tx(2, "t-2")), (1, profile(3)))
+    store.end_transaction(1, "t-2")
+    assert len(store) == 3
+    store.end_transaction(1, "t-1")
+    assert [one.profile_id for _, one in store.select(ProfileCriteria())] == [3, 2]
+
+
+# -- wishing --------------------------------------------------------------------------------------------
+
+
+def test_without_profiles_nothing_is_wished() -> None:
+    assert view().wish(1, None, NOW, 230.0) == ((LimitStep(NOW, None),), "no upstream profile")
+
+
+def test_the_wish_names_the_profile_that_limits_now() -> None:
+    store = view((0, profile(1, 12, purpose=Purpose.STATION_MAX)), (0, profile(2, 16)), (1, tx(3, "t-1", 20)))
+    assert limit_a(store, 1) == (12, "upstream profile 1")
+    store.clear(ProfileCriteria((1,)))
+    assert limit_a(store, 1) == (20, "upstream profile 3")
+    assert limit_a(store, 2) == (16, "upstream profile 2")
+
+
+def test_only_the_maximum_binds_the_sum() -> None:
+    store = view((0, profile(1, 40, purpose=Purpose.STATION_MAX)), (0, profile(2, 6)), (1, profile(3, 5, stack=1)))
+    assert limit_a(store, 0) == (40, "upstream profile 1")
+    assert limit_a(store, 2) == (6, "upstream profile 2")
+
+
+def test_a_default_for_all_at_a_higher_stack_overrules_that_of_one_evse() -> None:
+    assert limit_a(view((0, profile(1, 16, stack=2)), (1, profile(2, 6, stack=1))), 1) == (16, "upstream profile 1")
+
+
+def test_a_tx_profile_of_the_csms_may_lift_its_own_layer() -> None:
+    """Trap 14: the view says so honestly; the site's own limits are not its business."""
+    assert limit_a(view((1, profile(1, 6)), (1, tx(2, "t-1", 32, stack=9))), 1) == (32, "upstream profile 2")
+
+
+def test_the_worst_store_that_is_allowed_still_answers() -> None:
+    store = ProfileView("CP1", (1,))
+    for number in range(80):
+        periods = tuple(Period(float(i * 7 + number % 7), 6.0 + (i * 31 + number) % 26) for i in range(100))
+        schedule = Schedule(1, "A", (Period(0, 8.0), *periods[1:]))
+        store.set(1, replace(profile(number, stack=number), schedules=(schedule,), valid_to_wall_s=NOW + 1 + number), {}, NOW)
+    steps, reason = store.wish(1, NOW, NOW, 230.0)
+    assert reason == "upstream profile 79"
+    assert steps[-1] == LimitStep(NOW + 80, None)
+
+
+# -- remembering -------------------------------------------------------------------------------------------
+
+
+def test_the_store_survives_a_restart_as_json() -> None:
+    store = view((0, profile(1, 12, purpose=Purpose.STATION_MAX)), (1, tx(3, "t-1", 20)))
+    again = ProfileView("CP1", (1, 2))
+    assert again.load(json.loads(json.dumps(store.dump()))) == 0
+    assert again.select(ProfileCriteria()) == store.select(ProfileCriteria())
+    assert limit_a(again, 1) == limit_a(store, 1)
+
+
+def test_damaged_entries_are_left_out_and_counted_and_the_others_stay() -> None:
+    good = view((1, profile(1)), (2, profile(2))).dump()
+    store = ProfileView("CP1", (1,))  # EVSE 2 is gone from the configuration
+    assert store.load([None, {"evse_id": "1"}, {"evse_id": 1, "profile": {}}, *good]) == 4
+    assert [one.profile_id for _, one in store.select(ProfileCriteria())] == [1]
+    assert store.load("nonsense") == 1
+    assert len(store) == 0

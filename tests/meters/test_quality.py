@@ -1,0 +1,135 @@
+"""Is a reading believable? Tables of what meters really send (F42, F44, F45, B42)."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meters.quality import Convention, Expectation, judge, judge_reading
+from meters.reading import Quality, Reading
+
+GRID = Expectation(fuse_a=63.0, voltage_v=230.0, current_phases=(0, 1, 2))
+PV = Expectation(fuse_a=63.0)
+IMPORT = Convention("import", "signed")
+
+GOOD = {
+    "u_l1": 231.0, "u_l2": 229.5, "u_l3": 230.2,
+    "i_l1": 10.0, "i_l2": 12.0, "i_l3": -4.0,
+    "p_l1": 2300.0, "p_l2": 2750.0, "p_l3": -920.0,
+    "p": 4130.0, "f": 50.01, "e_imp": 1e6, "e_exp": 2e5,
+}  # fmt: skip
+
+
+def read(convention: Convention = IMPORT, expected: Expectation = GRID, **changes: float | None) -> Reading:
+    return judge("grid", GOOD | changes, convention, expected)
+
+
+def test_a_good_reading_keeps_every_value() -> None:
+    reading = read()
+    assert (reading.quality, reading.reason) == (Quality.GOOD, "")
+    assert reading.current_a == (10.0, 12.0, -4.0)
+    assert reading.phase_power_w == (2300.0, 2750.0, -920.0)
+    assert reading.power_w == 4130.0
+    assert (reading.energy_import_wh, reading.energy_export_wh) == (1e6, 2e5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "quality", "reason"),
+    [
+        ({"i_l2": None}, Quality.BAD, "current of L2 is not available"),
+        ({"i_l1": math.nan}, Quality.BAD, "current of L1 is not available"),
+        ({"i_l1": 3276.8}, Quality.BAD, "current of L1 is 3277 A"),
+        ({"i_l1": -3276.8}, Quality.BAD, "current of L1"),
+        ({"p_l1": 1e30}, Quality.BAD, "power of L1"),
+        ({"p": 1e30, "p_l1": None}, Quality.BAD, "power is 1e+30 W"),
+        ({"f": 0.5}, Quality.BAD, "frequency"),
+        ({"f": 500.1}, Quality.BAD, "frequency"),
+        ({"u_l1": 2310.0}, Quality.BAD, "voltage of L1 is 2310 V"),
+        ({"u_l2": 0.0}, Quality.BAD, "voltage of L2 is 0 V"),
+        ({"p": 4300.0}, Quality.SUSPECT, "is not the sum of its phases"),
+        ({"p": 41_300.0}, Quality.BAD, "is not the sum of its phases"),
+        ({"p_l1": 23_000.0, "p": 24_830.0}, Quality.SUSPECT, "L1 shows 2.3e+04 W but only 10 A"),
+        ({"i_l1": 0.1, "p_l1": 6000.0, "p": 7830.0}, Quality.BAD, "L1 shows 6000 W but only 0.1 A"),
+        ({"i_l3": 4.0}, Quality.SUSPECT, "current and power of L3 point in opposite directions"),
+        ({"f": None, "u_l1": None, "u_l2": None, "u_l3": None}, Quality.GOOD, ""),
+        ({"p": 4170.0}, Quality.GOOD, ""),
+        ({"p_l1": None, "p_l2": None, "p_l3": None}, Quality.GOOD, ""),
+    ],
+)
+def test_what_is_believed(changes: dict[str, float | None], quality: Quality, reason: str) -> None:
+    reading = read(**changes)
+    assert reading.quality is quality
+    assert reason in reading.reason
+
+
+def test_nothing_at_all_is_bad() -> None:
+    reading = judge("pv", {"p": None, "e_exp": math.nan}, IMPORT, PV)
+    assert (reading.quality, reading.reason) == (Quality.BAD, "the meter reports no value at all")
+
+
+def test_a_meter_that_exports_positive_is_turned_round() -> None:
+    reading = read(Convention("export", "signed"))
+    assert reading.current_a == (-10.0, -12.0, 4.0)
+    assert reading.power_w == -4130.0
+    assert (reading.energy_import_wh, reading.energy_export_wh) == (1e6, 2e5)
+
+
+@pytest.mark.parametrize(("sign", "expected"), [("import", (10.0, 12.0, -4.0)), ("export", (-10.0, -12.0, 4.0))])
+def test_magnitudes_get_the_direction_of_their_power(sign: str, expected: tuple[float, ...]) -> None:
+    assert read(Convention(sign, "unsigned"), i_l3=4.0).current_a == expected  # type: ignore[arg-type]
+
+
+def test_a_magnitude_without_direction_counts_as_load_and_is_suspect_while_exporting() -> None:
+    blind = {"p_l1": None, "p_l2": None, "p_l3": None}
+    exporting = read(Convention("import", "unsigned"), p=-9000.0, i_l3=4.0, **blind)
+    assert exporting.current_a == (10.0, 12.0, 4.0)
+    assert exporting.quality is Quality.SUSPECT
+    assert read(Convention("import", "unsigned"), p=9000.0, **blind).quality is Quality.GOOD
+
+
+def test_import_and_export_kept_apart_become_one_power() -> None:
+    values = {"p_imp": 0.0, "p_exp": 500.0, "p_l1_imp": 0.0, "p_l1_exp": 500.0, "i_l1": 2.2, "u_l1": 230.0}
+    reading = judge("pv", values, Convention("import", "unsigned"), PV)
+    assert reading.power_w == -500.0
+    assert reading.current_a == (-2.2, None, None)
+
+
+def test_a_missing_total_is_the_sum_of_three_known_phases_only() -> None:
+    assert read(p=None).power_w == pytest.approx(4130.0)
+    assert read(p=None, p_l2=None).power_w is None
+
+
+def test_an_unwired_input_does_not_matter_where_no_current_is_expected() -> None:
+    single = Expectation(fuse_a=35.0, current_phases=(0,))
+    unwired = {"u_l2": 0.0, "u_l3": 1.5, "i_l2": 0.0, "i_l3": None, "p_l2": 0.0, "p_l3": 0.0, "p": 2300.0}
+    assert read(expected=single, **unwired).quality is Quality.GOOD
+
+
+def test_impossible_secondary_values_are_dropped_without_spoiling_the_reading() -> None:
+    reading = read(e_imp=-5.0, soc=6553.5)
+    assert reading.quality is Quality.GOOD
+    assert (reading.energy_import_wh, reading.soc_percent) == (None, None)
+
+
+def test_swapped_words_never_pass_as_good() -> None:
+    """A float with its words swapped is a tiny or huge number: voltage and sum checks see it."""
+    tiny = dict.fromkeys(("u_l1", "u_l2", "u_l3", "i_l1", "i_l2", "i_l3"), 1.2e-38)
+    assert read(**tiny).quality is Quality.BAD
+
+
+def test_readings_from_elsewhere_are_judged_alike() -> None:
+    ours = Reading("grid", Quality.GOOD, current_a=(1.0, 2.0, None))
+    assert judge_reading(ours, GRID).reason == "current of L3 is not available"
+
+
+amps = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True))
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(GOOD, amps)), st.sampled_from(["import", "export"]), st.sampled_from(["signed", "unsigned"]))
+def test_law_a_reading_that_is_not_bad_has_every_expected_current_within_ten_fuses(values: dict[str, float | None], sign: str, current: str) -> None:
+    reading = judge("grid", values, Convention(sign, current), GRID)  # type: ignore[arg-type]
+    if reading.quality is not Quality.BAD:
+        assert all(i is not None and abs(i) <= 630.0 for i in reading.current_a)
+    if reading.quality is not Quality.GOOD:
+        assert reading.reason

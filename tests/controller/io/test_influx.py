@@ -11,7 +11,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -134,8 +133,8 @@ def details(facts: list[Fact]) -> list[str]:
     return [fact.detail for fact in facts if isinstance(fact, SourceChanged)]
 
 
-def hurried(shell: HistoryShell) -> InfluxForwarder:
-    """The forwarder, without its patience: tests do not wait out a backoff of seconds."""
+def forwarder_of(shell: HistoryShell) -> InfluxForwarder:
+    """The part that talks to the server."""
     forwarder = shell._forwarder
     assert forwarder is not None
     return forwarder
@@ -159,15 +158,15 @@ async def test_f84_a_server_that_is_down_loses_nothing_within_the_bound(server: 
     async with running(site(tmp_path, server.port)) as (shell, facts):
         for number in range(2500):
             shell.carry(point(number))
-        await until(lambda: health(facts) == [False] and hurried(shell).counts.waiting == 2500)
+        await until(lambda: health(facts) == [False] and forwarder_of(shell).counts.waiting == 2500)
         assert "cannot be reached" in details(facts)[0]
     async with running(site(tmp_path, server.port)) as (shell, facts):
         assert len(server.points) == 0
         await server.start()
         shell.carry(point(2500))
         await until(lambda: len(server.points) == 2501)
-        await until(lambda: hurried(shell).counts.waiting == 0)
-        assert hurried(shell).counts.dropped == 0
+        await until(lambda: forwarder_of(shell).counts.waiting == 0)
+        assert forwarder_of(shell).counts.dropped == 0
     assert max(server.sizes) == 1000
     assert health(facts)[-1] is True
 
@@ -177,9 +176,9 @@ async def test_one_bad_line_is_found_and_quarantined_the_others_arrive(server: S
     async with running(site(tmp_path, server.port)) as (shell, facts):
         for number in range(50):
             shell.carry(point(number, "forbidden" if number == 17 else "grid"))
-        await until(lambda: len(server.points) == 49 and hurried(shell).counts.quarantined == 1)
+        await until(lambda: len(server.points) == 49 and forwarder_of(shell).counts.quarantined == 1)
         await until(lambda: health(facts) == [True])
-    assert hurried(shell).counts.waiting == 0
+    assert forwarder_of(shell).counts.waiting == 0
 
 
 @pytest.mark.parametrize(("status", "words"), [(401, "check token"), (404, "check token, org and bucket")])
@@ -366,10 +365,7 @@ if shutil.which("influxd"):
                 assert answer.status == 204
             async with running(site(tmp_path / "box", real.port)) as (shell, facts):
                 shell.carry(RecordPoint("session", {"name": "a b,=ü"}, {"energy_wh": 5.0}, NOW_S))
-                await until(lambda: hurried(shell).counts.quarantined == 1 and hurried(shell).counts.waiting == 0)
+                await until(lambda: forwarder_of(shell).counts.quarantined == 1 and forwarder_of(shell).counts.waiting == 0)
             assert await real.count() == 1500
         finally:
             await real.stop()
-
-else:
-    print("influxd is not installed: the strict server of this file stands in for it", file=sys.stderr)

@@ -16,7 +16,6 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from controller.config import Config
 from controller.facts import Fact, MeterFailed, MeterRead, Stamp
-from controller.io.meter_rules import expectation
 from controller.io.modbus import ModbusShell, build_meters, next_beat
 from meters.decode import encode_value
 from meters.reading import Quality, ReadingError
@@ -150,14 +149,6 @@ async def test_every_map_round_trips_through_a_server(name: str, free_port: int)
 def test_a_missing_map_is_refused_before_anything_starts() -> None:
     with pytest.raises(TemplateError, match="known maps"):
         ModbusShell(site({"port": 1, "map": "nobody_knows"}), LoopClock(), print, MAPS)
-
-
-def test_only_meters_that_guard_a_fuse_must_show_currents() -> None:
-    grid, pv = site({"map": "abb_b23"}), site({"map": "abb_b23"}, role="pv")
-    assert expectation(grid, grid.meters[0]).current_phases == (0, 1, 2)
-    assert expectation(pv, pv.meters[0]).current_phases == ()
-    no_currents = load_template(MAPS / "eastron_sdm72dm_v1.yaml")
-    assert expectation(grid, grid.meters[0], no_currents).current_phases == ()
 
 
 # -- a meter that misbehaves ----------------------------------------------------------------------

@@ -1,0 +1,364 @@
+"""Shell: the site's MQTT broker. Limits and meter values in, state and refusals out.
+
+Topics below ``yardmaster/<site>/``: ``limit/set`` in; everything the engine publishes, ``status``
+(retained "online"/"offline", also our last will) and ``heartbeat`` out. Meter topics are taken
+as configured. What a limit means is not decided here; this shell checks the payload's form.
+
+paho's thread only hands over. An exception in a callback would end that thread while paho still
+says "connected" (fault F58), so callbacks cannot raise, and our own heartbeat has to come back
+through the broker within 30 s or the client is built anew. The session is clean on purpose: a
+limit the broker kept for us for hours would arrive looking new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import ssl
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from controller.config import Config, MqttConfig, MqttSource
+from controller.facts import LimitRefused, MeterFailed, MeterRead, SourceChanged
+from controller.io.meter_rules import expectation
+from controller.io.payloads import MAX_PAYLOAD_BYTES, PayloadError, parse_limit, parse_meter, shown
+from controller.io.shell import Clock, Submit
+from controller.io.tasks import end, spawn
+from controller.orders import Order, Publish
+from meters.quality import Expectation, judge_reading
+
+log = logging.getLogger(__name__)
+
+SOURCE = "mqtt"
+HEARTBEAT_S = 10.0
+SILENT_S = 30.0
+QUEUE_AGE_S = 3600.0
+QUEUE_LENGTH = 5000
+KEEPALIVE_S = 20
+CONNECT_TIMEOUT_S = 5.0
+CLOSE_S = 0.4
+LIMIT_TOPIC, STATUS_TOPIC, HEARTBEAT_TOPIC = "limit/set", "status", "heartbeat"
+
+
+class Message(NamedTuple):
+    """One message on its way out."""
+
+    topic: str
+    payload: str
+    retain: bool
+    at_s: float
+
+
+class Arrived(NamedTuple):
+    """One message that came in, cut behind the longest payload we read."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """heartbeat_s: between two own heartbeats. silent_s: without one coming back the client is rebuilt."""
+
+    heartbeat_s: float = HEARTBEAT_S
+    silent_s: float = SILENT_S
+
+
+class Outbox:
+    """What waits for the broker: the newest state per retained topic, and other messages for at most an hour (F51)."""
+
+    def __init__(self) -> None:
+        self.state: dict[str, Message] = {}
+        self._waiting: deque[Message] = deque(maxlen=QUEUE_LENGTH)
+
+    def put(self, message: Message) -> None:
+        """Keep a message until it can be sent. Retained ones replace their predecessor and stay for reconnects."""
+        if message.retain:
+            self.state[message.topic] = message
+        else:
+            self._waiting.append(message)
+
+    def take_waiting(self, now_s: float) -> list[Message]:
+        """The messages that are still worth sending, oldest first; they leave the outbox."""
+        fresh = [message for message in self._waiting if now_s - message.at_s <= QUEUE_AGE_S]
+        self._waiting.clear()
+        return fresh
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+
+class MqttShell:
+    """The connection to one broker."""
+
+    orders: tuple[type[Order], ...] = (Publish,)
+
+    def __init__(self, config: Config, clock: Clock, submit: Submit, timing: Timing | None = None) -> None:
+        """config.mqtt must be present."""
+        if config.mqtt is None:
+            raise ValueError("the site has no MQTT broker")
+        self._mqtt: MqttConfig = config.mqtt
+        self._config = config
+        self._clock = clock
+        self._submit = submit
+        self._timing = timing or Timing()
+        self._root = f"yardmaster/{config.site.id}/"
+        self._meters = meter_topics(config)
+        self._outbox = Outbox()
+        self._unacknowledged: dict[int, Message] = {}
+        self._client: paho.Client | None = None
+        self._connected = False
+        self._healthy: bool | None = None
+        self._last_heard_s = 0.0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # -- shell shape ---------------------------------------------------------------------------
+
+    def carry(self, order: Order) -> None:
+        """Publish now, or keep it until the broker is there."""
+        if not isinstance(order, Publish):
+            return
+        try:
+            payload = json.dumps(order.payload, separators=(",", ":"), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            log.error("cannot publish %s: %s", order.topic, error)
+            return
+        self._send(Message(self._root + order.topic, payload, order.retain, _now_s()))
+
+    async def start(self) -> None:
+        """Begin connecting. A broker that is away, or a secret that cannot be read, is reported and no reason to fail."""
+        self._outbox.put(Message(self._root + STATUS_TOPIC, "online", True, _now_s()))
+        self._tasks = [spawn(self._keep_alive(), "mqtt heartbeat")]
+
+    async def stop(self) -> None:
+        """Say goodbye and disconnect."""
+        await end(self._tasks)
+        await self._close(polite=True)
+
+    # -- our own heartbeat ------------------------------------------------------------------------
+
+    async def _keep_alive(self) -> None:
+        while True:
+            silent_s = _now_s() - self._last_heard_s
+            if self._client is None or silent_s > self._timing.silent_s:
+                await self._rebuild(silent_s)
+            self._beat()
+            await asyncio.sleep(self._timing.heartbeat_s)
+
+    def _beat(self) -> None:
+        if self._connected and self._client is not None:
+            self._client.publish(self._root + HEARTBEAT_TOPIC, "1", qos=0)
+
+    async def _rebuild(self, silent_s: float) -> None:
+        if self._client is not None:
+            detail = f"nothing came back from the broker for {silent_s:.0f} s; the connection is built anew; may we read {self._root}# there?"
+            self._report(False, detail)
+        await self._close(polite=False)
+        self._last_heard_s = _now_s()
+        try:
+            client = self._build()
+        except (OSError, ValueError) as error:
+            self._report(False, f"MQTT cannot start: {error}; no limits and states until this is repaired")
+            return
+        self._client = client
+        client.connect_async(self._mqtt.host, self._mqtt.port, keepalive=KEEPALIVE_S)
+        client.loop_start()
+
+    def _build(self) -> paho.Client:
+        """A client with callbacks that only hand over. Raises OSError, ValueError for unreadable secrets or certificates."""
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"yardmaster-{self._config.site.id}", clean_session=True)
+        client.suppress_exceptions = True
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.reconnect_delay_set(1, 10)
+        client.max_queued_messages_set(QUEUE_LENGTH)
+        client.will_set(self._root + STATUS_TOPIC, "offline", qos=1, retain=True)
+        if self._mqtt.username is not None:
+            client.username_pw_set(self._mqtt.username, _password(self._mqtt))
+        if self._mqtt.tls:
+            ca_file = None if self._mqtt.ca_file is None else str(self._mqtt.ca_file)
+            client.tls_set_context(ssl.create_default_context(cafile=ca_file))
+        self._wire(client, asyncio.get_running_loop())
+        return client
+
+    def _wire(self, client: paho.Client, loop: asyncio.AbstractEventLoop) -> None:
+        def hand_over(job: Callable[[], None]) -> None:
+            """Called on paho's thread. By the time the job runs a newer client may have taken this one's place."""
+            with suppress(RuntimeError):  # the loop is closed: we are shutting down
+                loop.call_soon_threadsafe(lambda: job() if self._client is client else None)
+
+        def on_connect(_client: paho.Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+            refusal = str(reason) if reason.is_failure else ""
+            hand_over(lambda: self._on_connect(refusal))
+
+        def on_subscribe(_client: paho.Client, _userdata: Any, _number: int, _reasons: Any, _properties: Any) -> None:
+            hand_over(self._on_subscribed)
+
+        def on_connect_fail(_client: paho.Client, _userdata: Any) -> None:
+            hand_over(lambda: self._on_lost("the broker cannot be reached"))
+
+        def on_disconnect(_client: paho.Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+            detail = str(reason)
+            hand_over(lambda: self._on_lost(f"the connection ended: {detail}"))
+
+        def on_message(_client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
+            arrived = Arrived(message.topic, bytes(message.payload[: MAX_PAYLOAD_BYTES + 1]), message.retain)
+            hand_over(lambda: self._on_message(arrived))
+
+        def on_publish(_client: paho.Client, _userdata: Any, number: int, _reason: Any, _properties: Any) -> None:
+            hand_over(lambda: self._on_published(number))
+
+        client.on_connect = on_connect
+        client.on_subscribe = on_subscribe
+        client.on_connect_fail = on_connect_fail
+        client.on_disconnect = on_disconnect
+        client.on_message = on_message
+        client.on_publish = on_publish
+
+    async def _close(self, polite: bool) -> None:
+        client, self._client = self._client, None
+        if client is None:
+            return
+        if polite and self._connected:
+            farewell = client.publish(self._root + STATUS_TOPIC, "offline", qos=1, retain=True)
+            await _in_thread(lambda: _wait_published(farewell))
+        self._connected = False
+        for message in self._unacknowledged.values():
+            self._outbox.put(message)
+        self._unacknowledged.clear()
+        await _in_thread(lambda: _end(client))
+
+    # -- what paho handed over, now on the event loop ------------------------------------------------
+
+    def _on_connect(self, refusal: str) -> None:
+        if refusal or self._client is None:
+            self._report(False, f"the broker refuses us: {refusal}; check user name and password")
+            return
+        topics = [self._root + LIMIT_TOPIC, self._root + HEARTBEAT_TOPIC, *self._meters]
+        self._client.subscribe([(topic, 1) for topic in topics])
+
+    def _on_subscribed(self) -> None:
+        """Only now do we publish: by this time paho has repeated what was in flight before, and newer state must come after it."""
+        self._connected = True
+        for message in [*self._outbox.state.values(), *self._outbox.take_waiting(_now_s())]:
+            self._send(message)
+        self._beat()
+
+    def _on_lost(self, detail: str) -> None:
+        self._connected = False
+        self._report(False, f"{detail}; limits keep until their end, state is kept for the broker's return")
+
+    def _on_published(self, number: int) -> None:
+        self._unacknowledged.pop(number, None)
+
+    def _on_message(self, message: Arrived) -> None:
+        self._last_heard_s = _now_s()
+        if message.topic == self._root + HEARTBEAT_TOPIC:
+            self._report(True, f"connected to {self._mqtt.host}:{self._mqtt.port}")  # only now limits are known to reach us
+        elif message.topic == self._root + LIMIT_TOPIC:
+            self._take_limit(message)
+        elif message.topic in self._meters:
+            self._take_meter(message)
+
+    def _take_limit(self, message: Arrived) -> None:
+        at = self._clock.stamp()
+        try:
+            fact = parse_limit(message.payload, at, SOURCE, self._config.limits.default_valid_for_s, message.retained)
+        except PayloadError as error:
+            self._submit(LimitRefused(at, SOURCE, str(error), shown(message.payload)))
+            return
+        self._submit(fact)
+
+    def _take_meter(self, message: Arrived) -> None:
+        if message.retained:
+            return  # of unknown age; the next live value counts
+        for meter_id, expected in self._meters[message.topic]:
+            at = self._clock.stamp()
+            try:
+                reading = parse_meter(message.payload, meter_id)
+            except PayloadError as error:
+                self._submit(MeterFailed(at, meter_id, str(error)))
+                continue
+            if reading.current_a == (None, None, None):
+                expected = replace(expected, current_phases=())  # a meter that publishes power only
+            self._submit(MeterRead(at, judge_reading(reading, expected)))
+
+    # -- out -----------------------------------------------------------------------------------------
+
+    def _send(self, message: Message) -> None:
+        if message.retain:
+            self._outbox.put(message)
+        sent = self._publish(message)
+        if not sent and not message.retain:
+            self._outbox.put(message)
+
+    def _publish(self, message: Message) -> bool:
+        if not self._connected or self._client is None:
+            return False
+        info = self._client.publish(message.topic, message.payload, qos=1, retain=message.retain)
+        if info.rc not in (paho.MQTT_ERR_SUCCESS, paho.MQTT_ERR_NO_CONN):
+            return False
+        if not message.retain:
+            self._unacknowledged[info.mid] = message
+        return True
+
+    def _report(self, healthy: bool, detail: str) -> None:
+        if healthy != self._healthy:
+            self._healthy = healthy
+            self._submit(SourceChanged(self._clock.stamp(), SOURCE, healthy, detail))
+
+
+def meter_topics(config: Config) -> dict[str, list[tuple[str, Expectation]]]:
+    """Topic -> the meters that listen to it, and what is expected of each."""
+    topics: dict[str, list[tuple[str, Expectation]]] = {}
+    for meter in config.meters:
+        if isinstance(meter.source, MqttSource):
+            topics.setdefault(meter.source.topic, []).append((meter.id, expectation(config, meter)))
+    return topics
+
+
+def _password(mqtt: MqttConfig) -> str | None:
+    if mqtt.password_file is not None:
+        return mqtt.password_file.read_text(encoding="utf-8").strip()
+    return None if mqtt.password is None else mqtt.password.get_secret_value()
+
+
+def _wait_published(info: paho.MQTTMessageInfo) -> None:
+    try:
+        info.wait_for_publish(CLOSE_S)
+    except (RuntimeError, ValueError):
+        return  # not connected any more: the last will says it for us
+
+
+def _end(client: paho.Client) -> None:
+    client.disconnect()
+    client.loop_stop()
+
+
+async def _in_thread(job: Callable[[], None]) -> None:
+    """Run a blocking call for at most CLOSE_S. A daemon thread, not the pool: paho may hang in a dead connect,
+
+    and the end of the program must not wait for it.
+    """
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+    def run() -> None:
+        job()
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(done.set)
+
+    threading.Thread(target=run, daemon=True, name="mqtt close").start()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(done.wait(), CLOSE_S)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

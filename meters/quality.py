@@ -1,0 +1,210 @@
+"""Is this reading believable, and which way is import?
+
+Turns the quantities of a meter into a ``Reading`` in our one convention (import positive,
+per site phase) and judges it. BAD counts as silence, SUSPECT makes the site take the safer
+side. It never repairs a number, it never guesses a missing one, and it keeps no memory:
+stuck values and wrong CT directions (F41, F43) show only over time and are judged elsewhere.
+
+Rules (catalogue F42, F44, F45, B42): frequency 45..65 Hz, voltage 50..300 V, |current| within
+ten fuses, phase powers add up to the total, power fits current and voltage.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from meters.reading import PhaseTriple, Quality, Reading
+from meters.template import PHASES
+
+FREQUENCY_HZ = (45.0, 65.0)
+VOLTAGE_V = (50.0, 300.0)
+FUSE_MULTIPLE = 10.0
+SUM_SLACK_W, SUM_SLACK_SHARE = 50.0, 0.02
+BAD_FACTOR = 10.0  # ten times the tolerance is no rounding: word order, shifted answer, wrong scale
+CURRENT_SLACK_A = 1.0  # meters with 0.1 A steps, averaged over different windows
+POWER_SLACK_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Convention:
+    """How the device writes direction.
+
+    sign: what a positive power means. current: "signed" currents follow the same sign;
+    "unsigned" are magnitudes and get the sign of the phase power.
+    """
+
+    sign: Literal["import", "export"] = "import"
+    current: Literal["signed", "unsigned"] = "signed"
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What this meter is expected to tell.
+
+    fuse_a: fuse of what it measures, per phase [A]. voltage_v: nominal, phase to neutral [V].
+    current_phases: phases (0..2) whose current must be present; a reading without one is BAD.
+    """
+
+    fuse_a: float
+    voltage_v: float = 230.0
+    current_phases: tuple[int, ...] = ()
+
+
+def judge(meter_id: str, quantities: Mapping[str, float | None], convention: Convention, expected: Expectation) -> Reading:
+    """The reading of one poll. ``quantities``: names of ``template``, SI units, the device's own signs."""
+    finite = {name: value for name, value in quantities.items() if value is not None and math.isfinite(value)}
+    return judge_reading(_in_our_convention(meter_id, finite, convention), expected, bool(finite), _direction_unknown(finite, convention))
+
+
+def judge_reading(reading: Reading, expected: Expectation, any_value: bool = True, direction_unknown: bool = False) -> Reading:
+    """Judge a reading that is already in our convention (MQTT sources)."""
+    if not any_value:
+        return replace(reading, quality=Quality.BAD, reason="the meter reports no value at all")
+    bad = [*_missing(reading, expected), *_out_of_range(reading, expected)]
+    suspect = ["direction of the currents unknown while exporting"] if direction_unknown else []
+    for text, grave in (*_sum_mismatch(reading), *_power_without_current(reading, expected)):
+        (bad if grave else suspect).append(text)
+    suspect += _opposite_signs(reading)
+    quality = Quality.BAD if bad else Quality.SUSPECT if suspect else Quality.GOOD
+    return replace(_without_nonsense(reading), quality=quality, reason="; ".join(bad or suspect))
+
+
+# -- convention ------------------------------------------------------------------------------
+
+
+def _in_our_convention(meter_id: str, values: Mapping[str, float], convention: Convention) -> Reading:
+    factor = 1.0 if convention.sign == "import" else -1.0
+    phase_power = _triple(_net(values, f"p_{phase}", factor) for phase in PHASES)
+    raw_current = _triple(values.get(f"i_{phase}") for phase in PHASES)
+    if convention.current == "unsigned":
+        current = _triple(_signed_like(i, p) for i, p in zip(raw_current, phase_power, strict=True))
+    else:
+        current = _triple(None if i is None else i * factor for i in raw_current)
+    power_w = _net(values, "p", factor)
+    return Reading(
+        meter_id=meter_id,
+        quality=Quality.GOOD,
+        current_a=current,
+        phase_power_w=phase_power,
+        voltage_v=_triple(values.get(f"u_{phase}") for phase in PHASES),
+        power_w=_total(phase_power) if power_w is None else power_w,
+        frequency_hz=values.get("f"),
+        energy_import_wh=values.get("e_imp"),
+        energy_export_wh=values.get("e_exp"),
+        soc_percent=values.get("soc"),
+    )
+
+
+def _triple(values: Iterator[float | None]) -> PhaseTriple:
+    first, second, third = values
+    return first, second, third
+
+
+def _net(values: Mapping[str, float], name: str, factor: float) -> float | None:
+    """The signed power, or import minus export where the meter keeps them apart."""
+    if name in values:
+        return values[name] * factor
+    if f"{name}_imp" in values and f"{name}_exp" in values:
+        return values[f"{name}_imp"] - values[f"{name}_exp"]
+    return None
+
+
+def _signed_like(current_a: float | None, power_w: float | None) -> float | None:
+    """A magnitude with the direction of the power; without one it counts as load, the safer side."""
+    if current_a is None:
+        return None
+    return -abs(current_a) if power_w is not None and power_w < 0 else abs(current_a)
+
+
+def _total(phase_power_w: PhaseTriple) -> float | None:
+    known = [power for power in phase_power_w if power is not None]
+    return sum(known) if len(known) == 3 else None
+
+
+def _direction_unknown(values: Mapping[str, float], convention: Convention) -> bool:
+    if convention.current == "signed":
+        return False
+    total = _net(values, "p", 1.0 if convention.sign == "import" else -1.0)
+    blind = any(f"i_{phase}" in values and _net(values, f"p_{phase}", 1.0) is None for phase in PHASES)
+    return blind and total is not None and total < 0
+
+
+# -- checks: each yields sentences -------------------------------------------------------------
+
+
+def _missing(reading: Reading, expected: Expectation) -> Iterator[str]:
+    for phase in expected.current_phases:
+        if reading.current_a[phase] is None:
+            yield f"current of L{phase + 1} is not available"
+
+
+def _out_of_range(reading: Reading, expected: Expectation) -> Iterator[str]:
+    limit_a = FUSE_MULTIPLE * expected.fuse_a
+    limit_w = limit_a * expected.voltage_v
+    for phase in range(3):
+        current, power, voltage = reading.current_a[phase], reading.phase_power_w[phase], reading.voltage_v[phase]
+        if current is not None and abs(current) > limit_a:
+            yield f"current of L{phase + 1} is {current:.4g} A, more than ten fuses"
+        if power is not None and abs(power) > limit_w:
+            yield f"power of L{phase + 1} is {power:.4g} W, more than ten fuses"
+        if voltage is not None and not VOLTAGE_V[0] <= voltage <= VOLTAGE_V[1] and not _unwired(reading, phase, expected):
+            yield f"voltage of L{phase + 1} is {voltage:.4g} V"
+    if reading.power_w is not None and abs(reading.power_w) > 3 * limit_w:
+        yield f"power is {reading.power_w:.4g} W, more than ten fuses"
+    frequency = reading.frequency_hz
+    if frequency is not None and not FREQUENCY_HZ[0] <= frequency <= FREQUENCY_HZ[1]:
+        yield f"frequency is {frequency:.4g} Hz"
+
+
+def _unwired(reading: Reading, phase: int, expected: Expectation) -> bool:
+    """Nothing is connected to this input of the meter: no voltage, no current, and nobody expects one."""
+    voltage, current = reading.voltage_v[phase], reading.current_a[phase]
+    return phase not in expected.current_phases and abs(voltage or 0.0) < VOLTAGE_V[0] and abs(current or 0.0) < CURRENT_SLACK_A
+
+
+def _sum_mismatch(reading: Reading) -> Iterator[tuple[str, bool]]:
+    total = _total(reading.phase_power_w)
+    if total is None or reading.power_w is None:
+        return
+    slack_w = max(SUM_SLACK_W, SUM_SLACK_SHARE * abs(reading.power_w))
+    gap_w = abs(reading.power_w - total)
+    if gap_w > slack_w:
+        yield f"power {reading.power_w:.4g} W is not the sum of its phases {total:.4g} W", gap_w > BAD_FACTOR * slack_w
+
+
+def _power_without_current(reading: Reading, expected: Expectation) -> Iterator[tuple[str, bool]]:
+    """Active power cannot exceed voltage times current: a wrong scale or CT ratio (F45)."""
+    for phase in range(3):
+        current, power = reading.current_a[phase], reading.phase_power_w[phase]
+        if current is None or power is None:
+            continue
+        voltage = reading.voltage_v[phase] or expected.voltage_v
+        possible_w = (abs(current) + CURRENT_SLACK_A) * voltage * (1 + POWER_SLACK_SHARE)
+        if abs(power) > possible_w:
+            yield f"L{phase + 1} shows {power:.4g} W but only {current:.4g} A", abs(power) > BAD_FACTOR * possible_w
+
+
+def _opposite_signs(reading: Reading) -> Iterator[str]:
+    """A meter whose currents have no sign although its map says so (F43)."""
+    for phase in range(3):
+        current, power = reading.current_a[phase], reading.phase_power_w[phase]
+        voltage = reading.voltage_v[phase] or VOLTAGE_V[1]
+        if current is None or power is None or abs(current) < CURRENT_SLACK_A or abs(power) < CURRENT_SLACK_A * voltage:
+            continue
+        if current * power < 0:
+            yield f"current and power of L{phase + 1} point in opposite directions"
+
+
+def _without_nonsense(reading: Reading) -> Reading:
+    """Drop secondary values that cannot be: they must not spoil a reading whose currents are right."""
+    soc = reading.soc_percent
+    energy_import, energy_export = reading.energy_import_wh, reading.energy_export_wh
+    return replace(
+        reading,
+        soc_percent=soc if soc is not None and 0.0 <= soc <= 100.0 else None,
+        energy_import_wh=energy_import if energy_import is not None and energy_import >= 0 else None,
+        energy_export_wh=energy_export if energy_export is not None and energy_export >= 0 else None,
+    )

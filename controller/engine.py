@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from controller import __version__
 from controller.config import Config
 from controller.events import EventLog
-from controller.facts import Fact, Stamp, StationConnected, StationFrame, StationRefused, StoryTold, TimePassed, UpstreamFrame
+from controller.facts import Fact, Stamp, StationConnected, StationFrame, StationRefused, StoryTold, UpstreamFrame
 from controller.link.links import Links
 from controller.ocpp.times import wall_time
 from controller.orders import CloseStation, Inject, InstallFloor, Order, ReadBack, SetAvailable, Severity, Tell
@@ -56,26 +56,24 @@ class Engine:
             return [Tell(Severity.INFO, "story", fact.text)]
         if isinstance(fact, StationRefused):
             return [Tell(Severity.WARNING, fact.station_id, f"connection from {fact.remote_address} refused: {fact.reason}")]
-        outcomes = self._links(fact)
+        station_id = getattr(fact, "station_id", "")
+        outcomes = self._safely(lambda: self.links.handle(fact), station_id)
         # Frames mean nothing to the site; everything else may.
         if not isinstance(fact, StationFrame | UpstreamFrame | StationConnected):
-            outcomes = [*outcomes, *self.site.handle(fact)]
+            outcomes = [*outcomes, *self._safely(lambda: list(self.site.handle(fact)), "")]
         return outcomes
 
-    def _links(self, fact: Fact) -> list[Outcome]:
-        try:
-            return self.links.handle(fact)
-        except Exception:  # the one place where a defect in a session is caught (house rule 18, P7)
-            return self._defect(fact)
+    def _carry(self, order: Inject | InstallFloor | ReadBack | SetAvailable, at: Stamp) -> list[Outcome]:
+        return self._safely(lambda: self.links.carry(order, at), order.evse.station_id)
 
-    def _carry(self, order: Order, at: Stamp) -> list[Outcome]:
+    def _safely(self, step: Callable[[], list[Outcome]], station_id: str) -> list[Outcome]:
+        """The one place where a defect is caught (house rule 18, P7): what else follows from the fact still does."""
         try:
-            return self.links.carry(order, at)
+            return step()
         except Exception:
-            return self._defect(replace(TimePassed(at)), getattr(getattr(order, "evse", None), "station_id", ""))
+            return self._defect(station_id)
 
-    def _defect(self, fact: Fact, station_id: str = "") -> list[Outcome]:
-        station_id = station_id or getattr(fact, "station_id", "")
+    def _defect(self, station_id: str) -> list[Outcome]:
         where = traceback.format_exc().strip().splitlines()[-3:]
         text = f"internal error, please report it: {' | '.join(line.strip() for line in where)}"[:400]
         outcomes: list[Outcome] = [Tell(Severity.ALARM, station_id or "site", text)]

@@ -151,7 +151,9 @@ class Downlink:
         if item.owner is Owner.OURS:
             return [*self._ours(at, item.note, frame), *self.pump(at)]
         wanted = isinstance(item.note, Relayed) and item.note.upstream_generation == upstream_generation
-        outcomes: list[Outcome] = [SendUpstream(self.station_id, upstream_generation, frame.text)] if wanted and upstream_generation is not None else []
+        outcomes: list[Outcome] = (
+            [SendUpstream(self.station_id, upstream_generation, frame.text)] if wanted and upstream_generation is not None else []
+        )
         return [*outcomes, *self.pump(at)]
 
     def _ours(self, at: Stamp, order: Order, frame: rpc.Result | rpc.Error) -> list[Outcome]:

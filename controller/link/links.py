@@ -138,5 +138,3 @@ class Links:
     def view(self) -> tuple[LinkView, ...]:
         """What the page shows."""
         return tuple(session.view() for session in self.sessions.values())
-
-

@@ -50,7 +50,9 @@ class _Waiting:
 class Profiles:
     """Store, answers and wishes of one station's upstream profiles."""
 
-    def __init__(self, station_id: str, evse_ids: tuple[int, ...], tokens: Callable[[], int], ids: IdSource, voltage_v: float, down: Downlink) -> None:
+    def __init__(
+        self, station_id: str, evse_ids: tuple[int, ...], tokens: Callable[[], int], ids: IdSource, voltage_v: float, down: Downlink
+    ) -> None:
         self.station_id = station_id
         self.dialect: Dialect | None = None
         self._evse_ids = evse_ids
@@ -72,7 +74,12 @@ class Profiles:
     # -- CALLs of the CSMS -----------------------------------------------------------------------
 
     def csms_call(
-        self, at: Stamp, generation: int, call: rpc.Call, transactions: Mapping[int, Transaction], send_up: Callable[[Stamp, str, Payload], list[Outcome]]
+        self,
+        at: Stamp,
+        generation: int,
+        call: rpc.Call,
+        transactions: Mapping[int, Transaction],
+        send_up: Callable[[Stamp, str, Payload], list[Outcome]],
     ) -> list[Outcome]:
         """SetChargingProfile, ClearChargingProfile, GetChargingProfiles or GetCompositeSchedule."""
         if call.action == "SetChargingProfile":

@@ -187,7 +187,9 @@ class Session:
             failed = rpc.Error(error.message_id, "GenericError", error.detail, {}, text)
             outcomes += self.down.answer(at, failed, self._upstream_generation())
         if not error.ignore:
-            outcomes.append(SendStation(self.station_id, self.generation, rpc.error_text(error.message_id, error.code, error.detail, version=self.version)))
+            outcomes.append(
+                SendStation(self.station_id, self.generation, rpc.error_text(error.message_id, error.code, error.detail, version=self.version))
+            )
         return outcomes
 
     def _station_call(self, at: Stamp, call: rpc.Call) -> list[Outcome]:
@@ -303,7 +305,9 @@ class Session:
             text = rpc.error_text(call.message_id, "NotSupported", "not allowed at this site", version=self.version)
         else:
             text = rpc.result_text(call.message_id, payload)
-        told = Tell(Severity.WARNING, self.station_id, f"{call.action} from the CSMS refused: it would change the link between station and Yardmaster")
+        told = Tell(
+            Severity.WARNING, self.station_id, f"{call.action} from the CSMS refused: it would change the link between station and Yardmaster"
+        )
         return [self._to_csms(generation, text), told]
 
     def _intercept(self, at: Stamp, generation: int, call: rpc.Call) -> list[Outcome] | None:

@@ -65,7 +65,15 @@ class Uplink:
     """One station's way up. Owned by the session, which tells it everything."""
 
     def __init__(
-        self, station_id: str, link: UpstreamLink | None, call_timeout_s: float, transparent: bool, ids: IdSource, tokens: Callable[[], int], cache: AuthCache, boot_answered: BootAnswered
+        self,
+        station_id: str,
+        link: UpstreamLink | None,
+        call_timeout_s: float,
+        transparent: bool,
+        ids: IdSource,
+        tokens: Callable[[], int],
+        cache: AuthCache,
+        boot_answered: BootAnswered,
     ) -> None:
         self.station_id = station_id
         self.link = link
@@ -233,7 +241,9 @@ class Uplink:
         held = self._held.pop(token, None)
         if held is None:
             return None
-        told = Tell(Severity.ALARM, self.station_id, "disk cannot take transaction messages - socket closed so that the station queues; free disk space")
+        told = Tell(
+            Severity.ALARM, self.station_id, "disk cannot take transaction messages - socket closed so that the station queues; free disk space"
+        )
         if held.generation is None or held.generation != self.generation:
             return [told]
         return [told, CloseStation(self.station_id, held.generation, 1013, "cannot store")]
@@ -321,7 +331,11 @@ class Uplink:
         if row.parked:
             code = frame.code if isinstance(frame, rpc.Error) else "no answer"
             outcomes.append(
-                Tell(Severity.ALARM, self.station_id, f"CSMS refused a {row.action} {row.attempts} times ({code}) - kept aside; see `yardmaster export-parked`")
+                Tell(
+                    Severity.ALARM,
+                    self.station_id,
+                    f"CSMS refused a {row.action} {row.attempts} times ({code}) - kept aside; see `yardmaster export-parked`",
+                )
             )
         return outcomes
 

@@ -30,11 +30,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import aiohttp
 from aiohttp import web
-from tests.support.yard import Yard, site, until
+from controller.sim.physics import MeterValues
 
 from controller.paths import config_dir
 from controller.sim.meter import SimMeters
-from controller.sim.physics import MeterValues
+from tests.support.yard import Yard, site, until
 
 FUSE_A = 400.0
 NORMAL_A = 250.0

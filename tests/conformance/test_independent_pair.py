@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.support.yard import Peer, Yard, frames, site, until
 
 pytestmark = pytest.mark.system

@@ -110,7 +110,10 @@ def picture(**site_changes: object) -> Snapshot:
         plan=plan(),
     )
     site = dataclasses.replace(site, **site_changes)  # type: ignore[arg-type]
-    links = (LinkView("alpha", True, "ocpp2.0.1", "open", 0, 0, "127.0.0.1"), LinkView("beta", True, "ocpp2.0.1", "away", 7, 1, "127.0.0.1"))
+    links = (
+        LinkView("alpha", True, "ocpp2.0.1", "open", 0, 0, "127.0.0.1"),
+        LinkView("beta", True, "ocpp2.0.1", "away", 7, 1, "127.0.0.1"),
+    )
     events = (
         EventView(1, NOW_WALL_S - 60, "info", "story", "The day begins."),
         EventView(2, NOW_WALL_S - 30, "warning", "csms", "CSMS away - messages wait on disk"),

@@ -61,7 +61,15 @@ class Yard:
         """Start the process and wait until its page answers; fails with its log if it ends instead."""
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "controller", "run", str(self.file), stdout=log, stderr=log, cwd=ROOT, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+                sys.executable,
+                "-m",
+                "controller",
+                "run",
+                str(self.file),
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
         async with aiohttp.ClientSession() as session:
             for _ in range(600):
@@ -104,9 +112,7 @@ class Peer:
 
     async def start(self) -> dict[str, Any]:
         """Start; returns its first line."""
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-        )
+        self._process = await asyncio.create_subprocess_exec(*self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
         return await self._line()
 
     async def _line(self) -> dict[str, Any]:

@@ -185,9 +185,7 @@ class _Samples:
         power_w = self.power_w
         if power_w is None and any(value is not None for value in self.phase_power_w):
             power_w = sum(value or 0.0 for value in self.phase_power_w)
-        return EvseMeasured(
-            at, evse, (current[0], current[1], current[2]), power_w, self.energy_wh, self.soc_percent, self.voltage_v
-        )
+        return EvseMeasured(at, evse, (current[0], current[1], current[2]), power_w, self.energy_wh, self.soc_percent, self.voltage_v)
 
 
 def _needs(at: Stamp, evse: EvseKey, needs: Any) -> list[Fact]:

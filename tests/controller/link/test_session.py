@@ -2,11 +2,10 @@
 
 import json
 
-from tests.support.playbook import BOOT, TOKEN, Playbook, config, event
-
 from controller.facts import EvseKey, SessionChanged, SetpointAnswered, StationOffline, StationOnline, UpstreamWished
 from controller.ocpp.times import timestamp
 from controller.orders import CloseStation, CloseUpstream, DialUpstream, Inject, InstallFloor, Persist
+from tests.support.playbook import BOOT, TOKEN, Playbook, config, event
 
 ACCEPTED = {"status": "Accepted", "interval": 300, "currentTime": "2026-11-21T16:00:00Z"}
 PROFILE = {

@@ -1,0 +1,227 @@
+"""Who may connect: identities (B30), credentials (B31), subprotocols (B32), failed attempts (F66)."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.config import Config
+from controller.link.admission import (
+    Admit,
+    AdmitWithoutVersion,
+    FailureBucket,
+    Refuse,
+    choose_version,
+    decide,
+    printable,
+    read_target,
+    split_offer,
+)
+
+SPOKEN = ("ocpp2.0.1",)
+HEX_KEY = "00ff7a1e" * 5
+EVSES = [{"id": 1, "max_current_a": 32}]
+CONFIG = Config.model_validate(
+    {
+        "site": {"id": "test"},
+        "grid": {"fuse_a": 63, "worst_other_load_a": 20},
+        "stations": [
+            {"id": "OPEN", "evses": EVSES},
+            {"id": "CP 1", "password": "open:sesame:0123456", "evses": EVSES},
+            {"id": "HEX", "password": HEX_KEY, "evses": EVSES},
+            {"id": "Säule", "password": "pässword-0123456", "evses": EVSES},
+            {"id": "LOST", "password_file": "/nowhere", "evses": EVSES},
+        ],
+    }
+)
+
+
+def basic(user: str | bytes, password: str | bytes) -> str:
+    pair = [part if isinstance(part, bytes) else part.encode() for part in (user, password)]
+    return "Basic " + base64.b64encode(b":".join(pair)).decode()
+
+
+GOOD = basic("CP 1", "open:sesame:0123456")
+
+
+def verdict(identity: str, *authorization: str, offered: tuple[str, ...] = SPOKEN) -> int | str:
+    """HTTP status of a refusal, "closed" without a common version, else the version."""
+    match decide(identity, authorization, offered, CONFIG, SPOKEN):
+        case Refuse(http_status=status):
+            return status
+        case AdmitWithoutVersion():
+            return "closed"
+        case Admit(version=version):
+            return version
+
+
+@pytest.mark.parametrize(
+    ("target", "identity"),
+    [
+        ("/ocpp/CP1", "CP1"),
+        ("/ocpp/CP1/", "CP1"),
+        ("/ocpp//CP1", "CP1"),
+        ("/ocpp/CP1?x=1&y=%20", "CP1"),
+        ("/ocpp/CP%201", "CP 1"),
+        ("/ocpp/S%C3%A4ule", "Säule"),
+        ("/ocpp/%2e%2e", ".."),
+        ("/ocpp/a%2Fb", "a/b"),
+        ("/ocpp/%2541", "%41"),
+        ("/ocpp/%00", "\0"),
+        ("http://site:9000/ocpp/CP1", "CP1"),
+    ],
+)
+def test_b30_the_identity_is_the_last_segment_decoded_once(target: str, identity: str) -> None:
+    found = read_target(target, "/ocpp")
+    assert found is not None
+    assert found.identity == identity
+
+
+@pytest.mark.parametrize("target", ["", "/", "/ocpp", "/ocpp/", "/ocpp//", "/ocppx/CP1", "/other/CP1", "/ocpp/a/b", "/ocpp/../etc", "/ocpp/%ff", "*", "/ocpp/" + "x" * 3000])
+def test_b30_other_targets_name_nobody(target: str) -> None:
+    assert read_target(target, "/ocpp") is None
+
+
+def test_the_raw_tail_is_kept_for_the_csms() -> None:
+    found = read_target("/ocpp//CP%201/?token=a%2Fb", "/ocpp/")
+    assert found is not None
+    assert found.url_tail == "//CP%201/?token=a%2Fb"
+
+
+@pytest.mark.parametrize("identity", ["..", "\0", "cp 1", "CP 1 ", "CP 1:open", "x" * 49, "", "open", "CP%201"])
+def test_b30_only_an_exact_identity_is_known(identity: str) -> None:
+    assert verdict(identity, GOOD) == 404
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        (),
+        ("",),
+        ("Basic",),
+        ("Basic !!!not base64!!!",),
+        ("Bearer abc",),
+        (basic("CP 2", "open:sesame:0123456"),),
+        (basic("CP 1", "open:sesame:012345"),),
+        (basic("CP 1", "open:sesame:01234567"),),
+        (basic("CP 1:open", "sesame"),),
+        (basic("CP 1", ""),),
+        (basic("", "open:sesame:0123456"),),
+        ("Basic " + base64.b64encode(b"CP 1").decode(),),
+        (GOOD, GOOD),
+        (GOOD, basic("CP 1", "wrong")),
+        ("Basic " + "A" * 65_536,),
+    ],
+)
+def test_b31_anything_but_the_right_credentials_is_401(authorization: tuple[str, ...]) -> None:
+    assert verdict("CP 1", *authorization) == 401
+
+
+def test_b31_a_password_may_hold_colons() -> None:
+    assert verdict("CP 1", GOOD) == "ocpp2.0.1"
+    assert verdict("CP 1", GOOD.replace("Basic", "basic")) == "ocpp2.0.1"
+
+
+def test_a_hex_key_may_come_as_text_or_as_its_bytes() -> None:
+    assert verdict("HEX", basic("HEX", HEX_KEY)) == "ocpp2.0.1"
+    assert verdict("HEX", basic("HEX", bytes.fromhex(HEX_KEY))) == "ocpp2.0.1"
+    assert verdict("HEX", basic("HEX", bytes.fromhex(HEX_KEY)[:-1])) == 401
+
+
+def test_a_user_name_in_latin_1_is_the_same_user() -> None:
+    assert verdict("Säule", basic("Säule", "pässword-0123456")) == "ocpp2.0.1"
+    assert verdict("Säule", basic("Säule".encode("latin-1"), "pässword-0123456")) == "ocpp2.0.1"
+
+
+def test_a_station_without_a_password_may_send_any_header() -> None:
+    assert verdict("OPEN") == "ocpp2.0.1"
+    assert verdict("OPEN", "Basic nonsense", GOOD) == "ocpp2.0.1"
+
+
+def test_f83_an_unreadable_password_file_lets_nobody_in() -> None:
+    assert verdict("LOST", basic("LOST", "")) == 503
+
+
+@pytest.mark.parametrize(
+    ("offered", "expected"),
+    [
+        ((), "closed"),
+        (("ocpp1.5",), "closed"),
+        (("OCPP2.0.1",), "closed"),
+        (("ocpp1.6", "ocpp2.0.1"), "ocpp2.0.1"),
+        (("ocpp2.0.1", "ocpp2.0.1"), "ocpp2.0.1"),
+        (tuple(f"ocpp9.{n}" for n in range(100)), "closed"),
+        (("x" * 5000,), "closed"),
+    ],
+)
+def test_b32_subprotocols(offered: tuple[str, ...], expected: str) -> None:
+    assert verdict("OPEN", offered=offered) == expected
+
+
+def test_the_stations_preference_rules() -> None:
+    assert choose_version(("ocpp2.1", "ocpp1.6", "ocpp2.0.1"), ("ocpp2.0.1", "ocpp1.6")) == "ocpp1.6"
+
+
+def test_offers_come_in_one_header_or_in_several() -> None:
+    assert split_offer(["ocpp2.1, ocpp2.0.1", ",ocpp1.6,"]) == ("ocpp2.1", "ocpp2.0.1", "ocpp1.6")
+
+
+def test_credentials_are_asked_for_before_versions_are_told() -> None:
+    assert verdict("CP 1", offered=()) == 401
+
+
+@given(st.text(), st.lists(st.text() | st.binary().map(lambda raw: "Basic " + base64.b64encode(raw).decode()), max_size=3), st.lists(st.text(), max_size=5))
+def test_decide_never_raises_and_never_tells_a_password(identity: str, authorization: list[str], offered: list[str]) -> None:
+    for station in ("CP 1", identity):
+        decision = decide(station, authorization, offered, CONFIG, SPOKEN)
+        assert isinstance(decision, Refuse | AdmitWithoutVersion | Admit)
+        assert "sesame" not in getattr(decision, "reason", "")
+
+
+@given(st.text())
+def test_any_target_is_read_or_refused(target: str) -> None:
+    found = read_target(target, "/ocpp")
+    assert found is None or found.identity
+
+
+def test_foreign_text_is_made_printable() -> None:
+    assert printable("a\r\nb\x1b[31m") == "a\\r\\nb\\x1b[31m"
+    assert len(printable("x" * 500)) < 60
+
+
+def test_f66_five_failures_shut_a_key_out_for_a_minute() -> None:
+    bucket, key = FailureBucket(), ("CP 1", "10.0.0.9")
+    assert [bucket.failed(key, float(second)) for second in range(4)] == [1, 2, 3, 4]
+    assert bucket.retry_after_s(key, 4.0) == 0.0
+    assert bucket.failed(key, 5.0) == 5
+    assert bucket.retry_after_s(key, 6.0) == pytest.approx(59.0)
+    assert bucket.retry_after_s(("CP 1", "10.0.0.8"), 6.0) == 0.0
+    assert bucket.retry_after_s(("CP 2", "10.0.0.9"), 6.0) == 0.0
+    assert bucket.retry_after_s(key, 65.0) == 0.0
+    assert bucket.failed(key, 66.0) == 1
+
+
+def test_f66_failures_older_than_a_minute_do_not_count() -> None:
+    bucket, key = FailureBucket(), ("CP 1", "10.0.0.9")
+    for second in range(0, 600, 20):
+        assert bucket.failed(key, float(second)) <= 3
+        assert bucket.retry_after_s(key, float(second)) == 0.0
+
+
+def test_f66_made_up_identities_cost_no_memory() -> None:
+    bucket = FailureBucket(limit=1)
+    for number in range(3 * FailureBucket.MAX_KEYS):
+        bucket.failed((f"made-up-{number}", "10.0.0.9"), 0.0)
+    assert bucket.retry_after_s(("made-up-0", "10.0.0.9"), 1.0) == 0.0
+    assert bucket.retry_after_s((f"made-up-{3 * FailureBucket.MAX_KEYS - 1}", "10.0.0.9"), 1.0) > 0
+
+
+def test_a_missing_password_file_is_never_no_password(tmp_path: Path) -> None:
+    station = CONFIG.station("LOST")
+    assert station is not None
+    assert station.password is None
+    assert verdict("LOST") == 503

@@ -1,0 +1,44 @@
+"""Collects the facts of a shell under test and lets the test wait for one of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from controller.facts import Fact
+
+F = TypeVar("F", bound=Fact)
+PATIENCE_S = 10.0
+
+
+class FactLog:
+    """``submit`` goes to the shell. Waiting is bounded, so that a missing fact fails with what did come."""
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+        self._news = asyncio.Event()
+
+    def submit(self, fact: Fact) -> None:
+        """Take a fact in."""
+        self.facts.append(fact)
+        self._news.set()
+
+    def of(self, kind: type[F]) -> list[F]:
+        """All facts of a kind, oldest first."""
+        return [fact for fact in self.facts if isinstance(fact, kind)]
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait until a condition about the facts holds."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not condition():
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            raise AssertionError(f"waited in vain; what came: {self.facts}") from None
+
+    async def next(self, kind: type[F], count: int = 1) -> F:
+        """Wait for the ``count``-th fact of a kind."""
+        await self.until(lambda: len(self.of(kind)) >= count)
+        return self.of(kind)[count - 1]

@@ -54,7 +54,9 @@ class CircuitConfig(Model):
     id: Identifier = Field(description="Name of the circuit; unique, not 'grid'.")
     parent: Identifier = Field(default=ROOT_CIRCUIT, description="Id of the circuit that feeds this one; 'grid' is the root.")
     fuse_a: float = Field(gt=0, le=6300, description="Fuse per phase [A].")
-    worst_other_load_a: float = Field(default=0.0, ge=0, le=6300, description="Largest load per phase on this circuit itself that is not a charger [A].")
+    worst_other_load_a: float = Field(
+        default=0.0, ge=0, le=6300, description="Largest load per phase on this circuit itself that is not a charger [A]."
+    )
     meter: Identifier | None = Field(default=None, description="Id of the meter of this circuit, if it has one.")
 
 
@@ -72,9 +74,14 @@ class EvseConfig(Model):
     id: int = Field(ge=1, le=99, description="EVSE number as the station counts it, from 1.")
     name: str = Field(default="", max_length=40, description="Name shown on the page, e.g. the parking bay.")
     phases: tuple[Phase, ...] = Field(
-        default=("L1", "L2", "L3"), min_length=1, max_length=3, description="Site phases that feed the EVSE's own L1, L2, L3, in that order (phase rotation)."
+        default=("L1", "L2", "L3"),
+        min_length=1,
+        max_length=3,
+        description="Site phases that feed the EVSE's own L1, L2, L3, in that order (phase rotation).",
     )
-    min_current_a: float = Field(default=6.0, ge=0, le=32, description="Smallest current per phase a car charges with; below it only 0 is possible [A].")
+    min_current_a: float = Field(
+        default=6.0, ge=0, le=32, description="Smallest current per phase a car charges with; below it only 0 is possible [A]."
+    )
     max_current_a: float = Field(gt=0, le=1000, description="Largest current per phase [A].")
     fallback_a: float = Field(
         default=0.0, ge=0, le=1000, description="Current per phase the EVSE falls back to when Yardmaster is gone; 0 or at least min_current_a [A]."
@@ -119,7 +126,8 @@ class UpstreamConfig(Model):
     id: Identifier = Field(description="Name of this upstream.")
     url: str = Field(pattern=r"^wss?://\S+$", description="OCPP endpoint of the CSMS, without the identity.")
     outage: Literal["autonomous", "transparent"] = Field(
-        default="autonomous", description="autonomous: answer and queue while the CSMS is away; transparent: close the stations' sockets so that they queue."
+        default="autonomous",
+        description="autonomous: answer and queue while the CSMS is away; transparent: close the stations' sockets so that they queue.",
     )
     password: SecretStr | None = Field(default=None, description="HTTP Basic password used for every station identity.")
     password_file: Path | None = Field(default=None, description="File that holds the password instead.")
@@ -156,7 +164,9 @@ class MeterConfig(Model):
     """One meter."""
 
     id: Identifier = Field(description="Name of the meter.")
-    role: Literal["grid", "circuit", "pv", "battery"] = Field(description="What it measures. grid and circuit meters are named by grid.meter / circuits[].meter.")
+    role: Literal["grid", "circuit", "pv", "battery"] = Field(
+        description="What it measures. grid and circuit meters are named by grid.meter / circuits[].meter."
+    )
     source: Annotated[ModbusSource | MqttSource, Field(discriminator="type")] = Field(description="Where its values come from.")
 
 
@@ -178,7 +188,9 @@ class LimitsConfig(Model):
     max_valid_for_s: float = Field(default=86_400.0, gt=0, description="Longest life of a received limit; longer ones are cut to it [s].")
     default_valid_for_s: float = Field(default=900.0, gt=0, description="Life of a limit that names no end [s].")
     failsafe_a: float | None = Field(
-        default=None, ge=0, description="Site limit per phase when the broker is lost while a limit is in force and it ends [A]; default: the limit simply ends."
+        default=None,
+        ge=0,
+        description="Site limit per phase when the broker is lost while a limit is in force and it ends [A]; default: the limit simply ends.",
     )
 
 
@@ -206,17 +218,23 @@ class TariffConfig(Model):
 
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$", description="Currency code.")
     buy: tuple[PriceWindow, ...] = Field(
-        default=(PriceWindow(start="00:00", price_per_kwh=0.30),), min_length=1, description="Time-of-use prices; each holds until the next start, around midnight."
+        default=(PriceWindow(start="00:00", price_per_kwh=0.30),),
+        min_length=1,
+        description="Time-of-use prices; each holds until the next start, around midnight.",
     )
     sell_per_kwh: float = Field(default=0.07, ge=-10, le=10, description="Price paid for exported energy [currency/kWh].")
-    demand_per_kw: float = Field(default=0.0, ge=0, le=1000, description="Price of the highest quarter-hour mean import of the billing month [currency/kW].")
+    demand_per_kw: float = Field(
+        default=0.0, ge=0, le=1000, description="Price of the highest quarter-hour mean import of the billing month [currency/kW]."
+    )
     demand_window_days: float = Field(default=30.0, gt=0, le=366, description="Length of the billing period the demand charge is spread over [days].")
 
 
 class ForecastConfig(Model):
     """Simple forecasts used until history teaches better ones."""
 
-    base_load_w: tuple[float, ...] = Field(default=(), max_length=24, description="Typical load of the building per hour of the day [W], 24 values; default: the present load goes on.")
+    base_load_w: tuple[float, ...] = Field(
+        default=(), max_length=24, description="Typical load of the building per hour of the day [W], 24 values; default: the present load goes on."
+    )
     pv_w: tuple[float, ...] = Field(default=(), max_length=24, description="Typical PV production per hour of the day [W], 24 values.")
     session_energy_wh: float = Field(default=20_000.0, gt=0, description="Energy assumed for a session that says nothing [Wh].")
     session_stay_s: float = Field(default=8 * 3600.0, gt=0, description="Stay assumed for a session that says nothing [s].")
@@ -238,7 +256,9 @@ class InfluxHistory(Model):
     bucket: str = Field(description="Bucket.")
     token: SecretStr | None = Field(default=None, description="API token.")
     token_file: Path | None = Field(default=None, description="File that holds the token instead.")
-    spool_bytes: int = Field(default=64 * 1024 * 1024, ge=65536, description="Largest spool on disk while the server is away; the oldest points go first [bytes].")
+    spool_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=65536, description="Largest spool on disk while the server is away; the oldest points go first [bytes]."
+    )
 
 
 class ApiConfig(Model):

@@ -12,6 +12,14 @@ from enum import StrEnum
 
 Triple = tuple[float, float, float]
 
+IMPORT_OVERLOAD = "import"
+EXPORT_OVERLOAD = "export"
+
+
+def overload_key(node_id: str, phase: int) -> str:
+    """Name of one phase (0, 1, 2) of a node in ``Plan.overload_a``, e.g. "hall-a/L2"."""
+    return f"{node_id}/L{phase + 1}"
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -130,8 +138,9 @@ class Plan:
 
     ev_power_w: ev_id -> one value per slot [W], negative = discharge. battery_power_w: per slot,
     charging positive. grid_power_w: per slot, import positive. shortfall_wh: ev_id -> energy not
-    delivered by departure. overload_a: (node_id, phase) -> worst planned overdraw [A] that not
-    even zero charging can avoid (soft limit); empty when everything fits.
+    delivered by departure. overload_a: ``overload_key(node, phase)`` -> worst planned overdraw [A]
+    that not even zero charging can avoid (soft limit); empty when everything fits. Overdraw of the
+    site's import / export limit stands under IMPORT_OVERLOAD / EXPORT_OVERLOAD [A, sum of phases].
     cost: energy + demand, in the problem's currency, without penalties. solver: which one, and in solve_s.
     """
 

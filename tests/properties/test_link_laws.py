@@ -13,10 +13,10 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.support.playbook import BOOT, Playbook, event
 
 from controller.facts import EvseKey
 from controller.orders import Inject, SendStation, SendUpstream
+from tests.support.playbook import BOOT, Playbook, event
 
 
 class LinkMachine(RuleBasedStateMachine):

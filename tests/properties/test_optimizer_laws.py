@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from optimizer.check import check
-from optimizer.model import CHANGE, CURTAILING, CYCLING, EARLY, SELL_GAP
+from optimizer.model import CHANGE, CURTAILING, CYCLING, EARLY, SELL_GAP, URGENT
 from optimizer.problem import Battery, Ev, Node, Plan, PlanStatus, Problem, Slot
 from optimizer.rules import allocate, earliest_deadline_first
 from optimizer.solve import solve
@@ -124,7 +124,7 @@ def preferences_at_most(problem: Problem, plan: Plan) -> float:
     moved_kwh = sum(abs(plan.ev_power_w[ev.ev_id][0] - ev.present_power_w) for ev in problem.evs) * problem.slots[0].hours / 1000
     thrown_kwh = sum(watts * slot.hours for watts, slot in zip(plan.pv_curtailed_w, problem.slots, strict=True)) / 1000
     sold_kwh = sum(max(0.0, -watts) * slot.hours for watts, slot in zip(plan.grid_power_w, problem.slots, strict=True)) / 1000
-    weighed = 2 * EARLY * charged_kwh + CHANGE * moved_kwh + CURTAILING * thrown_kwh + SELL_GAP * sold_kwh
+    weighed = (EARLY + URGENT) * charged_kwh + CHANGE * moved_kwh + CURTAILING * thrown_kwh + SELL_GAP * sold_kwh
     return price_scale(problem) * weighed
 
 

@@ -22,7 +22,7 @@ def test_the_grid_is_the_sum_of_everything_else() -> None:
     physics = site.physics
     hour = (17 * 3600 + 59) / 3600
     expected_w = DEMO.building_w(hour) + physics.pv.power_w + physics.battery_meter.power_w + sum(site.ev_current_a()) * VOLTAGE_V
-    assert physics.grid.power_w == pytest.approx(expected_w)
+    assert physics.grid.power_w == pytest.approx(expected_w, abs=3 * 0.3 * VOLTAGE_V)  # the ripple of small loads
     assert physics.pv.power_w < 0
     assert physics.grid.import_wh > 0
 

@@ -1,0 +1,219 @@
+"""The command line: ``yardmaster VERB``.
+
+Every verb imports only what it needs, so that ``--help`` and ``version`` answer at once. Exit
+codes: 0 done, 1 refused with a sentence, 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from controller import __version__
+
+STATUS_DEADLINE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One word after ``yardmaster``. add: puts its arguments on a parser; run: does it, returns the exit code."""
+
+    help: str
+    add: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the verb in ``argv`` (default: the command line). Returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser(words[0] if words else "").parse_args(words)
+    if arguments.verb is None:
+        _parser("").print_help()
+        return 2
+    try:
+        return VERBS[arguments.verb].run(arguments)
+    except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:  # the reader of our output, e.g. head, has gone
+        sys.stderr.close()
+        return 0
+
+
+def _parser(verb: str) -> argparse.ArgumentParser:
+    """The parser of all verbs; only the chosen one brings its arguments along (and their imports)."""
+    parser = argparse.ArgumentParser(
+        prog="yardmaster",
+        description="The site's OCPP local controller and energy manager.",
+        epilog="yardmaster VERB --help tells more about a verb. Start with: yardmaster demo",
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    for name, entry in VERBS.items():
+        sub = verbs.add_parser(name, help=entry.help, description=entry.help)
+        if name == verb:
+            entry.add(sub)
+    return parser
+
+
+# -- run ------------------------------------------------------------------------------------------
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    _add_file(parser)
+    parser.add_argument("--verbose", action="store_true", help="log more, for finding faults")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from controller.check import ConfigError, load_config
+    from controller.io.shell import StartError
+
+    log_to_stderr(logging.DEBUG if arguments.verbose else logging.INFO)
+    try:
+        config = load_config(arguments.file)
+        asyncio.run(_serve(config))
+    except ConfigError as error:
+        print(error.text(), file=sys.stderr)
+        return 1
+    except StartError as error:
+        return _refuse(str(error))
+    return 0
+
+
+async def _serve(config: Any) -> None:
+    from controller.app import App
+    from controller.io.clock import Clock
+
+    app = App(config, Clock())
+    await app.run_until_stopped()
+
+
+# -- status ---------------------------------------------------------------------------------------
+
+
+def _add_status(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", default="http://127.0.0.1:8080", help="where the controller's page is (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the whole state as JSON")
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from urllib.error import HTTPError, URLError
+    from urllib.request import urlopen
+
+    url = f"{arguments.url.rstrip('/')}/api/v1/state"
+    try:
+        with urlopen(url, timeout=STATUS_DEADLINE_S) as answer:
+            state = json.load(answer)
+    except HTTPError as error:
+        return _refuse(f"{url} answered HTTP {error.code}; is this a Yardmaster?")
+    except (URLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        return _refuse(f"no controller answers at {arguments.url} ({reason}); start it with: yardmaster run FILE, or name its page with --url")
+    print(json.dumps(state, indent=2, ensure_ascii=False) if arguments.json else status_text(state))
+    return 0
+
+
+def status_text(state: dict[str, Any]) -> str:
+    """A few lines about a state as ``GET /api/v1/state`` answers it."""
+    site = state["site"]
+    grid = site["grid"]
+    amps = " / ".join("?" if value is None else f"{value:.1f}" for value in grid["current_a"])
+    links = state["links"]
+    lines = [
+        f"{state['site_name']} ({state['site_id']}), version {state['version']}",
+        f"mode      {site['mode']}" + (f": {site['mode_reason']}" if site["mode_reason"] else ""),
+        f"grid      {amps} A of {grid['fuse_a']:g} A per phase",
+        f"stations  {sum(link['online'] for link in links)} of {len(links)} online, {sum(link['queued'] for link in links)} messages queued",
+    ]
+    lines += [f"  {evse['id']:<20} {evse['state']:<12} {_amps(evse['limit_a'])}  {evse['reason']}".rstrip() for evse in site["evses"]]
+    lines += [f"source    {source['name']}: {source['health']}, {source['detail']}" for source in site["sources"] if source["health"] != "good"]
+    return "\n".join(lines)
+
+
+def _amps(limit_a: float | None) -> str:
+    return "   no limit" if limit_a is None else f"{limit_a:9.1f} A"
+
+
+# -- small verbs ----------------------------------------------------------------------------------
+
+
+def _schema(_: argparse.Namespace) -> int:
+    from controller.check import schema_text
+
+    sys.stdout.write(schema_text())
+    return 0
+
+
+def _export_parked(arguments: argparse.Namespace) -> int:
+    from controller.check import ConfigError, load_config
+    from controller.io.journal import export_parked
+    from controller.io.journal_store import JournalError
+
+    try:
+        count = export_parked(load_config(arguments.file).data_dir, sys.stdout)
+    except ConfigError as error:
+        print(error.text(), file=sys.stderr)
+        return 1
+    except JournalError as error:
+        return _refuse(str(error))
+    print(f"{count} parked messages", file=sys.stderr)
+    return 0
+
+
+def _version(_: argparse.Namespace) -> int:
+    print(f"yardmaster {__version__}")
+    return 0
+
+
+def _elsewhere(module: str, help_text: str) -> Verb:
+    """A verb whose arguments and work live in ``module`` (``add_arguments`` and ``main``)."""
+    from importlib import import_module
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        import_module(module).add_arguments(parser)
+
+    def run(arguments: argparse.Namespace) -> int:
+        return int(import_module(module).main(arguments))
+
+    return Verb(help_text, add, run)
+
+
+def _add_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="the site's configuration, e.g. site.yaml")
+
+
+def _add_nothing(_: argparse.ArgumentParser) -> None:
+    pass
+
+
+def _refuse(sentence: str) -> int:
+    print(f"yardmaster: {sentence}", file=sys.stderr)
+    return 1
+
+
+def log_to_stderr(level: int = logging.INFO) -> None:
+    """One concise line per event. The neighbours' libraries speak only when something is wrong."""
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr)
+    for name in ("aiohttp", "pymodbus", "asyncio", "paho", "amqtt", "transitions"):
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
+
+
+VERBS: dict[str, Verb] = {
+    "run": Verb("run the controller of a site until Ctrl-C", _add_run, _run),
+    "demo": _elsewhere("controller.sim.demo", "watch a simulated depot charge through a real controller"),
+    "check": _elsewhere("controller.check", "check a site file: all problems at once, or what it means in plain words"),
+    "simulate": _elsewhere("controller.sim.simulate", "compare ways to charge over one simulated day"),
+    "schema": Verb("print the JSON schema of site files", _add_nothing, _schema),
+    "status": Verb("ask a running controller how it is", _add_status, _status),
+    "export-parked": Verb("print messages the CSMS never took, one JSON object a line", _add_file, _export_parked),
+    "version": Verb("print the version", _add_nothing, _version),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,261 @@
+"""The only place that knows every part: builds them, starts them in order, stops them in reverse.
+
+    journal -> solver, history -> page and API, MQTT, Modbus -> upstream -> stations -> system
+
+What the journal held is the engine's first fact. Facts that arrive while the parts start wait
+in the inbox behind it. From then on ``submit`` is the engine's only door: facts are handled one
+after the other, and every order goes to the shell that carries its type.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from controller.config import Config
+from controller.engine import Engine
+from controller.facts import Fact, TimePassed
+from controller.io.clock import fresh_seed
+from controller.io.journal import JournalShell
+from controller.io.shell import Clock, Shell, StartError, Submit
+from controller.io.stations import StationsShell
+from controller.io.system import SystemShell, on_stop_signal
+from controller.io.tasks import end, spawn
+from controller.io.upstream import UpstreamShell
+from controller.orders import Order, Publish, Severity, Tell
+from controller.snapshot import Snapshot
+
+log = logging.getLogger("yardmaster")
+
+STOP_S = 2.5
+JOURNAL_STOP_S = 1.0
+"""Of STOP_S, kept for the journal, which stops last: what is queued for it must reach the disk."""
+
+_LEVELS = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.ALARM: logging.ERROR}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A shell and the name it has in log lines."""
+
+    name: str
+    shell: Shell
+
+
+BuildParts = Callable[[Config, Clock, Submit, Callable[[], Snapshot]], Sequence[Part]]
+
+
+class App:
+    """One running controller.
+
+    seed: fixes all ids and jitters, for tests; None draws a fresh one. build: makes the
+    neighbours beside journal, upstream, stations and system, in start order.
+    """
+
+    def __init__(self, config: Config, clock: Clock, *, seed: str | None = None, build: BuildParts | None = None) -> None:
+        self._config = config
+        self._clock = clock
+        self.engine = build_engine(config, seed or fresh_seed())
+        self.journal = JournalShell(config, clock, self.submit)
+        self.upstream = UpstreamShell(config, clock, self.submit)
+        self.stations = StationsShell(config, clock, self.submit)
+        self.system = SystemShell(config, clock, self.submit)
+        neighbours = (build or build_neighbours)(config, clock, self.submit, self.snapshot)
+        self.parts: tuple[Part, ...] = (
+            Part("journal", self.journal),
+            *neighbours,
+            Part("upstream", self.upstream),
+            Part("stations", self.stations),
+            Part("system", self.system),
+        )
+        self._carriers: dict[type, Shell] = {kind: part.shell for part in self.parts for kind in part.shell.orders}
+        self._inbox: deque[Fact] = deque()
+        self._open = False  # facts wait until every part runs
+        self._busy = False
+        self._thread = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._started: list[Part] = []
+        self._ticking: asyncio.Task[None] | None = None
+        self._stop_wanted = asyncio.Event()
+        self._complained: set[tuple[str, str]] = set()
+
+    def snapshot(self) -> Snapshot:
+        """The picture of the site now."""
+        return self.engine.snapshot(self._clock.stamp())
+
+    def port_of(self, name: str) -> int:
+        """The TCP port a part named "stations" or "api" listens on; 0 if it does not listen."""
+        return next((int(getattr(part.shell, "port", 0)) for part in self.parts if part.name == name), 0)
+
+    # -- life -----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start every part, then let facts in. Raises StartError; whatever had started is stopped again."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        try:
+            for part in self.parts:
+                self._started.append(part)
+                await self._start(part)
+        except BaseException:
+            await self.stop()
+            raise
+        self._open = True
+        self._drain()
+        self._ticking = spawn(self._tick(), "control loop")
+        self.system.ready()
+
+    async def run_until_stopped(self) -> None:
+        """Start, run until SIGINT, SIGTERM or ``request_stop``, stop. Raises StartError."""
+        restore = on_stop_signal(self.request_stop)
+        try:
+            await self.start()
+            await self._stop_wanted.wait()
+        finally:
+            await self.stop()
+            restore()
+
+    def request_stop(self) -> None:
+        """End ``run_until_stopped``."""
+        self._stop_wanted.set()
+
+    async def stop(self) -> None:
+        """Stop what was started, in reverse, in less than three seconds."""
+        self.system.stopping()
+        if self._ticking is not None:
+            await end([self._ticking])
+            self._ticking = None
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + STOP_S
+        while self._started:
+            part = self._started.pop()
+            kept_s = 0.0 if part.shell is self.journal else JOURNAL_STOP_S
+            await self._stop(part, max(0.1, deadline_s - kept_s - loop.time()))
+        self._open = False
+
+    async def _start(self, part: Part) -> None:
+        try:
+            await part.shell.start()
+        except OSError as error:
+            raise StartError(f"{part.name} cannot start: {error.strerror or error}") from error
+        if part.shell is self.journal:
+            self._inbox.appendleft(self.journal.load())
+
+    async def _stop(self, part: Part, within_s: float) -> None:
+        task = asyncio.get_running_loop().create_task(part.shell.stop(), name=f"stop {part.name}")
+        done, _ = await asyncio.wait([task], timeout=within_s)
+        if not done:
+            log.error("%s did not stop within %.1f s and is left behind", part.name, within_s)
+            task.cancel()
+        elif (error := task.exception()) is not None:
+            log.error("%s failed while stopping", part.name, exc_info=error)
+
+    async def _tick(self) -> None:
+        """Submit TimePassed on a fixed beat. A beat that was missed is skipped, not made up for."""
+        loop = asyncio.get_running_loop()
+        tick_s = self._config.control.tick_s
+        due_s = loop.time()
+        while True:
+            self.submit(TimePassed(self._clock.stamp()))
+            self.system.beat()
+            due_s += tick_s
+            late_s = loop.time() - due_s
+            if late_s > 0:
+                due_s += tick_s * (late_s // tick_s + 1)
+            await asyncio.sleep(due_s - loop.time())
+
+    # -- facts and orders -----------------------------------------------------------------------
+
+    def submit(self, fact: Fact) -> None:
+        """Hand a fact to the engine and its orders to the shells. Callable from anywhere, even while it runs."""
+        if threading.get_ident() != self._thread and self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has closed: nobody is left to tell
+                self._loop.call_soon_threadsafe(self.submit, fact)
+            return
+        self._inbox.append(fact)
+        if self._open:
+            self._drain()
+
+    def _drain(self) -> None:
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._inbox:
+                for order in self._handle(self._inbox.popleft()):
+                    self._carry(order)
+        finally:
+            self._busy = False
+
+    def _handle(self, fact: Fact) -> list[Order]:
+        try:
+            return self.engine.handle(fact)
+        except Exception as error:  # a defect must not stop the loop that keeps the fuse
+            self._complain(f"the engine failed on {type(fact).__name__}", error)
+            return []
+
+    def _carry(self, order: Order) -> None:
+        if isinstance(order, Tell):
+            log.log(_LEVELS[order.severity], "%s: %s", order.subject, order.text)
+            return
+        shell = self._carriers.get(type(order))
+        if shell is None:
+            if isinstance(order, Publish):
+                return  # the site has no broker
+            self._complain(f"nobody carries {type(order).__name__}", LookupError("no such shell"))
+            return
+        try:
+            shell.carry(order)
+        except Exception as error:
+            self._complain(f"{type(shell).__name__} failed on {type(order).__name__}", error)
+
+    def _complain(self, what: str, error: Exception) -> None:
+        """Log a defect with its traceback the first time, not a thousand times a second."""
+        key = (what, repr(error))
+        if key not in self._complained and len(self._complained) < 1000:
+            self._complained.add(key)
+            log.error("internal error, please report it: %s", what, exc_info=error)
+
+
+def build_engine(config: Config, seed: str) -> Engine:
+    """The engine with the charger models that ship with the program. Raises StartError."""
+    from controller.io.chargers import ChargerFileError, load_chargers
+    from controller.paths import config_dir
+
+    try:
+        return Engine(config, seed, load_chargers(config_dir() / "chargers"))
+    except ChargerFileError as error:
+        raise StartError(f"a charger model cannot be used: {error}") from None
+
+
+def build_neighbours(config: Config, clock: Clock, submit: Submit, snapshot: Callable[[], Snapshot]) -> tuple[Part, ...]:
+    """Solver, history, page, MQTT and Modbus, in start order. Raises StartError.
+
+    Imported here: each brings a heavy package that no other verb needs.
+    """
+    from controller.io.api import ApiShell
+    from controller.io.history import HistoryShell
+    from controller.io.modbus import ModbusShell
+    from controller.io.mqtt import MqttShell
+    from controller.io.solver import SolverShell
+    from controller.paths import config_dir
+    from meters.template import TemplateError
+
+    history = HistoryShell(config, clock, submit)
+    try:
+        modbus = ModbusShell(config, clock, submit, config_dir() / "meters")
+    except TemplateError as error:
+        raise StartError(f"a register map cannot be used: {error}") from None
+    mqtt = (Part("mqtt", MqttShell(config, clock, submit)),) if config.mqtt is not None else ()
+    return (
+        Part("solver", SolverShell(config, clock, submit)),
+        Part("history", history),
+        Part("api", ApiShell(config, clock, submit, snapshot, history)),
+        *mqtt,
+        Part("modbus", modbus),
+    )

@@ -1,0 +1,159 @@
+"""Things in a valid site file that somebody should look at twice. They refuse nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from controller.checking.fallback import path_to_grid
+from controller.checking.problems import Problem, Where, listed
+from controller.checking.rules import Site, is_loopback
+from controller.checking.secret_files import open_to_others
+from controller.config import ROOT_CIRCUIT, Config, ModbusSource
+
+SHORTEST_PASSWORD = 16
+"""OCPP asks for passwords of 16 to 40 characters (A00.FR.205)."""
+LONG_LIMIT_S = 7 * 86_400.0
+
+
+def warnings_about(site: Site) -> list[Problem]:
+    """All warnings, in the order of the rules below."""
+    rules = (_grid, _circuits, _stations, _passwords, _fallbacks, _meters, _upstreams, _limits, _times, _battery)
+    return [found for rule in rules for found in rule(site)]
+
+
+def _grid(site: Site) -> Iterator[Problem]:
+    grid = site.config.grid
+    if grid.meter is None:
+        message = (
+            f"no meter at the grid connection: {grid.worst_other_load_a:g} A per phase (worst_other_load_a) stay reserved for the building "
+            "all the time. A meter sets free what the building does not use"
+        )
+        yield Problem(("grid",), message)
+    if grid.margin_a == 0:
+        yield Problem(("grid", "margin_a"), "nothing is kept free below the fuses; 1 A or more absorbs the inaccuracy of meters and cars")
+    most_w = grid.fuse_a * grid.voltage_v * grid.phases
+    if grid.max_import_w is not None and grid.max_import_w > most_w:
+        yield Problem(("grid", "max_import_w"), f"{grid.max_import_w:g} W is more than the fuse carries ({most_w:.0f} W) and has no effect")
+    if grid.worst_other_load_a >= grid.fuse_a:
+        yield Problem(("grid", "worst_other_load_a"), "the other load alone can fill the fuse; then nothing can be charged")
+
+
+def _circuits(site: Site) -> Iterator[Problem]:
+    fuses = {ROOT_CIRCUIT: site.config.grid.fuse_a} | {circuit.id: circuit.fuse_a for circuit in site.config.circuits}
+    used = {step for station in site.config.stations for step in path_to_grid(site.config, station.circuit)}
+    for number, circuit in enumerate(site.config.circuits):
+        above_a = fuses.get(circuit.parent, circuit.fuse_a)
+        if circuit.fuse_a > above_a:
+            message = f"{circuit.fuse_a:g} A is more than the fuse above it ({circuit.parent}, {above_a:g} A), which then limits alone; right?"
+            yield Problem(("circuits", number, "fuse_a"), message)
+        if circuit.id not in used:
+            yield Problem(("circuits", number, "id"), f"no station hangs on circuit {circuit.id!r}")
+
+
+def _stations(site: Site) -> Iterator[Problem]:
+    config = site.config
+    if not config.stations:
+        yield Problem(("stations",), "no stations: every charger that dials will be refused until it is listed here")
+    fuses = {ROOT_CIRCUIT: config.grid.fuse_a} | {circuit.id: circuit.fuse_a for circuit in config.circuits}
+    for where, station, evse in site.evses():
+        narrowest = min(((fuses[name], name) for name in path_to_grid(config, station.circuit)), default=None)
+        if narrowest is not None and evse.max_current_a > narrowest[0]:
+            fuse_a, name = narrowest
+            message = f"{station.id}/{evse.id}: {evse.max_current_a:g} A can never be reached behind the fuse of {name!r} ({fuse_a:g} A)"
+            yield Problem((*where, "max_current_a"), message)
+        if evse.v2g is not None and evse.v2g.reserve_percent < 10:
+            message = f"{station.id}/{evse.id}: cars may be emptied down to {evse.v2g.reserve_percent:g} %"
+            yield Problem((*where, "v2g", "reserve_percent"), message)
+
+
+def _passwords(site: Site) -> Iterator[Problem]:
+    config = site.config
+    stations = list(enumerate(config.stations))
+    without = [station.id for _, station in stations if station.password is None and station.password_file is None]
+    if without and not is_loopback(config.listen.host):
+        message = f"{len(without)} without a password: anybody in the network can pretend to be {listed(without, 6)}. Add password_file to each"
+        yield Problem(("stations",), message)
+    for number, station in stations:
+        if station.password is not None and len(station.password.get_secret_value()) < SHORTEST_PASSWORD:
+            where: Where = ("stations", number, "password" if station.password_file is None else "password_file")
+            yield Problem(where, f"the password of {station.id} is shorter than the {SHORTEST_PASSWORD} characters OCPP asks for")
+    for where, path in open_to_others(config):
+        yield Problem(where, f"every user of this machine can read {path}; run: chmod 600 {path}")
+
+
+def _fallbacks(site: Site) -> Iterator[Problem]:
+    evses = [evse for _, _, evse in site.evses()]
+    if evses and not any(evse.fallback_a for evse in evses):
+        message = (
+            "every fallback_a is 0: safe, but if Yardmaster or a network cable fails nobody charges at all. "
+            "6 A per EVSE keep cars charging where the fuse allows it"
+        )
+        yield Problem(("stations",), message)
+
+
+def _meters(site: Site) -> Iterator[Problem]:
+    config = site.config
+    named = {config.grid.meter, *(circuit.meter for circuit in config.circuits), config.battery.meter if config.battery else None}
+    for number, meter in enumerate(config.meters):
+        if meter.role != "pv" and meter.id not in named:
+            place = {"grid": "grid.meter", "circuit": "circuits[].meter", "battery": "battery.meter"}[meter.role]
+            yield Problem(("meters", number, "id"), f"meter {meter.id!r} is read but not used; name it in {place}")
+        if isinstance(meter.source, ModbusSource):
+            yield from _modbus(site, ("meters", number, "source"), meter.role, meter.source)
+
+
+def _modbus(site: Site, where: Where, role: str, source: ModbusSource) -> Iterator[Problem]:
+    template = site.templates.get(source.map)
+    late_s = site.config.control.meter_late_s
+    if role in ("grid", "circuit") and source.poll_s > late_s / 2:
+        yield Problem((*where, "poll_s"), f"one missed reading makes this meter late (control.meter_late_s is {late_s:g} s); 1 s is usual")
+    if template is None:
+        return
+    if source.poll_s < template.min_poll_s:
+        yield Problem((*where, "poll_s"), f"{template.name} gives new values only every {template.min_poll_s:g} s; polling faster may disturb it")
+    if template.transport == "tcp" and source.framing == "rtu_over_tcp":
+        yield Problem((*where, "framing"), f"{template.name} speaks Modbus TCP; rtu_over_tcp is for a serial gateway in raw mode")
+
+
+def _upstreams(site: Site) -> Iterator[Problem]:
+    config = site.config
+    if not config.upstreams:
+        yield Problem(("upstreams",), "no CSMS: Yardmaster answers the stations itself and keeps what they report; nothing is sent to an operator")
+    for number, upstream in enumerate(config.upstreams):
+        url = urlsplit(upstream.url)
+        if url.username or url.password:
+            yield Problem(("upstreams", number, "url"), "holds a user name or password, which logs would show; put it into password_file")
+        if url.scheme == "ws" and not is_loopback(url.hostname or ""):
+            yield Problem(("upstreams", number, "url"), "is not encrypted; use wss:// unless a VPN carries it")
+
+
+def _limits(site: Site) -> Iterator[Problem]:
+    limits, fuse_a = site.config.limits, site.config.grid.fuse_a
+    if limits.max_valid_for_s > LONG_LIMIT_S:
+        days = limits.max_valid_for_s / 86_400
+        yield Problem(("limits", "max_valid_for_s"), f"a forgotten limit may hold the site for {days:g} days; a day is usual")
+    if limits.failsafe_a is not None and limits.failsafe_a > fuse_a:
+        yield Problem(("limits", "failsafe_a"), f"{limits.failsafe_a:g} A is above the main fuse ({fuse_a:g} A) and has no effect")
+
+
+def _times(site: Site) -> Iterator[Problem]:
+    control = site.config.control
+    if control.setpoint_renew_s > control.setpoint_life_s / 2:
+        message = (
+            f"one lost renewal lets a station fall to its fallback (a setpoint lives {control.setpoint_life_s:g} s and is renewed "
+            f"at {control.setpoint_renew_s:g} s); less than half of its life is better"
+        )
+        yield Problem(("control", "setpoint_renew_s"), message)
+
+
+def _battery(site: Site) -> Iterator[Problem]:
+    battery = site.config.battery
+    if battery is not None and battery.meter is None:
+        yield Problem(("battery",), "no meter tells the battery's state of charge; plans do not use it until battery.meter is given")
+
+
+def summary(config: Config) -> str:
+    """How many stations and EVSEs, for a headline."""
+    evses = sum(len(station.evses) for station in config.stations)
+    return f"{len(config.stations)} station{'s' if len(config.stations) != 1 else ''}, {evses} EVSE{'s' if evses != 1 else ''}"

@@ -1,0 +1,247 @@
+"""The plain words ``yardmaster check`` says about a good site file.
+
+For the person who answers for the site: what may be drawn, what happens when each source falls silent,
+what Yardmaster sends where. Every figure is worked out from the file; nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from controller.checking.cautions import summary
+from controller.checking.fallback import FallbackSum, fallback_sums, path_to_grid, spelled_out
+from controller.checking.problems import listed
+from controller.config import ROOT_CIRCUIT, Config, EmbeddedHistory, ModbusSource, UpstreamConfig
+
+WIDTH = 110
+
+
+def report(config: Config) -> str:
+    """The report as text of at most 110 columns, without a newline at its end."""
+    title = f"{config.site.name or config.site.id}: {summary(config)}"
+    sections = [
+        ("What the site may draw", list(_draw(config))),
+        ("What happens when a source falls silent", list(_silence(config))),
+        ("If Yardmaster itself stops, or loses power", list(_dead_man(config))),
+        ("What goes where", list(_connections(config))),
+    ]
+    return "\n\n".join([title, *(_section(headline, lines) for headline, lines in sections)])
+
+
+def _section(headline: str, lines: list[str]) -> str:
+    wrapper = textwrap.TextWrapper(WIDTH, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False, break_long_words=False)
+    return "\n".join([headline, *map(wrapper.fill, lines)])
+
+
+# -- figures --------------------------------------------------------------------------------------------
+
+
+def kilowatts(watts: float) -> str:
+    """``43.5 kW``."""
+    return f"{watts / 1000:.3g} kW"
+
+
+def seconds(value_s: float) -> str:
+    """A duration as a person says it: ``10 s``, ``15 min``, ``24 h``, ``90 days``."""
+    for unit, length_s in (("days", 86_400.0), ("h", 3600.0), ("min", 60.0)):
+        if value_s >= 2 * length_s or (value_s >= length_s and value_s % length_s == 0 and unit != "days"):
+            return f"{value_s / length_s:.3g} {unit}"
+    return f"{value_s:g} s"
+
+
+def left_for_charging(config: Config) -> dict[str, float]:
+    """Per phase: current [A] the chargers surely get from the grid connection while the other load is at its worst."""
+    sums = {one.phase: one for one in fallback_sums(config) if one.circuit == ROOT_CIRCUIT}
+    grid = config.grid
+    contract_a = grid.fuse_a if grid.max_import_w is None else grid.max_import_w / grid.voltage_v / grid.phases
+    usable_a = min(grid.fuse_a - grid.margin_a, contract_a)
+    return {phase: max(0.0, usable_a - one.others_a) for phase, one in sums.items()}
+
+
+def figures(config: Config) -> dict[str, Any]:
+    """The same figures for machines (``check --json``)."""
+    return {
+        "site": config.site.id,
+        "stations": len(config.stations),
+        "evses": sum(len(station.evses) for station in config.stations),
+        "left_for_charging_a": left_for_charging(config),
+        "fallback": [
+            {
+                "circuit": one.circuit,
+                "phase": one.phase,
+                "chargers_a": one.chargers_a,
+                "other_load_a": one.others_a,
+                "total_a": one.total_a,
+                "fuse_a": one.fuse_a,
+            }
+            for one in fallback_sums(config)
+        ],
+    }
+
+
+# -- what the site may draw -----------------------------------------------------------------------------
+
+
+def _draw(config: Config) -> Iterator[str]:
+    grid = config.grid
+    full_w = grid.fuse_a * grid.voltage_v * grid.phases
+    phases = "one phase" if grid.phases == 1 else "each of three phases"
+    yield f"Main fuse: {grid.fuse_a:g} A on {phases} at {grid.voltage_v:g} V, that is {kilowatts(full_w)}. {grid.margin_a:g} A of it stays free."
+    if grid.max_import_w is not None:
+        each_a = grid.max_import_w / grid.voltage_v / grid.phases
+        yield f"Import limit: {kilowatts(grid.max_import_w)} in all, kept as {each_a:.3g} A on each phase."
+    if grid.max_export_w is not None:
+        yield f"Export limit: {kilowatts(grid.max_export_w)}."
+    yield _left(config)
+    for circuit in config.circuits:
+        on_it = [station for station in config.stations if circuit.id in path_to_grid(config, station.circuit)]
+        evses = sum(len(station.evses) for station in on_it)
+        yield f"Circuit {circuit.id} (fed by {circuit.parent}): fuse {circuit.fuse_a:g} A per phase for {evses} EVSEs of {len(on_it)} stations."
+    givers = [f"{station.id}/{evse.id}" for station in config.stations for evse in station.evses if evse.v2g is not None]
+    yield f"Cars may give energy back at: {', '.join(givers)}." if givers else "No car is ever discharged (no EVSE has a v2g block)."
+
+
+def _left(config: Config) -> str:
+    left = left_for_charging(config)
+    amps = ", ".join(f"{phase} {value:.3g} A" for phase, value in left.items())
+    watts = sum(left.values()) * config.grid.voltage_v
+    worst = f"While the building draws its worst ({config.grid.worst_other_load_a:g} A per phase), chargers share {amps}, that is {kilowatts(watts)}"
+    if config.grid.meter is None:
+        return f"{worst}. There is no grid meter, so this always holds."
+    return f"{worst}; meter {config.grid.meter} sets free whatever the building does not use."
+
+
+# -- silence ----------------------------------------------------------------------------------------------
+
+
+def _silence(config: Config) -> Iterator[str]:
+    yield from _meters(config)
+    yield from _csms(config)
+    yield _broker(config)
+    control = config.control
+    yield (
+        f"Solver: killed after {seconds(control.solver_deadline_s)}. The last plan is used until it is {seconds(control.plan_max_age_s)} old; "
+        "after that chargers share by fixed rules, under the same limits."
+    )
+    yield _history(config)
+    yield (
+        f"A station's link: its last setpoint stays booked for {seconds(control.offline_hold_s)}, so nobody else gets those amps too early. "
+        "The station itself goes to its fallback current when its setpoint ends, "
+        f"at most {seconds(control.setpoint_life_s)} after the last renewal."
+    )
+
+
+def _meters(config: Config) -> Iterator[str]:
+    control = config.control
+    watched = [(ROOT_CIRCUIT, config.grid.meter), *((circuit.id, circuit.meter) for circuit in config.circuits)]
+    for circuit, meter in watched:
+        if meter is None:
+            continue
+        place = "Grid meter" if circuit == ROOT_CIRCUIT else f"Meter of circuit {circuit}"
+        yield (
+            f"{place} {meter}: after {seconds(control.meter_late_s)} its last value counts with a margin of 5 % of the fuse more each second; "
+            f"after {seconds(control.meter_lost_s)} every EVSE behind it goes to its fallback current. Three good readings end that."
+        )
+    if config.grid.meter is None:
+        yield "Grid meter: there is none; the worst other load is taken all the time."
+    for other in config.meters:
+        if other.role in ("pv", "battery"):
+            yield f"Meter {other.id} ({other.role}): only the plan and the page miss it; no fuse depends on it."
+
+
+def _csms(config: Config) -> Iterator[str]:
+    for upstream in config.upstreams:
+        name = f"CSMS {upstream.id}"
+        if upstream.outage == "transparent":
+            yield f"{name}: the stations' sockets are closed, so that they queue by themselves; they charge on at their fallback current."
+        else:
+            yield (
+                f"{name}: charging goes on, Yardmaster answers the stations and keeps every transaction message on disk; "
+                "they are sent in order when the CSMS is back. Limits the CSMS has set stay in force."
+            )
+    if not config.upstreams:
+        yield "CSMS: there is none; Yardmaster answers the stations itself."
+
+
+def _broker(config: Config) -> str:
+    if config.mqtt is None:
+        return "MQTT broker: there is none."
+    limits = config.limits
+    after = (
+        "a limit that ends meanwhile simply ends"
+        if limits.failsafe_a is None
+        else f"when a limit ends meanwhile, {limits.failsafe_a:g} A per phase hold for the site until a new limit arrives"
+    )
+    return f"MQTT broker: limits already received hold until their own end (at most {seconds(limits.max_valid_for_s)}); {after}."
+
+
+def _history(config: Config) -> str:
+    history = config.history
+    if isinstance(history, EmbeddedHistory):
+        return f"History: kept here for {seconds(history.retention_days * 86_400)}; control does not depend on it."
+    return f"History server: up to {history.spool_bytes / 1_048_576:.3g} MiB wait on disk, the oldest points go first; control does not depend on it."
+
+
+# -- Yardmaster itself --------------------------------------------------------------------------------------
+
+
+def _dead_man(config: Config) -> Iterator[str]:
+    life = seconds(config.control.setpoint_life_s)
+    yield f"Within {life} and the station's own reaction time each station falls back by itself to the current written into it beforehand:"
+    kinds: dict[float, list[str]] = {}
+    for station in config.stations:
+        for evse in station.evses:
+            kinds.setdefault(evse.fallback_a, []).append(f"{station.id}/{evse.id}")
+    for amps, names in sorted(kinds.items(), reverse=True):
+        what = f"{amps:g} A" if amps else "0 A (no charging)"
+        yield f"{what}: {listed(names, 24)}."
+    sums = fallback_sums(config)
+    for circuit in dict.fromkeys(one.circuit for one in sums):
+        yield from _fits([one for one in sums if one.circuit == circuit])
+
+
+def _fits(sums: list[FallbackSum]) -> Iterator[str]:
+    """One line for all phases of a circuit with the same figures."""
+    alike: dict[str, list[str]] = {}
+    for one in sums:
+        alike.setdefault(spelled_out(one, names=False), []).append(one.phase)
+    for sentence, phases in alike.items():
+        yield f"{sums[0].circuit} {' '.join(phases)}: {sentence}."
+
+
+# -- connections ------------------------------------------------------------------------------------------------
+
+
+def _connections(config: Config) -> Iterator[str]:
+    listen = config.listen
+    yield f"Stations dial ws://{_door(listen.host)}:{listen.port}{listen.path.rstrip('/')}/<their id>."
+    for upstream in config.upstreams:
+        stations = [station.id for station in config.stations if config.upstream_of(station.id) == upstream]
+        yield f"To the CSMS {upstream.id}, {_public(upstream)}: everything {len(stations)} stations say, byte for byte, under their own ids."
+    for meter in config.meters:
+        source = meter.source
+        if isinstance(source, ModbusSource):
+            place = f"{source.host}:{source.port}, unit {source.unit}"
+            yield f"Meter {meter.id}: read every {seconds(source.poll_s)} from {place}, map {source.map}. Nothing is written to it."
+        else:
+            yield f"Meter {meter.id}: MQTT topic {source.topic}."
+    if config.mqtt is not None:
+        root = f"yardmaster/{config.site.id}"
+        tls = "TLS" if config.mqtt.tls else "not encrypted"
+        yield f"MQTT broker {config.mqtt.host}:{config.mqtt.port} ({tls}): limits from {root}/limit/set, state to {root}/state."
+    if not isinstance(config.history, EmbeddedHistory):
+        yield f"History to {config.history.url}, bucket {config.history.bucket}."
+    yield f"Page and API: http://{_door(config.api.host)}:{config.api.port}/. Files: {config.data_dir}."
+
+
+def _door(host: str) -> str:
+    return "<this machine>" if host in ("0.0.0.0", "::", "") else host
+
+
+def _public(upstream: UpstreamConfig) -> str:
+    """The URL without a password somebody may have put into it."""
+    url = urlsplit(upstream.url)
+    return urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2], query=""))

@@ -1,0 +1,64 @@
+"""Reads the charger models in ``config/chargers``: one YAML file per model, checked before use.
+
+A file that cannot be used is an error with its name, its field and what to write instead; nothing
+is guessed from half a file. Raises ``ChargerFileError``, the one exception of this boundary.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from controller.site.charger import GENERIC, ChargerModel
+
+MAX_BYTES = 65_536
+
+
+class ChargerFileError(Exception):
+    """A charger model file cannot be used; the text names the file, the field and the remedy."""
+
+
+class ChargerFile(BaseModel):
+    """One file of ``config/chargers``. Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    description: str = Field(default="", max_length=200, description="One sentence for people.")
+    purposes: tuple[Literal["TxProfile", "TxDefaultProfile", "ChargingStationMaxProfile"], ...] = Field(
+        default=GENERIC.purposes, min_length=1, description="Profile purposes it honours for live setpoints, best first."
+    )
+    unit: Literal["A", "W"] = Field(default="A", description="Unit of the limits it understands.")
+    stack_level: int = Field(default=0, ge=0, le=1000, description="Stack level of our profiles.")
+    apply_s: float = Field(default=GENERIC.apply_s, ge=0, le=120, description="Seconds from its Accepted until the limit acts, measured at the meter [s].")
+    step_a: float = Field(default=1.0, ge=0.1, le=16, description="Smallest step of a limit it follows [A].")
+    keeps_default: bool = Field(default=True, description="The TxDefaultProfile survives a reboot.")
+    reads_back: bool = Field(default=True, description="GetCompositeSchedule is supported and tells the truth.")
+    min_current_a: float = Field(default=6.0, ge=0, le=32, description="Below this current it pauses [A].")
+
+
+def load_charger(path: Path) -> ChargerModel:
+    """One model; its name is the file's name. Raises ChargerFileError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = yaml.safe_load(text) if len(text) <= MAX_BYTES else None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ChargerFileError(f"{path}: cannot be read ({error}); mend the file or remove it") from error
+    if not isinstance(data, dict):
+        raise ChargerFileError(f"{path}: must be a YAML mapping of at most {MAX_BYTES} bytes; start from generic.yaml")
+    try:
+        checked = ChargerFile.model_validate(data)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(str(part) for part in one['loc']) or 'file'}: {one['msg']}" for one in error.errors())
+        raise ChargerFileError(f"{path}: {problems}; see the fields in generic.yaml") from error
+    return ChargerModel(name=path.stem, **checked.model_dump())
+
+
+def load_chargers(folder: Path) -> dict[str, ChargerModel]:
+    """All models of a folder by name; "generic" is always there. Raises ChargerFileError."""
+    models = {GENERIC.name: GENERIC}
+    for path in sorted(folder.glob("*.yaml")):
+        models[path.stem] = load_charger(path)
+    return models

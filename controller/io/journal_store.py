@@ -1,0 +1,416 @@
+"""The journal's file: an SQLite database whose commits survive a power cut.
+
+WAL with synchronous=FULL: measured with a power-cut test, FULL lost nothing in 12 cuts, NORMAL
+128 to 521 acknowledged rows per cut; a kill -9 test cannot tell the two apart. Every row bears a
+CRC, so that a flipped bit is found even where SQLite's own structure is still sound.
+
+Blocking and single-threaded; ``journal.JournalShell`` runs it on its writer thread. Serves
+promises P1 and P2, faults F67, F68, F73 to F76.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from controller.facts import OutboxRow
+from controller.io.shell import StartError
+
+FILE_NAME = "journal.sqlite3"
+RESERVE_NAME = "journal.reserve"
+RESERVE_BYTES = 16 * 1024 * 1024
+SCHEMA_VERSION = 1
+PAGE_BYTES = 4096
+CHECKPOINT_EVERY = 200  # commits; done when nothing waits, so that a checkpoint delays nobody
+
+_TABLES = """
+CREATE TABLE outbox (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    station_id TEXT NOT NULL, transaction_id TEXT NOT NULL, action TEXT NOT NULL, text TEXT NOT NULL,
+    stored_wall_s REAL NOT NULL, attempts INTEGER NOT NULL, parked INTEGER NOT NULL, crc INTEGER NOT NULL
+);
+CREATE TABLE memory (space TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY (space, key)) WITHOUT ROWID;
+CREATE TABLE damaged (number INTEGER, what TEXT NOT NULL, content TEXT NOT NULL);
+"""
+_COLUMNS = "number, station_id, transaction_id, action, text, stored_wall_s, attempts, parked, crc"
+
+
+class JournalError(Exception):
+    """The journal cannot write or read. reason: one of full, failed, corrupt."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What goes to disk in one transaction. remember: value as JSON text, None deletes."""
+
+    rows: tuple[OutboxRow, ...] = ()
+    remember: tuple[tuple[str, str, str | None], ...] = ()
+    forget: tuple[int, ...] = ()
+    updates: tuple[tuple[int, int, bool], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Everything in the journal that is sound, and how many rows were not."""
+
+    memories: dict[tuple[str, str], Any]
+    outbox: dict[str, tuple[OutboxRow, ...]]
+    damaged: int = 0
+
+
+class JournalStore:
+    """The open database. ``notes``: sentences about what had to be repaired while opening.
+
+    Raises StartError if the file was written by a newer program, JournalError if it cannot be
+    written. A corrupt file is set aside under ``stamp_text`` and what is sound in it is carried over.
+    """
+
+    def __init__(self, folder: Path, stamp_text: str, reserve_bytes: int = RESERVE_BYTES, max_bytes: int | None = None) -> None:
+        self.path = folder / FILE_NAME
+        self.notes: list[str] = []
+        self._reserve = folder / RESERVE_NAME
+        self._reserve_bytes = reserve_bytes
+        self._max_bytes = max_bytes
+        self._commits = 0
+        self._db = self._open(stamp_text)
+        self._newest = self._newest_number()
+        self.refill_reserve()
+
+    def write(self, batches: Iterable[Batch]) -> list[tuple[OutboxRow, ...]]:
+        """Commit all batches in one transaction; per batch its rows with their numbers.
+
+        Raises JournalError; then nothing of it is on disk. When the disk is full the reserve
+        is given up and the write tried once more; other errors are never retried here.
+        """
+        batches = list(batches)
+        try:
+            return self._transact(batches)
+        except sqlite3.Error as error:
+            if not _is_full(error) or not self._give_up_reserve():
+                raise _journal_error(error) from error
+        try:
+            return self._transact(batches)
+        except sqlite3.Error as error:
+            raise _journal_error(error) from error
+
+    def reopen(self) -> None:
+        """After a failed write: open anew, check, and take out what a failed commit may have left.
+
+        A commit that reported failure may still be in the log. Its sender was told "not stored"
+        and will send again, so it must not be there. Raises JournalError.
+        """
+        with suppress(sqlite3.Error):
+            self._db.close()
+        try:
+            self._db = self._connect()
+            _quick_check(self._db)
+            with self._transaction():
+                self._db.execute("DELETE FROM outbox WHERE number > ?", (self._newest,))
+        except sqlite3.Error as error:
+            raise _journal_error(error) from error
+
+    def read(self) -> Content:
+        """All sound rows. Unsound ones are moved to the table ``damaged``, for a person to look at."""
+        rows, bad_rows = _sound_rows(self._db)
+        memories, bad_memories = _sound_memories(self._db)
+        if bad_rows or bad_memories:
+            self._put_aside(bad_rows, bad_memories)
+        outbox: dict[str, list[OutboxRow]] = {}
+        for row in rows:
+            outbox.setdefault(row.station_id, []).append(row)
+        return Content(memories, {station_id: tuple(queue) for station_id, queue in outbox.items()}, len(bad_rows) + len(bad_memories))
+
+    def tidy(self) -> None:
+        """Fold the write-ahead log into the database if it has grown. Call when nothing waits."""
+        if self._commits >= CHECKPOINT_EVERY:
+            self._commits = 0
+            with suppress(sqlite3.Error):
+                self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    @property
+    def has_reserve(self) -> bool:
+        """Whether the space kept for a full disk is still there."""
+        return self._reserve.exists()
+
+    def refill_reserve(self) -> bool:
+        """Put the reserve back if the disk has room again; False if it has not."""
+        if self._reserve.exists():
+            return True
+        try:
+            if _free_bytes(self._reserve.parent) < 2 * self._reserve_bytes:
+                return False
+            _allocate(self._reserve, self._reserve_bytes)
+        except OSError:
+            self._reserve.unlink(missing_ok=True)
+            return False
+        return True
+
+    def close(self) -> None:
+        """Fold the log in and close."""
+        with suppress(sqlite3.Error):
+            self._db.close()
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _transact(self, batches: list[Batch]) -> list[tuple[OutboxRow, ...]]:
+        with self._transaction():
+            stored = [self._apply(batch) for batch in batches]
+        self._commits += 1
+        self._newest = max([self._newest, *(row.number for rows in stored for row in rows)])
+        return stored
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._db)
+
+    def _apply(self, batch: Batch) -> tuple[OutboxRow, ...]:
+        db = self._db
+        stored = tuple(self._insert(row) for row in batch.rows)
+        for space, key, value in batch.remember:
+            if value is None:
+                db.execute("DELETE FROM memory WHERE space = ? AND key = ?", (space, key))
+            else:
+                db.execute("INSERT OR REPLACE INTO memory VALUES (?, ?, ?, ?)", (space, key, value, _crc(space, key, value)))
+        db.executemany("DELETE FROM outbox WHERE number = ?", [(number,) for number in batch.forget])
+        changes = [(attempts, parked, number) for number, attempts, parked in batch.updates]
+        db.executemany("UPDATE outbox SET attempts = ?, parked = ? WHERE number = ?", changes)
+        return stored
+
+    def _insert(self, row: OutboxRow) -> OutboxRow:
+        crc = _row_crc(row)
+        values = (row.station_id, row.transaction_id, row.action, row.text, row.stored_wall_s, row.attempts, row.parked, crc)
+        cursor = self._db.execute(f"INSERT INTO outbox ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        return replace(row, number=cursor.lastrowid or 0)
+
+    def _open(self, stamp_text: str) -> sqlite3.Connection:
+        try:
+            return self._connect_checked()
+        except sqlite3.OperationalError as error:
+            raise StartError(f"the journal {self.path} cannot be opened ({error}); check the disk and the permissions of data_dir") from None
+        except sqlite3.DatabaseError as error:
+            return self._start_anew(stamp_text, str(error))
+
+    def _connect_checked(self) -> sqlite3.Connection:
+        db = self._connect()
+        try:
+            _quick_check(db)
+            self._migrate(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=2.0)
+        try:
+            db.execute("PRAGMA journal_mode = WAL").fetchall()
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA cell_size_check = ON")
+            if self._max_bytes is not None:
+                db.execute(f"PRAGMA max_page_count = {max(1, self._max_bytes // PAGE_BYTES)}").fetchall()
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _migrate(self, db: sqlite3.Connection) -> None:
+        """Bring the file to SCHEMA_VERSION in one transaction; user_version 0 is an empty file."""
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        if version > SCHEMA_VERSION:
+            raise StartError(
+                f"the journal {self.path} was written by a newer Yardmaster (schema {version}, this one knows {SCHEMA_VERSION}); "
+                "install the newer version again, or move the file away if its queued messages are not needed"
+            )
+        if version < SCHEMA_VERSION:
+            with _Transaction(db):
+                for statement in _TABLES.split(";\n"):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _start_anew(self, stamp_text: str, why: str) -> sqlite3.Connection:
+        """The file is corrupt (F75): set it aside, begin an empty one, carry over what can still be read."""
+        aside = self.path.with_name(f"journal.corrupt-{stamp_text}.sqlite3")
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                os.replace(f"{self.path}{suffix}", f"{aside}{suffix}")
+        db = self._connect_checked()
+        self._db = db
+        try:
+            saved = f"{self._carry_over(aside)} entries were carried over"
+        except sqlite3.Error as error:
+            saved = f"nothing could be carried over ({error})"
+        self.notes.append(f"the journal was corrupt ({why}); it was set aside as {aside.name}, a new one was begun, {saved}")
+        return db
+
+    def _carry_over(self, aside: Path) -> int:
+        rows, memories = _salvage(aside)
+        remember = tuple((space, key, json.dumps(value)) for (space, key), value in memories.items())
+        with self._transaction():
+            self._apply(Batch(rows=tuple(rows), remember=remember))
+        return len(rows) + len(memories)
+
+    def _put_aside(self, rows: list[tuple[Any, ...]], memories: list[tuple[Any, ...]]) -> None:
+        with self._transaction():
+            for what, entries in (("outbox", rows), ("memory", memories)):
+                for entry in entries:
+                    self._db.execute("INSERT INTO damaged VALUES (?, ?, ?)", (entry[0] if what == "outbox" else None, what, repr(entry)))
+            self._db.executemany("DELETE FROM outbox WHERE number = ?", [(row[0],) for row in rows])
+            self._db.executemany("DELETE FROM memory WHERE space = ? AND key = ?", [memory[:2] for memory in memories])
+
+    def _newest_number(self) -> int:
+        found = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+        return int(found[0]) if found else 0
+
+    def _give_up_reserve(self) -> bool:
+        try:
+            self._reserve.unlink()
+        except OSError:
+            return False
+        return True
+
+
+class _Transaction:
+    """BEGIN ... COMMIT, or ROLLBACK when anything fails, the COMMIT included."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            try:
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+        else:
+            self._roll_back()
+
+    def _roll_back(self) -> None:
+        with suppress(sqlite3.Error):
+            self._db.execute("ROLLBACK")
+
+
+def parked_rows(folder: Path) -> Iterator[dict[str, Any]]:
+    """The messages given up on, oldest first, as plain dicts. Reads beside a running controller.
+
+    Raises JournalError if there is no journal or it cannot be read.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise JournalError("failed", f"there is no journal in {folder}")
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=2.0)) as db:
+            rows, _ = _sound_rows(db, "WHERE parked = 1")
+    except sqlite3.Error as error:
+        raise _journal_error(error) from error
+    for row in rows:
+        yield {
+            "number": row.number,
+            "station_id": row.station_id,
+            "transaction_id": row.transaction_id,
+            "action": row.action,
+            "stored_wall_s": row.stored_wall_s,
+            "attempts": row.attempts,
+            "text": row.text,
+        }
+
+
+def _sound_rows(db: sqlite3.Connection, where: str = "") -> tuple[list[OutboxRow], list[tuple[Any, ...]]]:
+    sound: list[OutboxRow] = []
+    bad: list[tuple[Any, ...]] = []
+    for entry in db.execute(f"SELECT {_COLUMNS} FROM outbox {where} ORDER BY number"):
+        row = _row(entry)
+        if row is None:
+            bad.append(entry)
+        else:
+            sound.append(row)
+    return sound, bad
+
+
+def _row(entry: tuple[Any, ...]) -> OutboxRow | None:
+    """The row if its types and its CRC are right. attempts and parked change later and are not in the CRC."""
+    number, station_id, transaction_id, action, text, stored_wall_s, attempts, parked, crc = entry
+    if not all(isinstance(word, str) for word in (station_id, transaction_id, action, text)) or not isinstance(stored_wall_s, float):
+        return None
+    if not isinstance(attempts, int):
+        attempts = 0
+    row = OutboxRow(number, station_id, transaction_id, action, text, stored_wall_s, attempts, bool(parked))
+    return row if _row_crc(row) == crc else None
+
+
+def _sound_memories(db: sqlite3.Connection) -> tuple[dict[tuple[str, str], Any], list[tuple[Any, ...]]]:
+    sound: dict[tuple[str, str], Any] = {}
+    bad: list[tuple[Any, ...]] = []
+    for entry in db.execute("SELECT space, key, value, crc FROM memory"):
+        space, key, value, crc = entry
+        if all(isinstance(word, str) for word in entry[:3]) and _crc(space, key, value) == crc:
+            sound[(space, key)] = json.loads(value)
+        else:
+            bad.append(entry)
+    return sound, bad
+
+
+def _salvage(path: Path) -> tuple[list[OutboxRow], dict[tuple[str, str], Any]]:
+    """What can still be read from a corrupt file, one row at a time, until SQLite gives up."""
+    rows: list[OutboxRow] = []
+    memories: dict[tuple[str, str], Any] = {}
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as db:
+        with suppress(sqlite3.Error):
+            rows.extend(row for entry in db.execute(f"SELECT {_COLUMNS} FROM outbox ORDER BY number") if (row := _row(entry)) is not None)
+        with suppress(sqlite3.Error):
+            memories, _ = _sound_memories(db)
+    return rows, memories
+
+
+def _row_crc(row: OutboxRow) -> int:
+    return _crc(row.station_id, row.transaction_id, row.action, row.text, repr(row.stored_wall_s))
+
+
+def _crc(*words: str) -> int:
+    return zlib.crc32("\0".join(words).encode("utf-8", "surrogatepass"))
+
+
+def _quick_check(db: sqlite3.Connection) -> None:
+    """Raises sqlite3.DatabaseError if the structure of the file is damaged."""
+    found = db.execute("PRAGMA quick_check(1)").fetchone()
+    if found is None or found[0] != "ok":
+        raise sqlite3.DatabaseError(f"quick_check: {found[0] if found else 'no answer'}")
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+
+
+def _journal_error(error: sqlite3.Error) -> JournalError:
+    if _is_full(error):
+        return JournalError("full", "the disk is full")
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+        return JournalError("corrupt", f"the journal is damaged ({error})")
+    return JournalError("failed", f"the disk does not take writes ({error})")
+
+
+def _free_bytes(folder: Path) -> int:
+    room = os.statvfs(folder)
+    return room.f_bavail * room.f_frsize
+
+
+def _allocate(path: Path, size_bytes: int) -> None:
+    """A file with real blocks behind it; raises OSError if there is no room."""
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, size_bytes)
+    finally:
+        os.close(descriptor)

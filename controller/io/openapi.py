@@ -1,0 +1,263 @@
+"""The OpenAPI 3.1 document of the HTTP API, built from the same models that check and fill it.
+
+Schemas come from ``Snapshot`` and the body models, so they cannot drift from the code; a test calls
+every path written here and validates the answers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+
+from controller.io.api_models import MAX_POINTS, ErrorBody, NeedBody
+from controller.io.payloads import LimitPayload
+from controller.snapshot import EventView, SiteView, Snapshot
+
+Schema = dict[str, Any]
+
+_REFERENCE = "#/components/schemas/{model}"
+_MEANINGS = {
+    400: "The body is not a JSON object.",
+    401: "The bearer token is missing or wrong.",
+    403: "Not allowed: another origin, or no token is configured on an address others can reach.",
+    404: "No such thing.",
+    405: "Wrong method; Allow names the right one.",
+    409: "Somebody was faster: an older sequence number, another session, or none any more.",
+    413: "The body is larger than 64 KiB.",
+    415: "Content-Type is not application/json.",
+    421: "Bound to a loopback address and asked under a foreign name.",
+    422: "A field is missing, unknown or out of range; problems names it.",
+    503: "A part of the controller is away.",
+}
+
+
+def document(version: str) -> Schema:
+    """The whole document as plain data."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Yardmaster",
+            "version": version,
+            "summary": "State and limits of one charging site.",
+            "description": "Units are in the names; import and charging are positive; *_wall_s are Unix seconds UTC. Values nobody knows are null.",
+        },
+        "servers": [{"url": "/"}],
+        "paths": _paths(),
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "api.token of site.yaml; not needed on a loopback address without one.",
+                }
+            },
+        },
+    }
+
+
+def _paths() -> Schema:
+    return {
+        "/api/v1/state": {"get": _reading("Everything at one moment", "Snapshot")},
+        "/api/v1/events": {
+            "get": _reading(
+                "The event log, oldest first",
+                "Events",
+                [_query("after", "Only events with a higher number.", {"type": "integer", "minimum": 0}, 0)],
+                422,
+            )
+        },
+        "/api/v1/history": {
+            "get": _reading(
+                "Series of one measurement, each oldest first", "History", [_measurement(), *_window(), _max_points()], 422, 503
+            )
+        },
+        "/api/v1/sessions": {"get": _reading("Finished charging sessions, oldest first", "Sessions", _window(), 422, 503)},
+        "/api/v1/health": {"get": _health()},
+        "/api/v1/stream": {"get": _stream()},
+        "/api/v1/openapi.json": {"get": _reading("This document", None)},
+        "/metrics": {"get": _text("Numbers for Prometheus", "text/plain")},
+        "/api/v1/limits": {"post": _changing("Set or withdraw a limit", "LimitPayload", "LimitAnswer")},
+        "/api/v1/evses/{station}/{evse}/need": {
+            "post": _changing("Say what a car still needs", "NeedBody", "NeedAnswer", _evse_path(), 404)
+        },
+    }
+
+
+def _schemas() -> Schema:
+    answers: Schema = {
+        "Events": _object({"events": _list(_ref("EventView"))}),
+        "Series": _object({"tags": _tags(), "field": {"type": "string"}, "points": _list(_pair())}),
+        "History": _object({"measurement": {"type": "string"}, "series": _list(_ref("Series"))}),
+        "Session": _object(
+            {
+                "wall_s": {"type": "number"},
+                "tags": _tags(),
+                "fields": {"type": "object", "additionalProperties": {"type": "number"}},
+            }
+        ),
+        "Sessions": _object({"sessions": _list(_ref("Session"))}),
+        "Health": _object(
+            {
+                "status": {"enum": ["ok", "degraded", "failing"]},
+                "mode": {"enum": ["normal", "degraded", "failsafe", "stop"]},
+                "reason": {"type": "string"},
+                "version": {"type": "string"},
+                "troubles": _list({"type": "string"}),
+            }
+        ),
+        "LimitAnswer": _object(
+            {
+                "circuit": {"type": "string"},
+                "value": {"type": ["number", "null"]},
+                "unit": {"enum": ["A", "W"]},
+                "valid_for_s": {"type": "number"},
+                "ends_wall_s": {"type": ["number", "null"]},
+            }
+        ),
+        "NeedAnswer": _object(
+            {
+                "station_id": {"type": "string"},
+                "evse_id": {"type": "integer"},
+                "energy_wh": {"type": ["number", "null"]},
+                "departure_wall_s": {"type": ["number", "null"]},
+            }
+        ),
+    }
+    return _of_data(Snapshot) | _of_data(EventView) | _of_data(SiteView) | _of_models(LimitPayload, NeedBody, ErrorBody) | answers
+
+
+def _of_data(kind: type) -> Schema:
+    """The schema of a frozen dataclass and of all it holds. Absent never happens: every field is required."""
+    schema = TypeAdapter(kind).json_schema(mode="serialization", ref_template=_REFERENCE)
+    parts: Schema = schema.pop("$defs", {})
+    return parts | {kind.__name__: schema}
+
+
+def _of_models(*models: type[BaseModel]) -> Schema:
+    parts: Schema = {}
+    for model in models:
+        schema = model.model_json_schema(ref_template=_REFERENCE)
+        parts |= schema.pop("$defs", {}) | {model.__name__: schema}
+    return parts
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": _REFERENCE.format(model=name)}
+
+
+def _tags() -> Schema:
+    return {"type": "object", "additionalProperties": {"type": "string"}, "description": "What the points belong to, e.g. evse."}
+
+
+def _pair() -> Schema:
+    return {
+        "type": "array",
+        "prefixItems": [{"type": "number"}, {"type": "number"}],
+        "minItems": 2,
+        "maxItems": 2,
+        "description": "wall_s, value",
+    }
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _object(properties: Schema, additional: bool = False) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": additional}
+
+
+def _query(name: str, description: str, schema: Schema, default: Any = None, required: bool = False) -> Schema:
+    parameter = {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
+    if default is not None:
+        parameter["schema"] = schema | {"default": default}
+    return parameter
+
+
+def _measurement() -> Schema:
+    return _query("measurement", "Kind of point.", {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"}, required=True)
+
+
+def _window() -> list[Schema]:
+    moment = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "format": "date-time"}]}
+    tag = _list({"type": "string", "pattern": "^[^:]+:.+$"})
+    return [
+        _query("since", "First moment: Unix seconds, or ISO 8601 with a zone.", moment),
+        _query("until", "Last moment; default now.", moment),
+        _query("tag", "Only points with this tag, as name:value; may repeat.", tag),
+    ]
+
+
+def _max_points() -> Schema:
+    return _query("max_points", "More points are thinned out.", {"type": "integer", "minimum": 1, "maximum": MAX_POINTS}, 500)
+
+
+def _evse_path() -> list[Schema]:
+    return [
+        {
+            "name": "station",
+            "in": "path",
+            "required": True,
+            "description": "OCPP identity of the station.",
+            "schema": {"type": "string"},
+        },
+        {
+            "name": "evse",
+            "in": "path",
+            "required": True,
+            "description": "EVSE number, from 1.",
+            "schema": {"type": "integer", "minimum": 1},
+        },
+    ]
+
+
+def _answer(description: str, schema: Schema, media: str = "application/json") -> Schema:
+    return {"description": description, "content": {media: {"schema": schema}}}
+
+
+def _errors(*statuses: int) -> Schema:
+    return {str(status): _answer(_MEANINGS[status], _ref("ErrorBody")) for status in sorted(set(statuses))}
+
+
+def _reading(summary: str, schema: str | None, parameters: list[Schema] | None = None, *errors: int) -> Schema:
+    good = _answer("As asked.", _ref(schema) if schema else {"type": "object"})
+    return {"summary": summary, "parameters": parameters or [], "responses": {"200": good, **_errors(405, 421, *errors)}}
+
+
+def _text(summary: str, media: str) -> Schema:
+    return {"summary": summary, "responses": {"200": _answer("As asked.", {"type": "string"}, media), **_errors(405, 421)}}
+
+
+def _stream() -> Schema:
+    operation = _text("Server-sent events: the page's feed", "text/event-stream")
+    operation["description"] = (
+        "Event `state` (on connect): the Snapshot. Event `change` (about once a second, only when something changed): an object with "
+        "now_wall_s and those members of the Snapshot's top level and of its site that changed; `events` holds new entries only. "
+        "Event `time`, when nothing changed for a while: now_wall_s."
+    )
+    operation["responses"] |= _errors(503)
+    return operation
+
+
+def _health() -> Schema:
+    bad = _answer("The site is in failsafe or stop, or the controller cannot tell.", _ref("Health"))
+    return {
+        "summary": "For monitoring: is the site under control",
+        "description": "A 503 calls for a person. Do not restart the controller because of it: failsafe is what it shall do then.",
+        "responses": {"200": _answer("In control, perhaps degraded.", _ref("Health")), "503": bad, **_errors(405, 421)},
+    }
+
+
+def _changing(summary: str, body: str, answer: str, parameters: list[Schema] | None = None, *errors: int) -> Schema:
+    return {
+        "summary": summary,
+        "parameters": parameters or [],
+        "security": [{"token": []}, {}],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _ref(body)}}},
+        "responses": {
+            "202": _answer("Taken; the state shows the effect.", _ref(answer)),
+            **_errors(400, 401, 403, 405, 409, 413, 415, 421, 422, *errors),
+        },
+    }

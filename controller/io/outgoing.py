@@ -1,0 +1,137 @@
+"""What one socket still has to send: in order, bounded, each frame with a deadline.
+
+A peer that stops reading must cost neither memory nor another station's time (F65): aiohttp's
+awaited send buffers megabytes before it blocks, and then blocks for minutes (aiohttp#2309).
+So nobody awaits a send but the one task here; frames wait in a queue of at most 256 KiB (plus
+the frame that crosses the line), and a send that takes longer than 5 s ends the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import ClientWebSocketResponse, WSMessage, web
+
+from controller.link.admission import printable
+
+WebSocket = web.WebSocketResponse | ClientWebSocketResponse
+
+SEND_DEADLINE_S = 5.0
+MAX_WAITING_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Ping:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class _Pong:
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Close:
+    code: int
+    reason: bytes
+
+
+_Item = str | _Ping | _Pong | _Close
+
+
+class Outgoing:
+    """The sending half of one WebSocket.
+
+    broken: called at most once, with a reason, when the peer does not take what we send;
+    the owner then aborts the connection. ``run`` is the one task that sends. closing: a closing
+    handshake was asked for; ``run`` ends after it.
+    """
+
+    def __init__(self, socket: WebSocket, broken: Callable[[str], None], deadline_s: float = SEND_DEADLINE_S) -> None:
+        self._socket = socket
+        self._broken = broken
+        self._deadline_s = deadline_s
+        self._items: deque[_Item] = deque()
+        self._waiting_bytes = 0
+        self._wake = asyncio.Event()
+        self._ended = False
+        self.closing = False
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Text not yet handed to the socket, counted in characters (OCPP is ASCII but for names)."""
+        return self._waiting_bytes
+
+    def send(self, text: str) -> None:
+        """Queue one text message behind those already waiting."""
+        if self._ended:
+            return
+        if self._waiting_bytes > MAX_WAITING_BYTES:
+            self._give_up(f"the peer does not read: {self._waiting_bytes} bytes are waiting")
+            return
+        self._waiting_bytes += len(text)
+        self._put(text)
+
+    def ping(self) -> None:
+        """Queue a ping."""
+        self._put(_Ping())
+
+    def pong(self, payload: bytes) -> None:
+        """Queue the answer to a ping."""
+        self._put(_Pong(payload))
+
+    def close(self, code: int, reason: str) -> None:
+        """Send what is waiting, then close. reason: cut to 123 bytes, the protocol's room for it."""
+        if self._ended:
+            return
+        self._put(_Close(code, reason.encode("utf-8")[:123].decode("utf-8", "ignore").encode("utf-8")))
+        self._ended = self.closing = True
+
+    async def run(self) -> None:
+        """Send until closed, broken or cancelled."""
+        try:
+            while True:
+                while self._items:
+                    item = self._items.popleft()
+                    if isinstance(item, str):
+                        self._waiting_bytes -= len(item)
+                    if isinstance(item, _Close):
+                        await self._socket.close(code=item.code, message=item.reason)
+                        return
+                    await self._send(item)
+                self._wake.clear()
+                await self._wake.wait()
+        except TimeoutError:
+            self._give_up(f"the peer did not read for {self._deadline_s:g} s")
+        except (OSError, RuntimeError, ValueError) as error:
+            self._give_up(f"sending failed: {error}")
+
+    async def _send(self, item: str | _Ping | _Pong) -> None:
+        async with asyncio.timeout(self._deadline_s):
+            if isinstance(item, str):
+                await self._socket.send_str(item)
+            elif isinstance(item, _Pong):
+                await self._socket.pong(item.payload)
+            else:
+                await self._socket.ping()
+
+    def _put(self, item: _Item) -> None:
+        if not self._ended:
+            self._items.append(item)
+            self._wake.set()
+
+    def _give_up(self, reason: str) -> None:
+        self._items.clear()
+        self._waiting_bytes = 0
+        if not self._ended:
+            self._ended = True
+            self._broken(reason)
+
+
+def close_words(message: WSMessage) -> str:
+    """A close message's code and reason, fit for a log line."""
+    said = f", {printable(message.extra)}" if isinstance(message.extra, str) and message.extra else ""
+    return f"{message.data}{said}"

@@ -1,0 +1,131 @@
+"""Shell: the machine the program runs on: service manager, signals, the event loop's own health.
+
+Tells systemd READY, WATCHDOG and STOPPING over its datagram socket. The watchdog is fed by the
+control loop (``beat``), not by a timer of its own: a loop that hangs is restarted (F69), and the
+stations' finite setpoints cover the gap. Measures how late the event loop runs (F70).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from controller.config import Config
+from controller.facts import SourceChanged
+from controller.io.shell import Clock, Submit
+from controller.io.tasks import end, spawn
+from controller.orders import Order
+
+log = logging.getLogger(__name__)
+
+SOURCE = "event loop"
+LAG_ALARM_S = 0.25
+LAG_PERIOD_S = 0.2
+CALM_S = 10.0  # the alarm ends after this long without a late turn
+
+
+class SystemShell:
+    """environment: where NOTIFY_SOCKET and WATCHDOG_USEC are looked up."""
+
+    orders: tuple[type[Order], ...] = ()
+
+    def __init__(self, config: Config, clock: Clock, submit: Submit, environment: Mapping[str, str] = os.environ) -> None:
+        self._clock = clock
+        self._submit = submit
+        self._address = environment.get("NOTIFY_SOCKET", "")
+        # Half the time systemd allows, so that one late beat is no restart.
+        self._watchdog_s = int(environment.get("WATCHDOG_USEC", "0") or 0) / 2e6
+        self._fed_mono_s = float("-inf")
+        self._task: asyncio.Task[None] | None = None
+        self._meter = LagMeter()
+
+    def carry(self, order: Order) -> None:
+        """The system takes no orders."""
+
+    async def start(self) -> None:
+        """Begin to watch the event loop."""
+        self._task = spawn(self._watch(), "event loop watch")
+
+    async def stop(self) -> None:
+        """Stop watching."""
+        if self._task is not None:
+            await end([self._task])
+
+    def ready(self) -> None:
+        """Everything runs: tell the service manager, and let the garbage collector rest."""
+        calm_garbage_collector()
+        self._notify("READY=1\nSTATUS=running")
+
+    def stopping(self) -> None:
+        """The end has begun."""
+        self._notify("STOPPING=1\nSTATUS=stopping")
+
+    def beat(self) -> None:
+        """The control loop is alive. Call it once per tick."""
+        now_mono_s = self._clock.stamp().mono_s
+        if self._watchdog_s and now_mono_s - self._fed_mono_s >= self._watchdog_s / 2:
+            self._fed_mono_s = now_mono_s
+            self._notify("WATCHDOG=1")
+
+    def _notify(self, message: str) -> None:
+        if not self._address:
+            return
+        # A leading @ names a socket in Linux's abstract namespace.
+        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.setblocking(False)
+            sender.sendto(message.encode(), address)
+
+    async def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due_s = loop.time() + LAG_PERIOD_S
+            await asyncio.sleep(LAG_PERIOD_S)
+            news = self._meter.saw(loop.time() - due_s, loop.time())
+            if news is not None:
+                self._submit(SourceChanged(self._clock.stamp(), SOURCE, *news))
+
+
+class LagMeter:
+    """Turns measured lags into news: late once, calm again after CALM_S. Pure."""
+
+    def __init__(self) -> None:
+        self._late_mono_s: float | None = None
+
+    def saw(self, lag_s: float, mono_s: float) -> tuple[bool, str] | None:
+        """One measurement; (healthy, detail) when the state changes, else None."""
+        if lag_s > LAG_ALARM_S:
+            news = self._late_mono_s is None
+            self._late_mono_s = mono_s
+            return (False, f"one task held everything up for {lag_s * 1000:.0f} ms; control ran late by as much") if news else None
+        if self._late_mono_s is not None and mono_s - self._late_mono_s >= CALM_S:
+            self._late_mono_s = None
+            return True, f"on time for {CALM_S:g} s"
+        return None
+
+
+def on_stop_signal(stop: Callable[[], None]) -> Callable[[], None]:
+    """Call ``stop`` on SIGINT and SIGTERM; returns a function that takes the handlers away again."""
+    loop = asyncio.get_running_loop()
+    wanted = (signal.SIGINT, signal.SIGTERM)
+    for number in wanted:
+        loop.add_signal_handler(number, stop)
+
+    def restore() -> None:
+        for number in wanted:
+            loop.remove_signal_handler(number)
+
+    return restore
+
+
+def calm_garbage_collector() -> None:
+    """What lives after the start lives for ever: never scan it again, and scan the rest rarely."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

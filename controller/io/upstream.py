@@ -1,0 +1,249 @@
+"""Shell: the WebSocket client towards the CSMSs, one socket per station.
+
+Dials when told, with exactly the station's version, carries frames, reports ends. When to
+dial again is the engine's business (``link.upstream``). Every order and fact bears the
+generation of the dial, so that a late end of an old socket never touches a new one.
+
+permessage-deflate is offered (part 4 asks it of a local controller). A CSMS that does not
+agree to the offered version has refused it, even if it finishes the handshake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import socket as sockets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import aiohttp
+from aiohttp import ClientWebSocketResponse, ClientWSTimeout, WSMsgType, hdrs
+from yarl import URL
+
+from controller.config import Config, UpstreamConfig
+from controller.facts import UpstreamClosed, UpstreamFrame, UpstreamOpened
+from controller.io.outgoing import Outgoing, close_words
+from controller.io.shell import Clock, Submit
+from controller.io.tasks import end, spawn
+from controller.link.admission import printable
+from controller.orders import CloseUpstream, DialUpstream, Order, SendUpstream
+
+log = logging.getLogger(__name__)
+
+OPEN_DEADLINE_S = 10.0
+PING_S = 30.0  # a CSMS that stays silent is pinged after this time and given up half of it later
+CLOSE_S = 2.0
+MAX_FRAME_BYTES = 4 * 1024 * 1024
+STOP_S = 0.8
+
+
+class DialError(Exception):
+    """The socket did not open. The text is one sentence for the event log."""
+
+
+@dataclass(slots=True)
+class _Leg:
+    """One dial and what became of it."""
+
+    station_id: str
+    generation: int
+    outgoing: Outgoing | None = None
+    task: asyncio.Task[None] | None = None
+    broken: str = ""
+    reported: bool = False
+
+
+class UpstreamShell:
+    """The client. open_s: deadline of a dial [s]."""
+
+    orders: tuple[type[Order], ...] = (DialUpstream, SendUpstream, CloseUpstream)
+
+    def __init__(self, config: Config, clock: Clock, submit: Submit, *, open_s: float = OPEN_DEADLINE_S, ping_s: float = PING_S) -> None:
+        self._upstreams = {upstream.id: upstream for upstream in config.upstreams}
+        self._clock = clock
+        self._submit = submit
+        self._open_s = open_s
+        self._ping_s = ping_s
+        self._http: aiohttp.ClientSession | None = None
+        self._legs: dict[str, _Leg] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._carriers: dict[type[Order], Callable[..., None]] = {DialUpstream: self._dial, SendUpstream: self._send, CloseUpstream: self._close}
+
+    def carry(self, order: DialUpstream | SendUpstream | CloseUpstream) -> None:
+        """Dial, send or close; an order for a socket that is gone does nothing."""
+        self._carriers[type(order)](order)
+
+    async def start(self) -> None:
+        """Make the client; nothing is dialled yet."""
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),  # the default of 100 would stop at 100 stations
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+        )
+
+    async def stop(self) -> None:
+        """Close all sockets politely, then end what is left."""
+        for leg in self._legs.values():
+            if leg.outgoing is not None:
+                leg.outgoing.close(1001, "controller is stopping")
+            elif leg.task is not None:
+                leg.task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOP_S)
+            await end(self._tasks)
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    def _dial(self, order: DialUpstream) -> None:
+        old = self._legs.get(order.station_id)
+        if old is not None:
+            self._end(old, "dialled anew")
+            _hang_up(old)
+        leg = _Leg(order.station_id, order.generation)
+        self._legs[order.station_id] = leg
+        leg.task = spawn(self._run(leg, order), f"upstream of {order.station_id}")
+        self._tasks.add(leg.task)
+        leg.task.add_done_callback(self._tasks.discard)
+
+    def _send(self, order: SendUpstream) -> None:
+        leg = self._legs.get(order.station_id)
+        if leg is not None and leg.generation == order.generation and leg.outgoing is not None:
+            leg.outgoing.send(order.text)
+
+    def _close(self, order: CloseUpstream) -> None:
+        leg = self._legs.get(order.station_id)
+        if leg is not None and leg.generation == order.generation:
+            if leg.outgoing is not None:
+                leg.outgoing.close(1000, order.reason)
+            else:
+                _hang_up(leg)
+
+    async def _run(self, leg: _Leg, order: DialUpstream) -> None:
+        reason = "closed by us"
+        try:
+            socket = await self._open(order)
+            reason = await self._talk(leg, order, socket)
+        except DialError as error:
+            reason = str(error)
+        except Exception:
+            log.exception("upstream of station %s: internal error, the socket is closed", leg.station_id)
+            reason = "internal error"
+        finally:
+            self._end(leg, leg.broken or reason)
+            if self._legs.get(leg.station_id) is leg:
+                del self._legs[leg.station_id]
+
+    def _end(self, leg: _Leg, reason: str) -> None:
+        if not leg.reported:
+            leg.reported = True
+            self._submit(UpstreamClosed(self._clock.stamp(), leg.station_id, leg.generation, reason))
+
+    async def _open(self, order: DialUpstream) -> ClientWebSocketResponse:
+        upstream = self._upstreams.get(order.upstream_id)
+        if upstream is None or self._http is None:
+            raise DialError(f"upstream {order.upstream_id} is not in the configuration")
+        try:
+            async with asyncio.timeout(self._open_s):
+                socket = await self._connect(self._http, upstream, order)
+        except TimeoutError:
+            raise DialError(f"no answer within {self._open_s:g} s") from None
+        except aiohttp.WSServerHandshakeError as error:
+            raise DialError(_refusal(error)) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise DialError(f"cannot connect: {printable(str(error) or type(error).__name__)}") from None
+        if socket.protocol != order.version:
+            await socket.close(code=1002, message=b"no common OCPP version")
+            raise DialError(f"the CSMS did not agree to {order.version}; it may speak another version only")
+        return socket
+
+    async def _connect(self, http: aiohttp.ClientSession, upstream: UpstreamConfig, order: DialUpstream) -> ClientWebSocketResponse:
+        return await http.ws_connect(
+            upstream_url(upstream.url, order.station_id, order.url_tail),
+            protocols=(order.version,),
+            headers=_credentials(upstream, order.station_id),
+            compress=15,
+            heartbeat=self._ping_s,
+            max_msg_size=MAX_FRAME_BYTES,
+            timeout=ClientWSTimeout(ws_close=CLOSE_S),
+        )
+
+    async def _talk(self, leg: _Leg, order: DialUpstream, socket: ClientWebSocketResponse) -> str:
+        def broken(reason: str) -> None:
+            leg.broken = reason
+            _cut(socket)
+
+        leg.outgoing = Outgoing(socket, broken)
+        writer = spawn(leg.outgoing.run(), f"send to upstream of {leg.station_id}")
+        try:
+            self._submit(UpstreamOpened(self._clock.stamp(), leg.station_id, leg.generation, order.version))
+            return await self._read(leg, socket)
+        finally:
+            if leg.outgoing.closing:
+                await asyncio.wait([writer], timeout=CLOSE_S + 0.5)
+            await end([writer])
+            if not socket.closed:
+                _cut(socket)
+
+    async def _read(self, leg: _Leg, socket: ClientWebSocketResponse) -> str:
+        while True:
+            message = await socket.receive()
+            if leg.reported:
+                return "superseded"
+            match message.type:
+                case WSMsgType.TEXT:
+                    self._submit(UpstreamFrame(self._clock.stamp(), leg.station_id, leg.generation, message.data))
+                case WSMsgType.CLOSE:
+                    return f"closed by the CSMS ({close_words(message)})"
+                case WSMsgType.ERROR:
+                    return f"connection failed: {printable(str(message.data))}"
+                case WSMsgType.BINARY:
+                    log.info("upstream of station %s sent a binary message; ignored, OCPP-J messages are text", leg.station_id)
+                case _:
+                    return "closed by us" if leg.outgoing is not None and leg.outgoing.closing else "connection lost"
+
+
+def upstream_url(base: str, station_id: str, url_tail: str = "") -> URL:
+    """The URL to dial: base + "/" + percent-encoded identity, and the query the station itself sent (P4 6.2)."""
+    root = URL(base)
+    queries = [query for query in (root.raw_query_string, url_tail.partition("?")[2]) if query]
+    query = "?" + "&".join(queries) if queries else ""
+    path = root.raw_path.rstrip("/")
+    return URL(f"{root.scheme}://{root.raw_authority}{path}/{quote(station_id, safe='')}{query}", encoded=True)
+
+
+def _credentials(upstream: UpstreamConfig, station_id: str) -> dict[str, str]:
+    if upstream.password is None:
+        if upstream.password_file is not None:
+            raise DialError("its password file cannot be read; check upstreams.password_file and its permissions")
+        return {}
+    pair = f"{station_id}:{upstream.password.get_secret_value()}"
+    return {hdrs.AUTHORIZATION: "Basic " + base64.b64encode(pair.encode("utf-8")).decode("ascii")}
+
+
+def _refusal(error: aiohttp.WSServerHandshakeError) -> str:
+    hints = {
+        401: "it wants another password for this identity; check upstreams.password",
+        403: "it forbids this identity",
+        404: "it does not know this identity, or upstreams.url is wrong",
+    }
+    hint = hints.get(error.status, "")
+    return f"the CSMS refused the connection with HTTP {error.status}" + (f": {hint}" if hint else "")
+
+
+def _hang_up(leg: _Leg) -> None:
+    if leg.outgoing is not None:
+        leg.outgoing.close(1000, "superseded")
+    elif leg.task is not None:
+        leg.task.cancel()
+
+
+def _cut(socket: ClientWebSocketResponse) -> None:
+    """End a connection whose peer does not read. Closing the transport would wait for its buffer to drain."""
+    raw = socket.get_extra_info("socket")
+    if raw is not None:
+        with suppress(OSError):
+            raw.shutdown(sockets.SHUT_RDWR)

@@ -1,0 +1,63 @@
+"""The MQTT side of the demo: a small broker in the process, and a fleet manager that sets limits.
+
+The broker (amqtt) is for the demo only; a real site brings its own, e.g. Mosquitto.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+
+import paho.mqtt.client as paho
+from amqtt.broker import Broker
+from paho.mqtt.enums import CallbackAPIVersion
+
+logging.getLogger("amqtt").setLevel(logging.CRITICAL)
+logging.getLogger("transitions").setLevel(logging.CRITICAL)
+
+
+class SimBroker:
+    """An MQTT broker on the loopback interface."""
+
+    def __init__(self) -> None:
+        self._broker: Broker | None = None
+
+    async def start(self, port: int) -> None:
+        """Listen on ``port``. Nobody needs a password: the port is not reachable from outside."""
+        settings = {
+            "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}", "max_connections": 50}},
+            "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+        }
+        self._broker = Broker(settings)
+        await self._broker.start()
+
+    async def stop(self) -> None:
+        """Close every connection and the port."""
+        if self._broker is not None:
+            await self._broker.shutdown()
+            self._broker = None
+
+
+class FleetManager:
+    """Publishes limits for a site as a fleet system would."""
+
+    def __init__(self, site_id: str, port: int) -> None:
+        self._topic = f"yardmaster/{site_id}/limit/set"
+        self._port = port
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id="fleet-manager")
+
+    async def start(self) -> None:
+        """Connect; paho keeps the link by itself from then on."""
+        await asyncio.to_thread(self._client.connect, "127.0.0.1", self._port, 30)
+        self._client.loop_start()
+
+    async def stop(self) -> None:
+        """Say goodbye and end paho's thread."""
+        self._client.disconnect()
+        await asyncio.to_thread(self._client.loop_stop)
+
+    def limit(self, value: float, unit: str, valid_for_s: float) -> None:
+        """Set a limit for the whole site: per phase [A] or in total [W], for so many seconds."""
+        body = {"value": value, "unit": unit, "valid_for_s": valid_for_s, "source": "fleet"}
+        self._client.publish(self._topic, json.dumps(body), qos=1)

@@ -1,0 +1,107 @@
+"""One EVSE of a simulated station: plug, contactor, energy register, the running transaction.
+
+Pure physics and book-keeping; what is said about it on the wire is in ``station``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from controller.sim.car import MIN_OFFER_A, VOLTAGE_V, Car
+from controller.sim.profiles import Session
+from controller.sim.wire import Payload
+
+FLOWING_A = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class EvseSpec:
+    """site_phases: site phases (0..2) that feed the EVSE's own L1, L2, L3. max_current_a: per phase."""
+
+    id: int
+    site_phases: tuple[int, ...] = (0, 1, 2)
+    max_current_a: float = 32.0
+
+
+@dataclass(slots=True)
+class Transaction:
+    """A running transaction. seq_no: of the next event."""
+
+    session: Session
+    id_token: Payload
+    seq_no: int = 0
+    authorised: bool = False
+    state: str = "EVConnected"
+    evse_told: bool = False
+    remote_start_id: int | None = None
+
+    def next_seq_no(self) -> int:
+        """Number of the event about to be made; rises by one from 0 (E01.FR.07)."""
+        self.seq_no += 1
+        return self.seq_no - 1
+
+
+@dataclass(slots=True)
+class Evse:
+    """State of one EVSE. register_wh: import register. offer_a: what the pilot offers now."""
+
+    spec: EvseSpec
+    car: Car | None = None
+    transaction: Transaction | None = None
+    register_wh: float = 0.0
+    offer_a: float = 0.0
+    operative: bool = True
+    inoperative_next: bool = False
+    pending_start: Payload | None = None
+    reported: str = ""
+    next_sample_mono_s: float = field(default=0.0)
+
+    @property
+    def status(self) -> str:
+        """connectorStatus."""
+        if self.car is not None:
+            return "Occupied"
+        return "Available" if self.operative else "Unavailable"
+
+    @property
+    def may_deliver(self) -> bool:
+        """True once somebody is allowed to charge here."""
+        return self.operative and self.transaction is not None and self.transaction.authorised
+
+    def advance(self, offer_a: float, control_s: float, wall_s: float) -> None:
+        """Let the car run for a while at an offered current per phase [A]."""
+        self.offer_a = offer_a if self.may_deliver else 0.0
+        if self.car is not None:
+            self.register_wh += self.car.step(self.offer_a, control_s, wall_s)
+
+    def phase_current_a(self) -> tuple[float, float, float]:
+        """Current by the EVSE's own phases [A]."""
+        used = min(self.car.phases, len(self.spec.site_phases)) if self.car else 0
+        current_a = self.car.current_a if self.car else 0.0
+        first, second, third = (current_a if index < used else 0.0 for index in range(3))
+        return first, second, third
+
+    def site_current_a(self) -> tuple[float, float, float]:
+        """Current by site phases [A]."""
+        total = [0.0, 0.0, 0.0]
+        for own, site in enumerate(self.spec.site_phases):
+            total[site] += self.phase_current_a()[own]
+        return total[0], total[1], total[2]
+
+    @property
+    def power_w(self) -> float:
+        """Active power [W]."""
+        return sum(self.phase_current_a()) * VOLTAGE_V
+
+    def charging_state(self) -> str:
+        """chargingState of the running transaction, from what really flows."""
+        transaction, car = self.transaction, self.car
+        if transaction is None or car is None or not transaction.authorised:
+            return "EVConnected"
+        if car.current_a > FLOWING_A:
+            return "Charging"
+        if car.full:
+            return "SuspendedEV"
+        if self.offer_a < MIN_OFFER_A:
+            return "SuspendedEVSE"
+        return transaction.state  # offered, the car has not reacted yet

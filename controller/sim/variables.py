@@ -1,0 +1,57 @@
+"""Small answers of a simulated station about its variables (B05, B06)."""
+
+from __future__ import annotations
+
+from controller.sim.wire import Payload
+
+Settings = dict[tuple[str, str], str]
+"""(component, variable) -> value, all whole seconds."""
+
+
+def variable_results(payload: Payload, settings: Settings) -> list[Payload]:
+    """getVariableResult: one entry per asked variable."""
+    return [_result(item, settings) for item in payload["getVariableData"]]
+
+
+def variable_set_results(payload: Payload, settings: Settings) -> list[Payload]:
+    """setVariableResult; an accepted value is in ``settings`` afterwards."""
+    return [_set(item, settings) for item in payload["setVariableData"]]
+
+
+def _result(item: Payload, settings: Settings) -> Payload:
+    status = _status(item, settings)
+    result = _echo(item, status)
+    if status == "Accepted":
+        result["attributeValue"] = settings[_key(item)]
+    return result
+
+
+def _set(item: Payload, settings: Settings) -> Payload:
+    status = _status(item, settings)
+    if status == "Accepted":
+        value = item["attributeValue"]
+        if value.isdigit() and 1 <= int(value) <= 86_400:
+            settings[_key(item)] = value
+        else:
+            status = "Rejected"
+    return _echo(item, status)
+
+
+def _echo(item: Payload, status: str) -> Payload:
+    result: Payload = {"attributeStatus": status, "component": item["component"], "variable": item["variable"]}
+    if "attributeType" in item:
+        result["attributeType"] = item["attributeType"]
+    return result
+
+
+def _key(item: Payload) -> tuple[str, str]:
+    return item["component"]["name"], item["variable"]["name"]
+
+
+def _status(item: Payload, settings: Settings) -> str:
+    component, variable = _key(item)
+    if item.get("attributeType", "Actual") != "Actual":
+        return "NotSupportedAttributeType"
+    if (component, variable) in settings:
+        return "Accepted"
+    return "UnknownVariable" if component in {name for name, _ in settings} else "UnknownComponent"

@@ -1,0 +1,391 @@
+"""The picture of the site: where every EVSE hangs, what it does, what it was measured to draw.
+
+Everything here is frozen; a fact makes a new value with ``replace``. ``Layout`` is what the
+configuration says and never changes; ``EvseState`` is what we know of one EVSE now. Decides
+nothing about amps. Serves F16 (replayed events never reach here), F17 (counters may run
+backwards) and the rule that currents are kept by *site* phase: a station counts its own
+L1..L3, ``EvseConfig.phases`` says which site phase feeds each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from controller.config import PHASE_INDEX, ROOT_CIRCUIT, Config, EvseConfig
+from controller.facts import (
+    ChargingState,
+    EvseKey,
+    EvseMeasured,
+    EvseStatus,
+    LimitStep,
+    NeedsAnnounced,
+    NeedStated,
+    SessionChanged,
+    Stamp,
+    UpstreamWished,
+)
+from controller.site.charger import ChargerModel, model_named
+
+PHASES = (0, 1, 2)
+PHASE_NAMES = ("L1", "L2", "L3")
+MaybeTriple = tuple[float | None, float | None, float | None]
+UNKNOWN: MaybeTriple = (None, None, None)
+
+DRAWING_A = 1.0
+"""A phase that carries more is in use; below it a meter may just show noise [A]."""
+IDLE_PHASE_A = 0.5
+"""A phase that carries less while another is in use is not connected in the car [A]."""
+LEARN_AFTER_S = 5.0
+"""How long a phase pattern must hold before it is believed [s]."""
+UNUSED_A = 2.0
+"""Drawing this much less than offered counts as not using the offer [A]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one EVSE hangs. path: circuit ids from its own up to the grid. phases: site phases."""
+
+    key: EvseKey
+    config: EvseConfig
+    model: ChargerModel
+    circuit: str
+    path: tuple[str, ...]
+    phases: tuple[int, ...]
+
+    @property
+    def min_a(self) -> float:
+        """Smallest current that charges [A]: the car's or the box's, whichever is higher."""
+        return max(self.config.min_current_a, self.model.min_current_a if self.config.min_current_a else 0.0)
+
+    @property
+    def fallback_a(self) -> float:
+        """Current of the floor [A]."""
+        return self.config.fallback_a
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """One fuse. parent None = the grid connection. phases: how many conductors it has."""
+
+    id: str
+    parent: str | None
+    fuse_a: float
+    worst_other_load_a: float
+    meter: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The fixed part of the site. circuits: parents before children, the grid first."""
+
+    circuits: Mapping[str, Circuit]
+    places: Mapping[EvseKey, Place]
+    by_station: Mapping[str, tuple[EvseKey, ...]]
+    below: Mapping[str, tuple[EvseKey, ...]]
+    voltage_v: float
+    phase_count: int
+    metered: Mapping[str, str] = field(default_factory=dict)
+    """meter id -> circuit id."""
+
+
+def layout_of(config: Config, models: Mapping[str, ChargerModel]) -> Layout:
+    """The fixed part of the site from its configuration (already checked: no cycles, no strangers)."""
+    circuits = _circuits(config)
+    places = {place.key: place for place in _places(config, models, circuits)}
+    stations = {station.id: tuple(EvseKey(station.id, evse.id) for evse in station.evses) for station in config.stations}
+    below = {name: tuple(place.key for place in places.values() if name in place.path) for name in circuits}
+    metered = {circuit.meter: circuit.id for circuit in circuits.values() if circuit.meter is not None}
+    return Layout(circuits, places, stations, below, config.grid.voltage_v, config.grid.phases, metered)
+
+
+def _circuits(config: Config) -> dict[str, Circuit]:
+    """Circuits with parents before children."""
+    grid = config.grid
+    found = {ROOT_CIRCUIT: Circuit(ROOT_CIRCUIT, None, grid.fuse_a, grid.worst_other_load_a, grid.meter)}
+    waiting = list(config.circuits)
+    while waiting:
+        ready = [one for one in waiting if one.parent in found]
+        if not ready:
+            raise ValueError(f"circuits without a way to the grid: {', '.join(one.id for one in waiting)}")
+        for one in ready:
+            found[one.id] = Circuit(one.id, one.parent, one.fuse_a, one.worst_other_load_a, one.meter)
+        waiting = [one for one in waiting if one.id not in found]
+    return found
+
+
+def _places(config: Config, models: Mapping[str, ChargerModel], circuits: Mapping[str, Circuit]) -> Iterable[Place]:
+    for station in config.stations:
+        path = tuple(path_of(circuits, station.circuit))
+        model = model_named(models, station.model)
+        for evse in station.evses:
+            phases = tuple(PHASE_INDEX[name] for name in evse.phases if PHASE_INDEX[name] < config.grid.phases)
+            yield Place(EvseKey(station.id, evse.id), evse, model, station.circuit, path, phases or (0,))
+
+
+def path_of(circuits: Mapping[str, Circuit], circuit_id: str) -> Iterable[str]:
+    """Circuit ids from this one up to the grid."""
+    step: str | None = circuit_id
+    while step is not None:
+        yield step
+        step = circuits[step].parent
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One transaction. charged_wh: energy so far. target_wh: charged_wh at which its need is met.
+
+    need_source: "" while nobody said anything, else who did (a person beats the car).
+    """
+
+    transaction_id: str
+    started_mono_s: float
+    started_wall_s: float
+    charging_state: ChargingState | None = None
+    told_phase_count: int | None = None
+    base_wh: float | None = None
+    charged_wh: float = 0.0
+    target_wh: float | None = None
+    departure_wall_s: float | None = None
+    need_source: str = ""
+    car_max_a: float | None = None
+
+    @property
+    def need_wh(self) -> float | None:
+        """Energy still wanted [Wh], None when nobody said."""
+        return None if self.target_wh is None else max(0.0, self.target_wh - self.charged_wh)
+
+
+@dataclass(frozen=True, slots=True)
+class EvseState:
+    """One EVSE now. current_a: by site phase, None = not told. measured_mono_s: when.
+
+    pattern, pattern_since_mono_s: phases seen in use and since when; learned: believed pattern.
+    unused_since_mono_s: since when the car draws clearly less than offered. wish: steps of the
+    CSMS's own profiles. left_a, left_until_mono_s: what it drew when its session ended, and
+    until when a meter reading may still contain it.
+    """
+
+    place: Place
+    status: EvseStatus | None = None
+    session: Session | None = None
+    current_a: MaybeTriple = UNKNOWN
+    power_w: float | None = None
+    energy_wh: float | None = None
+    soc_percent: float | None = None
+    measured_mono_s: float = -math.inf
+    pattern: tuple[int, ...] = ()
+    pattern_since_mono_s: float = -math.inf
+    learned: tuple[int, ...] = ()
+    unused_since_mono_s: float | None = None
+    wish: tuple[LimitStep, ...] = ()
+    wish_reason: str = ""
+    left_a: MaybeTriple = UNKNOWN
+    left_until_mono_s: float = -math.inf
+
+    @property
+    def phases(self) -> tuple[int, ...]:
+        """Site phases it really loads: learned from currents, else told, else all it is wired to."""
+        if self.learned:
+            return self.learned
+        told = self.session.told_phase_count if self.session else None
+        return self.place.phases[:told] if told else self.place.phases
+
+    @property
+    def drawn_a(self) -> float | None:
+        """Largest measured phase current [A], None when nothing was measured."""
+        known = [amps for amps in self.current_a if amps is not None]
+        return max(known) if known else None
+
+    def wish_now(self, wall_s: float) -> float | None:
+        """Limit per phase [A] the CSMS's profiles give at this time; None = no limit."""
+        limit: float | None = None
+        for step in self.wish:
+            if step.start_wall_s > wall_s:
+                break
+            limit = step.limit_a
+        return limit
+
+
+# -- facts change the picture ------------------------------------------------------------------
+
+
+def measured(state: EvseState, fact: EvseMeasured, voltage_v: float, offer_a: float) -> EvseState:
+    """The picture after a meter value of the station. offer_a: setpoint in force per phase [A]."""
+    current_a = _by_site_phase(state, fact, voltage_v)
+    power_w = fact.power_w if _finite(fact.power_w) else _power_of(current_a, voltage_v)
+    state = replace(
+        state,
+        power_w=power_w if power_w is not None else state.power_w,
+        soc_percent=fact.soc_percent if _finite(fact.soc_percent) else state.soc_percent,
+    )
+    if fact.energy_wh is not None and _finite(fact.energy_wh):
+        state = _counted(state, fact.energy_wh)
+    if current_a == UNKNOWN:
+        return state
+    state = replace(state, current_a=current_a, measured_mono_s=fact.at.mono_s)
+    return _usage(_learn(state, fact.at.mono_s), fact.at.mono_s, offer_a)
+
+
+def _finite(number: float | None) -> bool:
+    return number is not None and math.isfinite(number)
+
+
+def _by_site_phase(state: EvseState, fact: EvseMeasured, voltage_v: float) -> MaybeTriple:
+    """Station phases to site phases; from power alone when no current was told."""
+    amps: list[float | None] = [None, None, None]
+    for phase, told_a in zip(state.place.phases, fact.phase_current_a, strict=False):
+        if told_a is not None and math.isfinite(told_a):
+            amps[phase] = told_a
+    if amps == [None, None, None] and fact.power_w is not None and math.isfinite(fact.power_w):
+        for phase in state.phases:
+            amps[phase] = fact.power_w / voltage_v / len(state.phases)
+    if amps != [None, None, None]:
+        amps = [a if a is not None or phase not in state.place.phases else 0.0 for phase, a in zip(PHASES, amps, strict=True)]
+    return amps[0], amps[1], amps[2]
+
+
+def _power_of(current_a: MaybeTriple, voltage_v: float) -> float | None:
+    known = [amps for amps in current_a if amps is not None]
+    return sum(known) * voltage_v if known else None
+
+
+def _counted(state: EvseState, energy_wh: float) -> EvseState:
+    """Energy of the session from the register; a register that falls starts a new base (F17)."""
+    session = state.session
+    if session is not None:
+        base_wh = session.base_wh if session.base_wh is not None else energy_wh
+        if energy_wh < base_wh + session.charged_wh:
+            base_wh = energy_wh - session.charged_wh
+        session = replace(session, base_wh=base_wh, charged_wh=energy_wh - base_wh)
+    return replace(state, energy_wh=energy_wh, session=session)
+
+
+def _learn(state: EvseState, now_mono_s: float) -> EvseState:
+    """Believe a pattern of used phases after it held for a while; a used phase more is believed at once."""
+    used = tuple(phase for phase in state.place.phases if (state.current_a[phase] or 0.0) > DRAWING_A)
+    if not used:
+        return replace(state, pattern=())
+    learned = state.learned
+    if learned and not set(used) <= set(learned):
+        learned = ()
+    idle = [phase for phase in state.place.phases if phase not in used]
+    clear = all((state.current_a[phase] or 0.0) < IDLE_PHASE_A for phase in idle)
+    if used != state.pattern or not clear:
+        return replace(state, pattern=used if clear else (), pattern_since_mono_s=now_mono_s, learned=learned)
+    if now_mono_s - state.pattern_since_mono_s >= LEARN_AFTER_S:
+        learned = used
+    return replace(state, learned=learned)
+
+
+def _usage(state: EvseState, now_mono_s: float, offer_a: float) -> EvseState:
+    unused = state.session is not None and offer_a > 0 and (state.drawn_a or 0.0) < offer_a - UNUSED_A
+    since = (state.unused_since_mono_s if state.unused_since_mono_s is not None else now_mono_s) if unused else None
+    return replace(state, unused_since_mono_s=since)
+
+
+LEAVE_S = 3.0
+"""A meter reading may still contain a car that left this long ago [s]."""
+
+
+def session_changed(state: EvseState, fact: SessionChanged) -> EvseState:
+    """The picture after a transaction event. Replays (``live`` False) change nothing (F16)."""
+    if not fact.live:
+        return state
+    if fact.ended:
+        return _ended(state, fact)
+    session = state.session
+    if session is None or session.transaction_id != fact.transaction_id:
+        session = Session(fact.transaction_id, fact.at.mono_s, fact.at.wall_s, base_wh=state.energy_wh)
+        state = replace(state, learned=(), pattern=(), unused_since_mono_s=None)
+    session = replace(
+        session,
+        charging_state=fact.charging_state or session.charging_state,
+        told_phase_count=_told(state.place, fact.phase_count) or session.told_phase_count,
+    )
+    return replace(state, session=session)
+
+
+def _told(place: Place, phase_count: int | None) -> int | None:
+    return phase_count if phase_count is not None and 1 <= phase_count < len(place.phases) else None
+
+
+def _ended(state: EvseState, fact: SessionChanged) -> EvseState:
+    if state.session is None or state.session.transaction_id != fact.transaction_id:
+        return state
+    return replace(
+        state,
+        session=None,
+        left_a=state.current_a,
+        left_until_mono_s=fact.at.mono_s + LEAVE_S,
+        current_a=UNKNOWN,
+        power_w=None,
+        soc_percent=None,
+        learned=(),
+        pattern=(),
+        unused_since_mono_s=None,
+    )
+
+
+def need_stated(state: EvseState, fact: NeedStated) -> EvseState:
+    """A person or the fleet said what the session needs; this beats what the car announced."""
+    return _needing(state, fact.energy_wh, fact.departure_wall_s, fact.source)
+
+
+def need_announced(state: EvseState, fact: NeedsAnnounced) -> EvseState:
+    """The car announced its needs; ignored where a person already spoke."""
+    session = state.session
+    if session is None:
+        return state
+    if fact.max_current_a is not None and fact.max_current_a > 0:
+        state = replace(state, session=replace(session, car_max_a=fact.max_current_a))
+    if session.need_source not in ("", "car"):
+        return state
+    return _needing(state, fact.energy_wh, fact.departure_wall_s, "car")
+
+
+def _needing(state: EvseState, energy_wh: float | None, departure_wall_s: float | None, source: str) -> EvseState:
+    session = state.session
+    if session is None:
+        return state
+    target_wh = session.target_wh if energy_wh is None else session.charged_wh + max(0.0, energy_wh)
+    departure = session.departure_wall_s if departure_wall_s is None else departure_wall_s
+    return replace(state, session=replace(session, target_wh=target_wh, departure_wall_s=departure, need_source=source))
+
+
+def wished(state: EvseState, fact: UpstreamWished) -> EvseState:
+    """The CSMS's own profiles for this EVSE changed."""
+    return replace(state, wish=fact.steps, wish_reason=fact.reason)
+
+
+# -- what a restart must not forget --------------------------------------------------------------
+
+
+def session_memory(session: Session) -> dict[str, Any]:
+    """What the journal keeps of a session so that a restart does not forget a promise to a driver."""
+    return {
+        "transaction_id": session.transaction_id,
+        "started_wall_s": session.started_wall_s,
+        "base_wh": session.base_wh,
+        "target_wh": session.target_wh,
+        "departure_wall_s": session.departure_wall_s,
+        "need_source": session.need_source,
+    }
+
+
+def session_recalled(session: Session, memory: Mapping[str, Any], at: Stamp) -> Session:
+    """The session with what the journal knew of it; ``session`` unchanged if it is another one."""
+    if memory.get("transaction_id") != session.transaction_id:
+        return session
+    started = float(memory.get("started_wall_s") or at.wall_s)
+    target, base = memory.get("target_wh"), memory.get("base_wh")
+    return replace(
+        session,
+        started_wall_s=min(started, at.wall_s),
+        base_wh=float(base) if base is not None else session.base_wh,
+        target_wh=float(target) if target is not None else None,
+        departure_wall_s=memory.get("departure_wall_s"),
+        need_source=str(memory.get("need_source", "")),
+    )

@@ -1,0 +1,126 @@
+"""``python -m optimizer``: the solver child on a pipe, or one problem file solved for a person.
+
+Without FILE it reads problems on stdin and writes plans on stdout (``frames.py``) until stdin closes. Nothing but answers
+can get onto stdout: file descriptor 1 is moved away first and then points to stderr, so the
+chatter of C code lands there. It runs at nice 10 and, with --memory-mb, under a cap on its address space,
+so that planning can never starve the control loop. Being killed at any moment costs nothing but the plan under way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import json
+import os
+import resource
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from optimizer.frames import HEADER_BYTES, body_length, frame
+from optimizer.problem import Plan
+from optimizer.problem_json import ProblemJsonError, plan_to_json, plan_to_raw, problem_from_json, problem_from_raw
+from optimizer.solve import SOLVERS, SolveError, solve
+from optimizer.table import as_table
+
+NICE = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point. Exit code 0; 1 = no plan; 2 = the file cannot be used."""
+    options = _parser().parse_args(arguments)
+    if options.memory_mb:
+        cap = options.memory_mb * 1024 * 1024
+        resource.setrlimit(resource.RLIMIT_AS, (cap, cap))
+    if options.file is not None:
+        return _solve_file(options)
+    with contextlib.suppress(OSError):
+        os.nice(NICE)
+    return _serve(_own_stdout(), options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m optimizer", description="Solve one problem file, or serve problems on stdin.")
+    parser.add_argument("file", nargs="?", type=Path, help="a problem as JSON; without it, messages are read from stdin")
+    parser.add_argument("--deadline-s", type=float, default=60.0, help="time for one plan [s] (default 60)")
+    parser.add_argument("--solver", choices=SOLVERS, default="auto", help="default: HiGHS, and CBC when HiGHS fails")
+    parser.add_argument("--memory-mb", type=int, default=0, help="cap on the address space [MB]; 0 = none")
+    parser.add_argument("--json", action="store_true", help="print the plan as JSON instead of a table")
+    return parser
+
+
+# -- one file -----------------------------------------------------------------------------------------
+
+
+def _solve_file(options: argparse.Namespace) -> int:
+    try:
+        problem = problem_from_json(options.file.read_bytes())
+    except (OSError, ProblemJsonError) as error:
+        print(f"cannot use {options.file}: {error}", file=sys.stderr)
+        return 2
+    try:
+        plan = solve(problem, options.deadline_s, options.solver)
+    except SolveError as error:
+        print(f"no plan ({error.reason}): {error.detail}", file=sys.stderr)
+        return 1
+    print(plan_to_json(plan, indent=1).decode() if options.json else as_table(problem, plan))
+    return 0
+
+
+# -- the child ------------------------------------------------------------------------------------------
+
+
+def _own_stdout() -> BinaryIO:
+    """The real stdout for us alone; whatever prints to descriptor 1 from now on reaches stderr."""
+    ours = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return ours
+
+
+def _serve(answers: BinaryIO, options: argparse.Namespace) -> int:
+    """Answer problems until stdin closes or the reader of our answers is gone."""
+    gc.disable()  # building a program makes 10^5 objects that all live until the end: collecting meanwhile costs 15-30 %
+    while (text := _next_message(sys.stdin.buffer)) is not None:
+        try:
+            answers.write(frame(_answer(text, options)))
+            answers.flush()
+        except BrokenPipeError:
+            break
+        gc.collect()
+    return 0
+
+
+def _next_message(pipe: BinaryIO) -> bytes | None:
+    """The next body, None when the pipe is closed (also in the middle of a message). Raises FrameError on garbage."""
+    header = pipe.read(HEADER_BYTES)
+    if len(header) < HEADER_BYTES:
+        return None
+    length = body_length(header)
+    body = pipe.read(length)
+    return body if len(body) == length else None
+
+
+def _answer(text: bytes, options: argparse.Namespace) -> bytes:
+    number: Any = None
+    try:
+        message = json.loads(text)
+        number = message["number"]
+        answer = {"plan": plan_to_raw(_solved(message, options))}
+    except SolveError as error:
+        answer = {"reason": error.reason.value, "detail": error.detail}
+    except (ProblemJsonError, ValueError, KeyError, TypeError) as error:
+        answer = {"reason": "bad_problem", "detail": f"{type(error).__name__}: {error}"}
+    except MemoryError:
+        answer = {"reason": "solver_failed", "detail": f"out of memory within {options.memory_mb} MB"}
+    return json.dumps({"number": number, **answer}).encode()
+
+
+def _solved(message: dict[str, Any], options: argparse.Namespace) -> Plan:
+    return solve(problem_from_raw(message["problem"]), float(message.get("deadline_s", options.deadline_s)), options.solver)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

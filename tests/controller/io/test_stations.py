@@ -1,0 +1,460 @@
+"""The station server on real sockets: admission, one connection per identity, bounds, order."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import WSMsgType
+
+from controller.config import Config
+from controller.facts import Fact, StationClosed, StationConnected, StationFrame, StationRefused
+from controller.io.clock import Clock
+from controller.io.shell import StartError
+from controller.io.stations import StationsShell
+from controller.orders import CloseStation, SendStation
+from tests.support.facts import FactLog
+
+EVSES = [{"id": 1, "max_current_a": 32}]
+PASSWORD = "0123456789abcdef!"
+VERSION = ("ocpp2.0.1",)
+
+
+def site(**listen: Any) -> Config:
+    return Config.model_validate(
+        {
+            "site": {"id": "test"},
+            "grid": {"fuse_a": 63, "worst_other_load_a": 20},
+            "listen": {"host": "127.0.0.1", "port": 0, **listen},
+            "stations": [{"id": name, "evses": EVSES} for name in ("CP1", "CP2", "Säule 1")] + [{"id": "SAFE", "password": PASSWORD, "evses": EVSES}],
+        }
+    )
+
+
+class Server(FactLog):
+    """A running shell, its facts, and a client session towards it."""
+
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        super().__init__()
+        self.http = http
+        self.shell: StationsShell
+        self._kept: list[aiohttp.ClientWebSocketResponse] = []
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.shell.port}{path}"
+
+    async def connect(self, path: str = "/ocpp/CP1", protocols: tuple[str, ...] = VERSION, **more: Any) -> aiohttp.ClientWebSocketResponse:
+        socket = await self.http.ws_connect(self.url(path), protocols=protocols, **more)
+        self._kept.append(socket)  # aiohttp closes a socket nobody refers to
+        return socket
+
+    async def status(self, path: str = "/ocpp/CP1", **more: Any) -> int:
+        """The HTTP status of a refused WebSocket handshake."""
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
+            await self.connect(path, **more)
+        return refusal.value.status
+
+    async def raw(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.shell.port)
+
+
+@asynccontextmanager
+async def serving(config: Config | None = None, kind: type[Server] = Server, **more: Any) -> AsyncIterator[Server]:
+    async with aiohttp.ClientSession() as http:
+        server = kind(http)
+        server.shell = StationsShell(config or site(), Clock(), server.submit, **more)
+        await server.shell.start()
+        try:
+            yield server
+        finally:
+            await server.shell.stop()
+
+
+# -- the ordinary life of a connection ------------------------------------------------------------
+
+
+async def test_a_station_connects_talks_and_leaves() -> None:
+    async with serving() as server:
+        station = await server.connect("/ocpp/S%C3%A4ule%201?x=1")
+        hello = await server.next(StationConnected)
+        assert (hello.station_id, hello.generation, hello.version) == ("Säule 1", 1, "ocpp2.0.1")
+        assert (hello.remote_address, hello.url_tail) == ("127.0.0.1", "/S%C3%A4ule%201?x=1")
+        assert station.protocol == "ocpp2.0.1"
+        text = '[2, "1",  "Heartbeat", {} ]'
+        await station.send_str(text)
+        assert (await server.next(StationFrame)).text == text
+        server.shell.carry(SendStation("Säule 1", 1, '[3,"1",{}]'))
+        assert await station.receive_str() == '[3,"1",{}]'
+        await station.close(code=1000, message=b"bye")
+        gone = await server.next(StationClosed)
+        assert (gone.station_id, gone.generation) == ("Säule 1", 1)
+        assert "1000" in gone.reason
+        assert "bye" in gone.reason
+        assert len(server.of(StationClosed)) == 1
+
+
+async def test_frames_keep_their_order_in_both_directions() -> None:
+    async with serving() as server:
+        station = await server.connect()
+        await server.next(StationConnected)
+        for number in range(300):
+            server.shell.carry(SendStation("CP1", 1, f"down {number}"))
+        assert [await station.receive_str() for _ in range(300)] == [f"down {n}" for n in range(300)]
+        for number in range(90):
+            await station.send_str(f"up {number}")
+        await server.next(StationFrame, 90)
+        assert [frame.text for frame in server.of(StationFrame)] == [f"up {n}" for n in range(90)]
+
+
+async def test_permessage_deflate_is_agreed_when_offered_and_not_needed() -> None:
+    async with serving() as server:
+        packed = await server.connect("/ocpp/CP1", compress=15)
+        plain = await server.connect("/ocpp/CP2")
+        assert packed.compress == 15
+        assert plain.compress == 0
+        await packed.send_str("x" * 10_000)
+        assert (await server.next(StationFrame)).text == "x" * 10_000
+
+
+async def test_an_order_for_another_generation_does_nothing() -> None:
+    async with serving() as server:
+        station = await server.connect()
+        await server.next(StationConnected)
+        server.shell.carry(SendStation("CP1", 7, "stale"))
+        server.shell.carry(SendStation("NOBODY", 1, "stale"))
+        server.shell.carry(CloseStation("CP1", 7, 1000, "stale"))
+        server.shell.carry(SendStation("CP1", 1, "fresh"))
+        assert await station.receive_str() == "fresh"
+
+
+async def test_a_close_order_sends_what_waits_first() -> None:
+    async with serving() as server:
+        station = await server.connect()
+        await server.next(StationConnected)
+        server.shell.carry(SendStation("CP1", 1, "last words"))
+        server.shell.carry(CloseStation("CP1", 1, 1008, "ü" * 100))
+        assert await station.receive_str() == "last words"
+        message = await station.receive()
+        assert (message.type, message.data) == (WSMsgType.CLOSE, 1008)
+        assert message.extra == "ü" * 61
+        await server.next(StationClosed)
+
+
+async def test_generations_rise_per_station() -> None:
+    async with serving() as server:
+        for generation in (1, 2, 3):
+            station = await server.connect()
+            assert (await server.next(StationConnected, generation)).generation == generation
+            await station.close()
+            await server.next(StationClosed, generation)
+        await server.connect("/ocpp/CP2")
+        assert (await server.next(StationConnected, 4)).generation == 1
+
+
+async def test_stopping_tells_every_station_to_come_back() -> None:
+    async with serving() as server:
+        stations = [await server.connect(path) for path in ("/ocpp/CP1", "/ocpp/CP2")]
+        await server.next(StationConnected, 2)
+        messages = asyncio.gather(*(station.receive() for station in stations))
+        await server.shell.stop()
+        assert [message.data for message in await messages] == [1001, 1001]
+        assert len(server.of(StationClosed)) == 2
+
+
+async def test_a_busy_port_is_one_sentence() -> None:
+    async with serving() as server:
+        second = StationsShell(site(port=server.shell.port), Clock(), server.submit)
+        with pytest.raises(StartError, match=rf"^port {server.shell.port} is in use by another program; stop it or change listen\.port$"):
+            await second.start()
+        await second.stop()
+
+
+# -- who is let in --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/ocpp/UNKNOWN", "/ocpp/cp1", "/ocpp/", "/", "/ocpp/CP1/more", "/ocpp/%2e%2e", "/ocpp/CP1%00", "/api"])
+async def test_b30_unknown_identities_get_404(path: str) -> None:
+    async with serving() as server:
+        assert await server.status(path) == 404
+        assert (await server.next(StationRefused)).remote_address == "127.0.0.1"
+        assert not server.of(StationConnected)
+
+
+@pytest.mark.parametrize("path", ["/ocpp//CP1", "/ocpp/CP1/"])
+async def test_small_mistakes_in_a_url_are_tolerated(path: str) -> None:
+    async with serving() as server:
+        await server.connect(path)
+        assert (await server.next(StationConnected)).station_id == "CP1"
+
+
+async def test_b31_passwords() -> None:
+    def header(password: str) -> dict[str, str]:
+        return {"Authorization": "Basic " + base64.b64encode(f"SAFE:{password}".encode()).decode()}
+
+    async with serving() as server:
+        assert await server.status("/ocpp/SAFE") == 401
+        assert await server.status("/ocpp/SAFE", headers=header("wrong")) == 401
+        await server.connect("/ocpp/SAFE", headers=header(PASSWORD))
+        await server.next(StationConnected)
+        assert PASSWORD not in repr(server.facts)
+        assert "wrong" not in repr([fact.reason for fact in server.of(StationRefused)[1:]])
+
+
+async def test_f66_five_failures_then_429_for_that_identity_only() -> None:
+    async with serving() as server:
+        assert [await server.status("/ocpp/SAFE") for _ in range(7)] == [401] * 5 + [429] * 2
+        assert len(server.of(StationRefused)) == 2, "the first and the fifth are reported, the rest is not"
+        await server.connect("/ocpp/CP1")
+        await server.next(StationConnected)
+
+
+async def test_f66_a_thousand_strangers_do_not_fill_the_event_log() -> None:
+    async with serving() as server:
+        for number in range(60):
+            assert await server.status(f"/ocpp/MADE-UP-{number}") == 404
+        assert len(server.of(StationRefused)) == 10
+
+
+@pytest.mark.parametrize("protocols", [(), ("ocpp1.5",), ("ocpp1.6", "ocpp2.1")])
+async def test_b32_no_common_version_finishes_the_handshake_then_closes(protocols: tuple[str, ...]) -> None:
+    async with serving() as server:
+        station = await server.connect(protocols=protocols)
+        assert station.protocol is None
+        message = await station.receive()
+        assert (message.type, message.data) == (WSMsgType.CLOSE, 1002)
+        assert "ocpp2.0.1" in (await server.next(StationRefused)).reason
+        assert not server.of(StationConnected)
+
+
+async def test_the_stations_preference_decides() -> None:
+    async with serving(spoken=("ocpp2.0.1", "ocpp2.1")) as server:
+        station = await server.connect(protocols=("ocpp1.6", "ocpp2.1", "ocpp2.0.1"))
+        assert station.protocol == "ocpp2.1"
+        assert (await server.next(StationConnected)).version == "ocpp2.1"
+
+
+async def test_a_version_offered_in_a_second_header_line_counts() -> None:
+    async with serving() as server:
+        reader, writer = await server.raw()
+        lines = [
+            "GET /ocpp/CP1 HTTP/1.1",
+            "Host: x",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: " + base64.b64encode(b"0" * 16).decode(),
+            "Sec-WebSocket-Protocol: ocpp2.1",
+            "Sec-WebSocket-Protocol: ocpp2.0.1",
+        ]
+        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+        answer = (await reader.readuntil(b"\r\n\r\n")).decode()
+        assert answer.startswith("HTTP/1.1 101")
+        assert "sec-websocket-protocol: ocpp2.0.1" in answer.lower()
+        writer.close()
+
+
+async def test_plain_http_is_told_what_this_is() -> None:
+    async with serving() as server:
+        async with server.http.get(server.url("/ocpp/CP1"), headers={"Sec-WebSocket-Protocol": "ocpp2.0.1"}) as answer:
+            assert answer.status == 426
+        async with server.http.get(server.url("/ocpp/CP1")) as answer:
+            assert answer.status == 426
+        async with server.http.post(server.url("/ocpp/CP1")) as answer:
+            assert answer.status == 405
+
+
+# -- two connections, one identity ----------------------------------------------------------------
+
+
+async def test_f09_a_second_connection_is_refused_while_the_first_lives() -> None:
+    async with serving() as server:
+        first = await server.connect()
+        await server.next(StationConnected)
+        listening = asyncio.ensure_future(first.receive())  # answers pings
+        assert await server.status() == 409
+        refused = await server.next(StationRefused)
+        assert refused.station_id == "CP1"
+        assert "live connection from 127.0.0.1" in refused.reason
+        server.shell.carry(SendStation("CP1", 1, "still yours"))
+        assert (await listening).data == "still yours"
+        assert len(server.of(StationConnected)) == 1
+        assert not server.of(StationClosed)
+
+
+async def test_f10_a_half_open_connection_is_replaced_and_its_late_end_is_harmless() -> None:
+    async with serving(probe_s=0.3) as server:
+        dead = await server.connect(autoping=False)  # answers no ping
+        await server.next(StationConnected)
+        fresh = await server.connect()
+        closed = await server.next(StationClosed)
+        assert closed.generation == 1
+        assert "replaced" in closed.reason
+        assert (await server.next(StationConnected, 2)).generation == 2
+        assert server.facts.index(closed) < server.facts.index(server.of(StationConnected)[1])
+        await dead.close()
+        await fresh.send_str("alive")
+        assert (await server.next(StationFrame)).generation == 2
+        server.shell.carry(SendStation("CP1", 2, "hello"))
+        assert await fresh.receive_str() == "hello"
+        assert len(server.of(StationClosed)) == 1
+
+
+async def test_f11_while_one_newcomer_is_judged_the_next_is_refused_at_once() -> None:
+    async with serving(probe_s=1.0) as server:
+        await server.connect(autoping=False)
+        await server.next(StationConnected)
+        outcomes = await asyncio.gather(*(server.connect() for _ in range(3)), return_exceptions=True)
+        refused = [outcome.status for outcome in outcomes if isinstance(outcome, aiohttp.WSServerHandshakeError)]
+        assert refused == [409, 409]
+        await server.next(StationConnected, 2)
+        assert len(server.of(StationConnected)) == 2
+
+
+async def test_a_wrong_password_cannot_disturb_a_live_station() -> None:
+    async with serving() as server:
+        good = {"Authorization": "Basic " + base64.b64encode(f"SAFE:{PASSWORD}".encode()).decode()}
+        station = await server.connect("/ocpp/SAFE", headers=good, autoping=False)
+        await server.next(StationConnected)
+        assert await server.status("/ocpp/SAFE") == 401
+        server.shell.carry(SendStation("SAFE", 1, "undisturbed"))
+        assert (await station.receive()).data == "undisturbed", "not even a ping: the stranger never got that far"
+
+
+# -- bad peers ------------------------------------------------------------------------------------
+
+
+async def test_f62_a_10_mb_frame_is_closed_with_1009_and_others_live_on() -> None:
+    async with serving() as server:
+        bad, good = await server.connect("/ocpp/CP1"), await server.connect("/ocpp/CP2")
+        sending = asyncio.ensure_future(bad.send_str("x" * 10_000_000))
+        message = await bad.receive()
+        assert (message.type, message.data) == (WSMsgType.CLOSE, 1009)
+        await asyncio.gather(sending, return_exceptions=True)
+        assert "1009" in (await server.next(StationClosed)).reason
+        await good.send_str("fine")
+        assert (await server.next(StationFrame)).station_id == "CP2"
+
+
+async def test_f62_a_deflate_bomb_is_closed_with_1009() -> None:
+    async with serving(site(max_frame_bytes=65_536)) as server:
+        station = await server.connect(compress=15)
+        await station.send_str("x" * 5_000_000)
+        message = await station.receive()
+        assert (message.type, message.data) == (WSMsgType.CLOSE, 1009)
+
+
+async def test_b15_the_largest_frame_passes_and_one_byte_more_does_not() -> None:
+    async with serving() as server:
+        station = await server.connect()
+        await station.send_str("x" * (262_144 - 1))
+        assert len((await server.next(StationFrame)).text) == 262_143
+        await station.send_str("x" * (262_144 + 1))
+        assert (await station.receive()).data == 1009
+
+
+async def test_b01_binary_and_broken_utf8_are_closed() -> None:
+    async with serving() as server:
+        binary, broken = await server.connect("/ocpp/CP1"), await server.connect("/ocpp/CP2")
+        await binary.send_bytes(b"[2,1]")
+        assert (await binary.receive()).data == 1003
+        await broken.send_frame(b"\xff\xfe", WSMsgType.TEXT)
+        assert (await broken.receive()).data == 1007
+        await server.next(StationClosed, 2)
+        assert not server.of(StationFrame)
+
+
+async def test_f64_silent_and_dripping_sockets_are_closed_at_the_deadline() -> None:
+    async with serving(site(handshake_s=0.3)) as server:
+        quiet, dripping = await server.raw(), await server.raw()
+        dripping[1].write(b"GET /ocpp/CP1 HTTP/1.1\r\nHo")
+        station = await server.connect()
+        for reader, writer in (quiet, dripping):
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+                await asyncio.wait_for(reader.readexactly(1), 5)
+            writer.close()
+        await station.send_str("the deadline is for handshakes only")
+        await server.next(StationFrame)
+        assert server.shell._door.waiting == 0
+
+
+async def test_f64_one_address_gets_16_open_handshakes() -> None:
+    async with serving(site(handshake_s=0.5)) as server:
+        silent = [await server.raw() for _ in range(40)]
+        with pytest.raises((aiohttp.ClientError, OSError)):
+            await server.connect()
+        for reader, _ in silent:
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+                await asyncio.wait_for(reader.readexactly(1), 5)
+        await server.connect()
+        await server.next(StationConnected)
+        for _, writer in silent:
+            writer.close()
+
+
+async def test_f65_a_station_that_never_reads_costs_bounded_memory_and_is_dropped() -> None:
+    async with serving() as server:
+        lazy, good = await server.connect("/ocpp/CP1"), await server.connect("/ocpp/CP2")
+        await server.next(StationConnected, 2)
+        lazy._conn.transport.pause_reading()  # type: ignore[union-attr]
+        sent = 0
+        while not server.of(StationClosed) and sent < 500:
+            server.shell.carry(SendStation("CP1", 1, "x" * 100_000))
+            sent += 1
+            await asyncio.sleep(0)
+        closed = await server.next(StationClosed)
+        assert closed.station_id == "CP1"
+        assert "does not read" in closed.reason
+        server.shell.carry(SendStation("CP2", 1, "unaffected"))
+        assert await good.receive_str() == "unaffected"
+
+
+async def test_f13_a_flood_is_slowed_down_and_nothing_is_lost() -> None:
+    async with serving() as server:
+        flood, calm = await server.connect("/ocpp/CP1"), await server.connect("/ocpp/CP2")
+        for number in range(110):
+            await flood.send_str(str(number))
+        await calm.send_str("me too")
+        await server.until(lambda: any(frame.station_id == "CP2" for frame in server.of(StationFrame)))
+        before = len(server.of(StationFrame))
+        assert before <= 103, "the flood waits in its socket while others are served"
+        await server.next(StationFrame, 111)
+        assert [frame.text for frame in server.of(StationFrame) if frame.station_id == "CP1"] == [str(n) for n in range(110)]
+
+
+async def test_a_silent_station_is_given_up_after_its_ping_stays_unanswered() -> None:
+    async with serving(site(ping_s=1)) as server:
+        await server.connect(autoping=False)
+        assert "ping" in (await server.next(StationClosed)).reason
+
+
+async def test_pings_are_answered() -> None:
+    async with serving() as server:
+        station = await server.connect(autoping=False)
+        await station.ping(b"are you there")
+        message = await station.receive()
+        assert (message.type, message.data) == (WSMsgType.PONG, b"are you there")
+
+
+class Explosive(Server):
+    """A receiver with a defect that one station's frames meet."""
+
+    def submit(self, fact: Fact) -> None:
+        super().submit(fact)
+        if isinstance(fact, StationFrame) and fact.text == "boom":
+            raise ZeroDivisionError
+
+
+async def test_p7_a_defect_met_by_one_connection_ends_only_that_one() -> None:
+    async with serving(kind=Explosive) as server:
+        unlucky, other = await server.connect("/ocpp/CP1"), await server.connect("/ocpp/CP2")
+        await unlucky.send_str("boom")
+        message = await unlucky.receive()
+        assert (message.type, message.data) == (WSMsgType.CLOSE, 1011)
+        assert (await server.next(StationClosed)).station_id == "CP1"
+        await other.send_str("fine")
+        await server.next(StationFrame, 2)

@@ -1,0 +1,281 @@
+"""The upstream client against a real WebSocket server: dials, refusals, order, stale generations, bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import random
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from controller.config import Config
+from controller.facts import UpstreamClosed, UpstreamFrame, UpstreamOpened
+from controller.io.clock import Clock
+from controller.io.upstream import UpstreamShell, upstream_url
+from controller.orders import CloseUpstream, DialUpstream, SendUpstream
+from tests.support.facts import FactLog
+
+PASSWORD = "secret-of-the-csms"
+Handler = Callable[[web.Request, web.WebSocketResponse], Awaitable[None]]
+
+
+async def echo(request: web.Request, ws: web.WebSocketResponse) -> None:
+    async for message in ws:
+        await ws.send_str(f"echo {message.data}")
+
+
+class Csms(FactLog):
+    """A server, the shell that dials it, and the shell's facts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[web.Request] = []
+        self.sockets: list[web.WebSocketResponse] = []
+        self.shell: UpstreamShell
+
+    def dial(self, station_id: str = "CP1", generation: int = 1, version: str = "ocpp2.0.1", url_tail: str = "") -> None:
+        self.shell.carry(DialUpstream(station_id, generation, "cloud", version, url_tail))
+
+    def send(self, text: str, generation: int = 1, station_id: str = "CP1") -> None:
+        self.shell.carry(SendUpstream(station_id, generation, text))
+
+
+@asynccontextmanager
+async def csms(
+    handler: Handler = echo, *, speaks: tuple[str, ...] = ("ocpp2.0.1",), status: int = 0, upstream: dict[str, Any] | None = None, **more: Any
+) -> AsyncIterator[Csms]:
+    far = Csms()
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        far.requests.append(request)
+        if status:
+            return web.Response(status=status)
+        ws = web.WebSocketResponse(protocols=speaks, timeout=1.0, autoping=handler is not deaf)
+        await ws.prepare(request)
+        far.sockets.append(ws)
+        await handler(request, ws)
+        return ws
+
+    app = web.Application()
+    app.router.add_get("/{tail:.*}", serve)
+    runner = web.AppRunner(app, shutdown_timeout=0.2)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    url = f"ws://127.0.0.1:{runner.addresses[0][1]}/ocpp"
+    far.shell = UpstreamShell(config({"id": "cloud", "url": url, **(upstream or {})}), Clock(), far.submit, **more)
+    await far.shell.start()
+    try:
+        yield far
+    finally:
+        await far.shell.stop()
+        await runner.cleanup()
+
+
+def config(upstream: dict[str, Any]) -> Config:
+    return Config.model_validate({"site": {"id": "test"}, "grid": {"fuse_a": 63, "worst_other_load_a": 20}, "upstreams": [upstream]})
+
+
+async def deaf(request: web.Request, ws: web.WebSocketResponse) -> None:
+    """Takes the connection and never reads."""
+    assert request.transport is not None
+    request.transport.pause_reading()  # type: ignore[attr-defined]
+    await asyncio.Event().wait()
+
+
+async def test_a_dial_opens_frames_go_both_ways_and_a_close_ends_it() -> None:
+    async with csms() as far:
+        far.dial("CP 1/ü", url_tail="/CP%201?token=a%2Fb")
+        opened = await far.next(UpstreamOpened)
+        assert (opened.station_id, opened.generation, opened.version) == ("CP 1/ü", 1, "ocpp2.0.1")
+        request = far.requests[0]
+        assert request.raw_path == "/ocpp/CP%201%2F%C3%BC?token=a%2Fb"
+        assert request.headers["Sec-WebSocket-Protocol"] == "ocpp2.0.1"
+        assert "permessage-deflate" in request.headers["Sec-WebSocket-Extensions"]
+        assert "Authorization" not in request.headers
+        text = '[2, "7",  "Heartbeat", {} ]'
+        far.send(text, station_id="CP 1/ü")
+        assert (await far.next(UpstreamFrame)).text == f"echo {text}"
+        far.shell.carry(CloseUpstream("CP 1/ü", 1, "station left"))
+        assert (await far.next(UpstreamClosed)).generation == 1
+        await far.until(lambda: far.sockets[0].close_code == 1000)
+        assert len(far.of(UpstreamClosed)) == 1
+
+
+async def test_frames_keep_their_order() -> None:
+    async with csms() as far:
+        far.dial()
+        await far.next(UpstreamOpened)
+        for number in range(500):
+            far.send(str(number))
+        await far.next(UpstreamFrame, 500)
+        assert [frame.text for frame in far.of(UpstreamFrame)] == [f"echo {n}" for n in range(500)]
+
+
+async def test_each_station_has_a_socket_of_its_own_beyond_the_client_default_of_100() -> None:
+    async with csms() as far:
+        for number in range(120):
+            far.dial(f"CP{number}")
+        await far.next(UpstreamOpened, 120)
+        assert len({request.raw_path for request in far.requests}) == 120
+
+
+async def test_the_password_goes_out_as_basic_auth_and_nowhere_else() -> None:
+    async with csms(upstream={"password": PASSWORD}) as far:
+        far.dial()
+        await far.next(UpstreamOpened)
+        assert far.requests[0].headers["Authorization"] == "Basic " + base64.b64encode(f"CP1:{PASSWORD}".encode()).decode()
+        assert PASSWORD not in repr(far.facts)
+
+
+async def test_f83_an_unreadable_password_file_means_no_connection() -> None:
+    async with csms(upstream={"password_file": "/nowhere"}) as far:
+        far.dial()
+        assert "password file cannot be read" in (await far.next(UpstreamClosed)).reason
+        assert not far.requests
+
+
+@pytest.mark.parametrize(("status", "words"), [(401, "another password"), (404, "does not know this identity"), (503, "HTTP 503")])
+async def test_a_refusal_is_told_in_words(status: int, words: str) -> None:
+    async with csms(status=status) as far:
+        far.dial()
+        assert words in (await far.next(UpstreamClosed)).reason
+        assert not far.of(UpstreamOpened)
+
+
+@pytest.mark.parametrize("speaks", [(), ("ocpp1.6",)])
+async def test_a_csms_that_does_not_agree_to_the_version_is_left(speaks: tuple[str, ...]) -> None:
+    async with csms(speaks=speaks) as far:
+        far.dial()
+        assert "did not agree to ocpp2.0.1" in (await far.next(UpstreamClosed)).reason
+        assert not far.of(UpstreamOpened)
+        await far.until(lambda: far.sockets[0].close_code == 1002)
+
+
+async def test_nobody_there(free_port: int) -> None:
+    log = FactLog()
+    shell = UpstreamShell(config({"id": "cloud", "url": f"ws://127.0.0.1:{free_port}/"}), Clock(), log.submit)
+    await shell.start()
+    shell.carry(DialUpstream("CP1", 1, "cloud", "ocpp2.0.1"))
+    assert "cannot connect" in (await log.next(UpstreamClosed)).reason
+    shell.carry(DialUpstream("CP1", 2, "elsewhere", "ocpp2.0.1"))
+    assert "not in the configuration" in (await log.next(UpstreamClosed, 2)).reason
+    await shell.stop()
+
+
+async def test_a_server_that_never_answers_the_handshake() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        log = FactLog()
+        shell = UpstreamShell(config({"id": "cloud", "url": f"ws://127.0.0.1:{silent.getsockname()[1]}/"}), Clock(), log.submit, open_s=0.2)
+        await shell.start()
+        shell.carry(DialUpstream("CP1", 1, "cloud", "ocpp2.0.1"))
+        assert (await log.next(UpstreamClosed)).reason == "no answer within 0.2 s"
+        await shell.stop()
+
+
+async def test_a_close_by_the_csms_is_reported_with_its_words() -> None:
+    async def leave(request: web.Request, ws: web.WebSocketResponse) -> None:
+        await ws.close(code=1012, message=b"restart\n")
+
+    async with csms(leave) as far:
+        far.dial()
+        assert (await far.next(UpstreamClosed)).reason == "closed by the CSMS (1012, restart\\n)"
+
+
+async def test_a_lost_connection_is_reported_once() -> None:
+    async with csms() as far:
+        far.dial()
+        await far.next(UpstreamOpened)
+        transport = far.requests[0].transport
+        assert transport is not None
+        transport.abort()
+        await far.next(UpstreamClosed)
+        far.send("into the void")
+        await asyncio.sleep(0)
+        assert len(far.of(UpstreamClosed)) == 1
+
+
+async def test_orders_and_ends_of_an_old_generation_do_not_touch_the_new() -> None:
+    async with csms() as far:
+        far.dial(generation=1)
+        await far.next(UpstreamOpened)
+        far.dial(generation=2)
+        await far.next(UpstreamOpened, 2)
+        assert [closed.generation for closed in far.of(UpstreamClosed)] == [1]
+        far.send("old", generation=1)
+        far.shell.carry(CloseUpstream("CP1", 1, "late"))
+        far.send("new", generation=2)
+        frame = await far.next(UpstreamFrame)
+        assert (frame.generation, frame.text) == (2, "echo new")
+        assert len(far.of(UpstreamClosed)) == 1
+
+
+async def test_a_dial_can_be_called_off() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        log = FactLog()
+        shell = UpstreamShell(config({"id": "cloud", "url": f"ws://127.0.0.1:{silent.getsockname()[1]}/"}), Clock(), log.submit)
+        await shell.start()
+        shell.carry(DialUpstream("CP1", 1, "cloud", "ocpp2.0.1"))
+        await asyncio.sleep(0)
+        shell.carry(CloseUpstream("CP1", 1, "station left"))
+        assert (await log.next(UpstreamClosed)).reason == "closed by us"
+        await shell.stop()
+
+
+async def test_a_csms_that_never_reads_costs_bounded_memory_and_is_left() -> None:
+    async with csms(deaf) as far:
+        far.dial()
+        await far.next(UpstreamOpened)
+        noise = random.Random(1)
+        for _ in range(500):
+            # Words that do not compress, so that the kernel's buffers fill.
+            far.send(base64.b64encode(noise.randbytes(75_000)).decode())
+            await asyncio.sleep(0)
+            if far.of(UpstreamClosed):
+                break
+        assert "does not read" in (await far.next(UpstreamClosed)).reason
+
+
+async def test_a_csms_that_answers_no_ping_is_given_up() -> None:
+    async with csms(deaf, ping_s=0.2) as far:
+        far.dial()
+        await far.next(UpstreamOpened)
+        assert "PONG" in (await far.next(UpstreamClosed)).reason
+
+
+async def test_binary_frames_are_ignored() -> None:
+    async def odd(request: web.Request, ws: web.WebSocketResponse) -> None:
+        await ws.send_bytes(b"\x00\x01")
+        await ws.send_str("text")
+        await ws.receive()
+
+    async with csms(odd) as far:
+        far.dial()
+        assert (await far.next(UpstreamFrame)).text == "text"
+
+
+async def test_stopping_says_goodbye() -> None:
+    async with csms() as far:
+        far.dial()
+        await far.next(UpstreamOpened)
+        await far.shell.stop()
+        assert far.sockets[0].close_code == 1001
+        assert len(far.of(UpstreamClosed)) == 1
+
+
+@pytest.mark.parametrize(
+    ("base", "tail", "expected"),
+    [
+        ("wss://csms.example/ocpp", "", "wss://csms.example/ocpp/CP%201"),
+        ("wss://csms.example/ocpp/", "/CP%201", "wss://csms.example/ocpp/CP%201"),
+        ("ws://csms.example:8080", "/CP%201?a=%2F", "ws://csms.example:8080/CP%201?a=%2F"),
+        ("ws://csms.example/x?key=1", "/CP%201?a=2", "ws://csms.example/x/CP%201?key=1&a=2"),
+    ],
+)
+def test_urls(base: str, tail: str, expected: str) -> None:
+    assert str(upstream_url(base, "CP 1", tail)) == expected

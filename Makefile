@@ -20,14 +20,9 @@ help:
 	@echo "make install      put the yardmaster command with everything it needs into $(VENV)"
 	@echo "make clean        remove what was made here: $(VENV), caches, demo data"
 
-# In a terminal the demo gets a process group of its own, so that Ctrl-C reaches it and not make, which
-# would end with an error although the demo ended well.
+# Through foreground.py Ctrl-C reaches the demo and not make, which would call a good end an error.
 demo: .venv-demo
-	@if [ -t 0 ] && command -v bash >/dev/null; then \
-	    exec bash -mc '"$$0" "$$@"; exit $$?' $(BIN)/yardmaster demo $(ARGS); \
-	else \
-	    exec $(BIN)/yardmaster demo $(ARGS); \
-	fi
+	@exec $(BIN)/python deploy/foreground.py $(BIN)/yardmaster demo $(ARGS)
 
 test: .venv-dev
 	@deploy/install-test-tools.sh
@@ -60,5 +55,5 @@ install: .venv-demo
 	@PYTHON="$(PYTHON)" deploy/venv.sh $(VENV) demo,dev
 
 clean:
-	rm -rf $(VENV) build dist demo-data *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist demo-data simulation *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return VERBS[arguments.verb].run(arguments)
     except KeyboardInterrupt:
         return 0
-    except BrokenPipeError:  # the reader of our output, e.g. head, has gone
-        sys.stderr.close()
+    except BrokenPipeError:  # the reader of our output, e.g. head, has gone; the interpreter must not try again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 

@@ -27,7 +27,7 @@ from controller.io.stations import StationsShell
 from controller.io.system import SystemShell, on_stop_signal
 from controller.io.tasks import end, spawn
 from controller.io.upstream import UpstreamShell
-from controller.orders import Order, Publish, Severity, Tell
+from controller.orders import Order, Publish, RecordPoint, Severity, SolvePlan, Tell
 from controller.snapshot import Snapshot
 
 log = logging.getLogger("yardmaster")
@@ -35,6 +35,9 @@ log = logging.getLogger("yardmaster")
 STOP_S = 2.5
 JOURNAL_STOP_S = 1.0
 """Of STOP_S, kept for the journal, which stops last: what is queued for it must reach the disk."""
+
+OPTIONAL: frozenset[type[Order]] = frozenset({Publish, RecordPoint, SolvePlan})
+"""Orders for neighbours a site may lack (no broker is legal): without one they end here."""
 
 _LEVELS = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.ALARM: logging.ERROR}
 
@@ -109,6 +112,10 @@ class App:
         self._drain()
         self._ticking = spawn(self._tick(), "control loop")
         self.system.ready()
+        listen, api = self._config.listen, self._config.api
+        log.info("stations connect to ws://%s:%d%s/<identity>", listen.host, self.port_of("stations"), listen.path)
+        if self.port_of("api"):
+            log.info("the page is at http://%s:%d/", api.host, self.port_of("api"))
 
     async def run_until_stopped(self) -> None:
         """Start, run until SIGINT, SIGTERM or ``request_stop``, stop. Raises StartError."""
@@ -119,6 +126,7 @@ class App:
         finally:
             await self.stop()
             restore()
+            log.info("stopped")
 
     def request_stop(self) -> None:
         """End ``run_until_stopped``."""
@@ -205,9 +213,8 @@ class App:
             return
         shell = self._carriers.get(type(order))
         if shell is None:
-            if isinstance(order, Publish):
-                return  # the site has no broker
-            self._complain(f"nobody carries {type(order).__name__}", LookupError("no such shell"))
+            if type(order) not in OPTIONAL:
+                self._complain(f"nobody carries {type(order).__name__}", LookupError("no such shell"))
             return
         try:
             shell.carry(order)

@@ -24,7 +24,9 @@ FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 def documents() -> list[Path]:
     """Every Markdown file of the project."""
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "*.md"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return [ROOT / name for name in listed.stdout.split()] if listed.returncode == 0 else [ROOT / "README.md", *sorted((ROOT / "deploy").rglob("*.md"))]
+    if listed.returncode != 0:  # not a clone, e.g. an unpacked archive
+        return [ROOT / "README.md", *sorted((ROOT / "deploy").rglob("*.md"))]
+    return [ROOT / name for name in listed.stdout.split()]
 
 
 def dead_links(document: Path) -> Iterator[str]:

@@ -53,7 +53,7 @@ fi
 
 say "installing into $venv (once; takes a minute or two) ..."
 rm -f "$venv"/.installed-*
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$extras]" \
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable ".[$extras]" \
     || refuse "pip could not install everything (its message is above). Does this machine reach a package index?"
 printf '%s' "$wanted" >"$stamp"
 # Whoever has the tools for tests also has everything the demo needs.

@@ -36,10 +36,9 @@ class OnePassHighs(pulp.HiGHS):  # type: ignore[misc]
         """Solve ``lp`` and write values and status into it. Raises pulp.PulpSolverError when highspy is missing."""
         if highspy is None:
             raise pulp.PulpSolverError("highspy is not installed")
-        lp._add_variables(lp.objective.keys())  # columns that no row mentions; registered by PuLP only when sorting
-        columns = lp._variables
+        whole, columns = handed_over(lp)
         self.createAndConfigureSolver(lp)
-        lp.solverModel.passModel(_handed_over(lp, columns))
+        lp.solverModel.passModel(whole)
         lp.solverModel.run()
         for column, value in zip(columns, lp.solverModel.getSolution().col_value, strict=False):
             column.varValue = value
@@ -48,9 +47,11 @@ class OnePassHighs(pulp.HiGHS):  # type: ignore[misc]
         return status
 
 
-def _handed_over(lp: pulp.LpProblem, columns: list[pulp.LpVariable]) -> Any:
-    """The program as HiGHS wants it: column bounds and costs, and the rows one after another."""
+def handed_over(lp: pulp.LpProblem) -> tuple[Any, list[pulp.LpVariable]]:
+    """The program as HiGHS wants it (a HighsLp: column bounds and costs, then the rows one after another), and its columns in order."""
     infinite = highspy.kHighsInf
+    lp._add_variables(lp.objective.keys())  # columns that no row mentions: PuLP registers them only when it sorts all by name
+    columns = lp._variables
     for index, column in enumerate(columns):
         column.index = index
     rows = list(lp._constraints.values())
@@ -69,7 +70,7 @@ def _handed_over(lp: pulp.LpProblem, columns: list[pulp.LpVariable]) -> Any:
     whole.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
     whole.a_matrix_.num_col_, whole.a_matrix_.num_row_ = len(columns), len(rows)
     whole.a_matrix_.start_, whole.a_matrix_.index_, whole.a_matrix_.value_ = starts, indices, values
-    return whole
+    return whole, columns
 
 
 def _verdict(solver: Any) -> tuple[int, int]:

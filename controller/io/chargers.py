@@ -28,11 +28,11 @@ class ChargerFile(BaseModel):
 
     description: str = Field(default="", max_length=200, description="One sentence for people.")
     purposes: tuple[Literal["TxProfile", "TxDefaultProfile", "ChargingStationMaxProfile"], ...] = Field(
-        default=GENERIC.purposes, min_length=1, description="Profile purposes it honours for live setpoints, best first."
+        default=("TxProfile", "TxDefaultProfile"), min_length=1, description="Profile purposes it honours for live setpoints, best first."
     )
     unit: Literal["A", "W"] = Field(default="A", description="Unit of the limits it understands.")
     stack_level: int = Field(default=0, ge=0, le=1000, description="Stack level of our profiles.")
-    apply_s: float = Field(default=GENERIC.apply_s, ge=0, le=120, description="Seconds from its Accepted until the limit acts, measured at the meter [s].")
+    apply_s: float = Field(default=GENERIC.apply_s, ge=0, le=120, description="From its Accepted until the limit acts, measured at the meter [s].")
     step_a: float = Field(default=1.0, ge=0.1, le=16, description="Smallest step of a limit it follows [A].")
     keeps_default: bool = Field(default=True, description="The TxDefaultProfile survives a reboot.")
     reads_back: bool = Field(default=True, description="GetCompositeSchedule is supported and tells the truth.")

@@ -233,7 +233,7 @@ class JournalShell:
 def lock_folder(folder: Path) -> IO[str]:
     """Keep a second program out of the data folder for as long as the returned file is open. Raises StartError."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (folder / LOCK_NAME).open("a+", encoding="ascii")
     except OSError as error:
         raise StartError(f"the data folder {folder} cannot be used ({error.strerror}); create it or change data_dir") from None

@@ -27,8 +27,12 @@ FILE_NAME = "journal.sqlite3"
 RESERVE_NAME = "journal.reserve"
 RESERVE_BYTES = 16 * 1024 * 1024
 SCHEMA_VERSION = 1
+PLAUSIBLE_VERSION = 999  # beyond it the number itself is damaged
 PAGE_BYTES = 4096
 CHECKPOINT_EVERY = 200  # commits; done when nothing waits, so that a checkpoint delays nobody
+
+_UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+"""What reading a damaged file raises; sqlite3 quotes damaged names in its messages, undecoded."""
 
 _TABLES = """
 CREATE TABLE outbox (
@@ -79,11 +83,12 @@ class JournalStore:
     def __init__(self, folder: Path, stamp_text: str, reserve_bytes: int = RESERVE_BYTES, max_bytes: int | None = None) -> None:
         self.path = folder / FILE_NAME
         self.notes: list[str] = []
+        self._stamp_text = stamp_text
         self._reserve = folder / RESERVE_NAME
         self._reserve_bytes = reserve_bytes
         self._max_bytes = max_bytes
         self._commits = 0
-        self._db = self._open(stamp_text)
+        self._db = self._open()
         self._newest = self._newest_number()
         self.refill_reserve()
 
@@ -122,14 +127,12 @@ class JournalStore:
 
     def read(self) -> Content:
         """All sound rows. Unsound ones are moved to the table ``damaged``, for a person to look at."""
-        rows, bad_rows = _sound_rows(self._db)
-        memories, bad_memories = _sound_memories(self._db)
-        if bad_rows or bad_memories:
-            self._put_aside(bad_rows, bad_memories)
-        outbox: dict[str, list[OutboxRow]] = {}
-        for row in rows:
-            outbox.setdefault(row.station_id, []).append(row)
-        return Content(memories, {station_id: tuple(queue) for station_id, queue in outbox.items()}, len(bad_rows) + len(bad_memories))
+        try:
+            return self._read()
+        except _UNREADABLE as error:
+            self._db.close()
+            self._db = self._start_anew(str(error))
+            return self._read()
 
     def tidy(self) -> None:
         """Fold the write-ahead log into the database if it has grown. Call when nothing waits."""
@@ -164,7 +167,10 @@ class JournalStore:
     # -- inside --------------------------------------------------------------------------------
 
     def _transact(self, batches: list[Batch]) -> list[tuple[OutboxRow, ...]]:
+        forget = [(number,) for batch in batches for number in batch.forget]
         with self._transaction():
+            # First of all: on a full disk this makes the room the rest needs.
+            self._db.executemany("DELETE FROM outbox WHERE number = ?", forget)
             stored = [self._apply(batch) for batch in batches]
         self._commits += 1
         self._newest = max([self._newest, *(row.number for rows in stored for row in rows)])
@@ -181,7 +187,6 @@ class JournalStore:
                 db.execute("DELETE FROM memory WHERE space = ? AND key = ?", (space, key))
             else:
                 db.execute("INSERT OR REPLACE INTO memory VALUES (?, ?, ?, ?)", (space, key, value, _crc(space, key, value)))
-        db.executemany("DELETE FROM outbox WHERE number = ?", [(number,) for number in batch.forget])
         changes = [(attempts, parked, number) for number, attempts, parked in batch.updates]
         db.executemany("UPDATE outbox SET attempts = ?, parked = ? WHERE number = ?", changes)
         return stored
@@ -192,19 +197,31 @@ class JournalStore:
         cursor = self._db.execute(f"INSERT INTO outbox ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", values)
         return replace(row, number=cursor.lastrowid or 0)
 
-    def _open(self, stamp_text: str) -> sqlite3.Connection:
+    def _read(self) -> Content:
+        rows, bad_rows = _sound_rows(self._db)
+        memories, bad_memories = _sound_memories(self._db)
+        if bad_rows or bad_memories:
+            self._put_aside(bad_rows, bad_memories, memories)
+        outbox: dict[str, list[OutboxRow]] = {}
+        for row in rows:
+            outbox.setdefault(row.station_id, []).append(row)
+        return Content(memories, {station_id: tuple(queue) for station_id, queue in outbox.items()}, len(bad_rows) + len(bad_memories))
+
+    def _open(self) -> sqlite3.Connection:
         try:
             return self._connect_checked()
-        except sqlite3.OperationalError as error:
-            raise StartError(f"the journal {self.path} cannot be opened ({error}); check the disk and the permissions of data_dir") from None
-        except sqlite3.DatabaseError as error:
-            return self._start_anew(stamp_text, str(error))
+        except _UNREADABLE as error:
+            if _is_surroundings(error, self.path):
+                raise StartError(f"the journal {self.path} cannot be opened ({error}); check the disk and the permissions of data_dir") from None
+            return self._start_anew(str(error))
 
     def _connect_checked(self) -> sqlite3.Connection:
         db = self._connect()
         try:
             _quick_check(db)
             self._migrate(db)
+            _check_tables(db)
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")  # a real write: the file may be readable only
         except BaseException:
             db.close()
             raise
@@ -212,6 +229,7 @@ class JournalStore:
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=2.0)
+        db.text_factory = _lenient_text
         try:
             db.execute("PRAGMA journal_mode = WAL").fetchall()
             db.execute("PRAGMA synchronous = FULL")
@@ -226,6 +244,8 @@ class JournalStore:
     def _migrate(self, db: sqlite3.Connection) -> None:
         """Bring the file to SCHEMA_VERSION in one transaction; user_version 0 is an empty file."""
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        if not 0 <= version <= PLAUSIBLE_VERSION:
+            raise sqlite3.DatabaseError(f"schema number {version}")
         if version > SCHEMA_VERSION:
             raise StartError(
                 f"the journal {self.path} was written by a newer Yardmaster (schema {version}, this one knows {SCHEMA_VERSION}); "
@@ -237,9 +257,9 @@ class JournalStore:
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
-    def _start_anew(self, stamp_text: str, why: str) -> sqlite3.Connection:
+    def _start_anew(self, why: str) -> sqlite3.Connection:
         """The file is corrupt (F75): set it aside, begin an empty one, carry over what can still be read."""
-        aside = self.path.with_name(f"journal.corrupt-{stamp_text}.sqlite3")
+        aside = self.path.with_name(f"journal.corrupt-{self._stamp_text}.sqlite3")
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 os.replace(f"{self.path}{suffix}", f"{aside}{suffix}")
@@ -259,13 +279,16 @@ class JournalStore:
             self._apply(Batch(rows=tuple(rows), remember=remember))
         return len(rows) + len(memories)
 
-    def _put_aside(self, rows: list[tuple[Any, ...]], memories: list[tuple[Any, ...]]) -> None:
+    def _put_aside(self, rows: list[tuple[Any, ...]], memories: list[tuple[Any, ...]], sound: dict[tuple[str, str], Any]) -> None:
+        """Move unsound entries away. A damaged key cannot be addressed, so the sound memories are written anew."""
+        keep = tuple((space, key, json.dumps(value)) for (space, key), value in sound.items())
         with self._transaction():
-            for what, entries in (("outbox", rows), ("memory", memories)):
-                for entry in entries:
-                    self._db.execute("INSERT INTO damaged VALUES (?, ?, ?)", (entry[0] if what == "outbox" else None, what, repr(entry)))
+            self._db.executemany("INSERT INTO damaged VALUES (?, 'outbox', ?)", [(row[0], repr(row)) for row in rows])
+            self._db.executemany("INSERT INTO damaged VALUES (NULL, 'memory', ?)", [(repr(memory),) for memory in memories])
             self._db.executemany("DELETE FROM outbox WHERE number = ?", [(row[0],) for row in rows])
-            self._db.executemany("DELETE FROM memory WHERE space = ? AND key = ?", [memory[:2] for memory in memories])
+            if memories:
+                self._db.execute("DELETE FROM memory")
+                self._apply(Batch(remember=keep))
 
     def _newest_number(self) -> int:
         found = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
@@ -313,6 +336,7 @@ def parked_rows(folder: Path) -> Iterator[dict[str, Any]]:
         raise JournalError("failed", f"there is no journal in {folder}")
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=2.0)) as db:
+            db.text_factory = _lenient_text
             rows, _ = _sound_rows(db, "WHERE parked = 1")
     except sqlite3.Error as error:
         raise _journal_error(error) from error
@@ -367,10 +391,11 @@ def _salvage(path: Path) -> tuple[list[OutboxRow], dict[tuple[str, str], Any]]:
     """What can still be read from a corrupt file, one row at a time, until SQLite gives up."""
     rows: list[OutboxRow] = []
     memories: dict[tuple[str, str], Any] = {}
-    with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as db:
-        with suppress(sqlite3.Error):
+    with suppress(*_UNREADABLE), closing(sqlite3.connect(path)) as db:
+        db.text_factory = _lenient_text
+        with suppress(*_UNREADABLE):
             rows.extend(row for entry in db.execute(f"SELECT {_COLUMNS} FROM outbox ORDER BY number") if (row := _row(entry)) is not None)
-        with suppress(sqlite3.Error):
+        with suppress(*_UNREADABLE):
             memories, _ = _sound_memories(db)
     return rows, memories
 
@@ -388,6 +413,34 @@ def _quick_check(db: sqlite3.Connection) -> None:
     found = db.execute("PRAGMA quick_check(1)").fetchone()
     if found is None or found[0] != "ok":
         raise sqlite3.DatabaseError(f"quick_check: {found[0] if found else 'no answer'}")
+
+
+def _check_tables(db: sqlite3.Connection) -> None:
+    """Raises sqlite3.OperationalError if a table or a column has lost its name."""
+    for query in (f"SELECT {_COLUMNS} FROM outbox", "SELECT space, key, value, crc FROM memory", "SELECT number, what, content FROM damaged"):
+        db.execute(query + " LIMIT 0")
+
+
+def _lenient_text(raw: bytes) -> str:
+    """Text of a damaged file may not be UTF-8; its CRC finds it out, so it need not stop the reading."""
+    return raw.decode("utf-8", "replace")
+
+
+def _is_surroundings(error: Exception, path: Path) -> bool:
+    """Whether the disk or its permissions are to blame, and not the content of the file."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    if code == sqlite3.SQLITE_READONLY:
+        return not os.access(path, os.W_OK)  # a damaged header also makes SQLite treat a file as read-only
+    return code in (
+        sqlite3.SQLITE_AUTH,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+    )
 
 
 def _is_full(error: sqlite3.Error) -> bool:

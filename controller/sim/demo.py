@@ -273,7 +273,8 @@ class Console:
                 together.setdefault((event.severity, event.text), []).append(event)
         for (severity, text), events in together.items():
             mark = {"warning": " !", "alarm": "!!"}.get(severity, "  ")
-            self._write(f"{_clock(events[-1].wall_s)}  {mark} {', '.join(event.subject for event in events)}: {text}")
+            who = "" if text.startswith(events[0].subject) else f"{', '.join(event.subject for event in events)}: "
+            self._write(f"{_clock(events[-1].wall_s)}  {mark} {who}{text}")
 
     def status(self) -> None:
         """One line: currents against the fuse, cars, queue."""

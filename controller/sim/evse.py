@@ -5,13 +5,14 @@ Pure physics and book-keeping; what is said about it on the wire is in ``station
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from controller.sim.car import MIN_OFFER_A, VOLTAGE_V, Car
 from controller.sim.profiles import Session
 from controller.sim.wire import Payload
 
 FLOWING_A = 0.1
+SIGNIFICANT_A = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,10 @@ class Transaction:
 
 @dataclass(slots=True)
 class Evse:
-    """State of one EVSE. register_wh: import register. offer_a: what the pilot offers now."""
+    """State of one EVSE. register_wh: import register. offer_a: what the pilot offers now.
+
+    told_a: current per phase in the last event. before_a: at the last look.
+    """
 
     spec: EvseSpec
     car: Car | None = None
@@ -54,7 +58,9 @@ class Evse:
     inoperative_next: bool = False
     pending_start: Payload | None = None
     reported: str = ""
-    next_sample_mono_s: float = field(default=0.0)
+    next_sample_mono_s: float = 0.0
+    told_a: float = 0.0
+    before_a: float = 0.0
 
     @property
     def status(self) -> str:
@@ -92,6 +98,12 @@ class Evse:
     def power_w(self) -> float:
         """Active power [W]."""
         return sum(self.phase_current_a()) * VOLTAGE_V
+
+    def rate_changed(self) -> bool:
+        """The car has settled at another current than the one told last. Call once per look."""
+        current_a = self.car.current_a if self.car else 0.0
+        settled, self.before_a = current_a == self.before_a, current_a
+        return settled and abs(current_a - self.told_a) >= SIGNIFICANT_A
 
     def charging_state(self) -> str:
         """chargingState of the running transaction, from what really flows."""

@@ -153,6 +153,7 @@ EVENING_VANS = (
     Visit("A1", 2, "van-02", 15.90, 20.25, 32_000, soc=0.22, max_current_a=32),
     Visit("B1", 1, "van-03", 16.10, 20.80, 36_000, soc=0.18, max_current_a=32),
     Visit("A3", 1, "van-04", 16.25, 21.00, 30_000, soc=0.30, max_current_a=32),
+    Visit("B4", 1, "van-09", 16.60, 20.90, 36_000, 90_000, 0.30, max_current_a=32),
     Visit("A4", 1, "visitor", 17.15, 20.60, 12_000, 52_000, 0.45, 1, 32, announces=False),
 )
 NIGHT_VANS = (
@@ -160,10 +161,10 @@ NIGHT_VANS = (
     Visit("B1", 2, "van-06", 16.50, 29.50, 55_000, 80_000, 0.15),
     Visit("A2", 1, "van-07", 16.75, 29.80, 48_000, soc=0.20),
     Visit("B2", 1, "van-08", 17.00, 30.20, 50_000, soc=0.18),
-    Visit("B4", 1, "van-09", 17.30, 30.50, 60_000, 90_000, 0.20, max_current_a=32),
     Visit("B3", 1, "van-10", 17.50, 30.60, 38_000, 60_000, 0.20, 1, 32),
     Visit("Y1", 1, "van-11", 17.70, 30.30, 52_000, soc=0.15, max_current_a=32),
     Visit("A1", 1, "van-01", 21.50, 29.75, 30_000, soc=0.40, max_current_a=32),
+    Visit("B4", 1, "van-09", 21.80, 30.50, 34_000, 90_000, 0.40, max_current_a=32),
     Visit("B1", 1, "van-03", 22.00, 30.10, 32_000, soc=0.35, max_current_a=32),
 )
 STAFF = (
@@ -177,16 +178,16 @@ STORY = (
     Happening(15.52, "Half past three. The staff's cars finish charging from the roof; the evening shift is on its way home."),
     Happening(15.70, "The first vans of the evening shift arrive. They must leave again at eight, so they charge now."),
     Happening(16.35, "A thunder cloud covers the roof: PV falls from 24 kW to 4 kW within minutes. Watch the chargers make room."),
-    Happening(17.00, "The cloud is gone. Night vans come in: they stay until morning, the plan lets most of them wait for cheap hours."),
+    Happening(17.00, "The cloud is gone. Night vans come in: they stay until morning, so the plan lets most of them wait for cheap hours."),
     Happening(17.25, "Dinner in the canteen, compressors in the hall: the building takes 16 kW more for an hour."),
-    Happening(18.25, "The building is done with its peak; what is left below the fuse goes back to the cars in a hurry."),
-    Happening(18.50, "The fleet manager sends a limit over MQTT: 50 A per phase for the whole site, for 35 minutes.", Deed.LIMIT, 50.0, 0.58),
-    Happening(19.10, "The fleet limit has ended by itself. Nobody had to take it back."),
-    Happening(19.35, "The CSMS goes away. Charging goes on; every transaction message is kept on disk.", Deed.CSMS_DOWN),
-    Happening(20.05, "The CSMS is back. The kept messages follow in order, each acknowledged before it is forgotten.", Deed.CSMS_UP),
-    Happening(20.50, "That was the story. The demo goes on: cheap hours begin at 22:00, the vans leave from half past five. Ctrl-C ends it."),
-    Happening(22.00, "Cheap hours. The plan now fills the night, just high enough that the peak of the month does not rise."),
-    Happening(29.50, "Early morning: the first vans leave, charged."),
+    Happening(18.22, "The building is done with its peak; the room it leaves goes to the cars that must be away first."),
+    Happening(18.45, "The fleet manager sends a limit over MQTT: 50 A per phase for the whole site, for half an hour.", Deed.LIMIT, 50.0, 0.5),
+    Happening(19.00, "The fleet limit has ended by itself. Nobody had to take it back."),
+    Happening(19.15, "The CSMS goes away. Charging goes on; every transaction message is kept on disk.", Deed.CSMS_DOWN),
+    Happening(19.65, "The CSMS is back. The kept messages follow in order, each acknowledged before it is forgotten.", Deed.CSMS_UP),
+    Happening(20.02, "Cheap hours. Now the night vans get their turn, just high enough that the peak of the month does not rise."),
+    Happening(20.60, "That was the story. The demo goes on through the night; the vans leave from half past five. Ctrl-C ends it."),
+    Happening(29.40, "Early morning: the first vans leave, charged."),
 )
 
 DEMO = Scenario(

@@ -371,6 +371,8 @@ class SimStation:
             if state != transaction.state:
                 transaction.state = state
                 self.event(at, evse, "Updated", "ChargingStateChanged")
+            elif evse.rate_changed():
+                self.event(at, evse, "Updated", "ChargingRateChanged")
             elif at.mono_s >= evse.next_sample_mono_s and transaction.authorised:
                 self.event(at, evse, "Updated", "MeterValuePeriodic")
 
@@ -396,6 +398,7 @@ class SimStation:
         if not self.connected:
             payload["offline"] = True
         evse.next_sample_mono_s = at.mono_s + self._sample_s
+        evse.told_a = evse.phase_current_a()[0]
         self._queue.append(Outgoing("TransactionEvent", payload, evse.spec.id, durable=True))
 
     @property

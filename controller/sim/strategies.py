@@ -1,7 +1,7 @@
 """The baselines a plan is compared with, on the same stations, cars and physics.
 
 ``uncontrolled``: nobody is there; every car takes what it wants. ``earliest_deadline_first``: the
-solver-free rule of ``optimizer.rules`` with a perfect view of the building, asked anew each minute.
+solver-free rule of ``optimizer.rules`` with a perfect view of the building, asked anew every ten seconds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from optimizer.problem import Ev, Node, Problem, Slot, Triple
 from optimizer.rules import earliest_deadline_first
 
 STEP_S = 5.0
-RULE_EVERY_S = 60.0
+RULE_EVERY_S = 10.0
+RULE_SLOT_S = 60.0
+PROGRESS_EVERY_S = 60.0
 NEVER_S = 86_400.0
 
 Control = Callable[[Stamp, SimSite], None]
@@ -35,13 +37,16 @@ def moments(start_wall_s: float, hours: float, step_s: float = STEP_S) -> Iterat
 def run_baseline(
     name: str, config: Config, scenario: Scenario, start_wall_s: float, hours: float, control: Control, progress: Progress
 ) -> Outcome:
-    """A day without Yardmaster. ``control`` may write profiles into the stations every minute."""
+    """A day without Yardmaster. ``control`` may write profiles into the stations every ten seconds."""
     site = SimSite(config, scenario, start_wall_s, sample_s=NEVER_S)
     account, stored_wh = Account(config, name), site.physics.battery.stored_wh
     for at in moments(start_wall_s, hours):
+        if at.wall_s == start_wall_s:
+            control(at, site)
         site.advance(at)
         if at.wall_s % RULE_EVERY_S == 0:
             control(at, site)
+        if at.wall_s % PROGRESS_EVERY_S == 0:
             progress((at.wall_s - start_wall_s) / (hours * 3600.0))
         if at.wall_s > start_wall_s:
             account.add(at.wall_s, STEP_S, site.physics.grid.current_a, site.ev_current_a())
@@ -63,12 +68,12 @@ class EarliestDeadlineFirst:
         self._circuit = {station.id: station.circuit for station in config.stations}
 
     def __call__(self, at: Stamp, site: SimSite) -> None:
-        """Give every plugged-in car its current for the next minute."""
+        """Give every plugged-in car its current until the next look."""
         plan = earliest_deadline_first(self._problem(at, site))
-        for item in site.plugged:
-            power_w = plan.ev_power_w[_name(item)][0]
-            station = site.stations[item.arrival.station_id]
-            station.profiles.put(item.arrival.evse_id, _profile(at, item.arrival.evse_id, power_w / VOLTAGE_V / item.car.phases), None)
+        limits_a = {_name(item): plan.ev_power_w[_name(item)][0] / VOLTAGE_V / item.car.phases for item in site.plugged}
+        for station_id, station in site.stations.items():
+            for evse_id in station.evses:  # an empty bay is closed, so that nobody starts before the rule has looked
+                station.profiles.put(evse_id, _profile(at, evse_id, limits_a.get(f"{station_id}/{evse_id}", 0.0)), None)
 
     def _problem(self, at: Stamp, site: SimSite) -> Problem:
         grid, hour = self._config.grid, hour_of(at.wall_s)
@@ -78,7 +83,7 @@ class EarliestDeadlineFirst:
         nodes += [Node(circuit.id, circuit.parent, _triple(circuit.fuse_a - grid.margin_a)) for circuit in self._config.circuits]
         return Problem(
             at.wall_s,
-            (Slot(at.wall_s, RULE_EVERY_S),),
+            (Slot(at.wall_s, RULE_SLOT_S),),
             VOLTAGE_V,
             tuple(nodes),
             tuple(self._ev(at, site, item) for item in site.plugged),
@@ -92,9 +97,9 @@ class EarliestDeadlineFirst:
         phases = evse.spec.site_phases[: item.car.phases]
         watts_per_a = VOLTAGE_V * len(phases)
         highest_a = min(evse.spec.max_current_a, item.car.spec.max_current_a)
-        departure_wall_s = max(item.car.spec.departure_wall_s, at.wall_s + RULE_EVERY_S)
-        # One minute's slot must not throttle a car that is nearly full: the car itself stops.
-        need_wh = 0.0 if item.car.full else max(item.car.missing_wh, highest_a * watts_per_a * RULE_EVERY_S / 3600.0)
+        departure_wall_s = max(item.car.spec.departure_wall_s, at.wall_s + RULE_SLOT_S)
+        # A short slot must not throttle a car that is nearly full: the car itself stops.
+        need_wh = 0.0 if item.car.full else max(item.car.missing_wh, highest_a * watts_per_a * RULE_SLOT_S / 3600.0)
         return Ev(
             _name(item),
             self._circuit[item.arrival.station_id],

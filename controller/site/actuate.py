@@ -69,6 +69,7 @@ class Channel:
     floor_retry_mono_s: float = 0.0
     sent: Sent | None = None
     answered: bool = True
+    asked_mono_s: float = -math.inf
     accepted: Sent | None = None
     outstanding: dict[int, float] = field(default_factory=dict)
     settling_a: float = 0.0
@@ -78,6 +79,7 @@ class Channel:
     rejections: int = 0
     retry_mono_s: float = -math.inf
     uncontrollable: bool = False
+    last_reason: str = ""
     resend: bool = False
     offline_since_mono_s: float | None = None
     held_a: float = 0.0
@@ -181,8 +183,9 @@ class Actuator:
         channel.floor_retry_mono_s = now + ANSWER_S
         return ReadBack(channel.place.key, max(channel.place.fallback_a, channel.ceiling_a(now, None, -math.inf)))
 
-    def _floor_answered(self, channel: Channel, accepted: bool, now: float) -> list[Order]:
+    def _floor_answered(self, channel: Channel, accepted: bool, reason: str, now: float) -> list[Order]:
         if not accepted:
+            channel.last_reason = reason
             self._count_rejection(channel, now)
             channel.floor, channel.floor_retry_mono_s = Floor.FAILED, channel.retry_mono_s
             return []
@@ -210,18 +213,19 @@ class Actuator:
         if channel is None:
             return []
         if fact.number == channel.floor_number and channel.floor is Floor.WRITING:
-            return self._floor_answered(channel, fact.accepted, now)
+            return self._floor_answered(channel, fact.accepted, fact.reason, now)
         limit_a = channel.outstanding.pop(fact.number, None)
         if limit_a is None:
             return []
         if fact.accepted:
             self._accepted(channel, fact.number, limit_a, now)
         elif channel.sent is not None and channel.sent.number == fact.number:
-            self._rejected(channel, limit_a, now)
+            self._rejected(channel, limit_a, fact.reason, now)
         return []
 
-    def _rejected(self, channel: Channel, limit_a: float, now: float) -> None:
+    def _rejected(self, channel: Channel, limit_a: float, reason: str, now: float) -> None:
         """Not accepted, or no answer: it may be in force all the same, so its value stays booked."""
+        channel.last_reason = reason
         if limit_a > channel.known_a(now):
             channel.settling_a, channel.settling_until_mono_s = limit_a, now + self._control.setpoint_life_s
             channel.lowered_mono_s = now
@@ -256,10 +260,10 @@ class Actuator:
         for channel in self.channels.values():
             if not channel.online:
                 continue
-            if channel.sent is not None and not channel.answered and now - channel.sent.at_mono_s > ANSWER_S:
+            if channel.sent is not None and not channel.answered and now - channel.asked_mono_s > ANSWER_S:
                 highest_a = max(channel.outstanding.values(), default=0.0)
                 channel.outstanding.clear()
-                self._rejected(channel, highest_a, now)
+                self._rejected(channel, highest_a, "no answer", now)
             if channel.floor is not Floor.CONFIRMED and now >= channel.floor_retry_mono_s:
                 orders.append(self._write_floor(channel, now))
         return orders
@@ -274,6 +278,8 @@ class Actuator:
         lower = limit_a < max(channel.present_a(now), channel.ceiling_a(now, None, -math.inf)) - EPS
         if channel.sent is None or abs(limit_a - channel.sent.limit_a) > EPS:
             channel.changed_mono_s = now
+        if channel.answered:
+            channel.asked_mono_s = now
         number = self._next_number()
         channel.sent = Sent(number, limit_a, reason, now, now + self._control.setpoint_life_s)
         channel.answered, channel.resend = False, False

@@ -18,7 +18,7 @@ from controller.site.budget import CircuitLoad
 from controller.site.freshness import Cars, Health, MeterWatch, Mode, phase_currents
 from controller.site.guard import Excess, excesses
 from controller.site.limits import Limit
-from controller.site.otherload import Draw, estimate
+from controller.site.otherload import Draw, blame_other, estimate
 from controller.site.state import PHASE_NAMES, PHASES, EvseState, Layout
 from meters.reading import Quality, Reading
 
@@ -56,6 +56,7 @@ class MeterRoom:
         roles = {meter.id: meter.role for meter in config.meters}
         self.sides = {meter_id: Side(role) for meter_id, role in roles.items() if meter_id not in self.watches}
         self.other_a: dict[str, PhaseAmps] = {}
+        self._metered_a: dict[str, PhaseAmps] = {}
         self.over: dict[str, tuple[Excess, ...]] = {}
         self._over_since: dict[str, float] = {}
         self._over_told: set[str] = set()
@@ -106,12 +107,20 @@ class MeterRoom:
         elif fact.meter_id in self.sides:
             self.sides[fact.meter_id].detail = fact.reason
 
-    def estimate(self, circuit: str, draws: Mapping[EvseKey, Draw]) -> None:
+    def estimate(self, circuit: str, draws: Mapping[EvseKey, Draw], limit: Limit | None) -> None:
         """Renew the other load of a metered circuit."""
         metered_a = self._currents(circuit)
-        if metered_a is not None:
-            mine = (draws[key] for key in self._layout.below[circuit])
-            self.other_a[circuit] = estimate(metered_a, mine, self.other_a.get(circuit))
+        if metered_a is None:
+            return
+        before_a, last_a = self.other_a.get(circuit), self._metered_a.get(circuit, metered_a)
+        if before_a is not None:
+            before_a = blame_other(metered_a, last_a, before_a, self._most_a(circuit, limit))
+        self.other_a[circuit] = estimate(metered_a, draws.values(), before_a)
+        self._metered_a[circuit] = metered_a
+
+    def _most_a(self, circuit: str, limit: Limit | None) -> float:
+        fuse_a = self._layout.circuits[circuit].fuse_a
+        return min(fuse_a, limit.limit_a) if limit is not None else fuse_a
 
     def _currents(self, circuit: str) -> PhaseAmps | None:
         watch = self._watch(circuit)
@@ -156,14 +165,13 @@ class MeterRoom:
         circuit = self._layout.metered[meter_id]
         held = "site" if circuit == ROOT_CIRCUIT else f"circuit {circuit}"
         because = f" ({watch.trouble})" if watch.trouble else ""
-        return [Tell(Severity.ALARM, subject, f"meter {meter_id} silent for {silent_s:.0f} s{because} - {held} held to fallback; check its cable and power")]
+        text = f"meter {meter_id} silent for {silent_s:.0f} s{because} - {held} held to fallback; check its cable and power"
+        return [Tell(Severity.ALARM, subject, text)]
 
     def check_over(self, circuit: str, limit: Limit | None, now: float) -> tuple[Excess, ...]:
         """The phases of a circuit that its last reading shows above the fuse or a lower limit."""
         measured_a = self._currents(circuit)
-        fuse_a = self._layout.circuits[circuit].fuse_a
-        limit_a = min(fuse_a, limit.limit_a) if limit is not None else fuse_a
-        found = excesses(circuit, measured_a, limit_a) if measured_a is not None else ()
+        found = excesses(circuit, measured_a, self._most_a(circuit, limit)) if measured_a is not None else ()
         if found:
             self.over[circuit] = found
             self._over_since.setdefault(circuit, now)

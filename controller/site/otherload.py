@@ -31,6 +31,18 @@ class Draw(NamedTuple):
 NOTHING = Draw((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
 
 
+def blame_other(metered_a: PhaseAmps, last_a: PhaseAmps, before_a: PhaseAmps, limit_a: float) -> PhaseAmps:
+    """The last estimate, raised by this reading's jump on each phase that is now above its limit [A].
+
+    Above a limit the careful guess is that the building rose: a cut that blames cars for taking up
+    unused offers would be too small.
+    """
+    raised = [
+        before + max(0.0, now - last) if now > limit_a else before for now, last, before in zip(metered_a, last_a, before_a, strict=True)
+    ]
+    return raised[0], raised[1], raised[2]
+
+
 def estimate(metered_a: PhaseAmps, draws: Iterable[Draw], before_a: PhaseAmps | None) -> PhaseAmps:
     """Other load per phase [A]; negative where something feeds in. before_a: the last estimate, if any."""
     low, high = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
@@ -42,5 +54,5 @@ def estimate(metered_a: PhaseAmps, draws: Iterable[Draw], before_a: PhaseAmps | 
     most = [metered_a[phase] - low[phase] for phase in PHASES]
     if before_a is None:
         return most[0], most[1], most[2]
-    held = [min(max(before_a[phase], least[phase]), most[phase]) for phase in PHASES]
+    held = [most[phase] for phase in PHASES]
     return held[0], held[1], held[2]

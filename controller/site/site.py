@@ -40,7 +40,7 @@ from controller.facts import (
 )
 from controller.orders import Order, Persist, Publish, SetAvailable, Severity, Tell
 from controller.site import state
-from controller.site.actuate import Actuator, Floor
+from controller.site.actuate import Actuator, Channel, Floor
 from controller.site.arbiter import EPS, Grant, Pace, decide
 from controller.site.budget import REST_S, Budget, Inputs, SiteState, StationWish, Turn, draw_of
 from controller.site.charger import ChargerModel
@@ -210,15 +210,19 @@ class Site:
         channel = self.actuator.channels.get(fact.evse)
         if channel is None:
             return []
-        lost_before = channel.uncontrollable
         orders = self.actuator.answered(fact)
-        if channel.uncontrollable and not lost_before:
+        return [*orders, *self._tell_control(channel)]
+
+    def _tell_control(self, channel: Channel) -> list[Order]:
+        """Say once when an EVSE is out of control, and once when it is back (F04, F05)."""
+        key, topic = channel.place.key, f"control {channel.place.key}"
+        if channel.uncontrollable and topic not in self._told:
             amps = channel.place.config.max_current_a
-            text = f"{fact.evse} refuses its setpoints ({fact.reason or 'no reason given'}) - {amps:g} A kept free for it; check the charger model"
-            orders.append(Tell(Severity.ALARM, str(fact.evse), text))
-        elif lost_before and not channel.uncontrollable:
-            orders.append(Tell(Severity.INFO, str(fact.evse), f"{fact.evse} takes setpoints again"))
-        return orders
+            text = f"{key} takes no setpoints ({channel.last_reason or 'no reason given'}) - {amps:g} A kept free for it; check the charger model"
+            return self._once(topic, Severity.ALARM, str(key), text)
+        if not channel.uncontrollable and self._told.pop(topic, ""):
+            return [Tell(Severity.INFO, str(key), f"{key} takes setpoints again")]
+        return []
 
     def _floor_confirmed(self, fact: FloorConfirmed) -> list[Order]:
         channel = self.actuator.channels.get(fact.evse)
@@ -239,8 +243,9 @@ class Site:
         if circuit is None:
             return []
         now = fact.at.mono_s
-        self.meters.estimate(circuit, self._draws(circuit, now))
-        found = self.meters.check_over(circuit, self.limits.smallest(now).get(circuit), now)
+        limit = self.limits.smallest(now).get(circuit)
+        self.meters.estimate(circuit, self._draws(circuit, now), limit)
+        found = self.meters.check_over(circuit, limit, now)
         if not found:
             return []
         self.meters.hold(circuit, now + HOLD_S)
@@ -345,6 +350,8 @@ class Site:
         orders += self.meters.tell_over(now)
         orders += self._escalate(at)
         orders += self.actuator.tick(now)
+        for channel in self.actuator.channels.values():
+            orders += self._tell_control(channel)
         orders += self._control(at, at_once=True)
         orders += self._plan(at)
         return orders + self._reporter.tick(self, at)
@@ -374,7 +381,7 @@ class Site:
         grants = decide(frozen.rows, frozen.claims, self._pace)
         self._take_turns(grants, at.mono_s)
         self.grants = {grant.key: grant for grant in grants}
-        return [*self._judge_mode(grants, at), *self._write(grants, at)]
+        return [*self._judge_mode(at), *self._write(grants, at)]
 
     def _freeze(self, at: Stamp) -> SiteState:
         now = at.mono_s
@@ -413,8 +420,8 @@ class Site:
             elif not served and not grant.waiting and turn is not None and turn.served:
                 self._turns.pop(grant.key)
 
-    def _judge_mode(self, grants: tuple[Grant, ...], at: Stamp) -> list[Order]:
-        unfit = {name for g in grants if g.waiting for name in self.layout.places[g.key].path}
+    def _judge_mode(self, at: Stamp) -> list[Order]:
+        unfit = {name for key, turn in self._turns.items() if not turn.served for name in self.layout.places[key].path}
         mode = self.meters.mode(at.mono_s, unfit, self.escalation.blocked)
         before, self.mode = self.mode, mode
         if mode.mode is before.mode:

@@ -7,6 +7,7 @@ const LIBRARY = "/vendor/plotly.min.js";
 const RECENT_S = 900; // seconds of real time on the rolling chart
 const REDRAW_MS = 2000;
 const CONFIG = { displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: false };
+const SOLVERS = { highs: "HiGHS", cbc: "CBC" };
 const NAMES = ["L1", "L2", "L3"];
 
 let library = null;
@@ -125,7 +126,7 @@ function renderPlanFacts(state) {
         ["Planned cost", money(plan.cost, state.currency)],
         ["Highest import", kilowatts(plan.peak_w)],
         ["Charging", kilowattHours(energyOf(plan.ev_power_w, plan.duration_s))],
-        ["Solver", `${plan.solver}, ${seconds(plan.solve_s)}`],
+        ["Solver", `${SOLVERS[plan.solver] ?? plan.solver}, ${seconds(plan.solve_s)}`],
       ]
     : [["Planned cost", "–"], ["Highest import", "–"], ["Charging", "–"], ["Solver", "–"]];
   const list = byId("plan-facts");

@@ -93,7 +93,7 @@ function update(part, evse) {
   setText(part.power, kilowatts(isNumber(evse.power_w) ? Math.abs(evse.power_w) : null));
   const currents = evse.current_a.filter(isNumber);
   const highest = currents.length ? Math.max(...currents.map(Math.abs)) : null;
-  setText(part.current, isNumber(highest) ? `${ampsFixed(highest)} per phase` : "no reading");
+  setText(part.current, isNumber(highest) ? `${ampsFixed(highest)} per phase` : evse.state === "available" ? "no car" : "no reading");
   setShare(part.bar, "width", (highest ?? 0) / evse.max_current_a);
   setShare(part.mark, "left", (evse.limit_a ?? 0) / evse.max_current_a);
   setData(part.mark, "set", isNumber(evse.limit_a));

@@ -20,7 +20,7 @@ const NARROW = {
   view: [350, 392],
   box: [118, 84],
   hub: [175, 196],
-  at: { grid: [61, 196], pv: [175, 44], battery: [175, 348], building: [289, 118], ev: [289, 274] },
+  at: { grid: [61, 196], pv: [175, 46], battery: [175, 346], building: [289, 138], ev: [289, 254] },
 };
 
 const ICONS = {

@@ -21,6 +21,7 @@ export function renderGrid(site) {
   keyed(byId("phases"), phases, (phase) => phase.name, createPhase, updatePhase);
   const used = limits.slice(0, grid.phases);
   setText(byId("legend-limit"), Math.max(...used) - Math.min(...used) < 0.05 ? amps(used[0]) : `${amps(Math.min(...used))} at least`);
+  show(byId("legend-limit").parentNode, Math.min(...used) < grid.fuse_a - 0.05);
   setText(byId("legend-fuse"), amps(grid.fuse_a));
   setData(byId("phases"), "export", phases.some((phase) => phase.current < -0.05));
   renderCircuits(site.circuits.filter((circuit) => circuit.parent !== null), grid.phases);

@@ -16,10 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.support.site_story import Story, depot
-
 from controller.facts import ChargingState
 from controller.orders import Inject
+from tests.support.site_story import Story, depot
 
 
 def fuse_of(count: int, contended: bool) -> float:

@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import aiohttp
 from aiohttp import web
-from controller.sim.physics import MeterValues
+from controller.sim.site import MeterValues
 
 from controller.paths import config_dir
 from controller.sim.meter import SimMeters
@@ -130,7 +130,7 @@ class Meter:
         # A real meter's last digits move; a frozen value would count as stuck (F41).
         self._wiggle = (self._wiggle + 1) % 7
         amps = self.current_a + self._wiggle * 0.01
-        return MeterValues(current_a=(amps, amps, amps), power_w=3 * amps * 230.0)
+        return MeterValues(current_a=(amps, amps, amps))
 
 
 def solvers(pid: int) -> list[int]:

@@ -2,13 +2,10 @@
 
 import math
 
-import pulp
 import pytest
 from pulp import constants
 
 from optimizer.check import check
-from optimizer.highs import OnePassHighs
-from optimizer.model import build
 from optimizer.problem import Node, PlanStatus, Slot
 from optimizer.solve import SolveError, SolveReason, _failure, solve
 from tests.support.plans import START_S, car, grid, kw, problem, v2g_car
@@ -82,47 +79,14 @@ def test_a_site_without_cars_has_a_plan() -> None:
     assert plan.cost == pytest.approx(-0.1)
 
 
-class TestStatus:
-    """Proved, feasible and no plan are told apart by sol_status alone."""
-
-    def test_a_run_stopped_before_it_has_a_point_is_no_plan(self) -> None:
-        prices, cars = [0.1 + index % 7 * 0.05 for index in range(48)], [car(f"ev{index}") for index in range(20)]
-        model = build(problem(prices, *cars, nodes=[grid(40.0)], demand_per_kw=1.0))
-        engine = OnePassHighs(30.0)
-        engine.optionsDict["simplex_iteration_limit"] = 3
-        engine.optionsDict["presolve"] = "off"
-        model.lp.solve(engine)
-        assert (model.lp.status, model.lp.sol_status) == (constants.LpStatusNotSolved, constants.LpSolutionNoSolutionFound)
-
-    def test_a_run_stopped_at_a_point_that_keeps_all_rows_is_feasible(self) -> None:
-        lp = pulp.LpProblem("primal")
-        columns = [lp.add_variable(f"x{index}", 0.0, 1.0) for index in range(50)]
-        lp.addConstraint(pulp.LpConstraint(pulp.LpAffineExpression(dict.fromkeys(columns, 1.0)), pulp.LpConstraintLE, rhs=20.0))
-        lp.setObjective(pulp.LpAffineExpression({column: -1.0 - index for index, column in enumerate(columns)}))
-        engine = OnePassHighs(30.0)
-        engine.optionsDict.update(presolve="off", simplex_strategy=4, simplex_iteration_limit=1)
-        lp.solve(engine)
-        assert (lp.status, lp.sol_status) == (constants.LpStatusOptimal, constants.LpSolutionIntegerFeasible)
-
-    @pytest.mark.parametrize(("high", "expected"), [(None, constants.LpSolutionUnbounded), (1.0, constants.LpSolutionInfeasible)])
-    def test_infeasible_and_unbounded_are_told_apart(self, high: float | None, expected: int) -> None:
-        lp = pulp.LpProblem("odd")
-        column, other = lp.add_variable("x", 0.0, high), lp.add_variable("y", 0.0, 1.0)
-        lp.addConstraint(pulp.LpConstraint(pulp.LpAffineExpression({column: 1.0, other: 1.0}), pulp.LpConstraintGE, rhs=3.0))
-        lp.setObjective(pulp.LpAffineExpression({column: -1.0}))
-        engine = OnePassHighs(30.0)
-        engine.optionsDict["presolve"] = "off"
-        lp.solve(engine)
-        assert lp.sol_status == expected
-
-    @pytest.mark.parametrize(
-        ("sol_status", "left_s", "reason"),
-        [
-            (constants.LpSolutionInfeasible, 10.0, SolveReason.INFEASIBLE),
-            (constants.LpSolutionUnbounded, 10.0, SolveReason.UNBOUNDED),
-            (constants.LpSolutionNoSolutionFound, -math.inf, SolveReason.DEADLINE),
-            (constants.LpSolutionNoSolutionFound, math.inf, SolveReason.SOLVER_FAILED),
-        ],
-    )
-    def test_each_verdict_has_its_reason(self, sol_status: int, left_s: float, reason: SolveReason) -> None:
-        assert _failure(sol_status, "highs", left_s).reason is reason
+@pytest.mark.parametrize(
+    ("sol_status", "left_s", "reason"),
+    [
+        (constants.LpSolutionInfeasible, 10.0, SolveReason.INFEASIBLE),
+        (constants.LpSolutionUnbounded, 10.0, SolveReason.UNBOUNDED),
+        (constants.LpSolutionNoSolutionFound, -math.inf, SolveReason.DEADLINE),
+        (constants.LpSolutionNoSolutionFound, math.inf, SolveReason.SOLVER_FAILED),
+    ],
+)
+def test_each_verdict_has_its_reason(sol_status: int, left_s: float, reason: SolveReason) -> None:
+    assert _failure(sol_status, "highs", left_s).reason is reason

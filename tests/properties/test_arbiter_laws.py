@@ -51,7 +51,7 @@ def load(claims: list[Claim], amps: list[float], row: int) -> float:
 
 
 @given(sites())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_row_is_ever_granted_more_than_its_capacity(site: tuple[list[Row], list[Claim]]) -> None:
     rows, many = site
     grants = decide(rows, many, PACE)
@@ -60,7 +60,7 @@ def test_no_row_is_ever_granted_more_than_its_capacity(site: tuple[list[Row], li
 
 
 @given(sites())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_what_may_be_drawn_never_grows_beyond_capacity(site: tuple[list[Row], list[Claim]]) -> None:
     """A rise never counts on a cut the other station has not followed yet."""
     rows, many = site
@@ -72,7 +72,7 @@ def test_what_may_be_drawn_never_grows_beyond_capacity(site: tuple[list[Row], li
 
 
 @given(sites())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_grant_is_zero_or_between_the_minimum_and_the_cap_and_says_why(site: tuple[list[Row], list[Claim]]) -> None:
     rows, many = site
     for claim, grant in zip(many, decide(rows, many, PACE), strict=True):
@@ -82,7 +82,7 @@ def test_a_grant_is_zero_or_between_the_minimum_and_the_cap_and_says_why(site: t
 
 
 @given(sites(), st.randoms())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_same_picture_gives_the_same_grants_in_any_order_of_claims(site: tuple[list[Row], list[Claim]], random: object) -> None:
     rows, many = site
     shuffled = list(many)
@@ -92,7 +92,7 @@ def test_the_same_picture_gives_the_same_grants_in_any_order_of_claims(site: tup
 
 
 @given(sites())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_rises_keep_to_the_ramp_and_stop_where_rises_are_forbidden(site: tuple[list[Row], list[Claim]]) -> None:
     rows, many = site
     for claim, grant in zip(many, decide(rows, many, PACE), strict=True):
@@ -103,7 +103,7 @@ def test_rises_keep_to_the_ramp_and_stop_where_rises_are_forbidden(site: tuple[l
 
 
 @given(sites(), st.sets(st.integers(0, 5)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_the_guard_only_lowers_and_brings_the_rows_below_capacity(site: tuple[list[Row], list[Claim]], over: set[int]) -> None:
     rows, many = site
     over = {row for row in over if row < len(rows)}
@@ -115,7 +115,7 @@ def test_the_guard_only_lowers_and_brings_the_rows_below_capacity(site: tuple[li
 
 
 @given(st.integers(2, 9), st.integers(1, 3), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_nobody_starves(count: int, room: int, data: st.DataObject) -> None:
     """With room for a few minimums everybody gets a turn, even who needs three phases among cars on one."""
     from controller.site.budget import _rank

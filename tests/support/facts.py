@@ -36,7 +36,8 @@ class FactLog:
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            raise AssertionError(f"waited in vain; what came: {self.facts}") from None
+            came = "\n".join(repr(fact)[:300] for fact in self.facts[-30:])
+            raise AssertionError(f"waited in vain; the last that came:\n{came}") from None
 
     async def next(self, kind: type[F], count: int = 1) -> F:
         """Wait for the ``count``-th fact of a kind."""

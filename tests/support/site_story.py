@@ -135,7 +135,9 @@ class Story:
         for _ in range(4):
             self.step()
 
-    def plug(self, key: EvseKey | str, state: ChargingState = ChargingState.CHARGING, current_a: float | None = None, wants_a: float = 32.0) -> EvseKey:
+    def plug(
+        self, key: EvseKey | str, state: ChargingState = ChargingState.CHARGING, current_a: float | None = None, wants_a: float = 32.0
+    ) -> EvseKey:
         """A car is plugged in and starts at its floor."""
         key = EvseKey(key, 1) if isinstance(key, str) else key
         self.wants_a[key] = wants_a

@@ -151,18 +151,25 @@ async def test_f60_a_child_that_hangs_is_killed_with_its_own_children(desk: Open
         f"""
         import subprocess
         below = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-        open({str(pids)!r}, "a").write(f"{{os.getpid()}} {{below.pid}} ")
-        hear()
+        open({str(pids)!r}, "w").write(f"{{os.getpid()}} {{below.pid}}")
         time.sleep(600)
         """,
-        deadline_s=1.5,
+        deadline_s=0.3,
     )
+    await becomes(lambda: pids.exists() and len(pids.read_text().split()) == 2)
     yard.shell.carry(SolvePlan(problem()))
     failed = await yard.answer()
     assert isinstance(failed, PlanFailed)
     assert failed.reason.startswith("late")
     assert yard.health() == [False]
-    assert [pid for pid in pids.read_text().split() if _runs(int(pid))] == []
+    await becomes(lambda: not any(_runs(int(pid)) for pid in pids.read_text().split()))
+
+
+async def becomes(wanted: Callable[[], bool]) -> None:
+    """Wait for something only the operating system knows."""
+    async with asyncio.timeout(20.0):
+        while not wanted():  # noqa: ASYNC110 - files and processes set no event
+            await asyncio.sleep(0.01)
 
 
 def _runs(pid: int) -> bool:

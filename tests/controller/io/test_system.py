@@ -1,0 +1,108 @@
+"""The machine: systemd's socket, the watchdog fed by the control loop, the event loop's lag, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from controller.config import Config
+from controller.facts import SourceChanged
+from controller.io.clock import Clock, VirtualClock
+from controller.io.system import CALM_S, LAG_ALARM_S, LagMeter, SystemShell, on_stop_signal
+from tests.support.facts import FactLog
+
+CONFIG = Config.model_validate({"site": {"id": "t"}, "grid": {"fuse_a": 63, "worst_other_load_a": 20}})
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[tuple[socket.socket, str]]:
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(address)
+        receiver.setblocking(False)
+        yield receiver, address
+
+
+def heard(receiver: socket.socket) -> list[str]:
+    messages = []
+    while True:
+        try:
+            messages.append(receiver.recv(4096).decode())
+        except BlockingIOError:
+            return messages
+
+
+async def test_systemd_hears_ready_and_stopping(systemd: tuple[socket.socket, str]) -> None:
+    receiver, address = systemd
+    shell = SystemShell(CONFIG, Clock(), FactLog().submit, {"NOTIFY_SOCKET": address})
+    shell.ready()
+    shell.stopping()
+    assert [message.split("\n")[0] for message in heard(receiver)] == ["READY=1", "STOPPING=1"]
+
+
+async def test_f69_the_watchdog_is_fed_by_the_control_loop_and_often_enough(systemd: tuple[socket.socket, str]) -> None:
+    receiver, address = systemd
+    clock = VirtualClock()
+    shell = SystemShell(CONFIG, clock, FactLog().submit, {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "15000000"})
+    fed_s: list[float] = []
+    for _ in range(60):
+        shell.beat()
+        fed_s += [clock.stamp().mono_s] * len(heard(receiver))
+        clock.advance(1.0)
+    gaps_s = [later - earlier for earlier, later in pairwise(fed_s)]
+    assert gaps_s
+    assert max(gaps_s) <= 7.5
+    assert heard(receiver) == [], "nobody feeds it but the control loop"
+
+
+async def test_without_systemd_nothing_is_sent_and_a_lost_socket_is_no_error() -> None:
+    for environment in ({}, {"NOTIFY_SOCKET": "/nowhere/at/all", "WATCHDOG_USEC": "1000000"}):
+        shell = SystemShell(CONFIG, Clock(), FactLog().submit, environment)
+        shell.ready()
+        shell.beat()
+        shell.stopping()
+
+
+def test_f70_lag_is_news_once_and_calm_is_news_once() -> None:
+    meter = LagMeter()
+    assert meter.saw(LAG_ALARM_S - 0.01, 0.0) is None
+    late = meter.saw(2.0, 1.0)
+    assert late is not None
+    assert not late[0]
+    assert "2000 ms" in late[1]
+    assert meter.saw(2.0, 3.0) is None
+    assert meter.saw(0.0, 3.0 + CALM_S - 0.1) is None
+    calm = meter.saw(0.0, 3.0 + CALM_S)
+    assert calm is not None
+    assert calm[0]
+    assert meter.saw(0.0, 3.0 + 2 * CALM_S) is None
+
+
+async def test_f70_a_blocked_event_loop_is_reported() -> None:
+    log = FactLog()
+    shell = SystemShell(CONFIG, Clock(), log.submit, {})
+    await shell.start()
+    await asyncio.sleep(0)
+    time.sleep(LAG_ALARM_S + 0.3)  # noqa: ASYNC251 - the fault itself
+    alarm = await log.next(SourceChanged)
+    assert (alarm.source, alarm.healthy) == ("event loop", False)
+    await shell.stop()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_signals_ask_for_an_end_and_are_given_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    asked = asyncio.Event()
+    restore = on_stop_signal(asked.set)
+    os.kill(os.getpid(), number)
+    await asyncio.wait_for(asked.wait(), 5)
+    restore()
+    assert signal.getsignal(number) in (before, signal.default_int_handler, signal.SIG_DFL)

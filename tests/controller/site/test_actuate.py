@@ -1,0 +1,172 @@
+"""Setpoints on their way: what is sent, when, and what a station may still be drawing."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.config import Config
+from controller.facts import EvseKey, FloorConfirmed, SetpointAnswered, Stamp
+from controller.orders import Inject, InstallFloor, Order, ReadBack
+from controller.site.actuate import Actuator, Floor
+from controller.site.charger import ChargerModel
+from controller.site.state import layout_of
+from tests.support.site_story import QUICK, depot
+
+KEY = EvseKey("CP1", 1)
+
+
+def at(now: float) -> Stamp:
+    return Stamp(now, 1_780_000_000.0 + now)
+
+
+def actuator(model: ChargerModel | None = None, confirmed: bool = True) -> Actuator:
+    config: Config = depot(1)
+    made = Actuator(layout_of(config, {"generic": model} if model else QUICK), config.control)
+    if confirmed:
+        answer(made, made.online("CP1", 0.0)[0], 0.0)
+        made.floor_read(FloorConfirmed(at(0.0), KEY, 6.0, True))
+    return made
+
+
+def answer(made: Actuator, order: Order | None, now: float, accepted: bool = True) -> list[Order]:
+    assert isinstance(order, Inject | InstallFloor)
+    return made.answered(SetpointAnswered(at(now), order.evse, order.number, accepted, "" if accepted else "Rejected"))
+
+
+def send(made: Actuator, limit_a: float, now: float) -> Inject | None:
+    order = made.setpoint(KEY, limit_a, "fuse L1", 3, at(now))
+    assert order is None or isinstance(order, Inject)
+    return order
+
+
+def ceiling(made: Actuator, now: float, drawn_a: float | None = None, measured: float = -1.0) -> float:
+    return made.channels[KEY].ceiling_a(now, drawn_a, measured)
+
+
+def test_floor_first_then_read_back_then_confirmed() -> None:
+    made = actuator(confirmed=False)
+    floor = made.online("CP1", 0.0)
+    assert [(type(order), order.limit_a, order.phase_count) for order in floor if isinstance(order, InstallFloor)] == [(InstallFloor, 6.0, 3)]
+    assert send(made, 6.0, 0.1) is None, "nothing before the floor"
+    assert answer(made, floor[0], 1.0) == [ReadBack(KEY, 6.0)]
+    assert not made.channels[KEY].confirmed
+    made.floor_read(FloorConfirmed(at(2.0), KEY, 6.0, True))
+    assert made.channels[KEY].confirmed
+
+
+def test_a_model_that_cannot_read_back_is_believed() -> None:
+    made = actuator(ChargerModel("generic", reads_back=False), confirmed=False)
+    assert answer(made, made.online("CP1", 0.0)[0], 1.0) == []
+    assert made.channels[KEY].confirmed
+
+
+def test_a_reconnected_station_may_still_obey_its_last_setpoint_while_it_is_asked() -> None:
+    made = actuator()
+    answer(made, send(made, 20.0, 1.0), 1.5)
+    made.offline("CP1", 5.0)
+    assert made.booked_offline_a(made.channels[KEY], 100.0) == 20.0
+    assert made.booked_offline_a(made.channels[KEY], 126.0) == 6.0
+    assert answer(made, made.online("CP1", 10.0)[0], 11.0) == [ReadBack(KEY, 20.0)]
+
+
+def test_sent_only_when_changed_or_due() -> None:
+    made = actuator()
+    first = send(made, 16.0, 1.0)
+    assert first is not None
+    assert (first.limit_a, first.life_s, first.phase_count, first.urgent) == (16.0, 120.0, 3, False)
+    answer(made, first, 1.2)
+    assert send(made, 16.0, 50.0) is None
+    renewed = send(made, 16.0, 51.0)
+    assert renewed is not None
+    assert renewed.number > first.number
+
+
+def test_lower_at_once_and_urgent_higher_only_after_the_answer() -> None:
+    made = actuator()
+    first = send(made, 16.0, 1.0)
+    assert send(made, 20.0, 2.0) is None
+    lower = send(made, 10.0, 2.0)
+    assert lower is not None
+    assert lower.urgent
+    assert ceiling(made, 2.0) == 16.0, "either may be in force"
+    answer(made, first, 2.5, accepted=False)
+    answer(made, lower, 3.0)
+    assert ceiling(made, 3.0) == 10.0
+    assert send(made, 20.0, 3.1) is not None
+
+
+def test_a_cut_counts_only_after_it_was_accepted_and_had_time_or_the_car_shows_it() -> None:
+    made = actuator()
+    answer(made, send(made, 20.0, 1.0), 1.0)
+    lower = send(made, 8.0, 10.0)
+    assert ceiling(made, 11.0) == 20.0
+    answer(made, lower, 12.0)
+    assert ceiling(made, 13.0) == 20.0
+    assert ceiling(made, 13.0, drawn_a=8.2, measured=12.5) == 8.0
+    assert ceiling(made, 13.0, drawn_a=8.2, measured=11.0) == 20.0
+    assert ceiling(made, 14.0) == 8.0
+
+
+def test_a_setpoint_that_was_not_renewed_has_ended_in_the_station() -> None:
+    made = actuator()
+    answer(made, send(made, 20.0, 1.0), 1.0)
+    assert made.channels[KEY].present_a(120.9) == 20.0
+    assert made.channels[KEY].present_a(121.0) == 6.0
+    assert ceiling(made, 121.0) == 6.0
+    assert made.in_force(KEY, at(121.0)) is None
+    assert send(made, 20.0, 121.0) is not None
+
+
+def test_three_rejections_then_a_minute_of_peace() -> None:
+    made = actuator()
+    now, tries = 1.0, []
+    while now < 200.0:
+        order = send(made, 16.0, now)
+        if order is not None:
+            tries.append(now)
+            answer(made, order, now, accepted=False)
+        now += 1.0
+    assert tries == [1.0, 2.0, 4.0, 64.0, 124.0, 184.0]
+    assert made.channels[KEY].uncontrollable
+
+
+def test_a_rejected_rise_may_be_in_force_all_the_same() -> None:
+    made = actuator()
+    answer(made, send(made, 16.0, 1.0), 1.0, accepted=False)
+    assert ceiling(made, 100.0) == 16.0
+    assert ceiling(made, 100.0, drawn_a=6.0, measured=99.0) == 6.0
+    assert made.channels[KEY].present_a(100.0) == 6.0
+
+
+def test_no_answer_at_all_is_a_rejection() -> None:
+    made = actuator()
+    assert send(made, 16.0, 1.0) is not None
+    made.tick(40.0)
+    assert made.channels[KEY].rejections == 0
+    made.tick(47.0)
+    assert made.channels[KEY].rejections == 1
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_an_unconfirmed_floor_is_written_again(accepted: bool) -> None:
+    made = actuator(confirmed=False)
+    answer(made, made.online("CP1", 0.0)[0], 1.0, accepted)
+    if accepted:
+        made.floor_read(FloorConfirmed(at(2.0), KEY, 32.0, False, "station reports 32.0 A"))
+    assert made.channels[KEY].floor is Floor.FAILED
+    orders = [order for now in range(2, 14) for order in made.tick(float(now))]
+    assert [type(order) for order in orders] == [InstallFloor]
+
+
+def test_the_end_of_a_session_brings_the_floor_back() -> None:
+    made = actuator()
+    answer(made, send(made, 20.0, 1.0), 1.0)
+    made.session_ended(KEY)
+    assert made.channels[KEY].present_a(2.0) == 6.0
+    assert send(made, 20.0, 3.0) is not None
+
+
+def test_answers_nobody_waits_for_are_ignored() -> None:
+    made = actuator()
+    assert made.answered(SetpointAnswered(at(1.0), KEY, 999, True)) == []
+    assert made.answered(SetpointAnswered(at(1.0), EvseKey("CP9", 1), 1, True)) == []

@@ -1,0 +1,49 @@
+"""The other load is neither fooled by a car that moves nor blind to a building that does."""
+
+from __future__ import annotations
+
+from controller.site.otherload import NOTHING, Draw, blame_other, estimate
+
+
+def three(amps: float) -> tuple[float, float, float]:
+    return amps, amps, amps
+
+
+def car(low: float, high: float) -> Draw:
+    return Draw(three(low), three(high))
+
+
+def test_exact_when_the_car_has_told() -> None:
+    assert estimate(three(46), [car(16, 16)], three(5)) == three(30)
+
+
+def test_the_first_estimate_is_the_careful_one() -> None:
+    assert estimate(three(46), [car(0, 16)], None) == three(46)
+    assert estimate(three(20), [NOTHING], None) == three(20)
+
+
+def test_a_car_that_follows_its_rise_is_not_building_load() -> None:
+    assert estimate(three(46), [car(6, 16)], three(30)) == three(30)
+
+
+def test_a_car_that_has_not_followed_its_cut_yet_is_not_building_load() -> None:
+    assert estimate(three(46), [car(6, 16)], three(30)) == three(30)
+    assert estimate(three(36), [car(6, 16)], three(30)) == three(30)
+
+
+def test_a_building_that_rises_beyond_what_cars_can_explain_is_seen_at_once() -> None:
+    assert estimate(three(56), [car(6, 16)], three(30)) == three(40)
+
+
+def test_a_building_that_falls_is_believed_only_as_far_as_it_is_sure() -> None:
+    assert estimate(three(26), [car(6, 16)], three(30)) == three(20)
+
+
+def test_phases_are_apart() -> None:
+    assert estimate((46, 30, 30), [Draw((16, 0, 0), (16, 0, 0))], None) == (30, 30, 30)
+
+
+def test_above_a_limit_the_jump_is_blamed_on_the_building() -> None:
+    raised = blame_other((79.0, 50.0, 64.0), (59.0, 40.0, 70.0), three(10), 63.0)
+    assert raised == (30.0, 10.0, 10.0)
+    assert estimate(three(79), [car(49, 55)], three(30)) == three(30)

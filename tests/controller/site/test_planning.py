@@ -1,0 +1,210 @@
+"""From picture to problem and from plan to ceilings. Faults F59-F61 are in tests/faults."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from controller.facts import ChargingState, EvseKey, EvseMeasured, LimitStep, NeedStated, PlanSolved, SessionChanged, StationOffline, UpstreamWished
+from controller.site.planning import PeakMeter
+from optimizer.check import check
+from optimizer.problem import Plan, PlanStatus, Problem
+from optimizer.rules import allocate
+from optimizer.terms import defects
+from tests.support.site_story import WALL_S, Story, depot
+
+CP1, CP2 = EvseKey("CP1", 1), EvseKey("CP2", 1)
+
+
+def depot_story(count: int = 2, **parts: object) -> Story:
+    told = Story(depot(count, **parts))  # type: ignore[arg-type]
+    told.start()
+    for number in range(count):
+        told.plug(f"CP{number + 1}")
+    return told
+
+
+def asked(told: Story, seconds: int = 8, building_a: float = 10.0) -> Problem:
+    told.run(seconds, building_a)
+    problem = told.problems()[-1]
+    assert isinstance(problem, Problem)
+    assert defects(problem) == ()
+    return problem
+
+
+def plan_of(problem: Problem, watts: dict[str, float]) -> Plan:
+    """A plan that is right for the present slot only in its powers; used where no check is asked for."""
+    plan = allocate(problem)
+    return replace(plan, ev_power_w={name: (watts.get(name, 0.0),) * len(problem.slots) for name in plan.ev_power_w})
+
+
+def test_the_problem_knows_tree_cars_and_building() -> None:
+    told = depot_story(2, circuits=1, circuit_fuse_a=40.0)
+    told.do(NeedStated(told.at(), CP1, 12_000.0, told.at().wall_s + 7200, "api"))
+    problem = asked(told)
+    grid, hall = problem.nodes
+    assert (grid.node_id, grid.parent, grid.limit_a) == ("grid", None, (62.0, 62.0, 62.0))
+    assert (hall.node_id, hall.parent, hall.limit_a) == ("hall0", "grid", (39.0, 39.0, 39.0))
+    assert grid.other_load_a[0] == pytest.approx((10.0, 10.0, 10.0), abs=0.1)
+    first, second = problem.evs
+    assert (first.ev_id, first.node_id, first.phases, first.energy_need_wh) == ("CP1/1", "hall0", (0, 1, 2), 12_000.0)
+    assert first.departure_wall_s == pytest.approx(WALL_S + 1004 + 7200)
+    assert (first.min_power_w, first.max_power_w) == (6 * 690, 32 * 690)
+    assert second.energy_need_wh == told.config.forecast.session_energy_wh
+    assert 86_400 <= sum(slot.duration_s for slot in problem.slots) <= 86_400 + 900
+    assert check(problem, allocate(problem)) == ()
+
+
+def test_time_limits_bind_only_the_slots_before_their_end() -> None:
+    told = depot_story(1)
+    told.limit(20.0, valid_for_s=3600)
+    problem = asked(told)
+    end = told.site.limits.in_force(told.now)[0].ends_wall_s
+    assert end is not None
+    for slot, amps in zip(problem.slots, problem.nodes[0].slot_limit_a, strict=True):
+        assert (amps == 20.0) == (slot.start_wall_s < end)
+
+
+def test_upstream_schedules_become_bounds_per_slot_and_a_station_sum_a_node() -> None:
+    told = depot_story(2)
+    now = told.at().wall_s
+    told.do(UpstreamWished(told.at(), CP1, (LimitStep(now, 10.0), LimitStep(now + 7200, None)), "upstream profile 1"))
+    told.do(UpstreamWished(told.at(), EvseKey("CP2", 0), (LimitStep(now, 12.0),), "upstream profile 2"))
+    problem = asked(told)
+    bounds = problem.evs[0].max_slot_power_w
+    assert bounds[0] == 10 * 690
+    assert bounds[-1] == 32 * 690
+    node = problem.nodes[-1]
+    assert (node.node_id, node.parent, set(node.slot_limit_a)) == ("station CP2", "grid", {12.0})
+    assert problem.evs[1].node_id == "station CP2"
+
+
+def test_what_cannot_be_commanded_is_load_of_the_plan() -> None:
+    told = depot_story(2)
+    told.run(10)
+    told.do(StationOffline(told.at(), "CP2"))
+    problem = asked(told, 61)
+    assert [ev.ev_id for ev in problem.evs] == ["CP1/1"]
+    assert problem.nodes[0].other_load_a[0][0] > 10.0
+
+
+@pytest.mark.parametrize(
+    ("charged_wh", "state", "need_wh"),
+    [(5_000.0, ChargingState.CHARGING, 15_000.0), (25_000.0, ChargingState.CHARGING, 2_000.0), (25_000.0, ChargingState.SUSPENDED_EV, 0.0)],
+)
+def test_a_silent_session_is_assumed_and_never_cut_off_by_the_assumption(charged_wh: float, state: ChargingState, need_wh: float) -> None:
+    told = depot_story(1)
+    told.do(EvseMeasured(told.at(), CP1, energy_wh=100.0))
+    told.do(EvseMeasured(told.at(), CP1, energy_wh=100.0 + charged_wh))
+    session = told.site.evses[CP1].session
+    assert session is not None
+    told.do(SessionChanged(told.at(), CP1, session.transaction_id, state))
+    assert asked(told).evs[0].energy_need_wh == need_wh
+
+
+def test_a_car_that_overstays_is_still_planned() -> None:
+    told = depot_story(1)
+    told.do(NeedStated(told.at(), CP1, 5_000.0, told.at().wall_s - 60, "api"))
+    problem = asked(told)
+    assert problem.evs[0].departure_wall_s == problem.created_wall_s + 3600
+
+
+def test_a_battery_is_planned_only_when_its_charge_is_known() -> None:
+    battery = {"battery": {"capacity_wh": 100_000, "max_charge_w": 50_000, "max_discharge_w": 50_000, "meter": "store"}}
+    meters = [{"id": "store", "role": "battery", "source": {"type": "mqtt", "topic": "store"}}]
+    told = Story(depot(1, meters=meters, **battery))
+    told.start()
+    told.plug(CP1)
+    assert asked(told).battery is None
+    told.do(told.reading((0.0, 0.0, 0.0), meter="store", power_w=0.0, soc_percent=40.0))
+    told.plug(CP1)
+    store = asked(told, 61).battery
+    assert store is not None
+    assert store.soc_wh == 40_000.0
+
+
+def test_pv_is_taken_out_of_the_building_and_forecast_by_itself() -> None:
+    meters = [{"id": "roof", "role": "pv", "source": {"type": "mqtt", "topic": "roof"}}]
+    told = Story(depot(1, meters=meters))
+    told.start()
+    told.do(told.reading((0.0, 0.0, 0.0), meter="roof", power_w=-6900.0))
+    told.plug(CP1)
+    problem = asked(told, 8, building_a=5.0)
+    assert problem.pv_w[0] == pytest.approx(6900.0, rel=0.2)
+    assert problem.nodes[0].other_load_a[0][0] == pytest.approx(15.0, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("watts", "limit_a", "reason"),
+    [
+        (22_080.0, 32.0, "charger maximum"),
+        (10 * 690.0, 10.0, "plan"),
+        (9.4 * 690.0, 10.0, "plan"),
+        (4.0 * 690.0, 6.0, "plan"),
+        (1.0 * 690.0, 0.0, "plan: charges later"),
+        (0.0, 0.0, "plan: charges later"),
+        (-5000.0, 0.0, "plan: discharging is not possible at this station"),
+    ],
+)
+def test_a_plan_is_a_ceiling_in_amps(watts: float, limit_a: float, reason: str) -> None:
+    told = depot_story(1)
+    problem = asked(told)
+    told.site.planner._take(plan_of(problem, {"CP1/1": watts}), problem, told.at())
+    told.run(10)
+    grant = told.site.grants[CP1]
+    assert (grant.limit_a, grant.reason) == (limit_a, reason)
+
+
+def test_a_plan_never_raises_above_the_fuse() -> None:
+    told = depot_story(2)
+    problem = asked(told)
+    told.site.planner._take(plan_of(problem, {"CP1/1": 22_080.0, "CP2/1": 22_080.0}), problem, told.at())
+    told.run(20, building_a=30.0)
+    assert max(told.metered_a(30.0)) <= 63.0
+
+
+def test_a_car_the_plan_does_not_know_gets_its_fair_share() -> None:
+    told = Story(depot(2))
+    told.start()
+    told.plug(CP1)
+    problem = asked(told)
+    told.site.planner._take(plan_of(problem, {"CP1/1": 0.0}), problem, told.at())
+    told.plug(CP2)
+    told.run(3)
+    assert told.site.grants[CP2].limit_a >= 20.0
+
+
+def test_a_good_plan_is_verified_shown_and_followed() -> None:
+    told = depot_story(2)
+    problem = asked(told)
+    told.do(PlanSolved(told.at(), replace(allocate(problem), status=PlanStatus.PROVED, solver="highs")))
+    view = told.site.view(told.at()).plan
+    assert view is not None
+    assert (view.status, view.solver, set(view.evse_power_w)) == ("proved", "highs", {"CP1/1", "CP2/1"})
+    assert len(view.start_wall_s) == len(view.ev_power_w) == len(view.buy_per_kwh) == len(problem.slots)
+    assert not told.told("plan")
+
+
+def test_events_ask_for_plans_but_not_more_often_than_every_five_seconds() -> None:
+    told = depot_story(1)
+    told.run(10)
+    before = len(told.problems())
+    for number in range(20):
+        told.do(NeedStated(told.at(), CP1, 1000.0 + number, None, "api"))
+        told.step()
+    assert 3 <= len(told.problems()) - before <= 4
+
+
+def test_the_peak_is_the_highest_quarter_hour_of_the_period() -> None:
+    peak = PeakMeter(window_s=86_400.0)
+    start = 900.0 * 1_000_000
+    seen = []
+    for minute in range(61):
+        power_w = 30_000.0 if 15 <= minute < 30 else 10_000.0
+        if peak.add(power_w, start + 60.0 * minute):
+            seen.append(round(peak.peak_w))
+    assert seen[-1] == pytest.approx(29_000, rel=0.1)
+    assert len(seen) <= 2
+    peak.add(0.0, start + 90_000.0)
+    assert peak.peak_w == 0.0

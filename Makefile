@@ -14,7 +14,7 @@ help:
 	@echo "                  ARGS are handed on, e.g. make demo ARGS='--port 8081'; ARGS=--help shows them"
 	@echo "make test         run all tests (installs mosquitto and chromium if it may)"
 	@echo "make check        style, types, import contracts, schema, links"
-	@echo "make bench        measure: guard latency with and without the solver"
+	@echo "make bench        measure: guard with and without the solver, arbiter, optimizer"
 	@echo "make schema       write config/site.schema.json again after a change of controller/config.py"
 	@echo "make constraints  write constraints.txt again from $(VENV)"
 	@echo "make install      put the yardmaster command with everything it needs into $(VENV)"
@@ -35,8 +35,8 @@ check: .venv-dev
 	$(BIN)/python -m deploy.check_project
 
 bench: .venv-dev
-	$(BIN)/python tests/bench/bench_guard.py $(ARGS)
-	$(BIN)/python tests/bench/bench_guard.py --without-solver $(ARGS)
+	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python "$$bench" || exit 1; done
+	@echo "== the guard again, with the solver killed"; $(BIN)/python tests/bench/bench_guard.py --without-solver
 
 schema: .venv-dev
 	$(BIN)/yardmaster schema > config/site.schema.json

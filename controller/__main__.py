@@ -39,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _parser("").print_help()
         return 2
     try:
-        return VERBS[arguments.verb].run(arguments)
+        code = VERBS[arguments.verb].run(arguments)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return 0
     except BrokenPipeError:  # the reader of our output, e.g. head, has gone; the interpreter must not try again at its end

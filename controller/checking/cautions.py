@@ -62,9 +62,9 @@ def _stations(site: Site) -> Iterator[Problem]:
             fuse_a, name = narrowest
             message = f"{station.id}/{evse.id}: {evse.max_current_a:g} A can never be reached behind the fuse of {name!r} ({fuse_a:g} A)"
             yield Problem((*where, "max_current_a"), message)
-        if evse.v2g is not None and evse.v2g.reserve_percent < 10:
-            message = f"{station.id}/{evse.id}: cars may be emptied down to {evse.v2g.reserve_percent:g} %"
-            yield Problem((*where, "v2g", "reserve_percent"), message)
+        if evse.v2g is not None:
+            message = f"{station.id}/{evse.id}: has no effect yet: OCPP 2.0.1 does not tell a car's capacity, so no car is discharged in this version"
+            yield Problem((*where, "v2g"), message)
 
 
 def _passwords(site: Site) -> Iterator[Problem]:

@@ -100,8 +100,7 @@ def _draw(config: Config) -> Iterator[str]:
         on_it = [station for station in config.stations if circuit.id in path_to_grid(config, station.circuit)]
         evses = sum(len(station.evses) for station in on_it)
         yield f"Circuit {circuit.id} (fed by {circuit.parent}): fuse {circuit.fuse_a:g} A per phase for {evses} EVSEs of {len(on_it)} stations."
-    givers = [f"{station.id}/{evse.id}" for station in config.stations for evse in station.evses if evse.v2g is not None]
-    yield f"Cars may give energy back at: {', '.join(givers)}." if givers else "No car is ever discharged (no EVSE has a v2g block)."
+    yield "No car is ever discharged."
 
 
 def _left(config: Config) -> str:

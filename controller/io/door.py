@@ -2,82 +2,117 @@
 
 aiohttp has no deadline for a peer that connects and says nothing, or drips header bytes
 (measured: both still open after 100 s). Here each TCP connection gets a deadline for its
-complete handshake, and there is a cap per address and in all, so that a slowloris cannot
-keep stations out (F64). Once ``passed`` is called the door forgets the connection.
+complete handshake, and at most 16 per address are served at a time, so that a slowloris
+cannot keep stations out (F64). A site whose stations share one address (behind a router) comes
+back all at once after a power cut (F12): up to 64 more per address wait, unread, for their
+turn. Beyond that, and beyond 256 in all, connections are dropped at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-PER_ADDRESS = 16
+SERVED_PER_ADDRESS = 16
+WAITING_PER_ADDRESS = 64
 IN_ALL = 256
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _Caller:
+    """One connection at the door. begin: what serves it, called when its turn comes."""
+
     address: str
+    begin: Callable[[], None]
     deadline: asyncio.TimerHandle
+    served: bool = False
+
+
+@dataclass(slots=True)
+class _Address:
+    """The callers of one address. waiting: first come, first served."""
+
+    served: int = 0
+    waiting: list[asyncio.Transport] = field(default_factory=list)
 
 
 class Door:
     """Watches fresh connections. handshake_s: deadline from connect to the finished handshake [s]."""
 
-    def __init__(self, handshake_s: float, per_address: int = PER_ADDRESS, in_all: int = IN_ALL) -> None:
+    def __init__(self, handshake_s: float) -> None:
         self._handshake_s = handshake_s
-        self._per_address = per_address
-        self._in_all = in_all
-        self._waiting: dict[asyncio.BaseTransport, _Waiting] = {}
-        self.turned_away = 0
+        self._callers: dict[asyncio.Transport, _Caller] = {}
+        self._addresses: dict[str, _Address] = {}
 
     @property
-    def waiting(self) -> int:
-        """Connections that are open and have not finished their handshake."""
-        return len(self._waiting)
+    def callers(self) -> int:
+        """Connections that have not finished their handshake."""
+        return len(self._callers)
 
     def protocol(self, server: Callable[[], asyncio.Protocol]) -> asyncio.Protocol:
-        """A protocol for one new connection, which hands over to ``server()`` if there is room."""
+        """A protocol for one new connection, which hands over to ``server()`` when its turn comes."""
         return _Threshold(self, server)
 
-    def enter(self, transport: asyncio.BaseTransport) -> bool:
-        """Let a new connection wait here; False if there is no room for it."""
+    def enter(self, transport: asyncio.Transport, begin: Callable[[], None]) -> bool:
+        """Serve a new connection now or later; False if there is no room for it."""
         address = address_of(transport)
         if not self._has_room(address):
             self._forget_closed()
             if not self._has_room(address):
-                self.turned_away += 1
                 return False
         deadline = asyncio.get_running_loop().call_later(self._handshake_s, self._expire, transport)
-        self._waiting[transport] = _Waiting(address, deadline)
+        self._callers[transport] = _Caller(address, begin, deadline)
+        transport.pause_reading()
+        self._addresses.setdefault(address, _Address()).waiting.append(transport)
+        self._serve(address)
         return True
 
-    def passed(self, transport: asyncio.BaseTransport) -> None:
-        """The handshake is complete: no deadline any more."""
-        entry = self._waiting.pop(transport, None)
-        if entry is not None:
-            entry.deadline.cancel()
+    def passed(self, transport: asyncio.BaseTransport | None) -> None:
+        """The handshake is over, well or badly: no deadline any more, and the next one's turn."""
+        caller = self._callers.pop(transport, None) if isinstance(transport, asyncio.Transport) else None
+        if caller is None or not isinstance(transport, asyncio.Transport):
+            return
+        caller.deadline.cancel()
+        address = self._addresses[caller.address]
+        if caller.served:
+            address.served -= 1
+        else:
+            address.waiting.remove(transport)
+        self._serve(caller.address)
 
     def close(self) -> None:
-        """Drop everybody who still waits."""
-        for transport in list(self._waiting):
+        """Drop everybody who has not finished."""
+        for transport in list(self._callers):
             self._expire(transport)
 
-    def _has_room(self, address: str) -> bool:
-        if len(self._waiting) >= self._in_all:
-            return False
-        return sum(entry.address == address for entry in self._waiting.values()) < self._per_address
+    def _serve(self, name: str) -> None:
+        """Let the next callers of an address in, as far as there is room."""
+        address = self._addresses[name]
+        while address.waiting and address.served < SERVED_PER_ADDRESS:
+            transport = address.waiting.pop(0)
+            address.served += 1
+            caller = self._callers[transport]
+            caller.served = True
+            caller.begin()
+            transport.resume_reading()
+        if not address.served and not address.waiting:
+            del self._addresses[name]
+
+    def _has_room(self, name: str) -> bool:
+        address = self._addresses.get(name)
+        waiting = len(address.waiting) if address is not None else 0
+        return len(self._callers) < IN_ALL and waiting < WAITING_PER_ADDRESS
 
     def _forget_closed(self) -> None:
         # The protocol that learns of a lost connection is aiohttp's, so ask the transports.
-        for transport in [transport for transport in self._waiting if transport.is_closing()]:
+        for transport in [transport for transport in self._callers if transport.is_closing()]:
             self.passed(transport)
 
-    def _expire(self, transport: asyncio.BaseTransport) -> None:
-        self.passed(transport)
-        if isinstance(transport, asyncio.WriteTransport) and not transport.is_closing():
+    def _expire(self, transport: asyncio.Transport) -> None:
+        if not transport.is_closing():
             transport.abort()
+        self.passed(transport)
 
 
 class _Threshold(asyncio.Protocol):
@@ -89,9 +124,10 @@ class _Threshold(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        if not self._door.enter(transport):
+        if not self._door.enter(transport, lambda: self._hand_over(transport)):
             transport.abort()
-            return
+
+    def _hand_over(self, transport: asyncio.Transport) -> None:
         protocol = self._server()
         transport.set_protocol(protocol)
         protocol.connection_made(transport)

@@ -226,6 +226,13 @@ class StationsShell:
     # -- the handshake ----------------------------------------------------------------------------
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        transport = request.transport
+        try:
+            return await self._judge(request)
+        finally:
+            self._door.passed(transport)
+
+    async def _judge(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method != hdrs.METH_GET:
             return _answer(405)
         address = address_of(request.transport)
@@ -313,8 +320,7 @@ class StationsShell:
         self._generations[target.identity] = generation
         session = StationSession(target.identity, generation, socket, request.transport, self._clock, self._submit)
         self._sessions[target.identity] = session
-        if request.transport is not None:
-            self._door.passed(request.transport)
+        self._door.passed(request.transport)
         self._submit(StationConnected(self._clock.stamp(), target.identity, generation, version, address, target.url_tail))
         return session
 

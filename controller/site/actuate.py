@@ -204,6 +204,10 @@ class Actuator:
         channel.floor_retry_mono_s = fact.at.mono_s + READ_BACK_S
         if fact.ok:
             channel.rejections, channel.uncontrollable = 0, False
+        elif fact.limit_a is not None and fact.limit_a > channel.ceiling_a(fact.at.mono_s, None, -math.inf):
+            # Most likely a setpoint of our own from before a restart (F67): it counts until it must have ended.
+            channel.settling_a, channel.settling_until_mono_s = fact.limit_a, fact.at.mono_s + self._control.setpoint_life_s
+            channel.lowered_mono_s = fact.at.mono_s
 
     # -- answers -----------------------------------------------------------------------------------
 
@@ -242,6 +246,9 @@ class Actuator:
         reason = channel.sent.reason if channel.sent is not None else ""
         channel.accepted = Sent(number, limit_a, reason, now, now + self._control.setpoint_life_s)
         channel.rejections, channel.uncontrollable = 0, False
+        if channel.floor is Floor.FAILED:
+            # The new setpoint has taken the place of what was in the way of the floor: look again.
+            channel.floor_retry_mono_s = now
         if channel.sent is not None and channel.sent.number == number:
             channel.answered = True
 

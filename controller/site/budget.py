@@ -178,7 +178,7 @@ class Budget:
             return max(drawn_a, channel.ceiling_a(now, evse.drawn_a, evse.measured_mono_s))
         if evse.session is None:
             careful = evse.status is EvseStatus.OCCUPIED or not channel.confirmed
-            return max(drawn_a, evse.place.fallback_a if careful else 0.0)
+            return max(drawn_a, channel.ceiling_a(now, evse.drawn_a, evse.measured_mono_s) if careful else 0.0)
         return None
 
     # -- what is claimed ---------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import LimitReceived, LimitUnit, Stamp
 
 BROKER = "mqtt"
-"""Source whose limits get a failsafe when it is lost."""
+"""Channel whose limits get a failsafe when it is lost; sources on it are "mqtt" or "mqtt:<sender>"."""
 FUTURE_S = 60.0
 """A limit issued further in the future than this has a wrong clock behind it [s]."""
 ABSURD_FACTOR = 10.0
@@ -66,6 +66,11 @@ class Heard:
 Key = tuple[str, str]
 
 
+def by_broker(source: str) -> bool:
+    """Whether a limit came over the broker."""
+    return source.partition(":")[0] == BROKER
+
+
 class LimitStore:
     """All limits of the site. Mutable; every method takes the time it happens at."""
 
@@ -100,7 +105,7 @@ class LimitStore:
             return refusal
         key = (fact.source, fact.circuit)
         self._heard[key] = Heard(fact.sequence, fact.issued_wall_s, fact.at.mono_s + self._config.limits.max_valid_for_s)
-        if fact.source == BROKER:
+        if by_broker(fact.source):
             self._failsafe = False
             self._broker_up = True
         if fact.value is None:
@@ -183,7 +188,7 @@ class LimitStore:
         ended = [limit for limit in self._received.values() if not limit.alive(now_mono_s)]
         for limit in ended:
             del self._received[(limit.source, limit.circuit)]
-            if limit.source == BROKER and not self._broker_up and self._config.limits.failsafe_a is not None:
+            if by_broker(limit.source) and not self._broker_up and self._config.limits.failsafe_a is not None:
                 self._failsafe = True
         return ended
 

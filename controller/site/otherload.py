@@ -54,5 +54,5 @@ def estimate(metered_a: PhaseAmps, draws: Iterable[Draw], before_a: PhaseAmps | 
     most = [metered_a[phase] - low[phase] for phase in PHASES]
     if before_a is None:
         return most[0], most[1], most[2]
-    held = [most[phase] for phase in PHASES]
+    held = [min(max(before_a[phase], least[phase]), most[phase]) for phase in PHASES]
     return held[0], held[1], held[2]

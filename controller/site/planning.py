@@ -37,6 +37,8 @@ TOLERANCE_A = 0.05
 """Error of a planned current that is the solver's rounding [A]."""
 REST_PART = 0.1
 """Part of the assumed session energy that is still planned when a silent car has passed it."""
+MET_WH = 50.0
+"""A need smaller than this is met: no meter counts finer [Wh]."""
 SOON_S = 3600.0
 """A car that stayed beyond its departure is planned to leave after this [s]."""
 START_PART, STAY_PART = 0.5, 0.4
@@ -187,7 +189,8 @@ class Planner:
         if amps < min_a:
             if amps > 0 and amps >= min_a * (STAY_PART if charging else START_PART):
                 return Target(min_a, "plan")
-            met = evse.session is not None and evse.session.need_wh == 0.0
+            need_wh = evse.session.need_wh if evse.session is not None else None
+            met = need_wh is not None and need_wh < MET_WH
             return Target(0.0, "plan: need reached" if met else "plan: charges later")
         return Target(math.ceil(amps / step_a - 1e-3) * step_a, "plan")
 

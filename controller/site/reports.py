@@ -217,7 +217,7 @@ class Reporter:
             yield SourceView("mqtt", "mqtt", "off", None, "not configured")
         for name, source in said.items():
             if name != "solver":
-                yield SourceView(name, KINDS.get(name, name), "good" if source.healthy else "lost", None, source.detail)
+                yield SourceView(name, KINDS.get(name, "system"), "good" if source.healthy else "lost", None, source.detail)
         solver = said.get("solver")
         good = not site.planner.failing and (solver is None or solver.healthy)
         detail = site.planner.failing or (solver.detail if solver is not None else "")

@@ -296,8 +296,9 @@ class Site:
         if before is not None and before.healthy == fact.healthy:
             return []
         severity = Severity.INFO if fact.healthy else Severity.WARNING
-        said = "is back" if fact.healthy else "is away - charging goes on without it"
-        return [Tell(severity, fact.source, f"{fact.source} {said} ({fact.detail})" if fact.detail else f"{fact.source} {said}")]
+        why = f" ({fact.detail})" if fact.detail else ""
+        said = "is well again" if fact.healthy else f"is not well{why} - charging goes on, it does not depend on it"
+        return [Tell(severity, fact.source, f"{fact.source} {said}")]
 
     def _restored(self, fact: Restored) -> list[Order]:
         for (space, name), memory in fact.memories.items():

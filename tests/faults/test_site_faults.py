@@ -242,9 +242,10 @@ def test_f50_failed_polls_are_silence_with_their_reason() -> None:
 # -- limits -------------------------------------------------------------------------------------------------
 
 
-def test_f51_f56_limits_outlive_the_broker_to_their_end_then_the_failsafe_until_a_new_limit() -> None:
+@pytest.mark.parametrize("source", ["mqtt", "mqtt:fleet"])
+def test_f51_f56_limits_outlive_the_broker_to_their_end_then_the_failsafe_until_a_new_limit(source: str) -> None:
     told = charging(2, limits={"failsafe_a": 24})
-    told.limit(30.0, valid_for_s=60)
+    told.limit(30.0, valid_for_s=60, source=source)
     told.do(SourceChanged(told.at(), "mqtt", False, "connection lost"))
     told.run(50)
     assert max(told.metered_a(10.0)) <= 30.0
@@ -254,7 +255,7 @@ def test_f51_f56_limits_outlive_the_broker_to_their_end_then_the_failsafe_until_
     told.do(SourceChanged(told.at(), "mqtt", True, ""))
     told.run(20)
     assert max(told.metered_a(10.0)) <= 24.0, "the broker alone is no new limit"
-    told.limit(40.0)
+    told.limit(40.0, source=source)
     told.run(30)
     assert 30.0 < max(told.metered_a(10.0)) <= 40.0
     assert len(told.told("broker lost and the last limit has ended")) == 1

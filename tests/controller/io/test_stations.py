@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType
 
-from controller.config import Config
+from controller.config import Config, StationConfig
 from controller.facts import Fact, StationClosed, StationConnected, StationFrame, StationRefused
 from controller.io.clock import Clock
 from controller.io.shell import StartError
@@ -379,14 +379,15 @@ async def test_f64_silent_and_dripping_sockets_are_closed_at_the_deadline() -> N
             writer.close()
         await station.send_str("the deadline is for handshakes only")
         await server.next(StationFrame)
-        assert server.shell._door.waiting == 0
+        assert server.shell._door.callers == 0
 
 
-async def test_f64_one_address_gets_16_open_handshakes() -> None:
+async def test_f64_one_address_cannot_hold_more_than_80_open_handshakes() -> None:
     async with serving(site(handshake_s=0.5)) as server:
-        silent = [await server.raw() for _ in range(40)]
+        silent = [await server.raw() for _ in range(120)]
         with pytest.raises((aiohttp.ClientError, OSError)):
             await server.connect()
+        assert server.shell._door.callers == 80
         for reader, _ in silent:
             with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
                 await asyncio.wait_for(reader.readexactly(1), 5)
@@ -394,6 +395,33 @@ async def test_f64_one_address_gets_16_open_handshakes() -> None:
         await server.next(StationConnected)
         for _, writer in silent:
             writer.close()
+
+
+async def test_f64_handshakes_that_wait_behind_16_silent_sockets_get_their_turn() -> None:
+    async with serving() as server:
+        silent = [await server.raw() for _ in range(16)]
+        waiting = asyncio.ensure_future(server.connect())
+        for _ in range(2000):
+            if server.shell._door.callers == 17:
+                break
+            await asyncio.sleep(0.001)
+        assert not waiting.done()
+        assert server.shell._door.callers == 17
+        silent[0][1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")  # an answer of 404 makes room for the next
+        await waiting
+        await server.next(StationConnected)
+        for _, writer in silent:
+            writer.close()
+
+
+async def test_f12_forty_stations_behind_one_address_all_get_in_at_once() -> None:
+    names = [f"S{number}" for number in range(40)]
+    config = site().model_copy(update={"stations": tuple(StationConfig.model_validate({"id": name, "evses": EVSES}) for name in names)})
+    async with serving(config) as server:
+        await asyncio.gather(*(server.connect(f"/ocpp/{name}") for name in names))
+        await server.next(StationConnected, 40)
+        assert {fact.station_id for fact in server.of(StationConnected)} == set(names)
+        assert server.shell._door.callers == 0
 
 
 async def test_f65_a_station_that_never_reads_costs_bounded_memory_and_is_dropped() -> None:

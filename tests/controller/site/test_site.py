@@ -273,7 +273,10 @@ def test_sources_speak_once_per_change() -> None:
     for _ in range(3):
         told.do(SourceChanged(told.at(), "history", False, "disk full"))
     told.do(SourceChanged(told.at(), "history", True, ""))
-    assert told.told("history") == ["history is away - charging goes on without it (disk full)", "history is back"]
+    assert told.told("history") == [
+        "history is not well (disk full) - charging goes on, it does not depend on it",
+        "history is well again",
+    ]
 
 
 def test_pv_and_battery_meters_are_shown_and_guard_nothing() -> None:

@@ -14,6 +14,10 @@ Payload = dict[str, Any]
 SPACE = "token"
 MAX_AGE_S = 30 * 86_400.0
 MAX_TOKENS = 20_000
+LASTING = frozenset({"Accepted", "Blocked", "Expired", "Invalid", "NoCredit", "Unknown"})
+"""What is true of the driver. Other words (ConcurrentTx, NotAtThisTime ...) are true of one moment only."""
+KEPT = ("status", "cacheExpiryDateTime", "chargingPriority", "evseId")
+"""Of an idTokenInfo; group tokens and personal messages name people and stay out of the journal."""
 
 
 def token_key(token: Payload) -> str:
@@ -36,6 +40,9 @@ class AuthCache:
 
     def learn(self, token: Payload, info: Payload, wall_s: float) -> dict[tuple[str, str], Any]:
         """Keep an answer; returns what the journal shall remember (nothing when it is no news)."""
+        if info.get("status") not in LASTING:
+            return {}
+        info = {name: info[name] for name in KEPT if name in info}
         key = token_key(token)
         old = self._known.get(key)
         if old is not None and old["info"] == info and wall_s - old.get("seen_wall_s", 0.0) < 86_400.0:

@@ -7,10 +7,11 @@ that waits, and a newer setpoint replaces an older one that was not sent yet.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from controller.facts import Fact, FloorConfirmed, SetpointAnswered, Stamp
+from controller.facts import EvseKey, Fact, FloorConfirmed, SetpointAnswered, Stamp
 from controller.link.ids import IdSource
 from controller.link.lane import Lane, Priority, Waiting
 from controller.link.profile_view import OWN_PROFILE_IDS
@@ -40,25 +41,39 @@ def setpoint_id(evse_id: int) -> int:
     return OWN_PROFILE_IDS.start + 2 * evse_id + 1
 
 
+RelayedAnswer = Callable[[Stamp, rpc.Call, rpc.Result | rpc.Error | None], list[Outcome]]
+"""Called with the station's answer to a CALL of the CSMS, None when it never came."""
+
+
 @dataclass(frozen=True, slots=True)
 class Relayed:
     """Note of a CSMS's CALL: the upstream connection that wants the answer."""
 
     upstream_generation: int
+    call: rpc.Call
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Note of one of our CALLs. ends_mono_s: when a setpoint's profile ends. order None: nobody waits for the answer."""
+
+    order: Order | None
+    ends_mono_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Where an EVSE's limit stands as the station accepted it. until_mono_s None: the floor, without end."""
+    """A setpoint the station has accepted. number: of its order; a later answer to an older one changes nothing."""
 
     limit_a: float
-    until_mono_s: float | None
+    until_mono_s: float
+    number: int
 
 
 class Downlink:
     """One station's way down. Owned by the session."""
 
-    def __init__(self, station_id: str, ids: IdSource, voltage_v: float) -> None:
+    def __init__(self, station_id: str, ids: IdSource, voltage_v: float, relayed_answer: RelayedAnswer) -> None:
         self.station_id = station_id
         self.lane = Lane(STATION_ANSWER_S)
         self.dialect: Dialect | None = None
@@ -67,10 +82,23 @@ class Downlink:
         self.setpoints: dict[int, Command] = {}
         self._ids = ids
         self._voltage_v = voltage_v
+        self._relayed_answer = relayed_answer
+        self._foreign: set[int] = set()
+        self._cleared: set[int] = set()
 
     def connected(self, generation: int, dialect: Dialect) -> None:
-        """A new socket: nothing is in flight, nothing is known to be installed."""
+        """A new socket: nothing is in flight. Profiles survive a lost link (K06), so what was accepted still counts."""
         self.generation, self.dialect = generation, dialect
+        self._foreign.clear()
+        self._cleared.clear()
+
+    def rebooted(self) -> None:
+        """The station started anew: its TxProfiles are gone."""
+        self.setpoints.clear()
+
+    def transaction_ended(self, evse_id: int) -> None:
+        """A TxProfile dies with its transaction (K02.FR.08): the floor holds again."""
+        self.setpoints.pop(evse_id, None)
 
     def disconnected(self, at: Stamp) -> list[Outcome]:
         """The socket is gone: our own CALLs have failed, the CSMS's die with its upstream leg."""
@@ -86,7 +114,8 @@ class Downlink:
         """Queue a CALL of the CSMS; None if it cannot be taken (queue full or its id is in use)."""
         if self.lane.ledger.is_pending(call.message_id):
             return None
-        item = Waiting(call.message_id, call.action, text or call.text, Owner.PEER, Priority.RELAYED, at.mono_s, Relayed(upstream_generation))
+        note = Relayed(upstream_generation, call)
+        item = Waiting(call.message_id, call.action, text or call.text, Owner.PEER, Priority.RELAYED, at.mono_s, note)
         return self.pump(at) if self.lane.offer(item) else None
 
     def forget_csms(self) -> None:
@@ -101,8 +130,26 @@ class Downlink:
             return self._failed_order(at, order, "station is not connected")
         if isinstance(order, Inject):
             return self._inject(order, at, transaction_id)
+        if isinstance(order, InstallFloor):
+            return self._floor(order, at)
         action, payload = self._other(order)
-        return self._offer(at, action, payload, Priority.SAFETY if isinstance(order, InstallFloor) else Priority.HOUSEKEEPING, order)
+        return self._offer(at, action, payload, Priority.HOUSEKEEPING, Own(order))
+
+    def _floor(self, order: InstallFloor, at: Stamp) -> list[Outcome]:
+        assert self.dialect is not None
+        evse_id = order.evse.evse_id
+        outcomes = self._clear_foreign(at, evse_id, floor=True) if evse_id in self._foreign else []
+        action, payload = self.dialect.set_floor(evse_id, floor_id(evse_id), order.limit_a, order.phase_count)
+        return outcomes + self._offer(at, action, payload, Priority.SAFETY, Own(order))
+
+    def _clear_foreign(self, at: Stamp, evse_id: int, floor: bool) -> list[Outcome]:
+        """Profiles of a CSMS from before Yardmaster stand in the way: out with them, ours follow."""
+        assert self.dialect is not None
+        self._foreign.discard(evse_id)
+        outcomes: list[Outcome] = []
+        for action, payload in self.dialect.clear_foreign(evse_id, floor):
+            outcomes += self._offer(at, action, payload, Priority.SAFETY, Own(None))
+        return outcomes
 
     def _inject(self, order: Inject, at: Stamp, transaction_id: str | None) -> list[Outcome]:
         assert self.dialect is not None
@@ -117,26 +164,30 @@ class Downlink:
             at.wall_in(order.life_s),
             transaction_id,
         )
-        replaced = self.lane.withdraw(lambda item: not (isinstance(item.note, Inject) and item.note.evse == order.evse))
-        outcomes: list[Outcome] = [SetpointAnswered(at, i.note.evse, i.note.number, False, "replaced by a newer setpoint") for i in replaced]
+        replaced = self.lane.withdraw(lambda item: not self._is_setpoint_of(item, order.evse))
+        outcomes: list[Outcome] = []
+        for item in replaced:
+            outcomes += self._failed_order(at, item.note.order, "replaced by a newer setpoint")
         action, payload = self.dialect.set_profile(setpoint)
-        return outcomes + self._offer(at, action, payload, Priority.SAFETY, order)
+        # Only what protects a fuse overtakes the CSMS; renewals and rises take their turn with it.
+        priority = Priority.SAFETY if order.urgent else Priority.RELAYED
+        return outcomes + self._offer(at, action, payload, priority, Own(order, at.mono_s + order.life_s))
+
+    @staticmethod
+    def _is_setpoint_of(item: Waiting, evse: EvseKey) -> bool:
+        return isinstance(item.note, Own) and isinstance(item.note.order, Inject) and item.note.order.evse == evse
 
     def _other(self, order: Order) -> tuple[str, dict[str, Any]]:
         assert self.dialect is not None
-        if isinstance(order, InstallFloor):
-            evse_id = order.evse.evse_id
-            return self.dialect.set_floor(evse_id, floor_id(evse_id), order.limit_a, order.phase_count)
         if isinstance(order, ReadBack):
             return self.dialect.read_back(order.evse.evse_id, READ_BACK_S)
         assert isinstance(order, SetAvailable)
         return self.dialect.set_available(order.evse.evse_id, order.operative)
 
-    def _offer(self, at: Stamp, action: str, payload: dict[str, Any], priority: Priority, order: Order) -> list[Outcome]:
+    def _offer(self, at: Stamp, action: str, payload: dict[str, Any], priority: Priority, note: Own) -> list[Outcome]:
         message_id = self._ids.fresh()
         text = rpc.call_text(message_id, action, payload)
-        if not self.lane.offer(Waiting(message_id, action, text, Owner.OURS, priority, at.mono_s, order)):
-            return self._failed_order(at, order, "too many messages wait for this station")
+        self.lane.offer(Waiting(message_id, action, text, Owner.OURS, priority, at.mono_s, note))
         return self.pump(at)
 
     # -- answers ----------------------------------------------------------------------------------
@@ -150,53 +201,72 @@ class Downlink:
             return self._ours(at, late.note, frame) if late is not None and late.owner is Owner.OURS else []
         if item.owner is Owner.OURS:
             return [*self._ours(at, item.note, frame), *self.pump(at)]
-        wanted = isinstance(item.note, Relayed) and item.note.upstream_generation == upstream_generation
-        outcomes: list[Outcome] = (
-            [SendUpstream(self.station_id, upstream_generation, frame.text)] if wanted and upstream_generation is not None else []
-        )
-        return [*outcomes, *self.pump(at)]
+        outcomes = self._to_csms(item, upstream_generation, frame.text)
+        return [*outcomes, *self._relayed_answer(at, item.note.call, frame), *self.pump(at)]
 
-    def _ours(self, at: Stamp, order: Order, frame: rpc.Result | rpc.Error) -> list[Outcome]:
+    def _to_csms(self, item: Waiting, upstream_generation: int | None, text: str) -> list[Outcome]:
+        wanted = upstream_generation is not None and item.note.upstream_generation == upstream_generation
+        return [SendUpstream(self.station_id, item.note.upstream_generation, text)] if wanted else []
+
+    def _ours(self, at: Stamp, note: Own, frame: rpc.Result | rpc.Error) -> list[Outcome]:
         assert self.dialect is not None
+        order = note.order
+        if order is None:
+            return []
         if isinstance(frame, rpc.Error):
             return self._failed_order(at, order, f"station answered {frame.code}")
         if isinstance(order, ReadBack):
             return [self._read_back(at, order, frame)]
         accepted, reason = self.dialect.accepted(frame.payload)
         if not accepted:
-            return self._failed_order(at, order, reason)
+            return self._rejected(at, order, reason)
         if isinstance(order, Inject):
-            self.setpoints[order.evse.evse_id] = Command(order.limit_a, at.mono_s + order.life_s)
+            known = self.setpoints.get(order.evse.evse_id)
+            if known is None or known.number < order.number:
+                self.setpoints[order.evse.evse_id] = Command(order.limit_a, note.ends_mono_s, order.number)
             return [SetpointAnswered(at, order.evse, order.number, True)]
         if isinstance(order, InstallFloor):
             self.floors[order.evse.evse_id] = order.limit_a
             return [SetpointAnswered(at, order.evse, order.number, True)]
         return []
 
+    def _rejected(self, at: Stamp, order: Order, reason: str) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        if "DuplicateProfile" in reason and isinstance(order, Inject | InstallFloor) and order.number not in self._cleared:
+            self._cleared.add(order.number)
+            outcomes = self._clear_foreign(at, order.evse.evse_id, isinstance(order, InstallFloor))
+        return outcomes + self._failed_order(at, order, reason)
+
     def _read_back(self, at: Stamp, order: ReadBack, frame: rpc.Result) -> FloorConfirmed:
         assert self.dialect is not None
         limit_a = self.dialect.read_back_limit(frame.payload, self._voltage_v)
         command = self.setpoints.get(order.evse.evse_id)
-        live_a = command.limit_a if command is not None and command.until_mono_s is not None and command.until_mono_s > at.mono_s else 0.0
+        live_a = command.limit_a if command is not None and command.until_mono_s > at.mono_s else 0.0
         ok = limit_a is not None and limit_a <= max(order.expected_a, live_a) + 0.1
+        if limit_a is not None and not ok:
+            self._foreign.add(order.evse.evse_id)
         detail = "" if ok else ("no composite schedule" if limit_a is None else f"station reports {limit_a:.1f} A")
         return FloorConfirmed(at, order.evse, limit_a, ok, detail)
 
     def tick(self, at: Stamp, upstream_generation: int | None) -> list[Outcome]:
         """Deadlines: our CALLs have failed, the CSMS gets an error in time (16.5)."""
         outcomes: list[Outcome] = []
-        for item in self.lane.overdue(at.mono_s):
+        # A CALL that waited its time out is not carried out after the CSMS has given it up.
+        stale = self.lane.withdraw(lambda item: item.owner is Owner.OURS or at.mono_s - item.queued_mono_s < STATION_ANSWER_S)
+        for item in (*self.lane.overdue(at.mono_s), *stale):
             outcomes += self._failed(at, item, "no answer in time")
-            if isinstance(item.note, Relayed) and item.note.upstream_generation == upstream_generation and upstream_generation is not None:
+            if item.owner is Owner.PEER:
                 version = self.dialect.subprotocol if self.dialect else "ocpp2.0.1"
                 text = rpc.error_text(item.message_id, "GenericError", "station did not answer in time", version=version)
-                outcomes.append(SendUpstream(self.station_id, upstream_generation, text))
+                outcomes += self._to_csms(item, upstream_generation, text)
         return [*outcomes, *self.pump(at)]
 
     def _failed(self, at: Stamp, item: Waiting, reason: str) -> list[Outcome]:
-        return self._failed_order(at, item.note, reason) if item.owner is Owner.OURS else []
+        if item.owner is Owner.OURS:
+            return self._failed_order(at, item.note.order, reason)
+        return self._relayed_answer(at, item.note.call, None)
 
-    def _failed_order(self, at: Stamp, order: Order, reason: str) -> list[Outcome]:
+    def _failed_order(self, at: Stamp, order: Order | None, reason: str) -> list[Outcome]:
         if isinstance(order, Inject | InstallFloor):
             return [SetpointAnswered(at, order.evse, order.number, False, reason)]
         if isinstance(order, ReadBack):
@@ -213,6 +283,6 @@ class Downlink:
     def commanded_a(self, evse_id: int, at: Stamp) -> float | None:
         """The limit per phase [A] the station has accepted for an EVSE; None if we never set one."""
         command = self.setpoints.get(evse_id)
-        if command is not None and (command.until_mono_s is None or command.until_mono_s > at.mono_s):
+        if command is not None and command.until_mono_s > at.mono_s:
             return command.limit_a
         return self.floors.get(evse_id)

@@ -45,13 +45,14 @@ class Lane:
         self.max_waiting = max_waiting
         self.ledger = Ledger()
         self._queues: dict[Priority, deque[Waiting]] = {priority: deque() for priority in Priority}
+        self._relayed_first = False
 
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._queues.values())
 
     def offer(self, item: Waiting) -> bool:
-        """Queue a CALL. False when the queue is full (the caller answers it) or its id is waiting already."""
-        if item.priority is not Priority.SAFETY and len(self) >= self.max_waiting:
+        """Queue a CALL. False when its id waits already, or when it is relayed and the queue is full (the caller answers it)."""
+        if item.owner is Owner.PEER and len(self) >= self.max_waiting:
             return False
         if any(other.message_id == item.message_id for other in self.waiting()):
             return False
@@ -61,6 +62,10 @@ class Lane:
     def waiting(self) -> list[Waiting]:
         """Everything not sent yet, in order of service."""
         return [item for priority in Priority for item in self._queues[priority]]
+
+    def unanswered(self) -> list[Waiting]:
+        """Everything in flight or waiting."""
+        return [entry.note for entry in self.ledger.entries()] + self.waiting()
 
     def withdraw(self, keep: Any) -> list[Waiting]:
         """Take out and return every waiting item for which ``keep(item)`` is False."""
@@ -73,13 +78,18 @@ class Lane:
         """The CALL to send now, booked in the ledger; None while one is in flight or nothing waits."""
         if self.ledger.pending:
             return None
-        for priority in Priority:
+        for priority in self._order():
             if self._queues[priority]:
                 item = self._queues[priority].popleft()
                 deadline = now_mono_s + self.timeout_s
                 self.ledger.book(Entry(item.message_id, item.owner, item.action, now_mono_s, deadline, item))
                 return item
         return None
+
+    def _order(self) -> tuple[Priority, ...]:
+        # A peer that is silent to our CALLs must not keep everybody else's waiting for ever (F05).
+        first, self._relayed_first = self._relayed_first, False
+        return (Priority.RELAYED, Priority.SAFETY, Priority.HOUSEKEEPING) if first else tuple(Priority)
 
     def settle(self, message_id: str) -> Waiting | None:
         """The CALL an answer belongs to, no longer in flight; None if it was not ours to wait for."""
@@ -93,7 +103,9 @@ class Lane:
 
     def overdue(self, now_mono_s: float) -> list[Waiting]:
         """CALLs in flight whose deadline has passed; they are in flight no longer."""
-        return [entry.note for entry in self.ledger.overdue(now_mono_s)]
+        items = [entry.note for entry in self.ledger.overdue(now_mono_s)]
+        self._relayed_first = self._relayed_first or any(item.owner is Owner.OURS for item in items)
+        return items
 
     def drain(self) -> list[Waiting]:
         """The link is gone: everything in flight and waiting, in that order."""

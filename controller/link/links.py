@@ -30,6 +30,7 @@ from controller.link.auth_cache import AuthCache
 from controller.link.ids import IdSource
 from controller.link.profiles import SPACE as PROFILE_SPACE
 from controller.link.session import Outcome, Session, Shared
+from controller.link.uplink import BOOT_SPACE
 from controller.orders import Inject, InstallFloor, Order, ReadBack, SetAvailable
 from controller.snapshot import LinkView
 
@@ -54,7 +55,7 @@ class Links:
             self._owners[number] = self._current
             return number
 
-        shared = Shared(IdSource(seed), token, self.cache, config.grid.voltage_v, config.listen.max_frame_bytes, self._may_dial)
+        shared = Shared(IdSource(seed), token, self.cache, config.grid.voltage_v, config.listen.max_frame_bytes, self._may_dial, self._stranger_of)
         self.sessions = {station.id: Session(station, config.upstream_of(station.id), shared) for station in config.stations}
 
     def handle(self, fact: Fact) -> list[Outcome]:
@@ -96,6 +97,13 @@ class Links:
             outcomes += session.tick(fact.at)
         return outcomes
 
+    def _stranger_of(self, station_id: str, transaction_id: str) -> str:
+        """Another station at which this transaction runs (F14), "" if none."""
+        for other in self.sessions.values():
+            if other.station_id != station_id and any(t.transaction_id == transaction_id for t in other.transactions.values()):
+                return other.station_id
+        return ""
+
     def _may_dial(self, at: Stamp) -> bool:
         second = int(at.mono_s)
         count_in_second = self._dials[1] if self._dials[0] == second else 0
@@ -121,7 +129,8 @@ class Links:
         for station_id, session in self.sessions.items():
             link = fact.memories.get(("link", station_id))
             profiles = fact.memories.get((PROFILE_SPACE, station_id))
-            outcomes += session.restore(fact.at, fact.outbox.get(station_id, ()), link, profiles)
+            boot = fact.memories.get((BOOT_SPACE, station_id))
+            outcomes += session.restore(fact.at, fact.outbox.get(station_id, ()), link, profiles, boot)
         return outcomes
 
     def carry(self, order: Order, at: Stamp) -> list[Outcome]:

@@ -3,13 +3,16 @@
 The station's stack of profiles belongs to Yardmaster (OCPP-NOTES 5.6). What the CSMS sets is
 stored durably, answered as the station would, told to the site as a wish, and reported back from
 the same store. GetCompositeSchedule tells the truth: the lower of the wish and what the station
-has really been told (K08).
+has really been told (K08). A setpoint in force is reported as holding on, although the station
+knows it for two minutes only: it is renewed until something changes, and a CSMS that asks for an
+hour wants to know what to expect.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from controller.facts import EvseKey, Fact, LimitStep, Stamp, UpstreamWished
@@ -17,8 +20,8 @@ from controller.link.downlink import Downlink
 from controller.link.ids import IdSource
 from controller.link.profile_view import ProfileView
 from controller.ocpp import rpc
-from controller.ocpp.dialect import Dialect
-from controller.ocpp.schedule import Profile, ProfileError
+from controller.ocpp.dialect import Dialect, ProfileCriteria, TransactionEvent
+from controller.ocpp.schedule import ProfileError
 from controller.orders import Order, Persist, SendUpstream
 
 Outcome = Order | Fact
@@ -27,6 +30,9 @@ Payload = dict[str, Any]
 SPACE = "profiles"
 HORIZON_S = 86_400
 WISH_AGAIN_S = 900.0
+START_WAITS_S = 600.0
+"""How long a remote start's profile waits for its transaction [s]."""
+STARTS_KEPT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,38 +44,52 @@ class Transaction:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteStart:
+    """A profile that came with a RequestStartTransaction and waits for its transaction (K05). evse_id 0: any."""
+
+    evse_id: int
+    payload: Payload
+    asked_wall_s: float
+    accepted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class _Waiting:
-    """An answer to the CSMS that waits for the disk. before: the store to go back to if it cannot be written."""
+    """An answer to the CSMS that waits for the disk. added, removed: what to undo if it cannot be written."""
 
     upstream_generation: int
     text: str
     failed_text: str
-    before: Any
+    added: list[Any]
+    removed: list[Any]
 
 
 class Profiles:
-    """Store, answers and wishes of one station's upstream profiles."""
+    """Store, answers and wishes of one station's upstream profiles. phases: EVSE id -> number of its phases."""
 
     def __init__(
-        self, station_id: str, evse_ids: tuple[int, ...], tokens: Callable[[], int], ids: IdSource, voltage_v: float, down: Downlink
+        self, station_id: str, phases: Mapping[int, int], tokens: Callable[[], int], ids: IdSource, voltage_v: float, down: Downlink
     ) -> None:
         self.station_id = station_id
         self.dialect: Dialect | None = None
-        self._evse_ids = evse_ids
-        self._view = ProfileView(station_id, evse_ids)
+        self._phases = phases
+        self._evse_ids = tuple(phases)
+        self._view = ProfileView(station_id, self._evse_ids)
         self._tokens = tokens
         self._ids = ids
         self._voltage_v = voltage_v
         self._down = down
         self._waiting: dict[int, _Waiting] = {}
-        self._next: dict[int, Profile] = {}
+        self._next: dict[int, RemoteStart] = {}
         self._told: dict[int, Any] = {}
         self._wish_due_mono_s = float("-inf")
 
     def load(self, data: Any) -> None:
         """The store as the journal remembered it."""
-        if data is not None:
-            self._view.load(data)
+        if isinstance(data, dict):
+            self._view.load(data.get("profiles", []))
+            for key, value in dict(data.get("starts", {})).items():
+                self._next[int(key)] = RemoteStart(int(value["evse_id"]), value["payload"], float(value["asked_wall_s"]), bool(value["accepted"]))
 
     # -- CALLs of the CSMS -----------------------------------------------------------------------
 
@@ -111,11 +131,16 @@ class Profiles:
         assert self.dialect is not None
         token = self._tokens()
         failed = rpc.error_text(call.message_id, "InternalError", "cannot store the profile", version=self.dialect.subprotocol)
-        self._waiting[token] = _Waiting(generation, rpc.result_text(call.message_id, {"status": "Accepted"}), failed, before)
+        after = self._view.dump()
+        added = [entry for entry in after if entry not in before]
+        removed = [entry for entry in before if entry not in after]
+        answer = rpc.result_text(call.message_id, {"status": "Accepted"})
+        self._waiting[token] = _Waiting(generation, answer, failed, added, removed)
         return [self._persist(token)]
 
     def _persist(self, token: int = 0) -> Persist:
-        return Persist(token, remember={(SPACE, self.station_id): self._view.dump()})
+        starts = {str(key): asdict(start) for key, start in self._next.items()}
+        return Persist(token, remember={(SPACE, self.station_id): {"profiles": self._view.dump(), "starts": starts}})
 
     def _get(self, at: Stamp, generation: int, call: rpc.Call, send_up: Callable[[Stamp, str, Payload], list[Outcome]]) -> list[Outcome]:
         dialect = self._dialect()
@@ -125,15 +150,62 @@ class Profiles:
             outcomes += send_up(at, "ReportChargingProfiles", report)
         return outcomes
 
-    def for_next_transaction(self, at: Stamp, payload: Payload) -> Payload | None:
-        """Keep the profile of a RequestStartTransaction for the transaction it starts (K05); a refusal, or None."""
+    # -- profiles in remote starts (K05) -----------------------------------------------------------
+
+    def remote_start(self, at: Stamp, call: rpc.Call, payload: Payload) -> Payload | None:
+        """Keep the profile of a RequestStartTransaction for the transaction it starts; a refusal, or None."""
         dialect = self._dialect()
         try:
-            evse_id, profile = dialect.read_set_profile(payload, in_start=True)
+            # Without an EVSE the station chooses one; the profile is then checked as for any of them.
+            anywhere = payload if payload.get("evseId") else {**payload, "evseId": self._evse_ids[0]}
+            evse_id, _ = dialect.read_set_profile(anywhere, in_start=True)
+            if evse_id not in self._evse_ids:
+                raise ProfileError("UnknownEvse", f"EVSE {evse_id} does not exist")
         except ProfileError as error:
             return dialect.rejected_profile(error)
-        self._next[evse_id] = profile
+        self._forget_old_starts(at)
+        self._next[dialect.remote_start_id(call.payload)] = RemoteStart(evse_id if payload.get("evseId") else 0, payload, at.wall_s)
         return None
+
+    def _forget_old_starts(self, at: Stamp) -> None:
+        self._next = {key: start for key, start in self._next.items() if at.wall_s - start.asked_wall_s < START_WAITS_S * at.wall_speed}
+        while len(self._next) >= STARTS_KEPT:
+            del self._next[next(iter(self._next))]
+
+    def start_answered(self, at: Stamp, call: rpc.Call, answer: Payload | None, transactions: Mapping[int, Transaction]) -> list[Outcome]:
+        """The station's answer to a RequestStartTransaction; None if it gave none or an error."""
+        key = self._dialect().remote_start_id(call.payload)
+        start = self._next.get(key)
+        if start is None:
+            return []
+        transaction_id = self._dialect().started_transaction(answer) if answer is not None else None
+        if transaction_id is None:
+            del self._next[key]
+            return []
+        self._next[key] = replace(start, accepted=True)
+        for evse_id, running in transactions.items():
+            if transaction_id and running.transaction_id == transaction_id:
+                return self._bind(at, key, evse_id, transaction_id, transactions)
+        return [self._persist()]
+
+    def seen(self, at: Stamp, evse_id: int, event: TransactionEvent, transactions: Mapping[int, Transaction]) -> list[Outcome]:
+        """A live event of a running transaction: the profile of the remote start it names belongs to it."""
+        key = event.remote_start_id
+        if key is None and event.started:
+            # Some stations leave the id out; then the start that was accepted for this place it must be.
+            waiting = (name for name, start in self._next.items() if start.accepted and start.evse_id in (0, evse_id))
+            key = next(waiting, None)
+        if key is None or key not in self._next:
+            return []
+        return self._bind(at, key, evse_id, event.transaction_id, transactions)
+
+    def _bind(self, at: Stamp, key: int, evse_id: int, transaction_id: str, transactions: Mapping[int, Transaction]) -> list[Outcome]:
+        payload = {**self._next.pop(key).payload, "evseId": evse_id}
+        # The CSMS may have set another one for the same place meanwhile: then its newer word holds.
+        with suppress(ProfileError):
+            profile = replace(self._dialect().read_set_profile(payload, in_start=True)[1], transaction_id=transaction_id)
+            self._view.set(evse_id, profile, {evse: t.transaction_id for evse, t in transactions.items()}, at.wall_s)
+        return [self._persist(), *self.wishes(at, transactions)]
 
     # -- truth ----------------------------------------------------------------------------------------
 
@@ -148,7 +220,7 @@ class Profiles:
         evses = (request.evse_id,) if request.evse_id else self._evse_ids
         layers = [self._evse_truth(at, evse_id, request.duration_s, transactions) for evse_id in evses]
         steps = layers[0] if request.evse_id else _minimum(_sum(layers), self._steps(at, 0, request.duration_s, transactions))
-        return dialect.write_composite(request, at, steps, self._voltage_v)
+        return dialect.write_composite(request, at, steps, self._voltage_v, self._phases.get(request.evse_id, 3))
 
     def _evse_truth(self, at: Stamp, evse_id: int, duration_s: int, transactions: Mapping[int, Transaction]) -> tuple[LimitStep, ...]:
         commanded_a = self._down.commanded_a(evse_id, at)
@@ -185,17 +257,11 @@ class Profiles:
         return self.wishes(at, transactions) if at.mono_s >= self._wish_due_mono_s else []
 
     def started(self, at: Stamp, evse_id: int, transaction_id: str, transactions: Mapping[int, Transaction]) -> list[Outcome]:
-        """A transaction began: a profile that came with the remote start binds to it."""
-        profile = self._next.pop(evse_id, None) or self._next.pop(0, None)
-        outcomes: list[Outcome] = []
-        if profile is not None:
-            bound = replace(profile, transaction_id=transaction_id)
-            try:
-                self._view.set(evse_id, bound, {evse: t.transaction_id for evse, t in transactions.items()}, at.wall_s)
-                outcomes.append(self._persist())
-            except ProfileError:
-                pass  # the CSMS set another one for the same place meanwhile: its newer word holds
-        return [*outcomes, *self.wishes(at, transactions)]
+        """A transaction began: profiles of one that ended without a word die now."""
+        for placed_evse, profile in self._view.select(ProfileCriteria(evse_id=evse_id)):
+            if profile.transaction_id is not None and profile.transaction_id != transaction_id:
+                self._view.end_transaction(placed_evse, profile.transaction_id)
+        return [self._persist(), *self.wishes(at, transactions)]
 
     def ended(self, at: Stamp, evse_id: int, transaction_id: str, transactions: Mapping[int, Transaction]) -> list[Outcome]:
         """A transaction ended: its profiles die with it (K02)."""
@@ -217,7 +283,7 @@ class Profiles:
         waiting = self._waiting.pop(token, None)
         if waiting is None:
             return []
-        self._view.load(waiting.before)
+        self._view.load([entry for entry in self._view.dump() if entry not in waiting.added] + waiting.removed)
         if waiting.upstream_generation != upstream_generation:
             return []
         return [SendUpstream(self.station_id, waiting.upstream_generation, waiting.failed_text)]
@@ -230,22 +296,18 @@ class Profiles:
         return self.dialect
 
 
-def _at(steps: tuple[LimitStep, ...], wall_s: float) -> float | None:
-    limit_a: float | None = None
-    for step in steps:
-        if step.start_wall_s > wall_s:
-            break
-        limit_a = step.limit_a
-    return limit_a
-
-
 def _combine(layers: list[tuple[LimitStep, ...]], rule: Callable[[list[float | None]], float | None]) -> tuple[LimitStep, ...]:
-    times = sorted({step.start_wall_s for layer in layers for step in layer})
+    """Walk all layers side by side, each once: a week of short periods must not hold the loop (P3)."""
+    moments = sorted((step.start_wall_s, index, place) for index, layer in enumerate(layers) for place, step in enumerate(layer))
+    now: list[float | None] = [None] * len(layers)
     steps: list[LimitStep] = []
-    for wall_s in times:
-        limit_a = rule([_at(layer, wall_s) for layer in layers])
-        if not steps or steps[-1].limit_a != limit_a:
-            steps.append(LimitStep(wall_s, limit_a))
+    for position, (wall_s, index, place) in enumerate(moments):
+        now[index] = layers[index][place].limit_a
+        if position + 1 < len(moments) and moments[position + 1][0] == wall_s:
+            continue
+        value = rule(now)
+        if not steps or steps[-1].limit_a != value:
+            steps.append(LimitStep(wall_s, value))
     return tuple(steps)
 
 

@@ -9,8 +9,9 @@ Serves P1, P2, P7, P8; K01, K08-K10 towards the CSMS; faults F01-F08, F14-F16, F
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.config import StationConfig, UpstreamConfig
@@ -18,6 +19,8 @@ from controller.facts import (
     EvseKey,
     Fact,
     OutboxRow,
+    SessionChanged,
+    SetpointAnswered,
     Stamp,
     StationOffline,
     StationOnline,
@@ -31,7 +34,7 @@ from controller.link.profiles import Profiles, Transaction
 from controller.link.uplink import Uplink
 from controller.link.upstream import State, UpstreamLink
 from controller.ocpp import rpc
-from controller.ocpp.dialect import Dialect
+from controller.ocpp.dialect import Dialect, TransactionEvent
 from controller.ocpp.registry import dialect_for
 from controller.orders import CloseStation, DialUpstream, Order, Persist, SendStation, SendUpstream, Severity, Tell
 from controller.snapshot import LinkView
@@ -42,6 +45,8 @@ Outcome = Order | Fact
 SILENT_START_S = 5.0
 DEFAULT_VERSION = "ocpp2.0.1"
 BAD_FRAMES_PER_MINUTE = 60
+ENDED_KEPT = 16
+"""Ids of ended transactions that late messages may still name (trap 9)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Shared:
     voltage_v: float
     max_frame_bytes: int
     may_dial: Callable[[Stamp], bool]
+    stranger_of: Callable[[str, str], str]
 
 
 class Session:
@@ -76,26 +82,39 @@ class Session:
             link = UpstreamLink(station.id, upstream.reconnect_min_s, upstream.reconnect_max_s)
         timeout_s = upstream.call_timeout_s if upstream is not None else 30.0
         transparent = upstream is not None and upstream.outage == "transparent"
+        self._phases = {evse.id: len(evse.phases) for evse in station.evses}
+        self._ended: deque[str] = deque(maxlen=ENDED_KEPT)
+        self._stranger_of = shared.stranger_of
         self.up = Uplink(station.id, link, timeout_s, transparent, shared.ids, shared.tokens, shared.cache, self._boot_answer)
-        self.down = Downlink(station.id, shared.ids, shared.voltage_v)
+        self.down = Downlink(station.id, shared.ids, shared.voltage_v, self._relayed_answer)
         self._may_dial = shared.may_dial
+        self._cache = shared.cache
         self._max_frame_bytes = shared.max_frame_bytes
-        self.profiles = Profiles(station.id, tuple(evse.id for evse in station.evses), shared.tokens, shared.ids, shared.voltage_v, self.down)
+        self.profiles = Profiles(station.id, self._phases, shared.tokens, shared.ids, shared.voltage_v, self.down)
         self.transactions: dict[int, Transaction] = {}
 
     # -- life -----------------------------------------------------------------------------------
 
-    def restore(self, at: Stamp, rows: tuple[OutboxRow, ...], link: Any, profiles: Any) -> list[Outcome]:
-        """What the journal remembered: queued messages, running transactions, the CSMS's profiles."""
-        self.up.outbox.add(rows)
+    def restore(self, at: Stamp, rows: tuple[OutboxRow, ...], link: Any, profiles: Any, boot: Any) -> list[Outcome]:
+        """What the journal remembered: queued messages first, then what may be damaged without losing them."""
         self._since_mono_s = at.mono_s
-        if isinstance(link, dict):
-            self.version = str(link.get("version", DEFAULT_VERSION))
-            for key, value in link.get("transactions", {}).items():
-                self.transactions[int(key)] = Transaction(str(value["id"]), float(value["start_wall_s"]))
-        self.up.dialect = dialect_for(self.version)
-        self.profiles.load(profiles)
+        self.up.dialect = dialect_for(DEFAULT_VERSION)
+        self.up.restore(rows, boot)
+        try:
+            if isinstance(link, dict):
+                self._restore_link(link)
+            self.profiles.load(profiles)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return [Tell(Severity.WARNING, self.station_id, "remembered transactions or profiles cannot be read - the station will tell them anew")]
         return []
+
+    def _restore_link(self, link: dict[str, Any]) -> None:
+        version = str(link.get("version", DEFAULT_VERSION))
+        self.version = version if dialect_for(version) is not None else DEFAULT_VERSION
+        self.up.dialect = dialect_for(self.version)
+        for key, value in link.get("transactions", {}).items():
+            if int(key) in self._phases:
+                self.transactions[int(key)] = Transaction(str(value["id"]), float(value["start_wall_s"]))
 
     def connected(self, at: Stamp, generation: int, version: str, remote_address: str, url_tail: str) -> list[Outcome]:
         """The station's WebSocket is open (admission and duplicates are decided before)."""
@@ -166,10 +185,33 @@ class Session:
         if isinstance(frame, rpc.Call):
             return self._station_call(at, frame)
         if isinstance(frame, rpc.Result | rpc.Error):
-            return self.down.answer(at, frame, self._upstream_generation())
+            return self._after(at, self.down.answer(at, frame, self._upstream_generation()))
         # SEND and CALLRESULTERROR exist from 2.1 on and are never answered: they just pass.
         upstream_generation = self._upstream_generation()
         return [SendUpstream(self.station_id, upstream_generation, frame.text)] if upstream_generation is not None else []
+
+    def _after(self, at: Stamp, outcomes: list[Outcome]) -> list[Outcome]:
+        """A station that knows no such transaction has lost it without a word: so do we, and it gets a default next."""
+        more: list[Outcome] = []
+        for outcome in outcomes:
+            lost = isinstance(outcome, SetpointAnswered) and not outcome.accepted and "TxNotFound" in outcome.reason
+            if isinstance(outcome, SetpointAnswered) and lost and outcome.evse.evse_id in self.transactions:
+                more += self._forget_transaction(at, outcome.evse.evse_id)
+        return outcomes + more
+
+    def _relayed_answer(self, at: Stamp, call: rpc.Call, frame: rpc.Result | rpc.Error | None) -> list[Outcome]:
+        """The station's answer to a CALL of the CSMS has passed, or never came."""
+        payload = frame.payload if isinstance(frame, rpc.Result) else None
+        if call.action == "RequestStartTransaction":
+            return self.profiles.start_answered(at, call, payload, self.transactions)
+        if payload is None:
+            return []
+        outcomes: list[Outcome] = []
+        for token, info in self._dialect().listed_tokens(call.action, call.payload, payload):
+            remember = self._cache.learn(token, info, at.wall_s)
+            if remember:
+                outcomes.append(Persist(0, remember=remember))
+        return outcomes
 
     def _bad_frame(self, at: Stamp, error: rpc.FrameError) -> list[Outcome]:
         assert self.generation is not None
@@ -182,18 +224,20 @@ class Session:
         if count == 1:
             outcomes.append(Tell(Severity.WARNING, self.station_id, f"broken message refused: {error.detail} ({error.code})"))
         if error.message_type in (3, 4):
-            # A broken answer is an answer all the same: whoever waits for it need not wait longer.
-            text = rpc.error_text(error.message_id, "GenericError", f"broken answer: {error.detail}", version=self.version)
-            failed = rpc.Error(error.message_id, "GenericError", error.detail, {}, text)
-            outcomes += self.down.answer(at, failed, self._upstream_generation())
+            outcomes += self.down.answer(at, self._broken_answer(error), self._upstream_generation())
         if not error.ignore:
             outcomes.append(
                 SendStation(self.station_id, self.generation, rpc.error_text(error.message_id, error.code, error.detail, version=self.version))
             )
         return outcomes
 
+    def _broken_answer(self, error: rpc.FrameError) -> rpc.Error:
+        """A broken answer is an answer all the same: whoever waits for it need not wait longer."""
+        text = rpc.error_text(error.message_id, "GenericError", f"broken answer: {error.detail}", version=self.version)
+        return rpc.Error(error.message_id, "GenericError", error.detail, {}, text)
+
     def _station_call(self, at: Stamp, call: rpc.Call) -> list[Outcome]:
-        repeated = self.up.repeated(call)
+        repeated = self.up.repeated(at, call)
         if repeated is not None:
             return repeated
         outcomes: list[Outcome] = []
@@ -208,6 +252,7 @@ class Session:
 
     def _rebooted(self, at: Stamp) -> list[Outcome]:
         # After a boot nothing is known to be installed: the site must confirm the floor anew (F08).
+        self.down.rebooted()
         if not self.online:
             return []
         self.online = False
@@ -217,6 +262,7 @@ class Session:
         """An answer to the station's BootNotification goes down: from now on it takes commands, or not."""
         frame = rpc.parse(text, version=self.version, max_bytes=self._max_frame_bytes)
         if not isinstance(frame, rpc.Result) or self.down.dialect is None:
+            self._booting = False  # no verdict: what it does next decides
             return []
         self._booting = self.down.dialect.boot_status(frame.payload) == "Rejected"
         # Pending stations answer commands too (B02); local control does not wait for the CSMS (F32).
@@ -225,23 +271,50 @@ class Session:
     def _observe(self, at: Stamp, call: rpc.Call) -> list[Outcome]:
         dialect = self._dialect()
         event = dialect.transaction_event(call.action, call.payload)
-        evse_hint = 0
-        if event is not None:
-            evse_hint = event.evse_id or self._evse_of(event.transaction_id)
-        outcomes: list[Outcome] = list(dialect.observe(at, self.station_id, call.action, call.payload, evse_hint))
-        if event is None or not evse_hint:
-            return outcomes
+        evse_hint = self._place(event) if event is not None else 0
+        facts = dialect.observe(at, self.station_id, call.action, call.payload, evse_hint)
+        if event is None:
+            return list(facts)
         running = self.transactions.get(evse_hint)
+        if event.ended and running is not None and running.transaction_id == event.transaction_id:
+            # However late it comes, the end of the running transaction is news (E04).
+            facts = [replace(fact, live=True) if isinstance(fact, SessionChanged) else fact for fact in facts]
+        return [*facts, *(self._book(at, evse_hint, event) if evse_hint in self._phases else [])]
+
+    def _place(self, event: TransactionEvent) -> int:
+        """EVSE of an event: as it says, as its transaction is known, or the only one there is; else 0."""
+        known = event.evse_id or self._evse_of(event.transaction_id)
+        return known or (next(iter(self._phases)) if len(self._phases) == 1 else 0)
+
+    def _book(self, at: Stamp, evse_id: int, event: TransactionEvent) -> list[Outcome]:
+        """Keep the picture of running transactions. Old news never displaces what runs (F16)."""
+        running = self.transactions.get(evse_id)
+        mine = running is not None and running.transaction_id == event.transaction_id
+        outcomes = [] if mine else self._strange(event.transaction_id)
         if event.ended:
-            if running is not None and running.transaction_id == event.transaction_id:
-                del self.transactions[evse_hint]
-                outcomes += self.profiles.ended(at, evse_hint, event.transaction_id, self.transactions)
-                outcomes.append(self._remember())
-        elif running is None or running.transaction_id != event.transaction_id:
-            self.transactions[evse_hint] = Transaction(event.transaction_id, at.wall_s)
-            outcomes += self.profiles.started(at, evse_hint, event.transaction_id, self.transactions)
-            outcomes.append(self._remember())
-        return outcomes
+            self._ended.append(event.transaction_id)
+            return outcomes + (self._forget_transaction(at, evse_id) if mine else [])
+        if not mine:
+            if event.transaction_id in self._ended or (running is not None and event.offline):
+                return outcomes
+            outcomes += self._begin(at, evse_id, event.transaction_id)
+        return [*outcomes, *self.profiles.seen(at, evse_id, event, self.transactions)]
+
+    def _begin(self, at: Stamp, evse_id: int, transaction_id: str) -> list[Outcome]:
+        self.down.transaction_ended(evse_id)
+        self.transactions[evse_id] = Transaction(transaction_id, at.wall_s)
+        return [*self.profiles.started(at, evse_id, transaction_id, self.transactions), self._remember()]
+
+    def _strange(self, transaction_id: str) -> list[Outcome]:
+        """A transaction belongs to one station (F14). The message passes all the same: upstream it is bound to its own leg."""
+        other = self._stranger_of(self.station_id, transaction_id)
+        text = f"a transaction that runs at {other} is reported here too - one of the two stations is wrong; check their identities"
+        return [Tell(Severity.ALARM, self.station_id, text)] if other else []
+
+    def _forget_transaction(self, at: Stamp, evse_id: int) -> list[Outcome]:
+        gone = self.transactions.pop(evse_id)
+        self.down.transaction_ended(evse_id)
+        return [*self.profiles.ended(at, evse_id, gone.transaction_id, self.transactions), self._remember()]
 
     def _evse_of(self, transaction_id: str) -> int:
         return next((evse for evse, running in self.transactions.items() if running.transaction_id == transaction_id), 0)
@@ -262,8 +335,15 @@ class Session:
 
     def closed(self, at: Stamp, generation: int, reason: str) -> list[Outcome]:
         """The upstream socket closed or a dial failed."""
+        if generation != self._leg_generation():
+            return []
         self.down.forget_csms()
         return self.up.closed(generation, at, reason)
+
+    def _leg_generation(self) -> int | None:
+        """Generation of the upstream leg that is open or being dialled."""
+        link = self.up.link
+        return link.generation if link is not None and link.state in (State.OPEN, State.DIALLING) else None
 
     def csms_frame(self, at: Stamp, generation: int, text: str) -> list[Outcome]:
         """One text message of the CSMS."""
@@ -272,6 +352,8 @@ class Session:
         try:
             frame = rpc.parse(text, version=self.version, max_bytes=self._max_frame_bytes)
         except rpc.FrameError as error:
+            if error.message_type in (3, 4):
+                return self.up.answer(at, self._broken_answer(error))
             answer = rpc.error_text(error.message_id, error.code, error.detail, version=self.version)
             return [] if error.ignore else [SendUpstream(self.station_id, generation, answer)]
         if isinstance(frame, rpc.Call):
@@ -330,7 +412,7 @@ class Session:
         profile = dialect.profile_in_start(call.payload)
         if profile is None:
             return None
-        refusal = self.profiles.for_next_transaction(at, profile)
+        refusal = self.profiles.remote_start(at, call, profile)
         if refusal is not None:
             return [self._to_csms(generation, rpc.result_text(call.message_id, refusal))]
         return self._pass_down(at, generation, call, rpc.with_payload(call, dialect.without_profile(call.payload)))

@@ -57,6 +57,9 @@ class TransactionEvent:
     transaction_id: str
     evse_id: int
     ended: bool
+    offline: bool = False
+    started: bool = False
+    remote_start_id: int | None = None
 
 
 TokenLookup = Callable[[Payload], "Payload | None"]
@@ -102,8 +105,8 @@ class Dialect(Protocol):
     def set_floor(self, evse_id: int, profile_id: int, limit_a: float, phase_count: int) -> tuple[str, Payload]:
         """CALL that writes the persistent fallback (TxDefaultProfile)."""
 
-    def clear_profile(self, profile_id: int) -> tuple[str, Payload]:
-        """CALL that removes one of our profiles."""
+    def clear_foreign(self, evse_id: int, floor: bool) -> list[tuple[str, Payload]]:
+        """CALLs that remove what stands in the way of our floor (or else of our setpoint) at an EVSE."""
 
     def read_back(self, evse_id: int, duration_s: int) -> tuple[str, Payload]:
         """CALL that asks for the composite schedule [A]."""
@@ -132,8 +135,8 @@ class Dialect(Protocol):
     def read_composite(self, payload: Payload) -> CompositeRequest:
         """The request of GetCompositeSchedule."""
 
-    def write_composite(self, request: CompositeRequest, at: Stamp, steps: Sequence[LimitStep], voltage_v: float) -> Payload:
-        """Answer to GetCompositeSchedule from steps of limits per phase [A]."""
+    def write_composite(self, request: CompositeRequest, at: Stamp, steps: Sequence[LimitStep], voltage_v: float, phase_count: int = 3) -> Payload:
+        """Answer to GetCompositeSchedule from steps of limits per phase [A]; phase_count: phases of the EVSE."""
 
     def rejected_profile(self, error: ProfileError) -> Payload:
         """Answer to a SetChargingProfile that cannot be accepted."""
@@ -143,6 +146,18 @@ class Dialect(Protocol):
 
     def profile_in_start(self, payload: Payload) -> Payload | None:
         """A RequestStartTransaction's charging profile in the shape of SetChargingProfile, else None."""
+
+    def remote_start_id(self, payload: Payload) -> int:
+        """Id of a RequestStartTransaction, which its transaction repeats (K05)."""
+
+    def started_transaction(self, payload: Payload) -> str | None:
+        """The transaction named in an accepted answer to RequestStartTransaction; "" if none is named, None if not accepted."""
+
+    def listed_tokens(self, action: str, request: Payload, result: Payload) -> list[tuple[Payload, Payload]]:
+        """(idToken, idTokenInfo) pairs of a local list the station has accepted; else nothing."""
+
+    def unknown_action(self, code: str) -> bool:
+        """Whether an error code says that the peer does not know the action at all."""
 
     def without_profile(self, payload: Payload) -> Payload:
         """The RequestStartTransaction without its charging profile."""

@@ -89,6 +89,10 @@ class Ledger:
         self._pending.clear()
         return entries
 
+    def entries(self) -> tuple[Entry, ...]:
+        """Calls in flight, oldest first."""
+        return tuple(self._pending.values())
+
     def is_pending(self, message_id: str) -> bool:
         """Whether a call with this id is in flight."""
         return message_id in self._pending

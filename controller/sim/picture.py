@@ -51,7 +51,7 @@ def draw(config: Config, outcomes: Sequence[Outcome], title: str) -> str:
         f"<title>{escape(title)}</title>",
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
         _text(LEFT, 28, title, 'font-size="18" font-weight="600"'),
-        *_legend(outcomes),
+        *_legend(config, outcomes),
         *_prices(config, power),
         *_axes(power, "power at the grid connection [kW]"),
         *_axes(current, "highest phase current [A]"),
@@ -73,12 +73,12 @@ def _text(x: float, y: float, text: str, more: str = "") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" {more}>{escape(text)}</text>'
 
 
-def _legend(outcomes: Sequence[Outcome]) -> list[str]:
+def _legend(config: Config, outcomes: Sequence[Outcome]) -> list[str]:
     parts = []
     for index, outcome in enumerate(outcomes):
         x = LEFT + index * 300
         parts.append(f'<line x1="{x}" y1="52" x2="{x + 26}" y2="52" stroke="{COLOURS[index % 4]}" stroke-width="4"/>')
-        parts.append(_text(x + 34, 57, f"{outcome.name}: {outcome.cost:.2f}, peak {outcome.peak_w / 1000:.0f} kW"))
+        parts.append(_text(x + 34, 57, f"{outcome.name}: {outcome.cost:.0f} {config.tariff.currency}, peak {outcome.peak_w / 1000:.0f} kW"))
     return parts
 
 
@@ -92,7 +92,8 @@ def _prices(config: Config, panel: Panel) -> list[str]:
         shade = 0.02 + 0.13 * ((price - low) / (high - low) if high > low else 0.0)
         x, end = panel.x(wall_s), min(panel.x(wall_s + 3600.0), WIDTH - RIGHT)
         parts.append(f'<rect x="{x:.1f}" y="{panel.top}" width="{max(0.0, end - x):.1f}" height="{PANEL}" fill="#2456a6" opacity="{shade:.3f}"/>')
-        if wall_s == hours[0] or price != buy_price(config.tariff, wall_s - 3600.0):
+        fits = x + 90 < WIDTH - RIGHT
+        if fits and (wall_s == hours[0] or price != buy_price(config.tariff, wall_s - 3600.0)):
             parts.append(_text(x + 4, panel.top + PANEL - 6, f"{price:.2f} {config.tariff.currency}/kWh", 'font-size="10" fill="#4b5a70"'))
     return parts
 

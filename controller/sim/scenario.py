@@ -82,7 +82,10 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A day. building_w and pv_w (production, >= 0) are curves over the hours; shares by phase."""
+    """A day. building_w and pv_w (production, >= 0) are curves over the hours; shares by phase.
+
+    battery_soc: state of charge (0..1) the battery is found with, by the hour at which the day is entered.
+    """
 
     id: str
     start_h: float
@@ -91,6 +94,7 @@ class Scenario:
     building: Curve
     pv: Curve
     building_shares: tuple[float, float, float] = (0.36, 0.33, 0.31)
+    battery_soc: Curve = ((0, 0.5),)
 
     def building_w(self, hour: float) -> float:
         """Load of the building [W]."""
@@ -195,6 +199,7 @@ DEMO = Scenario(
     start_h=15.5,
     visits=EVENING_VANS + NIGHT_VANS + STAFF,
     story=STORY,
+    battery_soc=((7, 0.3), (15, 0.85), (21, 0.3)),
     building=(
         (0, 5_000), (5, 6_000), (7, 12_000), (9, 18_000), (12, 21_000), (15, 19_000), (17.2, 19_000),
         (17.25, 35_000), (18.2, 35_000), (18.25, 18_000), (20, 12_000), (22, 7_000), (24, 5_000),

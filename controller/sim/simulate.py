@@ -20,6 +20,7 @@ from controller.check import load_config
 from controller.checking.problems import ConfigError
 from controller.config import Config
 from controller.io.chargers import load_chargers
+from controller.orders import Severity
 from controller.paths import config_dir
 from controller.sim.account import Outcome
 from controller.sim.picture import draw
@@ -34,6 +35,7 @@ HOURS = 24.0
 DEMO_MIDNIGHT_WALL_S = 20_621 * DAY_S  # 17 June 2026
 PLAN_EVERY_S = 300.0
 PLAN_MAX_AGE_S = 900.0
+SHOWN_ALARMS = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +84,9 @@ def simulate(config: Config, scenario: Scenario, hours: float, show: Show) -> li
         run_baseline("earliest deadline", config, scenario, start_wall_s, hours, rule, show("earliest deadline")),
     ]
     models = load_chargers(config_dir() / "chargers")
-    outcome, _ = run_yardmaster("Yardmaster", virtual_config(config), scenario, start_wall_s, hours, models, show("Yardmaster"))
+    outcome, day = run_yardmaster("Yardmaster", virtual_config(config), scenario, start_wall_s, hours, models, show("Yardmaster"))
+    for alarm in [tell for tell in day.told if tell.severity is Severity.ALARM][:SHOWN_ALARMS]:
+        print(f"Yardmaster raised an alarm on this day: {alarm.text}", file=sys.stderr)
     return [*outcomes, outcome]
 
 

@@ -16,7 +16,7 @@ from controller.config import PHASE_INDEX, BatteryConfig, Config, StationConfig
 from controller.facts import PhaseAmps, Stamp
 from controller.sim.car import VOLTAGE_V, Car
 from controller.sim.evse import EvseSpec
-from controller.sim.scenario import Arrival, Scenario, hour_of
+from controller.sim.scenario import Arrival, Scenario, at_hour, hour_of
 from controller.sim.station import SimStation, StationSpec
 
 NOTHING: PhaseAmps = (0.0, 0.0, 0.0)
@@ -84,8 +84,8 @@ class SimBattery:
 class SitePhysics:
     """Building, PV, battery and grid for any EV load."""
 
-    def __init__(self, config: Config, scenario: Scenario) -> None:
-        self.battery = SimBattery(config.battery)
+    def __init__(self, config: Config, scenario: Scenario, start_wall_s: float) -> None:
+        self.battery = SimBattery(config.battery, at_hour(scenario.battery_soc, hour_of(start_wall_s)))
         self._scenario = scenario
         self._registers = {name: Register() for name in ("grid", "pv", "battery")}
         self.grid = self.pv = self.battery_meter = MeterValues(NOTHING)
@@ -133,7 +133,7 @@ class SimSite:
     """Simulated stations with their cars, tied to the physics. Drive it with ``advance``."""
 
     def __init__(self, config: Config, scenario: Scenario, start_wall_s: float, seed: int = 1, sample_s: float = 10.0) -> None:
-        self.physics = SitePhysics(config, scenario)
+        self.physics = SitePhysics(config, scenario, start_wall_s)
         self.stations = {station.id: SimStation(station_spec(station, sample_s), seed) for station in config.stations}
         self.plugged: list[Plugged] = []
         self.gone: list[Plugged] = []

@@ -160,10 +160,6 @@ class Planner:
             return False
         return self.plan.slot_at(at.wall_s) is not None
 
-    def healthy(self, at: Stamp) -> bool:
-        """Whether plans come as they should."""
-        return not self.failing
-
     # -- what it means now ---------------------------------------------------------------------------------
 
     def targets(self, evses: Mapping[EvseKey, EvseState], channels: Mapping[EvseKey, Channel], at: Stamp) -> dict[EvseKey, Target]:

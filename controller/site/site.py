@@ -118,10 +118,6 @@ class Site:
         """What an EVSE has accepted, for answers about profiles."""
         return self.actuator.in_force(key, at) if key in self.evses else None
 
-    def grant(self, key: EvseKey) -> Grant | None:
-        """The last decision about an EVSE."""
-        return self.grants.get(key)
-
     # -- stations ------------------------------------------------------------------------------------
 
     def _station_online(self, fact: StationOnline) -> list[Order]:
@@ -430,6 +426,7 @@ class Site:
         severity = {Mode.NORMAL: Severity.INFO, Mode.DEGRADED: Severity.WARNING}.get(mode.mode, Severity.ALARM)
         text = f"site is in {mode.mode.value} mode" + (f": {mode.reason}" if mode.reason else "")
         self._reporter.hurry()
+        self.planner.ask()  # a plan made with the loads of another mode would hold cars down long after a meter is back
         return [Tell(severity, "site", text)]
 
     def _escalate(self, at: Stamp) -> list[Order]:

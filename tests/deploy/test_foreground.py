@@ -16,12 +16,14 @@ import pytest
 
 FOREGROUND = Path(__file__).resolve().parents[2] / "deploy" / "foreground.py"
 CHILD = """\
-import signal, sys
+import os, signal, sys
+# os.write, because print may be interrupted inside itself by a handler that prints
 def bye(*_):
-    print("bye", flush=True)
+    os.write(1, b"bye\\n")
     sys.exit(CODE)
 signal.signal(signal.SIGINT, bye)
-print("up", flush=True)
+signal.signal(signal.SIGCONT, lambda *_: os.write(1, b"goes on\\n"))
+os.write(1, b"up\\n")
 while True:
     signal.pause()
 """
@@ -94,6 +96,7 @@ def test_a_command_that_fails_still_fails(terminal: Terminal) -> None:
 def test_ctrl_z_stops_make_too_and_it_goes_on(terminal: Terminal) -> None:
     terminal.until("up")
     terminal.press(b"\x1a")
+    terminal.until("goes on")
     # No shell waits for make here, so the system does not let it stop; the command must not stay stopped alone.
     terminal.press(b"\x03")
     terminal.until("bye")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from controller.facts import EvseKey
-from controller.orders import Inject, SendStation, SendUpstream
+from controller.orders import CloseUpstream, Inject, SendStation, SendUpstream
 from tests.support.playbook import BOOT, Playbook, event
 
 
@@ -47,6 +47,10 @@ class LinkMachine(RuleBasedStateMachine):
                 self.saw_up(json.loads(outcome.text))
             elif isinstance(outcome, SendStation):
                 self.saw_down(json.loads(outcome.text))
+            elif isinstance(outcome, CloseUpstream):
+                self.open = False
+                self.up_pending.clear()
+                self.csms_calls.clear()
         self.play.outcomes = []
 
     def saw_up(self, frame: list[Any]) -> None:

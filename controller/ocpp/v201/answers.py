@@ -75,17 +75,22 @@ def _token_info(token: Any, known: TokenLookup) -> Payload:
 
 _NO = {"reasonCode": "NotEnabled", "additionalInfo": "managed by the local controller"}
 
-_REFUSALS: dict[str, Callable[[Payload], Payload]] = {
+_REFUSALS: dict[str, Callable[[Payload], Payload | None]] = {
     "SetNetworkProfile": lambda payload: {"status": "Rejected", "statusInfo": _NO},
-    "SetVariables": lambda payload: {"setVariableResult": [_variable_refused(item) for item in payload.get("setVariableData", [])]},
-    "RequestStartTransaction": lambda payload: {"status": "Rejected", "statusInfo": _NO},
+    "SetVariables": lambda payload: _variables_refused(payload.get("setVariableData")),
 }
 
 
 def refuse(action: str, payload: Payload) -> Payload | None:
-    """The action's own valid "no", None if it has none."""
+    """The action's own valid "no", None if it has none or the request has no shape to answer to."""
     make = _REFUSALS.get(action)
     return make(payload) if make is not None else None
+
+
+def _variables_refused(data: Any) -> Payload | None:
+    if not isinstance(data, list) or not data or not all(isinstance(item, dict) for item in data):
+        return None
+    return {"setVariableResult": [_variable_refused(item) for item in data]}
 
 
 def _variable_refused(item: Payload) -> Payload:
@@ -97,25 +102,27 @@ def _variable_refused(item: Payload) -> Payload:
 
 
 RISKY_VARIABLES = {
-    ("SecurityCtrlr", "BasicAuthPassword"),
-    ("SecurityCtrlr", "Identity"),
-    ("OCPPCommCtrlr", "NetworkConfigurationPriority"),
+    ("securityctrlr", "basicauthpassword"),
+    ("securityctrlr", "identity"),
+    ("ocppcommctrlr", "networkconfigurationpriority"),
+    # False would switch every limit off, the floor included.
+    ("smartchargingctrlr", "enabled"),
 }
 
 
 def risky_variables(payload: Payload) -> bool:
-    """Whether SetVariables touches the link between station and Yardmaster (F27).
+    """Whether SetVariables touches the link between station and Yardmaster, or its say over charging (F27).
 
     The password of that link is Yardmaster's and stands in site.yaml; changing it in the station
-    alone would lock the station out at its next reconnect.
+    alone would lock the station out at its next reconnect. Names are case-insensitive.
     """
-    for item in payload.get("setVariableData", []):
-        if not isinstance(item, dict):
-            continue
-        component, variable = item.get("component"), item.get("variable")
-        if isinstance(component, dict) and isinstance(variable, dict) and (component.get("name"), variable.get("name")) in RISKY_VARIABLES:
-            return True
-    return False
+    data = payload.get("setVariableData")
+    return any(_name(item, "component", "variable") in RISKY_VARIABLES for item in data) if isinstance(data, list) else False
+
+
+def _name(item: Any, *keys: str) -> tuple[str, ...]:
+    parts = [item.get(key) if isinstance(item, dict) else None for key in keys]
+    return tuple(str(part.get("name", "")).strip().lower() if isinstance(part, dict) else "" for part in parts)
 
 
 def queue_status(payload: Payload, running: set[str], queued: set[str], any_queued: bool) -> Payload:

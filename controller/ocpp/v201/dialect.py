@@ -32,7 +32,15 @@ class Dialect201:
         info = payload.get("transactionInfo")
         if action != "TransactionEvent" or not isinstance(info, dict) or not isinstance(info.get("transactionId"), str):
             return None
-        return TransactionEvent(info["transactionId"], observe.evse_number(payload), payload.get("eventType") == "Ended")
+        kind, remote_start_id = payload.get("eventType"), info.get("remoteStartId")
+        return TransactionEvent(
+            info["transactionId"],
+            observe.evse_number(payload),
+            kind == "Ended",
+            payload.get("offline") is True,
+            kind == "Started",
+            remote_start_id if isinstance(remote_start_id, int) else None,
+        )
 
     def status_key(self, payload: Payload) -> tuple[int, int]:
         """(EVSE, connector) of a StatusNotification."""
@@ -93,9 +101,10 @@ class Dialect201:
         }
         return "SetChargingProfile", {"evseId": evse_id, "chargingProfile": profile}
 
-    def clear_profile(self, profile_id: int) -> tuple[str, Payload]:
-        """Remove one of our profiles."""
-        return "ClearChargingProfile", {"chargingProfileId": profile_id}
+    def clear_foreign(self, evse_id: int, floor: bool) -> list[tuple[str, Payload]]:
+        """Profiles left by a CSMS from before: TxDefaultProfiles of EVSE and station, or TxProfiles of the EVSE (K01.FR.06, FR.53)."""
+        purpose, places = ("TxDefaultProfile", (evse_id, 0)) if floor else ("TxProfile", (evse_id,))
+        return [("ClearChargingProfile", {"chargingProfileCriteria": {"evseId": place, "chargingProfilePurpose": purpose}}) for place in places]
 
     def read_back(self, evse_id: int, duration_s: int) -> tuple[str, Payload]:
         """Ask what is really in force (K08)."""
@@ -172,9 +181,30 @@ class Dialect201:
             raise ProfileError("InvalidValue", "duration and evseId are needed")
         return CompositeRequest(evse_id, int(duration), payload.get("chargingRateUnit"))
 
-    def write_composite(self, request: CompositeRequest, at: Stamp, steps: Sequence[LimitStep], voltage_v: float) -> Payload:
+    def write_composite(self, request: CompositeRequest, at: Stamp, steps: Sequence[LimitStep], voltage_v: float, phase_count: int = 3) -> Payload:
         """The composite schedule as the station would report it."""
-        return profiles.write_composite(request, at, steps, voltage_v)
+        return profiles.write_composite(request, at, steps, voltage_v, phase_count)
+
+    def remote_start_id(self, payload: Payload) -> int:
+        """remoteStartId."""
+        value = payload.get("remoteStartId")
+        return value if isinstance(value, int) else 0
+
+    def started_transaction(self, payload: Payload) -> str | None:
+        """transactionId of an accepted answer: the transaction that was running already (F02)."""
+        return str(payload.get("transactionId", "")) if payload.get("status") == "Accepted" else None
+
+    def listed_tokens(self, action: str, request: Payload, result: Payload) -> list[tuple[Payload, Payload]]:
+        """The CSMS's own words in SendLocalList."""
+        entries = request.get("localAuthorizationList")
+        if action != "SendLocalList" or result.get("status") != "Accepted" or not isinstance(entries, list):
+            return []
+        pairs = [(entry.get("idToken"), entry.get("idTokenInfo")) for entry in entries if isinstance(entry, dict)]
+        return [(token, info) for token, info in pairs if isinstance(token, dict) and isinstance(info, dict)]
+
+    def unknown_action(self, code: str) -> bool:
+        """NotImplemented, or NotSupported where that is meant (16.7)."""
+        return code in ("NotImplemented", "NotSupported")
 
 
 def _schedule(schedule_id: int, limit_a: float, phase_count: int) -> Payload:

@@ -148,6 +148,8 @@ class _Samples:
         multiplier = unit.get("multiplier", 0)
         if isinstance(multiplier, int) and -12 <= multiplier <= 12:
             value *= 10.0**multiplier
+        if not math.isfinite(value):
+            return
         self._sort(sample.get("measurand", ENERGY), value, unit.get("unit"), sample.get("phase"))
 
     def _sort(self, measurand: Any, value: float, unit: Any, phase: Any) -> None:

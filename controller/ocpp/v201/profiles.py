@@ -370,11 +370,11 @@ def _without_none(values: Payload) -> Payload:
 # -- GetCompositeSchedule ------------------------------------------------------------------------------
 
 
-def write_composite(request: CompositeRequest, at: Stamp, steps: Sequence[LimitStep], voltage_v: float) -> Payload:
+def write_composite(request: CompositeRequest, at: Stamp, steps: Sequence[LimitStep], voltage_v: float, phase_count: int = 3) -> Payload:
     """Answer to a GetCompositeSchedule (K08) from ``steps``, ascending, limits per phase [A].
 
-    Starts at the whole second of ``at``. Limits are cut down to 0.1, in W as the sum of three phases at
-    nominal voltage. Cut at one week or 1024 periods: the ``duration`` in the answer tells how far it goes.
+    Starts at the whole second of ``at``. Limits are cut down to 0.1, in W as the sum of ``phase_count``
+    phases at nominal voltage. Cut at one week or 1024 periods: the ``duration`` in the answer tells how far it goes.
     """
     if request.unit not in ("A", "W", None):
         return rejected("UnsupportedRateUnit", "chargingRateUnit is neither A nor W")
@@ -395,7 +395,7 @@ def write_composite(request: CompositeRequest, at: Stamp, steps: Sequence[LimitS
             "scheduleStart": timestamp(start_wall_s),
             "chargingRateUnit": unit,
             "chargingSchedulePeriod": [
-                {"startPeriod": second, "limit": _composite_limit(limits[second], unit, voltage_v), "numberPhases": 3}
+                {"startPeriod": second, "limit": _composite_limit(limits[second], unit, voltage_v * phase_count), "numberPhases": phase_count}
                 for second in seconds[:MAX_PERIODS]
             ],
         },
@@ -415,8 +415,8 @@ def _limit_by_second(start_wall_s: float, duration_s: int, steps: Sequence[Limit
     return limits
 
 
-def _composite_limit(limit_a: float, unit: str, voltage_v: float) -> float:
-    limit = limit_a if unit == "A" else limit_a * voltage_v * 3
+def _composite_limit(limit_a: float, unit: str, watts_per_amp: float) -> float:
+    limit = limit_a if unit == "A" else limit_a * watts_per_amp
     return min(math.floor(limit * 10 + 1e-6) / 10, UNLIMITED) if limit < UNLIMITED else UNLIMITED
 
 

@@ -53,7 +53,7 @@ def test_a_full_lane_refuses_calls_but_never_a_setpoint() -> None:
     assert lane.offer(item("a"))
     assert lane.offer(item("b"))
     assert not lane.offer(item("c"))
-    assert lane.offer(item("fuse", Priority.SAFETY))
+    assert lane.offer(item("fuse", Priority.SAFETY, Owner.OURS))
 
 
 def test_an_id_that_waits_already_is_not_taken_twice() -> None:

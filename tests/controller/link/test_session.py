@@ -32,8 +32,8 @@ def charging() -> Playbook:
     return play
 
 
-def inject(number: int = 1, limit_a: float = 16.0) -> Inject:
-    return Inject(EvseKey("CP1", 1), number, limit_a, 3, 120.0, "plan")
+def inject(number: int = 1, limit_a: float = 16.0, urgent: bool = False) -> Inject:
+    return Inject(EvseKey("CP1", 1), number, limit_a, 3, 120.0, "plan", urgent)
 
 
 # -- relay -------------------------------------------------------------------------------------------
@@ -194,16 +194,20 @@ def test_answers_to_our_own_calls_never_leak_upstream() -> None:
     assert (answered.number, answered.accepted) == (7, True)
 
 
-def test_a_setpoint_waits_for_the_csms_call_in_flight_and_goes_before_the_next() -> None:
+def test_a_cut_waits_for_the_csms_call_in_flight_and_goes_before_the_next_a_rise_does_not() -> None:
     play = charging()
     play.csms(2, "c-1", "Reset", {"type": "OnIdle"})
     play.csms(2, "c-2", "ClearCache", {})
-    play.carry(inject())
+    play.carry(inject(urgent=True))
     assert play.sent_down == []
     play.station(3, "c-1", {"status": "Scheduled"})
     assert play.down()[2] == "SetChargingProfile"
     play.station(3, play.down()[1], {"status": "Accepted"})
     assert play.down()[1] == "c-2"
+    play.csms(2, "c-3", "ClearCache", {})
+    play.carry(inject(2))
+    play.station(3, "c-2", {"status": "Accepted"})
+    assert play.down()[1] == "c-3"
 
 
 def test_only_the_newest_of_two_waiting_setpoints_goes_out() -> None:

@@ -42,7 +42,7 @@ def test_the_floor_has_no_end() -> None:
 
 
 def test_the_other_calls_validate() -> None:
-    for action, payload in (DIALECT.clear_profile(5), DIALECT.read_back(1, 300), DIALECT.set_available(1, False), DIALECT.set_available(1, True)):
+    for action, payload in (*DIALECT.clear_foreign(1, True), *DIALECT.clear_foreign(1, False), DIALECT.read_back(1, 300), DIALECT.set_available(1, False)):
         check_request(action, payload)
 
 

@@ -55,7 +55,9 @@ class Engine:
         if isinstance(fact, StoryTold):
             return [Tell(Severity.INFO, "story", fact.text)]
         if isinstance(fact, StationRefused):
-            return [Tell(Severity.WARNING, fact.station_id, f"connection from {fact.remote_address} refused: {fact.reason}")]
+            # Two live boxes under one identity: a person must look (F11). Anything else may be a guess at a password.
+            severity = Severity.ALARM if fact.twin else Severity.WARNING
+            return [Tell(severity, fact.station_id, f"connection from {fact.remote_address} refused: {fact.reason}")]
         station_id = getattr(fact, "station_id", "")
         outcomes = self._safely(lambda: self.links.handle(fact), station_id)
         # Frames mean nothing to the site; everything else may.

@@ -151,11 +151,15 @@ class StationClosed(Fact):
 
 @dataclass(frozen=True, slots=True)
 class StationRefused(Fact):
-    """A connection under a station's identity was refused before it became one (F09, F11, F66)."""
+    """A connection under a station's identity was refused before it became one (F09, F11, F66).
+
+    twin: the identity is in use by another connection that lives.
+    """
 
     station_id: str
     remote_address: str
     reason: str
+    twin: bool = False
 
 
 @dataclass(frozen=True, slots=True)

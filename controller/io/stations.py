@@ -258,12 +258,12 @@ class StationsShell:
             self._report(identity, address, decision.reason + more)
         return _answer(decision.http_status)
 
-    def _report(self, identity: str, address: str, reason: str) -> None:
+    def _report(self, identity: str, address: str, reason: str, twin: bool = False) -> None:
         """Tell the engine of a refusal, but not of thousands: an attacker must not fill the event log."""
         stamp = self._clock.stamp()
         bucket = self._reports.get(identity, self._stranger_reports)
         if bucket.try_take(stamp.mono_s):
-            self._submit(StationRefused(stamp, printable(identity), address, reason))
+            self._submit(StationRefused(stamp, printable(identity), address, reason, twin))
 
     async def _close_politely(self, request: web.BaseRequest, decision: AdmitWithoutVersion, identity: str, address: str) -> web.StreamResponse:
         socket = web.WebSocketResponse(timeout=CLOSE_S, max_msg_size=self._config.listen.max_frame_bytes)
@@ -310,7 +310,7 @@ class StationsShell:
         if old is None:
             return True
         if await old.alive(self._probe_s):
-            self._report(identity, address, f"the identity is in use by a live connection from {old.address}; check whether two boxes share it")
+            self._report(identity, address, f"the identity is in use by a live connection from {old.address}; check whether two boxes share it", twin=True)
             return False
         old.abort(f"replaced: it gave no sign of life for {self._probe_s:g} s when a new connection came from {address}")
         return True

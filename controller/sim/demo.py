@@ -34,7 +34,7 @@ from controller.io.system import on_stop_signal
 from controller.io.tasks import end, spawn
 from controller.paths import config_dir
 from controller.sim.neighbours import Settings
-from controller.sim.scenario import DAY_S, DEMO
+from controller.sim.scenario import DEMO, DEMO_MIDNIGHT_WALL_S
 from controller.snapshot import EventView, Snapshot
 
 PAGE_PORT = 8080
@@ -43,7 +43,6 @@ STATUS_EVERY_S = 10.0
 READY_S = 20.0
 CHILD_GRACE_S = 1.0
 LINE_LIMIT = 1 << 20
-DEMO_MIDNIGHT_WALL_S = 20_621 * DAY_S  # 17 June 2026
 HIDDEN_SUBJECTS = frozenset({"story"})
 
 

@@ -13,7 +13,6 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -176,20 +175,12 @@ async def _run(settings: Settings) -> None:
         await asyncio.wait_for(neighbours.stop(), 1.0)
 
 
-def lines(stream: Any) -> Iterator[dict[str, Any]]:
-    """The parent's side: what the neighbours say, until they end."""
-    for line in stream:
-        try:
-            yield json.loads(line)
-        except ValueError:
-            continue
-
-
 def main() -> int:
     """Entry point of the child process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; we end when it does
     logging.basicConfig(level=logging.CRITICAL)
-    line = sys.stdin.buffer.raw.readline() if hasattr(sys.stdin.buffer, "raw") else b""
+    with open(0, "rb", buffering=0, closefd=False) as pipe:  # unbuffered: the rest of the pipe is watched by the event loop
+        line = pipe.readline()
     try:
         asyncio.run(_run(Settings(**json.loads(line))))
     except (OSError, TimeoutError) as error:

@@ -16,6 +16,7 @@ from itertools import pairwise
 from controller.sim.car import CarSpec
 
 DAY_S = 86_400.0
+DEMO_MIDNIGHT_WALL_S = 20_621 * DAY_S  # 17 June 2026, UTC
 Curve = tuple[tuple[float, float], ...]
 """Points (hour, value), ascending; linear in between, constant outside."""
 

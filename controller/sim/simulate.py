@@ -24,7 +24,7 @@ from controller.orders import Severity
 from controller.paths import config_dir
 from controller.sim.account import Outcome
 from controller.sim.picture import draw
-from controller.sim.scenario import DAY_S, SCENARIOS, Scenario
+from controller.sim.scenario import DEMO_MIDNIGHT_WALL_S, SCENARIOS, Scenario
 from controller.sim.strategies import EarliestDeadlineFirst, Progress, run_baseline, uncontrolled
 from controller.sim.virtual import run_yardmaster
 
@@ -32,7 +32,6 @@ Show = Callable[[str], Progress]
 
 DAY_BEGINS_H = 7.0
 HOURS = 24.0
-DEMO_MIDNIGHT_WALL_S = 20_621 * DAY_S  # 17 June 2026
 PLAN_EVERY_S = 300.0
 PLAN_MAX_AGE_S = 900.0
 SHOWN_ALARMS = 5

@@ -30,15 +30,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import aiohttp
 from aiohttp import web
-from controller.sim.site import MeterValues
 
 from controller.paths import config_dir
 from controller.sim.meter import SimMeters
+from controller.sim.site import MeterValues
 from tests.support.yard import Yard, site, until
 
-FUSE_A = 400.0
-NORMAL_A = 250.0
-OVER_A = 460.0
+FUSE_A = 1000.0
+BUILDING_A = 20.0
+PEAK_A = 220.0
+READY_A = 900.0
+"""The cars have filled the connection when this much flows."""
 
 
 class Station:
@@ -117,19 +119,23 @@ class Station:
 
 
 class Meter:
-    """A grid meter whose current the bench sets; remembers when it first gave out a reading over the fuse."""
+    """The grid meter: the building and what the stations draw; remembers when it first gave out a reading over the fuse."""
 
-    def __init__(self) -> None:
-        self.current_a = NORMAL_A
+    def __init__(self, stations: list[Station]) -> None:
+        self.building_a = BUILDING_A
         self.over_at: float | None = None
+        self._stations = stations
         self._wiggle = 0
 
+    def current_a(self) -> float:
+        return self.building_a + sum(station.limit_a for station in self._stations)
+
     def values(self) -> MeterValues:
-        if self.current_a > FUSE_A and self.over_at is None:
-            self.over_at = time.perf_counter()
         # A real meter's last digits move; a frozen value would count as stuck (F41).
         self._wiggle = (self._wiggle + 1) % 7
-        amps = self.current_a + self._wiggle * 0.01
+        amps = self.current_a() + self._wiggle * 0.01
+        if amps > FUSE_A and self.over_at is None and self.building_a == PEAK_A:
+            self.over_at = time.perf_counter()
         return MeterValues(current_a=(amps, amps, amps))
 
 
@@ -157,16 +163,14 @@ async def kill_solvers(pid: int) -> None:
 async def measure(stations: list[Station], meter: Meter, rounds: int) -> list[float]:
     delays: list[float] = []
     for number in range(rounds):
-        meter.current_a, meter.over_at = NORMAL_A, None
-        await until(lambda: all(station.limit_a >= 10.0 for station in stations), 120)
+        meter.building_a, meter.over_at = BUILDING_A, None
+        await until(lambda: meter.current_a() >= READY_A, 180)
         await asyncio.sleep(0.37 * (number % 4))  # not in step with the poll
         for station in stations:
             station.lowest_before_a, station.lowered_at = station.limit_a, None
-        meter.current_a = OVER_A
-        await until(lambda: sum(station.lowered_at is not None for station in stations) >= 1, 30)
-        # All cuts of one reading leave in one turn; those not cut had nothing to give.
-        meter.current_a = NORMAL_A - 20.0
-        await asyncio.sleep(1.5)
+        meter.building_a = PEAK_A
+        await until(lambda: any(station.lowered_at is not None for station in stations), 30)
+        await asyncio.sleep(0.5)  # all cuts of one reading leave in one turn; later ones belong to later readings
         assert meter.over_at is not None
         cut = [station.lowered_at - meter.over_at for station in stations if station.lowered_at is not None]
         delays += cut
@@ -225,10 +229,11 @@ async def main() -> None:
     parser.add_argument("--stations", type=int, default=40)
     parser.add_argument("--without-solver", action="store_true", help="kill the solver all the time")
     options = parser.parse_args()
-    meter = Meter()
+    names = [f"B{number:02d}" for number in range(options.stations)]
+    stations = [Station(name) for name in names]
+    meter = Meter(stations)
     meters = SimMeters(config_dir() / "meters", {1: meter.values})
     await meters.start()
-    names = [f"B{number:02d}" for number in range(options.stations)]
     with tempfile.TemporaryDirectory() as folder:
         source = {"type": "modbus", "host": "127.0.0.1", "port": meters.port, "unit": 1, "map": "yardmaster_sim", "poll_s": 1.0}
         data = site(
@@ -237,9 +242,10 @@ async def main() -> None:
             stations=[{"id": name, "evses": [{"id": 1, "max_current_a": 32, "fallback_a": 6}]} for name in names],
             meters=[{"id": "main", "role": "grid", "source": source}],
             control={"ramp_up_a_per_s": 20},
+            # More energy than fits, so that no plan has a reason to pause a car.
+            forecast={"session_energy_wh": 200_000, "session_stay_s": 14_400},
         )
         async with Yard(Path(folder), data) as yard, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-            stations = [Station(name) for name in names]
             running = [asyncio.ensure_future(station.run(session, yard.ocpp_url)) for station in stations]
             assert yard.process is not None
             killer = asyncio.ensure_future(kill_solvers(yard.process.pid)) if options.without_solver else None

@@ -1,11 +1,11 @@
 """Local answers while the CSMS is away: valid by the OCA schemas, never more than the CSMS said."""
 
 import pytest
-from tests.support.schemas import check_response
 
 from controller.facts import Stamp
 from controller.link.policy import FROM_STATION, Upstream, Verb
 from controller.ocpp.v201 import answers
+from tests.support.schemas import check_response
 
 AT = Stamp(10.0, 1_790_000_000.0)
 TOKEN = {"idToken": "AABB", "type": "ISO14443"}

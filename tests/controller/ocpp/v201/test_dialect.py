@@ -1,10 +1,10 @@
 """Our own CALLs validate against the OCA schemas and say what we mean."""
 
 import pytest
-from tests.support.schemas import check_request
 
 from controller.ocpp.dialect import Setpoint
 from controller.ocpp.registry import dialect_for, dialects
+from tests.support.schemas import check_request
 
 DIALECT = dialects()["ocpp2.0.1"]
 
@@ -42,7 +42,12 @@ def test_the_floor_has_no_end() -> None:
 
 
 def test_the_other_calls_validate() -> None:
-    for action, payload in (*DIALECT.clear_foreign(1, True), *DIALECT.clear_foreign(1, False), DIALECT.read_back(1, 300), DIALECT.set_available(1, False)):
+    for action, payload in (
+        *DIALECT.clear_foreign(1, True),
+        *DIALECT.clear_foreign(1, False),
+        DIALECT.read_back(1, 300),
+        DIALECT.set_available(1, False),
+    ):
         check_request(action, payload)
 
 

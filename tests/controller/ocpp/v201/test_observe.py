@@ -31,7 +31,11 @@ def test_status_words() -> None:
 
 
 def test_availability_by_notify_event() -> None:
-    data = {"component": {"name": "Connector", "evse": {"id": 1, "connectorId": 1}}, "variable": {"name": "AvailabilityState"}, "actualValue": "Faulted"}
+    data = {
+        "component": {"name": "Connector", "evse": {"id": 1, "connectorId": 1}},
+        "variable": {"name": "AvailabilityState"},
+        "actualValue": "Faulted",
+    }
     assert observe(AT, "CP1", "NotifyEvent", {"eventData": [data, "odd", {}]}) == [EvseStatusChanged(AT, EvseKey("CP1", 1), EvseStatus.FAULTED)]
 
 
@@ -56,7 +60,9 @@ def test_export_is_negative_and_phases_add_up() -> None:
     fact = measured(current(5.0, "L1", "Current.Export"), {"value": 1.1, "measurand": "Power.Active.Export", "unitOfMeasure": {"unit": "kW"}})
     assert fact.phase_current_a[0] == -5.0
     assert fact.power_w == -1100.0
-    both = measured({"value": 100, "measurand": "Power.Active.Import", "phase": "L1"}, {"value": 200, "measurand": "Power.Active.Import", "phase": "L2"})
+    both = measured(
+        {"value": 100, "measurand": "Power.Active.Import", "phase": "L1"}, {"value": 200, "measurand": "Power.Active.Import", "phase": "L2"}
+    )
     assert both.power_w == 300.0
 
 

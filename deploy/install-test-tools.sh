@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the tests need beside Python packages: a real MQTT broker, a real browser and a font for it,
-# and systemd's own judge of unit files. Does nothing when all of it is there. Debian and Ubuntu only.
+# Installs what the tests need beside Python packages: a real MQTT broker, a real browser with a font and with the
+# library its driver wants (libatomic), and systemd's own judge of unit files. Does nothing when all of it is there.
 set -eu
 
 missing=""
@@ -8,6 +8,7 @@ have() { PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v "$1" >/dev/null 2>&1;
 have mosquitto || missing="$missing mosquitto"
 have chromium || have chromium-browser || missing="$missing chromium"
 [ -d /usr/share/fonts/truetype/dejavu ] || missing="$missing fonts-dejavu-core"
+[ -n "$(find /usr/lib /usr/lib64 -name 'libatomic.so.1' 2>/dev/null)" ] || missing="$missing libatomic1"
 have systemd-analyze || missing="$missing systemd"
 [ -n "$missing" ] || exit 0
 

@@ -20,6 +20,8 @@ from controller.site.budget import REACTION_S
 
 HOLD_S = 10.0
 """After an excess nothing on that circuit rises for this long [s]: hysteresis."""
+JUST_CUT_S = 90.0
+"""A car found too high within this time of its cut has not followed since the cut [s]."""
 TOLERANCE_A, TOLERANCE_PART = 1.0, 0.1
 """A car may draw this much above its setpoint before it counts as not following."""
 
@@ -101,21 +103,31 @@ class Escalation:
         """
         key = channel.place.key
         pursuit = self.pursuits.get(key)
-        if not self._too_much(channel, drawn_a, measured_mono_s, over, now):
+        # What was measured before the car could react says nothing about its obedience: cars at stations
+        # that sample once a minute would be paused for nothing. The circuit's own meter still speaks.
+        believed_after = channel.lowered_mono_s
+        if pursuit is None:
+            believed_after += channel.place.model.apply_s + REACTION_S
+        if not self._too_much(channel, drawn_a, measured_mono_s, believed_after, over, now):
             if pursuit is None:
                 return ()
             del self.pursuits[key]
             return None if pursuit.step >= Step.RESENT else ()
         if pursuit is None:
-            pursuit = self.pursuits[key] = Pursuit(now)
+            # The clock runs from the cut, but a first finding that comes late begins with the first step.
+            waited_s = now - channel.lowered_mono_s
+            head_start_s = min(waited_s, STEP_AFTER_S[Step.RESENT]) if waited_s <= JUST_CUT_S else 0.0
+            pursuit = self.pursuits[key] = Pursuit(now - head_start_s)
         return self._due(pursuit, channel, now)
 
-    def _too_much(self, channel: Channel, drawn_a: float | None, measured_mono_s: float, over: bool, now: float) -> bool:
+    def _too_much(
+        self, channel: Channel, drawn_a: float | None, measured_mono_s: float, believed_after: float, over: bool, now: float
+    ) -> bool:
         accepted = channel.accepted
         if not channel.online or accepted is None:
             return False
         limit_a = channel.known_a(now)
-        if measured_mono_s <= channel.lowered_mono_s and channel.answered:
+        if measured_mono_s <= believed_after and channel.answered:
             return over and drawn_a is not None and drawn_a > limit_a + TOLERANCE_A
         return drawn_a is not None and drawn_a > limit_a + max(TOLERANCE_A, TOLERANCE_PART * limit_a)
 

@@ -41,6 +41,9 @@ MET_WH = 50.0
 """A need smaller than this is met: no meter counts finer [Wh]."""
 SOON_S = 3600.0
 """A car that stayed beyond its departure is planned to leave after this [s]."""
+READY_BEFORE_S, READY_PART = 1800.0, 0.15
+"""A car is planned to be ready this long before it leaves, at most this part of its stay. Without it the last
+quarter hours, in which cars taper and setpoints are rounded down, left 0.8 of 34 kWh missing on the demo day."""
 START_PART, STAY_PART = 0.5, 0.4
 """A planned mean below the minimum current is rounded up from this part of it; lower while charging."""
 
@@ -348,7 +351,7 @@ def _evs(config: Config, layout: Layout, inputs: PlanInputs, slots: tuple[Slot, 
             node_id=_station_node(key.station_id) if inputs.station_wishes.get(key.station_id) else place.circuit,
             phases=evse.phases,
             arrival_wall_s=min(evse.session.started_wall_s, at.wall_s),
-            departure_wall_s=departure_wall_s,
+            departure_wall_s=ready_by(departure_wall_s, at.wall_s),
             energy_need_wh=need_wh,
             min_power_w=place.min_a * per_a,
             max_power_w=most_a * per_a,
@@ -356,6 +359,11 @@ def _evs(config: Config, layout: Layout, inputs: PlanInputs, slots: tuple[Slot, 
             max_slot_power_w=wished,
             present_power_w=max(0.0, evse.power_w or 0.0),
         )
+
+
+def ready_by(departure_wall_s: float, now_wall_s: float) -> float:
+    """When the plan shall be done with a car that leaves at departure_wall_s [wall s]."""
+    return departure_wall_s - min(READY_BEFORE_S, READY_PART * max(0.0, departure_wall_s - now_wall_s))
 
 
 def needs(config: Config, evse: EvseState, at: Stamp) -> tuple[float, float]:

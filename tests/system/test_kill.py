@@ -89,3 +89,18 @@ async def test_killed_while_charging(tmp_path: Path) -> None:
         assert len(station.acknowledged) > 5
         assert_delivered(station, books)
     assert max(took_s) <= BACK_WITHIN_S
+
+
+async def test_a_station_that_speaks_rarely_is_under_control_again(tmp_path: Path) -> None:
+    """Stations report every quarter of an hour in the field: the restart must not wait for that (P9)."""
+    data = site(tmp_path, stations=stations_config(COUNT))
+    async with Yard(tmp_path, data) as yard, Depot(yard.ocpp_url, COUNT, sample_s=900) as depot:
+        await until(lambda: all(station.accepted for station in depot.stations))
+        for number in range(COUNT):
+            depot.plug_in(number)
+        await until(lambda: all(depot.offer_a(number) == 26 for number in range(COUNT)) and depot.current_a == 52)
+        quiet = [len(station.acknowledged) for station in depot.stations]
+        await until(lambda: all(station.waiting == 0 for station in depot.stations))
+        took_s = await kill_and_restart(yard, depot)
+        print(f"control back after {took_s:.1f} s at stations that had told {quiet} events")
+    assert took_s <= BACK_WITHIN_S

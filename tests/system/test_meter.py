@@ -55,6 +55,13 @@ class Scene:
         sources = (await self.yard.state())["site"]["sources"]
         return next(source for source in sources if source["name"] == "main")
 
+    async def settled(self) -> bool:
+        """The car draws all it may, its station and the meter have told so."""
+        if self.setpoint_a() < 32 or self.depot.current_a < 32:
+            return False
+        now = (await self.yard.state())["site"]
+        return bool(now["evses"][0]["current_a"][0] == 32 and now["grid"]["current_a"][0] > 41)
+
     def setpoint_a(self) -> float:
         return self.depot.stations[0].setpoint_a or 0.0
 
@@ -78,7 +85,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         await until(lambda: depot.stations[0].accepted)
         depot.plug_in()
         now = Scene(yard, depot, meters, house)
-        await until(lambda: now.setpoint_a() >= 30 and depot.current_a >= 30)
+        await until(now.settled)
         assert await now.mode() == "normal"
         yield now
     await meters.stop()

@@ -79,7 +79,7 @@ async def test_charging_goes_on_by_rules_and_the_guard_cuts(tmp_path: Path) -> N
         state = (await yard.state())["site"]
         assert state["mode"] == "normal"
         assert all(evse["reason"] and evse["reason"] != "plan" for evse in state["evses"])
-        assert len(set(killed)) >= 2
+        await until(lambda: len(set(killed)) >= 3, 30)
 
         building[0] = 45.0
         began_s = depot.mono_s
@@ -88,9 +88,7 @@ async def test_charging_goes_on_by_rules_and_the_guard_cuts(tmp_path: Path) -> N
         print(f"solver killed {len(set(killed))} times; over the fuse -> lower setpoints after {cut_s:.2f} s; page: {told['detail']}")
         await until(lambda: depot.current_a + 45.0 <= FUSE_A)
         building[0] = 10.0
-        await until(lambda: depot.current_a > 30, 30)
-
-    # Left alone it comes back by itself.
+        await until(lambda: depot.current_a > FUSE_A - 45.0, 40)
 
 
 async def test_the_solver_comes_back_when_left_alone(tmp_path: Path) -> None:

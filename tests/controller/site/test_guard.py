@@ -96,7 +96,7 @@ def steps(channel: Channel, until: int, drawn_a: float = 16.0) -> dict[int, tupl
 
 
 def test_resend_pause_block_alarm_at_their_times() -> None:
-    assert steps(disobedient(), 80) == {11: (Step.RESENT,), 21: (Step.PAUSED,), 41: (Step.BLOCKED,), 61: (Step.ALARMED,)}
+    assert steps(disobedient(), 80) == {10: (Step.RESENT,), 20: (Step.PAUSED,), 40: (Step.BLOCKED,), 60: (Step.ALARMED,)}
 
 
 def test_a_slow_charger_gets_its_time() -> None:
@@ -126,3 +126,10 @@ def test_a_station_that_tells_nothing_since_its_cut_is_pursued_only_while_the_fu
     for now in range(30, 42):
         escalation.look(channel, 16.0, -1.0, True, float(now))
     assert escalation.disobeying == {CP1}
+
+
+def test_a_value_from_before_the_car_could_react_is_no_disobedience() -> None:
+    # Stations that sample once a minute: the only value after the cut is a second old when the cut came.
+    escalation, channel = Escalation(), disobedient()
+    assert [escalation.look(channel, 16.0, 1.0, False, float(now)) for now in range(2, 60)] == [()] * 58
+    assert escalation.look(channel, 16.0, 61.0, False, 61.5) == (Step.RESENT,)

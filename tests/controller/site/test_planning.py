@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from controller.facts import ChargingState, EvseKey, EvseMeasured, LimitStep, NeedStated, PlanSolved, SessionChanged, StationOffline, UpstreamWished
-from controller.site.planning import PeakMeter
+from controller.site.planning import SOON_S, PeakMeter, ready_by
 from optimizer.check import check
 from optimizer.problem import Plan, PlanStatus, Problem
 from optimizer.rules import allocate
@@ -107,7 +107,13 @@ def test_a_car_that_overstays_is_still_planned() -> None:
     told = depot_story(1)
     told.do(NeedStated(told.at(), CP1, 5_000.0, told.at().wall_s - 60, "api"))
     problem = asked(told)
-    assert problem.evs[0].departure_wall_s == problem.created_wall_s + 3600
+    assert problem.evs[0].departure_wall_s == ready_by(problem.created_wall_s + SOON_S, problem.created_wall_s)
+
+
+def test_a_car_is_planned_to_be_ready_before_it_leaves() -> None:
+    assert ready_by(100_000.0, 0.0) == 100_000.0 - 1800.0
+    assert ready_by(1000.0, 0.0) == 850.0
+    assert ready_by(500.0, 1000.0) == 500.0
 
 
 def test_a_battery_is_planned_only_when_its_charge_is_known() -> None:

@@ -1,0 +1,42 @@
+"""The demo's broker carries the fleet manager's limit in the form the product accepts."""
+
+from __future__ import annotations
+
+import asyncio
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from controller.facts import LimitUnit
+from controller.io.payloads import parse_limit
+from controller.sim.broker import FleetManager, SimBroker
+from controller.sim.demo import choose_ports
+from tests.controller.sim.kit import stamp
+
+
+@pytest.mark.system
+async def test_a_limit_reaches_a_listener_and_is_a_valid_limit() -> None:
+    port, broker = choose_ports(0).mqtt, SimBroker()
+    await broker.start(port)
+    loop = asyncio.get_running_loop()
+    heard: asyncio.Future[bytes] = loop.create_future()
+    subscribed = asyncio.Event()
+    listener = paho.Client(CallbackAPIVersion.VERSION2, client_id="listener")
+    listener.on_subscribe = lambda *_: loop.call_soon_threadsafe(subscribed.set)
+    listener.on_message = lambda _client, _data, message: loop.call_soon_threadsafe(heard.set_result, message.payload)
+    fleet = FleetManager("depot", port)
+    try:
+        await asyncio.to_thread(listener.connect, "127.0.0.1", port)
+        listener.loop_start()
+        listener.subscribe("yardmaster/depot/limit/set", qos=1)
+        await asyncio.wait_for(subscribed.wait(), 10)
+        await fleet.start()
+        fleet.limit(50.0, "A", 30.0)
+        limit = parse_limit(await asyncio.wait_for(heard, 10), stamp(0), "mqtt", 900.0)
+    finally:
+        listener.disconnect()
+        await asyncio.to_thread(listener.loop_stop)
+        await fleet.stop()
+        await broker.stop()
+    assert (limit.source, limit.value, limit.unit, limit.valid_for_s) == ("mqtt:fleet", 50.0, LimitUnit.A, 30.0)

@@ -116,7 +116,8 @@ class Escalation:
         if pursuit is None:
             # The clock runs from the cut, but a first finding that comes late begins with the first step.
             waited_s = now - channel.lowered_mono_s
-            head_start_s = min(waited_s, STEP_AFTER_S[Step.RESENT]) if waited_s <= JUST_CUT_S else 0.0
+            first_s = max(STEP_AFTER_S[Step.RESENT], channel.place.model.apply_s + REACTION_S)
+            head_start_s = min(waited_s, first_s) if waited_s <= JUST_CUT_S else 0.0
             pursuit = self.pursuits[key] = Pursuit(now - head_start_s)
         return self._due(pursuit, channel, now)
 

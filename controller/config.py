@@ -156,7 +156,8 @@ class MqttSource(Model):
     topic: str = Field(
         min_length=1,
         max_length=255,
-        description="Topic with a JSON object: current_a (list of 1 or 3), power_w, voltage_v, energy_import_wh, energy_export_wh, soc_percent; import positive.",
+        description="Topic with a JSON object: current_a (list of 1 or 3), power_w, voltage_v, energy_import_wh, energy_export_wh, "
+        "soc_percent; import positive.",
     )
 
 

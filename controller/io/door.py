@@ -63,10 +63,17 @@ class Door:
                 return False
         deadline = asyncio.get_running_loop().call_later(self._handshake_s, self._expire, transport)
         self._callers[transport] = _Caller(address, begin, deadline)
-        transport.pause_reading()
         self._addresses.setdefault(address, _Address()).waiting.append(transport)
         self._serve(address)
+        # Not at once: before Python 3.11.4 (Debian 12 has 3.11.2) pausing inside connection_made has no effect.
+        asyncio.get_running_loop().call_soon(self._hold, transport)
         return True
+
+    def _hold(self, transport: asyncio.Transport) -> None:
+        """Leave what a waiting caller sends unread."""
+        caller = self._callers.get(transport)
+        if caller is not None and not caller.served and not transport.is_closing():
+            transport.pause_reading()
 
     def passed(self, transport: asyncio.BaseTransport | None) -> None:
         """The handshake is over, well or badly: no deadline any more, and the next one's turn."""

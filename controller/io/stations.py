@@ -310,7 +310,8 @@ class StationsShell:
         if old is None:
             return True
         if await old.alive(self._probe_s):
-            self._report(identity, address, f"the identity is in use by a live connection from {old.address}; check whether two boxes share it", twin=True)
+            reason = f"the identity is in use by a live connection from {old.address}; check whether two boxes share it"
+            self._report(identity, address, reason, twin=True)
             return False
         old.abort(f"replaced: it gave no sign of life for {self._probe_s:g} s when a new connection came from {address}")
         return True

@@ -166,7 +166,14 @@ class Session:
         if self.online:
             return []
         self.online = True
-        return [StationOnline(at, self.station_id, self.version), *self.profiles.wishes(at, self.transactions)]
+        return [StationOnline(at, self.station_id, self.version), *self._running(at), *self.profiles.wishes(at, self.transactions)]
+
+    def _running(self, at: Stamp) -> list[Outcome]:
+        # After a restart the site knows of no session, and a station may say nothing for a quarter of an hour (P9).
+        return [
+            SessionChanged(at, EvseKey(self.station_id, evse_id), running.transaction_id, None, started=False, ended=False)
+            for evse_id, running in self.transactions.items()
+        ]
 
     def _upstream_generation(self) -> int | None:
         link = self.up.link

@@ -157,9 +157,9 @@ async def test_nonsense_is_refused_with_a_reason_and_changes_nothing(fleet: Flee
 
 
 async def test_a_dead_broker_ends_no_limit_and_a_new_one_gets_the_state(fleet: Fleet) -> None:
-    fleet.manager.send({"value": 20, "unit": "A", "valid_for_s": 12})
+    fleet.manager.send({"value": 20, "unit": "A", "valid_for_s": 8})
     await until(lambda: sum(fleet.setpoints_a()) <= 20)
-    ends_s = fleet.depot.mono_s + 12
+    ends_s = fleet.depot.mono_s + 8
     fleet.broker.stop()
     await until(lambda: fleet.is_source("lost"))
     await until(lambda: fleet.held_to(20))

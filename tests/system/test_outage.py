@@ -37,7 +37,7 @@ async def test_sessions_start_go_on_and_end_without_the_csms(tmp_path: Path) -> 
     csms = CsmsProcess(tmp_path / "csms.jsonl")
     await csms.start()
     async with Yard(tmp_path, config(tmp_path, csms)) as yard, Depot(yard.ocpp_url, COUNT, sample_s=1.0) as depot:
-        first, second, third = depot.stations
+        first, _, third = depot.stations
         await until(lambda: all(station.accepted for station in depot.stations))
         for number in range(COUNT):
             depot.plug_in(number)

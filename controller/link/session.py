@@ -202,7 +202,9 @@ class Session:
         more: list[Outcome] = []
         for outcome in outcomes:
             lost = isinstance(outcome, SetpointAnswered) and not outcome.accepted and "TxNotFound" in outcome.reason
-            if isinstance(outcome, SetpointAnswered) and lost and outcome.evse.evse_id in self.transactions:
+            running = self.transactions.get(outcome.evse.evse_id) if isinstance(outcome, SetpointAnswered) and lost else None
+            if isinstance(outcome, SetpointAnswered) and running is not None:
+                more.append(SessionChanged(at, outcome.evse, running.transaction_id, None, ended=True))
                 more += self._forget_transaction(at, outcome.evse.evse_id)
         return outcomes + more
 

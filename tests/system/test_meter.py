@@ -125,11 +125,10 @@ async def test_exceptions_and_nan_are_silence_too(scene: Scene) -> None:
         scene.house.building_a = amps
 
     await silence(scene, lambda: silent(True), lambda: silent(False))
-    await until(scene.settled)
     await silence(scene, lambda: building(math.nan), lambda: building(10.0))
 
 
-async def test_over_the_fuse_cuts_at_once_and_rises_later(scene: Scene) -> None:
+async def test_over_the_fuse_cuts_at_once(scene: Scene) -> None:
     scene.house.building_a = 50.0
     began_s = scene.depot.mono_s
     await until(lambda: scene.setpoint_a() <= FUSE_A - 50.0)
@@ -140,5 +139,3 @@ async def test_over_the_fuse_cuts_at_once_and_rises_later(scene: Scene) -> None:
     assert await scene.mode() == "normal"
     evse = (await scene.yard.state())["site"]["evses"][0]
     assert "fuse" in evse["reason"]
-    scene.house.building_a = 10.0
-    await until(lambda: scene.setpoint_a() >= 30, 30)

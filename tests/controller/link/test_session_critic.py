@@ -16,6 +16,7 @@ from controller.facts import (
     OutboxRow,
     PersistFailed,
     Restored,
+    SessionChanged,
     StationConnected,
     StationFrame,
     StationOnline,
@@ -289,6 +290,7 @@ def test_a_station_that_knows_no_such_transaction_gets_a_default_profile_next() 
     play = charging()
     play.carry(inject(1))
     play.station(3, play.down()[1], {"status": "Rejected", "statusInfo": {"reasonCode": "TxNotFound"}})
+    assert [fact.ended for fact in play.facts(SessionChanged)] == [True]
     play.carry(inject(2))
     assert play.down()[3]["chargingProfile"]["chargingProfilePurpose"] == "TxDefaultProfile"
 

@@ -19,10 +19,10 @@ from pydantic import ValidationError
 
 from controller.checking.cautions import warnings_about
 from controller.checking.explain import explained, misread_scalars
-from controller.checking.problems import ConfigError, Problem, in_file_order
+from controller.checking.problems import ConfigError, Problem, Where, in_file_order
 from controller.checking.report import figures, report
 from controller.checking.rules import Site, cross_problems
-from controller.checking.salvage import Pattern, pattern_of, salvage
+from controller.checking.salvage import salvage
 from controller.checking.secret_files import with_secrets
 from controller.checking.yaml_file import Document, read_document
 from controller.config import Config, ModbusSource
@@ -63,7 +63,7 @@ def checked(path: Path) -> Checked:
     document = read_document(path)
     _anchor_files(document.data, path.resolve().parent)
     problems = [*document.problems, *misread_scalars(document)]
-    misread = frozenset(pattern_of(one.where) for one in problems)
+    misread = frozenset(one.where for one in problems)
     config, replaced = _validated(document, problems)
     if config is not None:
         found = cross_problems(_site(config), misread | replaced)
@@ -75,7 +75,7 @@ def checked(path: Path) -> Checked:
     return Checked(config, tuple(in_file_order(warnings)), tuple(_with_line(one, document) for one in secrets))
 
 
-def _validated(document: Document, problems: list[Problem]) -> tuple[Config | None, frozenset[Pattern]]:
+def _validated(document: Document, problems: list[Problem]) -> tuple[Config | None, frozenset[Where]]:
     """The Config, or a stand-in good enough for the cross checks; what pydantic found is added to ``problems``."""
     try:
         return Config.model_validate(document.data), frozenset()

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from controller.checking.fallback import fallback_problems
 from controller.checking.problems import Problem, Where, did_you_mean, listed
-from controller.checking.salvage import Pattern
+from controller.checking.salvage import pattern_of
 from controller.config import PHASE_INDEX, ROOT_CIRCUIT, Config, EvseConfig, InfluxHistory, MeterConfig, ModbusSource, MqttSource, StationConfig
 from meters.template import Template
 
@@ -44,14 +44,28 @@ class Site:
                 yield ("stations", number, "evses", position), station, evse
 
 
-def cross_problems(site: Site, doubtful: frozenset[Pattern] = frozenset()) -> list[Problem]:
-    """All problems the rules find. doubtful: keys whose value is a stand-in; rules that need them are left out."""
-    return [found for rule, keys in RULES for found in rule(site) if not _needs_doubtful(keys, doubtful)]
+def cross_problems(site: Site, doubtful: frozenset[Where] = frozenset()) -> list[Problem]:
+    """All problems the rules find. doubtful: places whose value is a stand-in; what follows from them is left out."""
+    return [found for rule, keys in RULES for found in _trusted(rule, keys.split(), site, doubtful)]
 
 
-def _needs_doubtful(keys: str, doubtful: frozenset[Pattern]) -> bool:
-    needed = [tuple(key.split(".")) for key in keys.split()]
-    return any(one[: len(two)] == two or two[: len(one)] == one for one in needed for two in doubtful)
+def _trusted(rule: Rule, keys: Sequence[str], site: Site, doubtful: frozenset[Where]) -> list[Problem]:
+    """What a rule finds, as far as it does not rest on a stand-in."""
+    if any(_touches(key, place) for key in keys if not key.startswith(OWN) for place in doubtful):
+        return []
+    own = {_entry(place) for key in keys if key.startswith(OWN) for place in doubtful if _touches(key[1:], place)}
+    return [found for found in rule(site) if not any(found.where[: len(entry)] == entry for entry in own)]
+
+
+def _touches(key: str, place: Where) -> bool:
+    one, two = tuple(key.split(".")), pattern_of(place)
+    return one[: len(two)] == two or two[: len(one)] == one
+
+
+def _entry(place: Where) -> Where:
+    """The list entry a place belongs to, e.g. ("stations", 3)."""
+    last = max((index for index, step in enumerate(place) if isinstance(step, int)), default=-1)
+    return place[: last + 1] or place
 
 
 # -- names --------------------------------------------------------------------------------------------
@@ -203,7 +217,8 @@ def _evse_currents(site: Site) -> Iterator[Problem]:
         elif evse.fallback_a > evse.max_current_a:
             yield Problem((*where, "fallback_a"), f"{name}: {evse.fallback_a:g} A is above max_current_a, {evse.max_current_a:g} A; lower it")
         elif 0 < evse.fallback_a < evse.min_current_a:
-            message = f"{name}: {evse.fallback_a:g} A is below min_current_a, {evse.min_current_a:g} A, and no car charges with it; write 0 or more"
+            least = f"{evse.min_current_a:g}"
+            message = f"{name}: {evse.fallback_a:g} A is below min_current_a, {least} A, and no car charges with it; write 0, or {least} or more"
             yield Problem((*where, "fallback_a"), message)
 
 
@@ -350,19 +365,20 @@ def _fallback(site: Site) -> Iterator[Problem]:
     yield from fallback_problems(site.config)
 
 
+OWN = "~"
 _EVSE = "stations.evses"
 RULES: tuple[tuple[Rule, str], ...] = (
     (_duplicates, ""),
     (_reserved_circuit, ""),
-    (_unknown_circuits, "circuits.id circuits.parent stations.circuit"),
+    (_unknown_circuits, "circuits.id circuits.parent ~stations.circuit"),
     (_circuit_cycles, "circuits.id circuits.parent"),
-    (_unknown_upstreams, "upstreams.id stations.upstream"),
-    (_unknown_models, "stations.model"),
+    (_unknown_upstreams, "upstreams.id ~stations.upstream"),
+    (_unknown_models, "~stations.model"),
     (_meter_references, "meters.id meters.role grid.meter circuits.meter battery.meter"),
     (_meter_sources, "meters.source mqtt control.meter_lost_s"),
-    (_evse_currents, f"{_EVSE}.min_current_a {_EVSE}.max_current_a {_EVSE}.fallback_a"),
-    (_evse_phases, f"grid.phases {_EVSE}.phases"),
-    (_v2g, f"grid.voltage_v {_EVSE}.phases {_EVSE}.max_current_a {_EVSE}.v2g"),
+    (_evse_currents, f"~{_EVSE}.min_current_a ~{_EVSE}.max_current_a ~{_EVSE}.fallback_a"),
+    (_evse_phases, f"grid.phases ~{_EVSE}.phases"),
+    (_v2g, f"grid.voltage_v ~{_EVSE}.phases ~{_EVSE}.max_current_a ~{_EVSE}.v2g"),
     (_timezone, "site.timezone"),
     (_control_times, "control"),
     (_other_times, "limits upstreams.reconnect_min_s upstreams.reconnect_max_s"),
@@ -374,4 +390,4 @@ RULES: tuple[tuple[Rule, str], ...] = (
     (_mqtt_credentials, "mqtt"),
     (_fallback, f"grid circuits stations.circuit {_EVSE}.phases {_EVSE}.fallback_a"),
 )
-"""Every rule with the keys it looks at."""
+"""Every rule with the keys it looks at. With ~: only the entry whose key is in doubt is passed over, not the rule."""

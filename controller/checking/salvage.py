@@ -50,10 +50,10 @@ Pattern = tuple[str, ...]
 """A place without list positions, e.g. ("stations", "evses", "phases")."""
 
 
-def salvage(data: dict[str, Any]) -> tuple[Config | None, frozenset[Pattern]]:
-    """The rest of the file as a Config, and which keys are not what the file says; (None, ...) if it is hopeless."""
+def salvage(data: dict[str, Any]) -> tuple[Config | None, frozenset[Where]]:
+    """The rest of the file as a Config, and which places are not what the file says; (None, ...) if it is hopeless."""
     data = copy.deepcopy(data)
-    touched: set[Pattern] = set()
+    touched: set[Where] = set()
     for _ in range(MAX_ROUNDS):
         try:
             return Config.model_validate(data), frozenset(touched)
@@ -70,13 +70,12 @@ def pattern_of(where: Where) -> Pattern:
     return tuple(step for step in where if isinstance(step, str))
 
 
-def _doubtful(where: Where, loc: Where, kind: str) -> set[Pattern]:
-    """The key itself; for an unknown key also those it may have been meant to be."""
-    pattern = pattern_of(where)
+def _doubtful(where: Where, loc: Where, kind: str) -> set[Where]:
+    """The place itself; for an unknown key those it may have been meant to be."""
     if kind != "extra_forbidden":
-        return {pattern}
+        return {where}
     names = {name for model in models_at(loc[:-1]) for name in model.model_fields}
-    return {(*pattern[:-1], close) for close in get_close_matches(pattern[-1], names, n=3)}
+    return {(*where[:-1], close) for close in get_close_matches(str(where[-1]), names, n=3)}
 
 
 def _repair(data: dict[str, Any], where: Where) -> None:

@@ -468,3 +468,21 @@ def test_the_verb_speaks_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_the_verb_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
     assert check("--schema") == 0
     assert json.loads(capsys.readouterr().out)["title"] == "Yardmaster site.yaml"
+
+
+def test_a_misspelt_key_of_one_station_hides_nothing_of_another(tmp_path: Path) -> None:
+    file = tmp_path / "site.yaml"
+    file.write_text(
+        """\
+site: {id: t}
+grid: {fuse_a: 63, worst_other_load_a: 10}
+stations:
+  - {id: A, circut: hall, evses: [{id: 1, max_current_a: 32}]}
+  - {id: B, circuit: nowhere, evses: [{id: 1, max_current_a: 32, fallback_a: 3}]}
+""",
+        encoding="utf-8",
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    text = caught.value.text()
+    assert all(words in text for words in ("stations.0.circut", "stations.1.circuit", "stations.1.evses.0.fallback_a", "write 0, or 6 or more"))

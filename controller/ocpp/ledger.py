@@ -3,8 +3,7 @@
 On a station's link the local controller is a third sender beside station and CSMS: the answer to
 its own calls must not leak upstream, the answer to a CSMS call must go up unchanged (Part 4, 6.4).
 So each id is booked with its owner before it is sent, and settled exactly once. What ran past its
-deadline or was answered is remembered for a while, so that late and repeated answers are known
-as such instead of being taken for somebody else's. Deadlines are monotonic seconds.
+deadline is remembered for a while, so that a late answer is known as such instead of being taken for somebody else's. Deadlines are monotonic seconds.
 """
 
 from __future__ import annotations
@@ -35,53 +34,40 @@ class Entry:
 
 
 class Ledger:
-    """Pending, overdue and answered calls of one direction.
+    """Pending and overdue calls of one direction. memory: how many overdue ones are kept; the oldest leave first."""
 
-    memory: how many overdue and how many answered entries are kept; the oldest leave first.
-    """
-
-    __slots__ = ("_answered", "_memory", "_overdue", "_pending")
+    __slots__ = ("_memory", "_overdue", "_pending")
 
     def __init__(self, memory: int = 256) -> None:
         self._memory = memory
         self._pending: dict[str, Entry] = {}
         self._overdue: OrderedDict[str, Entry] = OrderedDict()
-        self._answered: OrderedDict[str, Entry] = OrderedDict()
 
     def book(self, entry: Entry) -> bool:
         """Take a call into the ledger; False, and nothing changed, if its id is pending already."""
         if entry.message_id in self._pending:
             return False
         self._overdue.pop(entry.message_id, None)
-        self._answered.pop(entry.message_id, None)
         self._pending[entry.message_id] = entry
         return True
 
     def settle(self, message_id: str) -> Entry | None:
         """The pending call that an answer belongs to, now answered; None if no such call is pending."""
-        entry = self._pending.pop(message_id, None)
-        if entry is not None:
-            self._keep(self._answered, entry)
-        return entry
+        return self._pending.pop(message_id, None)
 
     def overdue(self, now_mono_s: float) -> tuple[Entry, ...]:
         """Calls whose deadline has come, oldest first; each is returned once and remembered as overdue."""
         entries = tuple(entry for entry in self._pending.values() if entry.deadline_mono_s <= now_mono_s)
         for entry in entries:
             del self._pending[entry.message_id]
-            self._keep(self._overdue, entry)
+            self._overdue[entry.message_id] = entry
+            if len(self._overdue) > self._memory:
+                self._overdue.popitem(last=False)
         return entries
 
     def late(self, message_id: str) -> Entry | None:
         """The overdue call that a late answer belongs to, now answered; None if there is none."""
-        entry = self._overdue.pop(message_id, None)
-        if entry is not None:
-            self._keep(self._answered, entry)
-        return entry
-
-    def recently(self, message_id: str) -> Entry | None:
-        """A call with this id that was answered before, if still remembered."""
-        return self._answered.get(message_id)
+        return self._overdue.pop(message_id, None)
 
     def drain(self) -> tuple[Entry, ...]:
         """The link is gone: all pending calls, oldest first, removed. They will never be answered."""
@@ -101,13 +87,3 @@ class Ledger:
     def pending(self) -> int:
         """Calls in flight."""
         return len(self._pending)
-
-    def waiting_of(self, owner: Owner) -> int:
-        """Calls in flight of one owner."""
-        return sum(entry.owner is owner for entry in self._pending.values())
-
-    def _keep(self, memory: OrderedDict[str, Entry], entry: Entry) -> None:
-        memory[entry.message_id] = entry
-        memory.move_to_end(entry.message_id)
-        while len(memory) > self._memory:
-            memory.popitem(last=False)

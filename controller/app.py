@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ from controller.io.journal import JournalShell
 from controller.io.shell import Clock, Shell, StartError, Submit
 from controller.io.stations import StationsShell
 from controller.io.system import SystemShell, on_stop_signal
-from controller.io.tasks import end, spawn
+from controller.io.tasks import end, keep
 from controller.io.upstream import UpstreamShell
 from controller.orders import Order, Publish, RecordPoint, Severity, SolvePlan, Tell
 from controller.snapshot import Snapshot
@@ -110,12 +111,12 @@ class App:
             raise
         self._open = True
         self._drain()
-        self._ticking = spawn(self._tick(), "control loop")
+        self._ticking = keep(self._tick, "control loop")
         self.system.ready()
         listen, api = self._config.listen, self._config.api
-        log.info("stations connect to ws://%s:%d%s/<identity>", listen.host, self.port_of("stations"), listen.path)
+        log.info("stations connect to ws://%s:%d%s/<identity>", reachable(listen.host), self.port_of("stations"), listen.path.rstrip("/"))
         if self.port_of("api"):
-            log.info("the page is at http://%s:%d/", api.host, self.port_of("api"))
+            log.info("the page is at http://%s:%d/", reachable(api.host), self.port_of("api"))
 
     async def run_until_stopped(self) -> None:
         """Start, run until SIGINT, SIGTERM or ``request_stop``, stop. Raises StartError."""
@@ -126,7 +127,7 @@ class App:
         finally:
             await self.stop()
             restore()
-            log.info("stopped")
+        log.info("stopped")
 
     def request_stop(self) -> None:
         """End ``run_until_stopped``."""
@@ -149,8 +150,15 @@ class App:
     async def _start(self, part: Part) -> None:
         try:
             await part.shell.start()
+        except StartError:
+            raise
         except OSError as error:
             raise StartError(f"{part.name} cannot start: {error.strerror or error}") from error
+        except Exception as error:
+            log.exception("%s cannot start", part.name)
+            raise StartError(
+                f"{part.name} cannot start because of a defect ({type(error).__name__}); please report it with the lines above"
+            ) from error
         if part.shell is self.journal:
             self._inbox.appendleft(self.journal.load())
 
@@ -227,6 +235,13 @@ class App:
         if key not in self._complained and len(self._complained) < 1000:
             self._complained.add(key)
             log.error("internal error, please report it: %s", what, exc_info=error)
+
+
+def reachable(host: str) -> str:
+    """A listening address as a person would dial it: nobody can dial 0.0.0.0."""
+    if host in ("", "0.0.0.0", "::"):
+        return socket.gethostname() or "<this machine>"
+    return f"[{host}]" if ":" in host else host
 
 
 def build_engine(config: Config, seed: str) -> Engine:

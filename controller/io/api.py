@@ -31,6 +31,7 @@ from controller.io.api_models import (
     read_json,
     read_query,
 )
+from controller.io.door import quiet_log
 from controller.io.feed import Feed, to_json
 from controller.io.payloads import LimitPayload, PayloadError, parse_limit
 from controller.io.shell import Clock, StartError, Submit, listen_error
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_STREAMS = 64
+MAX_SEQUENCES = 1000  # remembered limits, one per source and circuit
+KEEPALIVE_S = 75.0  # an idle connection is closed after this time; aiohttp's own choice is an hour
 QUIET_S = 5.0  # without a change the stream tells the time this often, so that a page can tell silence from a lost link
 PING_S = 15.0
 SEND_TIMEOUT_S = 20.0
@@ -107,7 +110,7 @@ class ApiShell:
         self._stopping.clear()
         self._token = self._read_token()
         self._files = await asyncio.to_thread(self._load_files)
-        self._runner = web.AppRunner(self.build(), access_log=None, shutdown_timeout=SHUTDOWN_S)
+        self._runner = web.AppRunner(self.build(), access_log=None, logger=quiet_log, shutdown_timeout=SHUTDOWN_S, keepalive_timeout=KEEPALIVE_S)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, api.host, api.port).start()
@@ -267,22 +270,23 @@ class ApiShell:
         if self._streams >= MAX_STREAMS:
             raise ApiError(503, f"{MAX_STREAMS} pages are open already; close one.", headers={"Retry-After": "5"})
         self._streams += 1
+        stream: web.StreamResponse = web.Response()  # for a page that is gone before its stream begins
         try:
             async with sse_response(request, ping_interval=PING_S, send_timeout=SEND_TIMEOUT_S) as stream:
-                await self._feed_stream(stream)
+                await self._feed_stream(request, stream)
         except (ConnectionResetError, TimeoutError):
             log.debug("a page went away")
         finally:
             self._streams -= 1
         return stream
 
-    async def _feed_stream(self, stream: Any) -> None:
+    async def _feed_stream(self, request: web.Request, stream: Any) -> None:
         """Everything once, then what changed; at the latest every ``QUIET_S`` a sign of life."""
         feed = self._feed
         feed.look(self._clock.stamp().mono_s)
         await stream.send(feed.full(), id=str(feed.number), event="state", retry=1000)
         seen, last_event, spoke_mono_s = feed.number, feed.last_event(), self._clock.stamp().mono_s
-        while stream.is_connected() and not await self._stopped_within(self._period_s):
+        while stream.is_connected() and request.transport is not None and not await self._stopped_within(self._period_s):
             now_mono_s = self._clock.stamp().mono_s
             feed.look(now_mono_s)
             changes = feed.changes(seen, last_event)
@@ -325,7 +329,10 @@ class ApiShell:
             same = (last.value, last.unit, last.valid_for_s) == (received.value, received.unit, received.valid_for_s)
             if received.sequence < last.sequence or (received.sequence == last.sequence and not same):
                 raise ApiError.of_field(409, "sequence", f"must be higher than {last.sequence}: the limit was changed meanwhile")
+        self._limits.pop(key, None)
         self._limits[key] = received
+        if len(self._limits) > MAX_SEQUENCES:  # sources name themselves: made-up ones must cost no memory
+            del self._limits[next(iter(self._limits))]
 
     def _limit_answer(self, received: LimitReceived) -> dict[str, Any]:
         valid_for_s = min(received.valid_for_s, self._config.limits.max_valid_for_s)

@@ -177,6 +177,8 @@ async def read_json(request: web.Request) -> Any:
         raw = await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise ApiError(413, f"The body is larger than {MAX_BODY_BYTES} bytes.") from None
+    except web.RequestPayloadError:
+        raise ApiError(400, "The body is not what Content-Encoding or Transfer-Encoding say it is.") from None
     try:
         data = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError):

@@ -4,15 +4,23 @@ aiohttp has no deadline for a peer that connects and says nothing, or drips head
 (measured: both still open after 100 s). Here each TCP connection gets a deadline for its
 complete handshake, and at most 16 per address are served at a time, so that a slowloris
 cannot keep stations out (F64). A site whose stations share one address (behind a router) comes
-back all at once after a power cut (F12): up to 64 more per address wait, unread, for their
-turn. Beyond that, and beyond 256 in all, connections are dropped at once.
+back all at once after a power cut (F12): up to 64 more per address, and never less than the
+site has stations, wait unread for their turn. Beyond that, and beyond 256 in all (or twice the
+stations), connections are dropped at once.
+
+The door is for strangers: a connection leaves it when its handshake is over, when it closes, and
+when it has proved who it is.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 SERVED_PER_ADDRESS = 16
 WAITING_PER_ADDRESS = 64
@@ -38,10 +46,12 @@ class _Address:
 
 
 class Door:
-    """Watches fresh connections. handshake_s: deadline from connect to the finished handshake [s]."""
+    """Watches fresh connections. handshake_s: deadline from connect to the finished handshake [s]. stations: how many the site has."""
 
-    def __init__(self, handshake_s: float) -> None:
+    def __init__(self, handshake_s: float, stations: int = 0) -> None:
         self._handshake_s = handshake_s
+        self._waiting_per_address = max(WAITING_PER_ADDRESS, stations)
+        self._in_all = max(IN_ALL, 2 * stations)
         self._callers: dict[asyncio.Transport, _Caller] = {}
         self._addresses: dict[str, _Address] = {}
 
@@ -109,10 +119,10 @@ class Door:
     def _has_room(self, name: str) -> bool:
         address = self._addresses.get(name)
         waiting = len(address.waiting) if address is not None else 0
-        return len(self._callers) < IN_ALL and waiting < WAITING_PER_ADDRESS
+        return len(self._callers) < self._in_all and waiting < self._waiting_per_address
 
     def _forget_closed(self) -> None:
-        # The protocol that learns of a lost connection is aiohttp's, so ask the transports.
+        # Those that closed before their turn came: nobody reads their end, so ask the transports.
         for transport in [transport for transport in self._callers if transport.is_closing()]:
             self.passed(transport)
 
@@ -138,6 +148,30 @@ class _Threshold(asyncio.Protocol):
         protocol = self._server()
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
+
+
+class DoorServer(web.Server):
+    """aiohttp's server; tells the door when a connection closes, so that a port scan or a health check holds no place."""
+
+    def __init__(self, door: Door, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], keepalive_s: float) -> None:
+        super().__init__(handler, access_log=None, keepalive_timeout=keepalive_s, logger=quiet_log)
+        self._door = door
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        """Called by aiohttp while the handler still has its transport."""
+        self._door.passed(handler.transport)
+        super().connection_lost(handler, exc)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """A peer that speaks no HTTP, or leaves in the middle, is not our defect: no traceback for every port scan (F64)."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | web.RequestPayloadError | ConnectionError)
+
+
+quiet_log = logging.getLogger("aiohttp.server.quiet")
+"""For aiohttp servers that strangers can reach."""
+quiet_log.addFilter(_is_ours)
 
 
 def address_of(transport: asyncio.BaseTransport | None) -> str:

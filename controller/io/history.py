@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, TypeVar
 from controller.config import Config, EmbeddedHistory, InfluxHistory
 from controller.facts import SourceChanged
 from controller.io.shell import Clock, Submit
-from controller.io.tasks import end, spawn
+from controller.io.tasks import end, keep
 from controller.orders import Order, RecordPoint
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class HistoryShell:
             self._tell("file", damage)
         if self._forwarder is not None:
             await self._forwarder.start()
-        self._tasks = [spawn(self._write_on(), "history writer")]
+        self._tasks = [keep(self._write_on, "history writer")]
 
     async def stop(self) -> None:
         """Write what is left and close."""

@@ -28,7 +28,7 @@ from influxdb_client.client.write.point import Point
 from influxdb_client.domain.write_precision import WritePrecision
 
 from controller.config import InfluxHistory
-from controller.io.tasks import end, spawn
+from controller.io.tasks import end, keep
 from controller.orders import RecordPoint
 
 T = TypeVar("T")
@@ -204,7 +204,7 @@ class InfluxForwarder:
         """Begin sending. A server that is away or a missing token is reported and no reason to fail."""
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
         self._session = aiohttp.ClientSession(timeout=timeout)
-        self._tasks = [spawn(self._work(), "history sender")]
+        self._tasks = [keep(self._work, "history sender")]
 
     async def stop(self) -> None:
         """Put what is in memory into the spool and close; the next start sends it."""

@@ -138,11 +138,19 @@ class JournalShell:
         while running:
             tasks, running = self._next_tasks()
             if tasks:
-                self._hand_in(*self._write(self._store, tasks), *self._room(self._store))
-            if self._queue.empty():
-                self._store.tidy()
-                self._refill(self._store)
+                self._hand_in(*self._write(self._store, tasks))
+            self._keep_house(self._store)
         self._store.close()
+
+    def _keep_house(self, store: JournalStore) -> None:
+        """What can wait. Whatever fails here must not end the thread: without it nothing is ever acknowledged again."""
+        try:
+            self._hand_in(*self._room(store))
+            if self._queue.empty():
+                store.tidy()
+                self._refill(store)
+        except Exception:
+            log.exception("the journal's housekeeping failed; writing goes on")
 
     def _next_tasks(self) -> tuple[list[_Task], bool]:
         """Everything queued, at most MAX_BATCH; False at the end of all work."""

@@ -155,7 +155,8 @@ class JournalStore:
                 return False
             _allocate(self._reserve, self._reserve_bytes)
         except OSError:
-            self._reserve.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._reserve.unlink()
             return False
         return True
 

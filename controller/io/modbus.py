@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pymodbus.client import AsyncModbusTcpClient
@@ -28,7 +29,7 @@ from controller.config import Config, ModbusSource
 from controller.facts import MeterFailed, MeterRead
 from controller.io.meter_rules import expectation
 from controller.io.shell import Clock, Submit
-from controller.io.tasks import end, spawn
+from controller.io.tasks import end, keep
 from controller.orders import Order
 from meters.decode import decode, probe_matches
 from meters.quality import Convention, Expectation, judge
@@ -238,7 +239,7 @@ class ModbusShell:
 
     async def start(self) -> None:
         """Begin polling; a meter that is away is no reason to fail."""
-        self._tasks = [spawn(self._watch(meter), f"meter {meter.meter_id}") for meter in self._meters]
+        self._tasks = [keep(partial(self._watch, meter), f"meter {meter.meter_id}") for meter in self._meters]
 
     async def stop(self) -> None:
         """Stop polling and close the connections."""
@@ -258,10 +259,15 @@ class ModbusShell:
     async def _poll(self, meter: ModbusMeter) -> bool:
         try:
             reading = await meter.poll()
+            self._submit(MeterRead(self._clock.stamp(), reading))
         except ReadingError as error:
             self._submit(MeterFailed(self._clock.stamp(), meter.meter_id, str(error)))
             return False
-        self._submit(MeterRead(self._clock.stamp(), reading))
+        except Exception:
+            # Not known what state the line is in; the task is begun anew, see ``keep``.
+            meter.bus.drop(meter.source.timeout_s)
+            self._submit(MeterFailed(self._clock.stamp(), meter.meter_id, "internal error while reading; it is in the program's log"))
+            raise
         return True
 
 

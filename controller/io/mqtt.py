@@ -31,7 +31,7 @@ from controller.facts import LimitRefused, MeterFailed, MeterRead, SourceChanged
 from controller.io.meter_rules import expectation
 from controller.io.payloads import MAX_PAYLOAD_BYTES, PayloadError, parse_limit, parse_meter, shown
 from controller.io.shell import Clock, Submit
-from controller.io.tasks import end, spawn
+from controller.io.tasks import end, keep
 from controller.orders import Order, Publish
 from meters.quality import Expectation, judge_reading
 
@@ -137,7 +137,7 @@ class MqttShell:
     async def start(self) -> None:
         """Begin connecting. A broker that is away, or a secret that cannot be read, is reported and no reason to fail."""
         self._outbox.put(Message(self._root + STATUS_TOPIC, "online", True, _now_s()))
-        self._tasks = [spawn(self._keep_alive(), "mqtt heartbeat")]
+        self._tasks = [keep(self._keep_alive, "mqtt heartbeat")]
 
     async def stop(self) -> None:
         """Say goodbye and disconnect."""

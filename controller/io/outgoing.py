@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aiohttp import ClientWebSocketResponse, WSMessage, web
+from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMessage, web
 
 from controller.link.admission import printable
 
@@ -129,6 +129,14 @@ class Outgoing:
         if not self._ended:
             self._ended = True
             self._broken(reason)
+
+
+def close_reply(code: int) -> int:
+    """The code to answer a peer's close code with: the same, 1000 where it gave none, 1002 for one that must not be sent (B17)."""
+    if not code:
+        return WSCloseCode.OK
+    allowed = 1000 <= code <= 1014 and code not in (1004, 1005, 1006)
+    return code if allowed or 3000 <= code <= 4999 else WSCloseCode.PROTOCOL_ERROR
 
 
 def close_words(message: WSMessage) -> str:

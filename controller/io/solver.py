@@ -26,7 +26,7 @@ import optimizer
 from controller.config import Config
 from controller.facts import PlanFailed, PlanSolved, SourceChanged
 from controller.io.shell import Clock, Submit
-from controller.io.tasks import end, spawn
+from controller.io.tasks import end, keep, spawn
 from controller.orders import SolvePlan
 from optimizer.frames import HEADER_BYTES, body_length, frame
 from optimizer.problem import Plan, Problem
@@ -78,7 +78,7 @@ class SolverShell:
         """Start the child at once: importing the solvers takes longer than most plans."""
         with contextlib.suppress(OSError):  # reported with the first problem
             await self._start_child()
-        self._worker = spawn(self._work(), "solver")
+        self._worker = keep(self._work, "solver")
 
     async def stop(self) -> None:
         """End the child; a plan under way is lost, which costs nothing."""

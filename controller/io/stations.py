@@ -18,13 +18,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from aiohttp import WSMessage, WSMsgType, hdrs, web
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, hdrs, web
 
 from controller.config import Config
 from controller.facts import StationClosed, StationConnected, StationFrame, StationRefused
 from controller.io.bucket import TokenBucket
-from controller.io.door import Door, address_of
-from controller.io.outgoing import Outgoing, close_words
+from controller.io.door import Door, DoorServer, address_of
+from controller.io.outgoing import Outgoing, close_reply, close_words
 from controller.io.shell import Clock, Submit, listen_error
 from controller.io.tasks import end, spawn
 from controller.link.admission import AdmitWithoutVersion, FailureBucket, Refuse, Target, decide, printable, read_target, split_offer
@@ -119,6 +119,8 @@ class StationSession:
             if self._ended:
                 return "replaced"
             self._heard.set()
+            if message.type is WSMsgType.CLOSE:
+                return await self._part(message)
             reason = self._take(message)
             if reason is not None:
                 return reason
@@ -126,6 +128,14 @@ class StationSession:
             pause_s = self._bucket.take(self._clock.stamp().mono_s)
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
+
+    async def _part(self, message: WSMessage) -> str:
+        """Answer the station's half of the closing handshake; what still waits to be sent is not wanted any more."""
+        reply = close_reply(message.data)
+        await self._socket.close(code=reply, drain=False)
+        if reply == WSCloseCode.PROTOCOL_ERROR != message.data:
+            return f"broke the WebSocket protocol with close code {message.data}; closed with {reply}"
+        return f"closed by the station ({close_words(message)})"
 
     def _take(self, message: WSMessage) -> str | None:
         match message.type:
@@ -138,12 +148,10 @@ class StationSession:
             case WSMsgType.BINARY:
                 self.outgoing.close(1003, "OCPP-J messages are text")
                 return "sent a binary message; closed with 1003"
-            case WSMsgType.CLOSE:
-                return f"closed by the station ({close_words(message)})"
             case WSMsgType.ERROR:
                 return self._failed(message.data)
             case _:
-                return "connection lost"
+                return "closed by us" if self.outgoing.closing else "connection lost"
         return None
 
     def _failed(self, error: BaseException) -> str:
@@ -164,7 +172,7 @@ class StationsShell:
         self._submit = submit
         self._spoken = tuple(spoken)
         self._probe_s = min(probe_s, config.listen.handshake_s / 2)
-        self._door = Door(config.listen.handshake_s)
+        self._door = Door(config.listen.handshake_s, len(config.stations))
         self._failures = FailureBucket()
         self._reports = {station.id: TokenBucket(1 / 60, 3) for station in config.stations}
         self._stranger_reports = TokenBucket(1 / 60, 10)
@@ -186,7 +194,7 @@ class StationsShell:
     async def start(self) -> None:
         """Listen on ``listen.host:listen.port``. Raises StartError if that cannot be done."""
         listen = self._config.listen
-        server = web.Server(self._handle, access_log=None, keepalive_timeout=listen.handshake_s)
+        server = DoorServer(self._door, self._handle, listen.handshake_s)
         try:
             self._server = await asyncio.get_running_loop().create_server(lambda: self._door.protocol(server), listen.host, listen.port, backlog=512)
         except OSError as error:
@@ -284,6 +292,7 @@ class StationsShell:
         if target.identity in self._deciding or self._stopping:
             return _answer(409)
         self._deciding.add(target.identity)
+        self._door.passed(request.transport)  # no stranger any more: while we probe its old connection others may come in
         try:
             if not await self._place_is_free(target.identity, address):
                 return _answer(409)
@@ -299,6 +308,7 @@ class StationsShell:
         return web.WebSocketResponse(
             timeout=CLOSE_S,
             autoping=False,  # pongs must be seen: they prove that an old connection lives
+            autoclose=False,  # a close code that must not be on the wire is answered as what it is (B17)
             heartbeat=listen.ping_s,
             protocols=(version,),
             max_msg_size=listen.max_frame_bytes,
@@ -321,7 +331,6 @@ class StationsShell:
         self._generations[target.identity] = generation
         session = StationSession(target.identity, generation, socket, request.transport, self._clock, self._submit)
         self._sessions[target.identity] = session
-        self._door.passed(request.transport)
         self._submit(StationConnected(self._clock.stamp(), target.identity, generation, version, address, target.url_tail))
         return session
 

@@ -19,7 +19,7 @@ from contextlib import suppress
 from controller.config import Config
 from controller.facts import SourceChanged
 from controller.io.shell import Clock, Submit
-from controller.io.tasks import end, spawn
+from controller.io.tasks import end, keep
 from controller.orders import Order
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class SystemShell:
 
     async def start(self) -> None:
         """Begin to watch the event loop."""
-        self._task = spawn(self._watch(), "event loop watch")
+        self._task = keep(self._watch, "event loop watch")
 
     async def stop(self) -> None:
         """Stop watching."""

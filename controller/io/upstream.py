@@ -82,6 +82,7 @@ class UpstreamShell:
             connector=aiohttp.TCPConnector(limit=0),  # the default of 100 would stop at 100 stations
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
+            middlewares=(_refuse_redirect,),
         )
 
     async def stop(self) -> None:
@@ -154,7 +155,7 @@ class UpstreamShell:
         except aiohttp.WSServerHandshakeError as error:
             raise DialError(_refusal(error)) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise DialError(f"cannot connect: {printable(str(error) or type(error).__name__)}") from None
+            raise DialError(f"cannot connect: {_trouble(error)}") from None
         if socket.protocol != order.version:
             await socket.close(code=1002, message=b"no common OCPP version")
             raise DialError(f"the CSMS did not agree to {order.version}; it may speak another version only")
@@ -224,7 +225,34 @@ def _credentials(upstream: UpstreamConfig, station_id: str) -> dict[str, str]:
     return {hdrs.AUTHORIZATION: "Basic " + base64.b64encode(pair.encode("utf-8")).decode("ascii")}
 
 
+async def _refuse_redirect(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """aiohttp would follow a redirect anywhere, from wss to plain ws too: what stations say would leave in clear text (F30)."""
+    answer = await handler(request)
+    if 300 <= answer.status < 400:
+        answer.close()
+        raise DialError(f"the CSMS redirects (HTTP {answer.status}), which is not followed; put its new address into upstreams.url")
+    return answer
+
+
+def _trouble(error: Exception) -> str:
+    """Why there is no connection, in words a person can act on."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            found = getattr(error.certificate_error, "verify_message", "") or str(error.certificate_error)
+            return f"its certificate is not accepted ({found[:100]}); nothing was sent"
+        case aiohttp.ClientSSLError():
+            return f"TLS failed ({error.os_error.strerror or type(error.os_error).__name__}); nothing was sent"
+        case aiohttp.ClientConnectorDNSError():
+            return f"the name {error.host} cannot be resolved; check upstreams.url and the name server"
+        case aiohttp.ClientConnectorError():
+            return f"{error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
+        case _:
+            return printable(str(error) or type(error).__name__)
+
+
 def _refusal(error: aiohttp.WSServerHandshakeError) -> str:
+    if error.status in (101, 200):
+        return f"it answered HTTP {error.status} but no valid WebSocket handshake; is upstreams.url the OCPP address?"
     hints = {
         401: "it wants another password for this identity; check upstreams.password",
         403: "it forbids this identity",

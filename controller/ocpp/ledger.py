@@ -3,7 +3,8 @@
 On a station's link the local controller is a third sender beside station and CSMS: the answer to
 its own calls must not leak upstream, the answer to a CSMS call must go up unchanged (Part 4, 6.4).
 So each id is booked with its owner before it is sent, and settled exactly once. What ran past its
-deadline is remembered for a while, so that a late answer is known as such instead of being taken for somebody else's. Deadlines are monotonic seconds.
+deadline is remembered for a while, so that a late answer is known as such instead of being taken
+for somebody else's. Deadlines are monotonic seconds.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from controller.sim.account import Outcome, Sample, buy_price
 
 WIDTH, PANEL, LEFT, RIGHT, TOP, GAP = 1000, 260, 70, 20, 96, 64
 COLOURS = ("#c0392b", "#e08e0b", "#12805c", "#2456a6")
+LABEL_CHARACTER = 6.5  # width of a character of the price labels, on the wide side
 INK, FAINT, FUSE = "#1f2937", "#d7dde5", "#7f1d1d"
 FONT = 'font-family="system-ui,Segoe UI,Helvetica,Arial,sans-serif"'
 
@@ -92,9 +93,10 @@ def _prices(config: Config, panel: Panel) -> list[str]:
         shade = 0.02 + 0.13 * ((price - low) / (high - low) if high > low else 0.0)
         x, end = panel.x(wall_s), min(panel.x(wall_s + 3600.0), WIDTH - RIGHT)
         parts.append(f'<rect x="{x:.1f}" y="{panel.top}" width="{max(0.0, end - x):.1f}" height="{PANEL}" fill="#2456a6" opacity="{shade:.3f}"/>')
-        fits = x + 90 < WIDTH - RIGHT
+        label = f"{price:.2f} {config.tariff.currency}/kWh"
+        fits = x + 4 + LABEL_CHARACTER * len(label) < WIDTH - RIGHT  # the last hours of the picture may be too narrow for theirs
         if fits and (wall_s == hours[0] or price != buy_price(config.tariff, wall_s - 3600.0)):
-            parts.append(_text(x + 4, panel.top + PANEL - 6, f"{price:.2f} {config.tariff.currency}/kWh", 'font-size="10" fill="#4b5a70"'))
+            parts.append(_text(x + 4, panel.top + PANEL - 6, label, 'font-size="10" fill="#4b5a70"'))
     return parts
 
 

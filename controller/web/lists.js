@@ -12,7 +12,7 @@ export function renderLimits(limits) {
 }
 
 function createLimit() {
-  const part = { title: h("b"), tag: h("span", { class: "tag" }, "binding"), sub: h("span", { class: "row-sub" }), value: h("b", { class: "num" }), end: h("span", { class: "row-sub num" }) };
+  const part = { title: h("b"), tag: h("span", { class: "tag" }, "in effect"), sub: h("span", { class: "row-sub" }), value: h("b", { class: "num" }), end: h("span", { class: "row-sub num" }) };
   part.node = h("li", {}, h("div", { class: "row-main" }, h("span", {}, part.title, " ", part.tag), part.sub), h("div", { class: "row-side" }, part.value, part.end));
   return part;
 }
@@ -20,7 +20,7 @@ function createLimit() {
 function updateLimit(part, limit) {
   part.limit = limit;
   setText(part.title, limit.source);
-  show(part.tag, limit.binding);
+  show(part.tag, limit.binding && limit.source !== "fuse"); // the fuse always holds; a mark on it says nothing
   setText(part.sub, limit.circuit === "grid" ? "whole site" : limit.circuit);
   setText(part.value, limit.unit === "W" ? kilowatts(limit.value) : `${amps(limit.value)} per phase`);
   setData(part.node, "binding", limit.binding);

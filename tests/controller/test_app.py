@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from controller.app import App, Part
+from controller.app import App, Part, reachable
 from controller.config import Config
 from controller.facts import SourceChanged, StoryTold
 from controller.io.clock import Clock
@@ -219,6 +220,44 @@ async def test_a_defect_of_the_engine_does_not_stop_the_control_loop(tmp_path: P
         app.submit(StoryTold(Clock().stamp(), "still here"))
         assert any(entry.text == "still here" for entry in app.snapshot().events)
     assert caplog.text.count("the engine failed on SourceChanged") == 1
+
+
+class Defective(Neighbour):
+    """A shell that cannot start for a reason nobody foresaw."""
+
+    async def start(self) -> None:
+        raise ZeroDivisionError("defect")
+
+
+async def test_a_part_with_a_defect_at_start_is_one_sentence_and_stops_the_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    notes: list[str] = []
+    parts = with_neighbours(Neighbour("first", notes), Defective("second", notes))
+    with pytest.raises(StartError, match="n1 cannot start because of a defect"):
+        await App(site(tmp_path), Clock(), build=parts).start()
+    assert notes == ["start first", "stop second", "stop first"]
+    assert "ZeroDivisionError" in caplog.text
+    async with running(site(tmp_path), build=alone):
+        pass
+
+
+async def test_the_control_loop_outlives_a_defect_of_its_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with running(site(tmp_path), build=alone) as app:
+        beat, beats = app.system.beat, []
+
+        def broken_once() -> None:
+            beats.append(1)
+            beat()
+            if len(beats) == 1:
+                raise ZeroDivisionError("defect")
+
+        app.system.beat = broken_once  # type: ignore[method-assign]
+        await until(lambda: len(beats) >= 3)
+    assert caplog.text.count("'control loop' failed") == 1
+
+
+@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]"), ("0.0.0.0", socket.gethostname())])
+def test_addresses_are_shown_as_a_person_would_dial_them(host: str, shown: str) -> None:
+    assert reachable(host) == shown
 
 
 async def test_run_until_stopped_ends_when_asked(tmp_path: Path) -> None:

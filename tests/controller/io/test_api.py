@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, TCPConnector
 from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,7 +20,7 @@ from jsonschema import Draft202012Validator
 
 from controller.config import Config
 from controller.facts import EvseKey, Fact, LimitReceived, LimitUnit, NeedStated
-from controller.io.api import MAX_STREAMS, ApiShell
+from controller.io.api import MAX_SEQUENCES, MAX_STREAMS, ApiShell
 from controller.io.api_models import MAX_BODY_BYTES
 from controller.io.clock import VirtualClock
 from controller.io.history import Series
@@ -83,6 +85,18 @@ async def open_desk(aiohttp_client: Any) -> Open:
 @pytest.fixture
 async def desk(open_desk: Open) -> Desk:
     return await open_desk()
+
+
+@asynccontextmanager
+async def serving(**api: object) -> AsyncIterator[ApiShell]:
+    """A shell on a port of its own."""
+    facts: list[Fact] = []
+    shell = ApiShell(site_config(port=0, **api), VirtualClock(NOW_WALL_S), facts.append, picture, period_s=0.02)
+    await shell.start()
+    try:
+        yield shell
+    finally:
+        await shell.stop()
 
 
 async def error_of(answer: Any, status: int) -> dict[str, Any]:
@@ -304,6 +318,66 @@ async def test_streams_are_counted_and_end_with_the_shell(desk: Desk) -> None:
         async with asyncio.timeout(2):
             await answer.content.read()
     assert desk.shell._streams == MAX_STREAMS - 1
+
+
+async def test_a_page_that_is_gone_before_its_stream_begins_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as shell:
+        for _ in range(30):
+            with socket.create_connection(("127.0.0.1", shell.port)) as page:
+                page.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # leave with a reset
+                page.sendall(b"GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await asyncio.sleep(0)
+        async with ClientSession() as http, http.get(f"http://127.0.0.1:{shell.port}/api/v1/health") as answer:
+            assert answer.status in (200, 503)
+        for _ in range(500):
+            if shell._streams == 0:
+                break
+            await asyncio.sleep(0.01)
+        assert shell._streams == 0
+    assert not caplog.records
+
+
+async def test_fifty_pages_follow_and_end_with_the_shell() -> None:
+    async with ClientSession(connector=TCPConnector(limit=0)) as http, serving() as shell:
+        answers = [await http.get(f"http://127.0.0.1:{shell.port}/api/v1/stream") for _ in range(50)]
+        states = await asyncio.gather(*(next_event(answer.content) for answer in answers))
+        assert {name for name, _, _ in states} == {"state"}
+        async with asyncio.timeout(2):
+            await shell.stop()
+            await asyncio.gather(*(answer.content.read() for answer in answers))
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"GET / HTTP/1.1\r\nno colon here\r\n\r\n",
+        b"GET http://[x/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /api/v1/state HTTP/1.1\r\nHost: localhost\r\nCookie: " + b"x" * 20_000 + b"\r\n\r\n",
+        b"POST /api/v1/limits HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+async def test_a_peer_that_speaks_no_http_fills_no_log(nonsense: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as shell:
+        reader, writer = await asyncio.open_connection("127.0.0.1", shell.port)
+        writer.write(nonsense)
+        assert b" 400 " in await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+    assert not caplog.records
+
+
+async def test_b33_a_body_that_is_not_packed_as_it_says_is_a_400(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = await desk.client.post("/api/v1/limits", data=b"no gzip", headers=headers)
+    assert "Content-Encoding" in (await error_of(answer, 400))["error"]
+    assert desk.facts == []
+    assert not [record for record in caplog.records if record.name.startswith("controller")]
+
+
+async def test_made_up_sources_cost_no_memory(desk: Desk) -> None:
+    for number in range(MAX_SEQUENCES + 50):
+        answer = await desk.client.post("/api/v1/limits", json=LIMIT | {"source": f"s{number}"})
+        assert answer.status == 202
+    assert len(desk.shell._limits) == MAX_SEQUENCES
 
 
 # -- limits --------------------------------------------------------------------------------------------

@@ -385,3 +385,14 @@ async def test_the_stamps_are_the_clocks(tmp_path: Path) -> None:
     assert (await log.next(Persisted)).at == clock.stamp()
     assert shell.load().at == clock.stamp()
     await shell.stop()
+
+
+async def test_housekeeping_that_fails_does_not_end_the_writer(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    async with journal(folder) as log:
+        (folder / RESERVE_NAME).unlink()
+        folder.rename(tmp_path / "moved away")
+        folder.write_text("somebody put a file in its place", encoding="utf-8")
+        for token in range(1, 4):
+            log.persist(token, row())
+            await log.until(lambda token=token: any(isinstance(fact, Persisted | PersistFailed) and fact.token == token for fact in log.facts))

@@ -410,6 +410,25 @@ async def test_the_gap_a_device_needs_is_kept(free_port: int, tmp_path: Path) ->
     assert all(after - before >= 0.055 for before, after in pairwise(times))
 
 
+async def test_a_defect_while_polling_is_reported_and_the_meter_is_read_again(
+    free_port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    facts = Facts()
+
+    def submit(fact: Fact) -> None:
+        facts(fact)
+        if len(facts.all) == 1:
+            raise ZeroDivisionError("a defect the poll did not expect")
+
+    async with odd_meter(free_port):
+        shell = ModbusShell(site(source(free_port)), LoopClock(), submit, tiny(tmp_path))
+        await shell.start()
+        await facts.until(lambda: len(facts.reads()) >= 3)
+        await shell.stop()
+    assert caplog.text.count("'meter m0' failed") == 1
+    assert [type(fact).__name__ for fact in facts.all[:2]] == ["MeterRead", "MeterFailed"], "nobody may take a broken poll for a silent meter"
+
+
 async def test_stopping_ends_within_a_moment_even_with_a_silent_meter(free_port: int, tmp_path: Path) -> None:
     async with odd_meter(free_port, behave=lambda *_: "silent") as meter:
         shell = ModbusShell(site(source(free_port, timeout_s=30.0)), LoopClock(), print, tiny(tmp_path))

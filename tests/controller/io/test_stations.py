@@ -23,6 +23,11 @@ from tests.support.facts import FactLog
 EVSES = [{"id": 1, "max_current_a": 32}]
 PASSWORD = "0123456789abcdef!"
 VERSION = ("ocpp2.0.1",)
+UPGRADE = (
+    b"GET /ocpp/CP1 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: ocpp2.0.1\r\n\r\n"
+)
+"""The handshake of a station that is written byte by byte."""
 
 
 def site(**listen: Any) -> Config:
@@ -422,6 +427,110 @@ async def test_f12_forty_stations_behind_one_address_all_get_in_at_once() -> Non
         await server.next(StationConnected, 40)
         assert {fact.station_id for fact in server.of(StationConnected)} == set(names)
         assert server.shell._door.callers == 0
+
+
+def large_site(stations: int, **listen: Any) -> Config:
+    names = [f"S{number}" for number in range(stations)]
+    return site(**listen).model_copy(update={"stations": tuple(StationConfig.model_validate({"id": name, "evses": EVSES}) for name in names)})
+
+
+async def test_f12_two_hundred_stations_behind_one_address_all_get_in_at_once() -> None:
+    unlimited = aiohttp.TCPConnector(limit=0)
+    async with serving(large_site(200)) as server, aiohttp.ClientSession(connector=unlimited) as http:
+        dials = (http.ws_connect(server.url(f"/ocpp/S{number}"), protocols=VERSION) for number in range(200))
+        outcomes = await asyncio.gather(*dials, return_exceptions=True)
+        assert [outcome for outcome in outcomes if isinstance(outcome, BaseException)] == []
+        await server.next(StationConnected, 200)
+
+
+async def test_f10_forty_half_open_connections_behind_one_address_are_replaced_at_once_not_one_after_the_other() -> None:
+    """The router between us and the yard was restarted: each station's old connection takes the whole probe to prove dead."""
+    async with serving(large_site(40, handshake_s=2.0), probe_s=0.8) as server:
+        for number in range(40):
+            await server.connect(f"/ocpp/S{number}", autoping=False)
+        await asyncio.gather(*(server.connect(f"/ocpp/S{number}") for number in range(40)))
+        await server.next(StationConnected, 80)
+
+
+async def test_f64_connections_that_close_again_hold_no_place_at_the_door() -> None:
+    """A health check of a load balancer, a port scan, TLS to the plain port: each comes and goes, and holds nobody up."""
+    async with serving() as server:
+        for number in range(40):
+            reader, writer = await server.raw()
+            if number % 2:
+                writer.write(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+                await reader.read()
+            writer.close()
+        async with asyncio.timeout(5):  # the deadline of a handshake is 10 s
+            await server.connect()
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"GET /ocpp/CP1 HTTP/1.1\r\nno colon here\r\n\r\n",
+        b"GET /ocpp/CP1 HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 20_000 + b"\r\n\r\n",
+        b"GET http://[x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+async def test_a_peer_that_speaks_no_http_is_answered_and_fills_no_log(nonsense: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as server:
+        reader, writer = await server.raw()
+        writer.write(nonsense)
+        assert b"400 Bad Request" in await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+    assert not caplog.records
+
+
+async def test_a_newcomer_that_leaves_while_it_is_judged_disturbs_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(probe_s=0.3) as server:
+        await server.connect(autoping=False)
+        _, writer = await server.raw()
+        writer.write(UPGRADE)
+        await writer.drain()
+        for _ in range(2000):
+            if server.shell._deciding:
+                break
+            await asyncio.sleep(0.001)
+        writer.transport.abort()
+        await server.next(StationClosed)
+        await server.connect()
+        assert (await server.next(StationConnected, 2)).generation == 2
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("code", "answer"), [(1000, 1000), (1012, 1012), (3000, 3000), (999, 1002), (1006, 1002), (5000, 1002), (65535, 1002)])
+async def test_b17_a_close_code_is_echoed_and_a_forbidden_one_is_a_protocol_error(code: int, answer: int) -> None:
+    async with serving() as server:
+        reader, writer = await server.raw()
+        writer.write(UPGRADE)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"\x88\x82\0\0\0\0" + code.to_bytes(2, "big"))
+        assert await asyncio.wait_for(reader.read(), 5) == b"\x88\x02" + answer.to_bytes(2, "big")
+        closed = await server.next(StationClosed)
+        assert ("broke the WebSocket protocol" in closed.reason) == (answer == 1002)
+        assert str(code) in closed.reason
+        writer.close()
+        await server.connect()
+        await server.next(StationConnected, 2)
+
+
+async def test_a_station_that_says_goodbye_is_let_in_again_at_once() -> None:
+    async with serving(probe_s=30.0, config=site(handshake_s=60)) as server, asyncio.timeout(10):
+        for number in range(1, 21):
+            station = await server.connect()
+            assert (await server.next(StationConnected, number)).generation == number
+            await station.close()
+
+
+async def test_an_end_we_asked_for_is_told_as_ours() -> None:
+    async with serving() as server:
+        station = await server.connect()
+        await server.next(StationConnected)
+        server.shell.carry(CloseStation("CP1", 1, 1000, "please come back"))
+        assert (await station.receive()).data == 1000
+        assert (await server.next(StationClosed)).reason == "closed by us"
 
 
 async def test_f65_a_station_that_never_reads_costs_bounded_memory_and_is_dropped() -> None:

@@ -7,7 +7,7 @@ import gc
 
 import pytest
 
-from controller.io.tasks import end, spawn
+from controller.io.tasks import end, keep, spawn
 
 
 async def test_an_exception_is_logged_once_with_its_task(caplog: pytest.LogCaptureFixture) -> None:
@@ -52,3 +52,29 @@ async def test_a_task_that_ends_its_own_group_does_not_cancel_itself() -> None:
     mine.append(spawn(leader(), "leader"))
     assert await mine[0] == "done"
     assert follower.cancelled()
+
+
+async def test_kept_work_that_fails_is_logged_and_begun_anew(caplog: pytest.LogCaptureFixture) -> None:
+    began: list[int] = []
+    runs_on = asyncio.Event()
+
+    async def work() -> None:
+        began.append(1)
+        if len(began) < 3:
+            raise ZeroDivisionError("by zero")
+        runs_on.set()
+        await asyncio.Event().wait()
+
+    task = keep(work, "meter grid", restart_s=(0.001, 0.002))
+    await asyncio.wait_for(runs_on.wait(), 5)
+    assert [record.getMessage().count("'meter grid' failed") for record in caplog.records] == [1, 1]
+    assert all(record.exc_info for record in caplog.records)
+    await end([task])
+    assert task.cancelled()
+
+
+async def test_kept_work_may_come_to_its_end() -> None:
+    async def work() -> None:
+        return
+
+    await asyncio.wait_for(keep(work, "short"), 5)

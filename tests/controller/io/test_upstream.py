@@ -6,8 +6,10 @@ import asyncio
 import base64
 import random
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,25 @@ from controller.orders import CloseUpstream, DialUpstream, SendUpstream
 from tests.support.facts import FactLog
 
 PASSWORD = "secret-of-the-csms"
+SELF_MADE = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQghgkrXFEtXTxh+2hh
+rHjbmoZaQHrw1oDNJQbzKL0a7AihRANCAAQZAAF9Y4KuRfk4wZCr4B9Z5UOIZcyU
+P3RyseP6gpOU7YdzoCXD1W7X7kXvajOEFJgNUH2lM0JTru+ub/IwM0Ln
+-----END PRIVATE KEY-----
+-----BEGIN CERTIFICATE-----
+MIIBkDCCATagAwIBAgIUEWkyZjYn18lgmJZlLhe2hHTmfdUwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJMTI3LjAuMC4xMCAXDTI2MTEyMTAzMjYyOVoYDzIxMjYxMDI4
+MDMyNjI5WjAUMRIwEAYDVQQDDAkxMjcuMC4wLjEwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAQZAAF9Y4KuRfk4wZCr4B9Z5UOIZcyUP3RyseP6gpOU7YdzoCXD1W7X
+7kXvajOEFJgNUH2lM0JTru+ub/IwM0Lno2QwYjAdBgNVHQ4EFgQU1xzpBHRHG2Rn
+7dayoeYZzTdNa8cwHwYDVR0jBBgwFoAU1xzpBHRHG2Rn7dayoeYZzTdNa8cwDwYD
+VR0TAQH/BAUwAwEB/zAPBgNVHREECDAGhwR/AAABMAoGCCqGSM49BAMCA0gAMEUC
+IHz7sj0a0Qq3ykeKFZtejwrhV2wD/OEF8Bc3UapMAB4pAiEAwLyL1rl+vycM/K+N
+aTs98EM9Hcm5MgrX/rn7Kns71Es=
+-----END CERTIFICATE-----
+"""
+"""A certificate for 127.0.0.1 that nobody has signed, valid for a hundred years, and its key. Serves this test and nothing else."""
 Handler = Callable[[web.Request, web.WebSocketResponse], Awaitable[None]]
 
 
@@ -37,6 +58,7 @@ class Csms(FactLog):
         self.requests: list[web.Request] = []
         self.sockets: list[web.WebSocketResponse] = []
         self.shell: UpstreamShell
+        self.url = ""
 
     def dial(self, station_id: str = "CP1", generation: int = 1, version: str = "ocpp2.0.1", url_tail: str = "") -> None:
         self.shell.carry(DialUpstream(station_id, generation, "cloud", version, url_tail))
@@ -47,14 +69,20 @@ class Csms(FactLog):
 
 @asynccontextmanager
 async def csms(
-    handler: Handler = echo, *, speaks: tuple[str, ...] = ("ocpp2.0.1",), status: int = 0, upstream: dict[str, Any] | None = None, **more: Any
+    handler: Handler = echo,
+    *,
+    speaks: tuple[str, ...] = ("ocpp2.0.1",),
+    status: int = 0,
+    headers: dict[str, str] | None = None,
+    upstream: dict[str, Any] | None = None,
+    **more: Any,
 ) -> AsyncIterator[Csms]:
     far = Csms()
 
     async def serve(request: web.Request) -> web.StreamResponse:
         far.requests.append(request)
         if status:
-            return web.Response(status=status)
+            return web.Response(status=status, headers=headers)
         ws = web.WebSocketResponse(protocols=speaks, timeout=1.0, autoping=handler is not deaf)
         await ws.prepare(request)
         far.sockets.append(ws)
@@ -67,14 +95,27 @@ async def csms(
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    url = f"ws://127.0.0.1:{runner.addresses[0][1]}/ocpp"
-    far.shell = UpstreamShell(config({"id": "cloud", "url": url, **(upstream or {})}), Clock(), far.submit, **more)
+    far.url = f"ws://127.0.0.1:{runner.addresses[0][1]}/ocpp"
+    far.shell = UpstreamShell(config({"id": "cloud", "url": far.url, **(upstream or {})}), Clock(), far.submit, **more)
     await far.shell.start()
     try:
         yield far
     finally:
         await far.shell.stop()
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def dialling(url: str, **upstream: Any) -> AsyncIterator[Csms]:
+    """A shell that has dialled a server which is no CSMS of ours."""
+    far = Csms()
+    far.shell = UpstreamShell(config({"id": "cloud", "url": url, **upstream}), Clock(), far.submit)
+    await far.shell.start()
+    try:
+        far.dial()
+        yield far
+    finally:
+        await far.shell.stop()
 
 
 def config(upstream: dict[str, Any]) -> Config:
@@ -166,6 +207,66 @@ async def test_nobody_there(free_port: int) -> None:
     shell.carry(DialUpstream("CP1", 2, "elsewhere", "ocpp2.0.1"))
     assert "not in the configuration" in (await log.next(UpstreamClosed, 2)).reason
     await shell.stop()
+
+
+async def test_f30_a_redirect_is_not_followed() -> None:
+    async with csms() as elsewhere:
+        new_address = f"{elsewhere.url.replace('ws:', 'http:')}/CP1"
+
+        async def redirect(request: web.Request, ws: web.WebSocketResponse) -> None:
+            raise AssertionError("never gets here")
+
+        async with csms(redirect, status=302, headers={"Location": new_address}, upstream={"password": PASSWORD}) as far:
+            far.dial()
+            closed = await far.next(UpstreamClosed)
+            assert "redirects (HTTP 302)" in closed.reason
+            assert len(far.facts) == 1
+        assert elsewhere.requests == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"), [(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "no valid WebSocket handshake"), (b"", "cannot connect")]
+)
+async def test_a_server_that_is_no_csms_is_told_apart(answer: bytes, words: str) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server, dialling(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ocpp") as far:
+        assert words in (await far.next(UpstreamClosed)).reason
+
+
+@asynccontextmanager
+async def tls_server(folder: Path) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """Its port and whatever plain text it came to read behind the TLS handshake."""
+    heard: list[bytes] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.read(1000))
+        writer.close()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    (folder / "both.pem").write_text(SELF_MADE, encoding="ascii")
+    context.load_cert_chain(folder / "both.pem")
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()[1], heard
+
+
+async def test_f30_an_unknown_certificate_means_no_connection_and_not_a_word_is_sent(tmp_path: Path) -> None:
+    async with tls_server(tmp_path) as (port, heard), dialling(f"wss://127.0.0.1:{port}/ocpp", password=PASSWORD) as far:
+        closed = await far.next(UpstreamClosed)
+        assert "certificate is not accepted (self-signed certificate)" in closed.reason
+        assert heard == []
+        assert len(far.facts) == 1
+
+
+async def test_f30_tls_is_not_given_up_for_a_server_that_speaks_plain_text() -> None:
+    async with csms() as plain, dialling(plain.url.replace("ws:", "wss:"), password=PASSWORD) as far:
+        assert "TLS failed" in (await far.next(UpstreamClosed)).reason
+        assert plain.requests == []
 
 
 async def test_a_server_that_never_answers_the_handshake() -> None:

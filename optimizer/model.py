@@ -406,7 +406,9 @@ def prefer_early_charging(model: Model) -> None:
         _price_lateness(model, columns)
     ranked = sorted(model.problem.evs, key=lambda ev: (-_laxity_s(model, ev), ev.ev_id))
     for rank, ev in enumerate(ranked):
-        weight = URGENT * price_scale(model.problem) * (rank + 1) / len(ranked)
+        # Above CHANGE: else starting now would cost more than starting with the next slot, and a car with time to spare
+        # would be put off at every plan, a quarter of an hour each time.
+        weight = (CHANGE + URGENT * (rank + 1) / len(ranked)) * price_scale(model.problem)
         for slot, column in model.charge[ev.ev_id].items():
             if slot > 0:
                 _add_cost(model, column, weight * model.problem.slots[slot].hours)

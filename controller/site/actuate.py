@@ -29,6 +29,8 @@ RETRY_S = (1.0, 2.0, 5.0)
 """Wait before the next try after the first, second, third rejection [s]."""
 RETRY_LOST_S = 60.0
 """Wait between tries with an uncontrollable EVSE [s]."""
+PROBE_S = 10.0
+"""So long after a try was due and nobody tried, the floor is written to see whether an EVSE takes commands again [s]."""
 ANSWER_S = 45.0
 """A command without any answer for this long counts as rejected [s] (the link gives up at 30 s)."""
 READ_BACK_S = 10.0
@@ -77,6 +79,7 @@ class Channel:
     lowered_mono_s: float = -math.inf
     changed_mono_s: float = -math.inf
     rejections: int = 0
+    floor_rejections: int = 0
     retry_mono_s: float = -math.inf
     uncontrollable: bool = False
     last_reason: str = ""
@@ -137,6 +140,7 @@ class Actuator:
             channel = self.channels[key]
             channel.online, channel.offline_since_mono_s = True, None
             channel.rejections, channel.uncontrollable, channel.retry_mono_s = 0, False, -math.inf
+            channel.floor_rejections = 0
             channel.outstanding.clear()
             channel.sent, channel.answered = None, True
             orders.append(self._write_floor(channel, now))
@@ -149,17 +153,22 @@ class Actuator:
             if not channel.online:
                 continue
             channel.held_a = channel.ceiling_a(now, None, -math.inf)
+            if channel.held_a > channel.known_a(now):
+                # A rise whose answer went down with the link may be in force all the same, also after it is back.
+                channel.settling_a, channel.settling_until_mono_s = channel.held_a, now + self._control.setpoint_life_s
+                channel.lowered_mono_s = now
             channel.online, channel.offline_since_mono_s = False, now
             channel.floor = Floor.UNKNOWN
             channel.outstanding.clear()
             channel.sent, channel.answered = None, True
 
     def booked_offline_a(self, channel: Channel, now: float) -> float:
-        """What an offline EVSE may be drawing [A]: the last setpoint for a while, then its floor."""
-        since = channel.offline_since_mono_s
-        if since is not None and now - since < self._control.offline_hold_s:
-            return max(channel.held_a, channel.place.fallback_a)
-        return channel.place.fallback_a
+        """What an offline EVSE may be drawing [A]: the last setpoint for a while and while it lives, then its floor."""
+        since, floor_a = channel.offline_since_mono_s, channel.place.fallback_a
+        if since is None:
+            return floor_a
+        held_a = channel.held_a if now - since < self._control.offline_hold_s else 0.0
+        return max(held_a, channel.ceiling_a(now, None, -math.inf), floor_a)
 
     def session_ended(self, key: EvseKey) -> None:
         """A setpoint dies with its transaction: the floor holds again."""
@@ -181,19 +190,27 @@ class Actuator:
     def _read_floor(self, channel: Channel, now: float) -> Order:
         channel.floor = Floor.READING
         channel.floor_retry_mono_s = now + ANSWER_S
-        return ReadBack(channel.place.key, max(channel.place.fallback_a, channel.ceiling_a(now, None, -math.inf)))
+        # What a station merely showed before (``settling_a``) is nothing to be content with: it would confirm itself.
+        highest_a = max(channel.place.fallback_a, channel.known_a(now), *channel.outstanding.values())
+        return ReadBack(channel.place.key, highest_a)
 
     def _floor_answered(self, channel: Channel, accepted: bool, reason: str, now: float) -> list[Order]:
         if not accepted:
-            channel.last_reason = reason
-            self._count_rejection(channel, now)
-            channel.floor, channel.floor_retry_mono_s = Floor.FAILED, channel.retry_mono_s
+            self._floor_refused(channel, reason, now)
             return []
-        channel.rejections = 0
+        channel.rejections, channel.floor_rejections = 0, 0
         if not channel.place.model.reads_back:
-            channel.floor = Floor.CONFIRMED
+            channel.floor, channel.uncontrollable = Floor.CONFIRMED, False
             return []
         return [self._read_floor(channel, now)]
+
+    def _floor_refused(self, channel: Channel, reason: str, now: float) -> None:
+        """Setpoints go on meanwhile: who refuses only the floor can still be cut, and is out of control only without one."""
+        channel.last_reason = reason
+        channel.floor_rejections += 1
+        channel.floor, channel.floor_retry_mono_s = Floor.FAILED, now + _wait_s(channel.floor_rejections)
+        if channel.floor_rejections >= TRIES and (channel.accepted is None or now >= channel.accepted.ends_mono_s):
+            channel.uncontrollable = True
 
     def floor_read(self, fact: FloorConfirmed) -> None:
         """The composite schedule came back. Not as expected: written again after a while."""
@@ -206,7 +223,8 @@ class Actuator:
             channel.rejections, channel.uncontrollable = 0, False
         elif fact.limit_a is not None and fact.limit_a > channel.ceiling_a(fact.at.mono_s, None, -math.inf):
             # Most likely a setpoint of our own from before a restart (F67): it counts until it must have ended.
-            channel.settling_a, channel.settling_until_mono_s = fact.limit_a, fact.at.mono_s + self._control.setpoint_life_s
+            channel.settling_a = min(fact.limit_a, channel.place.config.max_current_a)
+            channel.settling_until_mono_s = fact.at.mono_s + self._control.setpoint_life_s
             channel.lowered_mono_s = fact.at.mono_s
 
     # -- answers -----------------------------------------------------------------------------------
@@ -237,7 +255,9 @@ class Actuator:
         self._count_rejection(channel, now)
 
     def _accepted(self, channel: Channel, number: int, limit_a: float, now: float) -> None:
-        before_a = channel.known_a(now)
+        # A station carries out one after the other: this one has taken the place of all before it.
+        older_a = [channel.outstanding.pop(older) for older in list(channel.outstanding) if older < number]
+        before_a = max(channel.known_a(now), *older_a, 0.0)
         if limit_a < before_a - EPS:
             still_settling = now < channel.settling_until_mono_s
             channel.settling_a = max(before_a, channel.settling_a) if still_settling else before_a
@@ -256,8 +276,7 @@ class Actuator:
         channel.rejections += 1
         if channel.rejections >= TRIES:
             channel.uncontrollable = True
-        wait_s = RETRY_LOST_S if channel.uncontrollable else RETRY_S[min(channel.rejections, TRIES) - 1]
-        channel.retry_mono_s = now + wait_s
+        channel.retry_mono_s = now + (RETRY_LOST_S if channel.uncontrollable else _wait_s(channel.rejections))
 
     # -- time and setpoints ------------------------------------------------------------------------
 
@@ -272,6 +291,10 @@ class Actuator:
                 channel.outstanding.clear()
                 self._rejected(channel, highest_a, "no answer", now)
             if channel.floor is not Floor.CONFIRMED and now >= channel.floor_retry_mono_s:
+                orders.append(self._write_floor(channel, now))
+            elif channel.uncontrollable and channel.floor is Floor.CONFIRMED and now >= channel.retry_mono_s + PROBE_S:
+                # Without a car no setpoint asks it again, and its maximum would be kept free for ever.
+                channel.retry_mono_s = now + RETRY_LOST_S
                 orders.append(self._write_floor(channel, now))
         return orders
 
@@ -310,3 +333,8 @@ class Actuator:
             return None
         until = at.wall_in(accepted.ends_mono_s - at.mono_s)
         return SetpointInForce(accepted.limit_a, until, accepted.reason, len(self.channels[key].place.phases))
+
+
+def _wait_s(rejections: int) -> float:
+    """Wait before the next try after so many rejections in a row [s]."""
+    return RETRY_LOST_S if rejections >= TRIES else RETRY_S[rejections - 1]

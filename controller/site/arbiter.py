@@ -23,6 +23,7 @@ from enum import IntEnum
 from controller.facts import EvseKey
 
 EPS = 1e-6
+WAITING = "waiting for a turn: "
 
 
 class Rank(IntEnum):
@@ -136,7 +137,7 @@ def _admit(share: _Share, order: Sequence[int]) -> list[int]:
             continue
         share.waiting.add(index)
         tight = min(claim.rows, key=lambda row: share.slack[row])
-        share.why[index] = f"waiting for a turn: {share.rows[tight].reason}"
+        share.why[index] = f"{WAITING}{share.rows[tight].reason}"
     return admitted
 
 

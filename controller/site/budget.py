@@ -54,11 +54,12 @@ class CircuitLoad:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Since when an EVSE with a session is served, or waits. rested: monotonic time its rest is over."""
+    """Since when an EVSE with a session is served, or waits. rest_until_mono_s: its rest is over; why: what it was paused for."""
 
     served: bool
     since_mono_s: float
     rest_until_mono_s: float = -math.inf
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,7 @@ class Budget:
         place, turn = evse.place, inputs.turns.get(evse.place.key)
         cap_a, reason = self._cap(evse, channel, inputs, booked=not rows)
         if turn is not None and now < turn.rest_until_mono_s and cap_a > 0:
-            cap_a, reason = 0.0, "short rest after a pause"
+            cap_a, reason = 0.0, f"short rest after a pause: {turn.why}"
         held = any(inputs.loads[name].hold for name in place.path)
         ceiling_a = channel.ceiling_a(now, evse.drawn_a, evse.measured_mono_s)
         if not channel.confirmed:

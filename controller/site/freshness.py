@@ -31,6 +31,11 @@ LOW_A, LOW_PART, LOW_COUNT = 2.0, 0.10, 8
 """A meter this much below the stations' own sum, that often, is not believed: [A], part, readings."""
 
 
+LOW_AGAIN_S = 300.0
+"""With no car left that could speak against it, a meter that was too low gets a new chance after this [s]: where the
+fallback is 0 A no car would ever charge again and prove it right."""
+
+
 class Health(StrEnum):
     """How far a source is trusted."""
 
@@ -102,6 +107,7 @@ class MeterWatch:
         self._same_since_mono_s = 0.0
         self._cars_then: PhaseAmps = (0.0, 0.0, 0.0)
         self._low_count = 0
+        self._low_mono_s = -math.inf
 
     def age_s(self, now_mono_s: float) -> float:
         """Seconds since the last believed reading; infinite before the first."""
@@ -150,7 +156,7 @@ class MeterWatch:
             return "no current for every phase"
         if self._stuck(currents_a, cars, now_mono_s):
             return "value stuck while cars changed"
-        if self._too_low(currents_a, cars):
+        if self._too_low(currents_a, cars, now_mono_s):
             return "shows less than the stations report"
         return ""
 
@@ -161,9 +167,12 @@ class MeterWatch:
         moved_a = max(abs(now - then) for now, then in zip(cars.all_a, self._cars_then, strict=True))
         return now_mono_s - self._same_since_mono_s >= STUCK_AFTER_S and moved_a > STUCK_CARS_A
 
-    def _too_low(self, currents_a: PhaseAmps, cars: Cars) -> bool:
+    def _too_low(self, currents_a: PhaseAmps, cars: Cars, now_mono_s: float) -> bool:
         if not any(cars.fresh_a):
+            if now_mono_s - self._low_mono_s >= LOW_AGAIN_S:
+                self._low_count = 0
             return self._low_count >= LOW_COUNT
+        self._low_mono_s = now_mono_s
         short = any(amps < car_a - LOW_A - LOW_PART * car_a for amps, car_a in zip(currents_a, cars.fresh_a, strict=True))
         self._low_count = min(self._low_count + 1, LOW_COUNT) if short else 0
         return self._low_count >= LOW_COUNT

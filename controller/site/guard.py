@@ -121,9 +121,7 @@ class Escalation:
             pursuit = self.pursuits[key] = Pursuit(now - head_start_s)
         return self._due(pursuit, channel, now)
 
-    def _too_much(
-        self, channel: Channel, drawn_a: float | None, measured_mono_s: float, believed_after: float, over: bool, now: float
-    ) -> bool:
+    def _too_much(self, channel: Channel, drawn_a: float | None, measured_mono_s: float, believed_after: float, over: bool, now: float) -> bool:
         accepted = channel.accepted
         if not channel.online or accepted is None:
             return False

@@ -252,20 +252,21 @@ class MeterRoom:
 
     def side_power_w(self, role: str) -> float | None:
         """Sum of the fresh PV or battery meters [W], import and charging positive; None if none speaks."""
-        known = [s.last.power_w for s in self.sides.values() if s.role == role and s.healthy and s.last is not None and s.last.power_w is not None]
+        said = [side.last.power_w for side in self.sides.values() if side.role == role and side.healthy and side.last is not None]
+        known = [watts for watts in said if watts is not None and math.isfinite(watts)]
         return sum(known) if known else None
 
     def soc_percent(self) -> float | None:
         """State of charge of the stationary battery [%]."""
-        known = [s.last.soc_percent for s in self.sides.values() if s.role == "battery" and s.last is not None and s.last.soc_percent is not None]
-        return known[0] if known else None
+        said = [side.last.soc_percent for side in self.sides.values() if side.role == "battery" and side.last is not None]
+        return next((percent for percent in said if percent is not None and math.isfinite(percent)), None)
 
     def grid_power_w(self) -> float | None:
         """Total power at the grid connection [W]; None while its meter is lost or missing."""
         watch = self._watch(ROOT_CIRCUIT)
         if watch is None or watch.health is Health.LOST or watch.last is None:
             return None
-        if watch.last.power_w is not None:
+        if watch.last.power_w is not None and math.isfinite(watch.last.power_w):
             return watch.last.power_w
         return sum(watch.currents_a) * self._layout.voltage_v if watch.currents_a is not None else None
 

@@ -17,11 +17,14 @@ from typing import Any
 
 from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import LimitReceived, LimitUnit, Stamp
+from controller.site.state import number_or_none
 
 BROKER = "mqtt"
 """Channel whose limits get a failsafe when it is lost; sources on it are "mqtt" or "mqtt:<sender>"."""
 FUTURE_S = 60.0
 """A limit issued further in the future than this has a wrong clock behind it [s]."""
+DARK_S = 60.0
+"""A broker's limit that ended while we were down holds this much longer [s]: time to learn whether the broker lives."""
 ABSURD_FACTOR = 10.0
 """A limit above this multiple of the circuit's fuse is a wrong unit, not a wish."""
 
@@ -213,19 +216,26 @@ class LimitStore:
         if circuit not in self._fuses:
             return
         longest_s = self._config.limits.max_valid_for_s
-        sequence, issued = memory.get("sequence"), memory.get("issued_wall_s")
+        sequence, issued = number_or_none(memory.get("sequence")), number_or_none(memory.get("issued_wall_s"))
+        sequence = int(sequence) if sequence is not None else None
         self._heard[(source, circuit)] = Heard(sequence, issued, at.mono_s + longest_s)
-        value, ends_wall_s = memory.get("value"), memory.get("ends_wall_s")
-        if value is None or ends_wall_s is None:
+        value, ends_wall_s = number_or_none(memory.get("value")), number_or_none(memory.get("ends_wall_s"))
+        if value is None or ends_wall_s is None or value < 0:
             return
         left_s = min(at.mono_at(ends_wall_s) - at.mono_s, longest_s) if at.wall_trusted else longest_s
+        if by_broker(source) and self._config.limits.failsafe_a is not None:
+            left_s = max(left_s, DARK_S)
         if left_s <= 0:
             return
-        unit = LimitUnit(memory.get("unit", "A"))
+        unit = LimitUnit.W if memory.get("unit") == LimitUnit.W.value else LimitUnit.A
         limit = Limit(source, circuit, value, unit, self.amps(value, unit), f"fleet limit ({source})")
         self._received[(source, circuit)] = replace(
             limit, ends_mono_s=at.mono_s + left_s, ends_wall_s=at.wall_in(left_s), sequence=sequence, issued_wall_s=issued
         )
+
+    def restore_failsafe(self) -> None:
+        """The failsafe held when we went down: only a new limit ends it (F56)."""
+        self._failsafe = self._config.limits.failsafe_a is not None
 
     # -- what holds now ----------------------------------------------------------------------------
 

@@ -37,9 +37,7 @@ def blame_other(metered_a: PhaseAmps, last_a: PhaseAmps, before_a: PhaseAmps, li
     Above a limit the careful guess is that the building rose: a cut that blames cars for taking up
     unused offers would be too small.
     """
-    raised = [
-        before + max(0.0, now - last) if now > limit_a else before for now, last, before in zip(metered_a, last_a, before_a, strict=True)
-    ]
+    raised = [before + max(0.0, now - last) if now > limit_a else before for now, last, before in zip(metered_a, last_a, before_a, strict=True)]
     return raised[0], raised[1], raised[2]
 
 

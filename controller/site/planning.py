@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import ChargingState, EvseKey, LimitStep, PhaseAmps, Stamp
@@ -20,7 +21,7 @@ from controller.orders import Order, Severity, SolvePlan, Tell
 from controller.site.actuate import Channel
 from controller.site.budget import CircuitLoad, Target
 from controller.site.limits import Limit
-from controller.site.state import PHASES, EvseState, Layout
+from controller.site.state import PHASES, EvseState, Layout, number_or_none
 from controller.snapshot import PlanView
 from optimizer.check import check
 from optimizer.forecast import base_load_a, make_slots, prices_per_slot, prorated_demand, pv_production_w
@@ -32,6 +33,9 @@ EVENT_GAP_S = 5.0
 """Events ask for a new plan at most this often [s]."""
 GRACE_S = 5.0
 """The solver's shell has this long after the solver's deadline to say that it failed [s]."""
+NEXT_SLOT_S = 20.0
+"""A new slot waits this long for its own plan [s]. What the last plan says about it is one of many equal answers, and was
+put into practice for the few seconds until the next one: half of all on and off on the demo day."""
 KEPT_PROBLEMS = 4
 TOLERANCE_A = 0.05
 """Error of a planned current that is the solver's rounding [A]."""
@@ -79,7 +83,9 @@ class Planner:
         self._problems: dict[float, Problem] = {}
         self._asked = True
         self._sent_mono_s = -math.inf
+        self._sent_quarter = 0
         self._waiting = False
+        self._silent_since_mono_s = -math.inf
 
     def ask(self) -> None:
         """Something changed that a plan depends on."""
@@ -88,12 +94,16 @@ class Planner:
     def due(self, at: Stamp) -> bool:
         """Whether a new problem shall be made now."""
         passed_s = at.mono_s - self._sent_mono_s
-        return passed_s >= self._config.control.plan_every_s or (self._asked and passed_s >= EVENT_GAP_S)
+        asked = self._asked or _quarter(at.wall_s) != self._sent_quarter
+        return passed_s >= self._config.control.plan_every_s or (asked and passed_s >= EVENT_GAP_S)
 
     def order(self, inputs: PlanInputs, at: Stamp) -> list[Order]:
         """Hand the present problem to the solver. Without cars there is nothing to plan but the picture of the day."""
         problem = build_problem(self._config, self._layout, inputs, at)
-        self._asked, self._sent_mono_s, self._waiting = False, at.mono_s, True
+        self._asked, self._sent_mono_s, self._sent_quarter = False, at.mono_s, _quarter(at.wall_s)
+        if not self._waiting:
+            self._waiting, self._silent_since_mono_s = True, at.mono_s
+        self._problems.pop(problem.created_wall_s, None)
         self._problems[problem.created_wall_s] = problem
         while len(self._problems) > KEPT_PROBLEMS:
             del self._problems[next(iter(self._problems))]
@@ -101,7 +111,7 @@ class Planner:
 
     def overdue(self, at: Stamp) -> bool:
         """Whether the solver has kept silent beyond its deadline (F60)."""
-        return self._waiting and at.mono_s - self._sent_mono_s > self._config.control.solver_deadline_s + GRACE_S
+        return self._waiting and at.mono_s - self._silent_since_mono_s > self._config.control.solver_deadline_s + GRACE_S
 
     # -- what comes back -------------------------------------------------------------------------------
 
@@ -116,13 +126,19 @@ class Planner:
             self.refused += 1
             worst = violations[0]
             return self.failed(f"the plan was wrong: {worst.name} at {worst.where} by {worst.amount:.3g}", at)
-        if self.plan is not None and plan.created_wall_s < self.plan.created_wall_s:
-            return []
         self._take(plan, problem, at)
+        self._forget_older(plan.created_wall_s)
         if not self.failing:
             return []
         self.failing = ""
         return [Tell(Severity.INFO, "plan", "plans are solved again")]
+
+    def _forget_older(self, created_wall_s: float) -> None:
+        """Plans for problems posed before this one come too late. By their order: the wall clock may jump back (F77)."""
+        for older in list(self._problems):
+            if older == created_wall_s:
+                return
+            del self._problems[older]
 
     def failed(self, reason: str, at: Stamp) -> list[Order]:
         """No usable plan came: keep the last good one for a while, then allocate by rules (F59, F60)."""
@@ -169,7 +185,7 @@ class Planner:
         """The plan's ceilings now. Cars the plan does not know have none."""
         if not self.usable(at) or self.plan is None:
             return {}
-        slot = self.plan.slot_at(at.wall_s)
+        slot = self._slot_in_force(self.plan, at)
         if slot is None:
             return {}
         found: dict[EvseKey, Target] = {}
@@ -179,6 +195,14 @@ class Planner:
                 continue
             found[key] = self._target(evse, watts[slot], charging=channels[key].present_a(at.mono_s) > 0)
         return found
+
+    def _slot_in_force(self, plan: Plan, at: Stamp) -> int | None:
+        """The slot whose powers hold now: the one before for a moment while the plan for the new one is on its way."""
+        slot = plan.slot_at(at.wall_s)
+        if not slot or self.failing:
+            return slot
+        begun_s = at.mono_s - at.mono_at(plan.slots[slot].start_wall_s)
+        return slot - 1 if begun_s < NEXT_SLOT_S else slot
 
     def _target(self, evse: EvseState, power_w: float, charging: bool) -> Target:
         amps = power_w / (self._layout.voltage_v * len(evse.phases))
@@ -219,6 +243,10 @@ class Planner:
             buy_per_kwh=problem.buy_per_kwh,
             shortfall_wh=dict(plan.shortfall_wh),
         )
+
+
+def _quarter(wall_s: float) -> int:
+    return int(wall_s // SLOT_S)
 
 
 def _base_w(problem: Problem) -> tuple[float, ...]:
@@ -352,7 +380,7 @@ def _evs(config: Config, layout: Layout, inputs: PlanInputs, slots: tuple[Slot, 
             phases=evse.phases,
             arrival_wall_s=min(evse.session.started_wall_s, at.wall_s),
             departure_wall_s=ready_by(departure_wall_s, at.wall_s),
-            energy_need_wh=need_wh,
+            energy_need_wh=min(need_wh, most_a * per_a * HORIZON_S / 3600.0),  # an absurd need would drown all others in the solver
             min_power_w=place.min_a * per_a,
             max_power_w=most_a * per_a,
             priority=place.config.priority,
@@ -396,9 +424,11 @@ class PeakMeter:
         self._energy_ws = 0.0
         self._last_wall_s = 0.0
 
-    def restore(self, peak_w: float, since_wall_s: float) -> None:
-        """Take back what the journal kept."""
-        self.peak_w, self.since_wall_s = peak_w, since_wall_s
+    def recall(self, memory: Mapping[str, Any], wall_s: float) -> None:
+        """Take back what the journal kept; rubbish counts as no peak (F75)."""
+        peak_w, since_wall_s = number_or_none(memory.get("peak_w")), number_or_none(memory.get("since_wall_s"))
+        if peak_w is not None and peak_w >= 0.0:
+            self.peak_w, self.since_wall_s = peak_w, since_wall_s if since_wall_s is not None else wall_s
 
     def add(self, power_w: float | None, wall_s: float) -> bool:
         """Let time pass with this import; True when a higher peak was set."""

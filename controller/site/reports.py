@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PUBLISH_S, PUBLISH_GAP_S = 5.0, 1.0
 """The state is published this often, and not more often than this after a change [s]."""
+BINDING_A = 1.0
+"""A limit binds when what it limits is no further below it than this [A]."""
 RECORD_WALL_S = 10.0
 """A point of history at most every so many seconds of the wall clock, and not more than one a second."""
 KINDS = {"mqtt": "mqtt", "history": "history", "solver": "solver"}
@@ -71,7 +73,7 @@ class Reporter:
                 "state": self._word(site, key, evse, now),
                 "limit_a": site.actuator.channels[key].present_a(now) if evse.session is not None else None,
                 "power_w": _rounded(evse.power_w),
-                "reason": self._reason(site, key, evse),
+                "reason": self._reason(site, key, evse, now),
             }
             for key, evse in site.evses.items()
         ]
@@ -188,21 +190,43 @@ class Reporter:
             yield CircuitView(name, circuit.parent, circuit.fuse_a, (amps, amps, amps), load)
 
     def _limits(self, site: Site, at: Stamp) -> Iterable[LimitView]:
-        smallest = site.limits.smallest(at.mono_s)
-        for name, circuit in self._layout.circuits.items():
-            lowest = smallest.get(name)
-            binding = lowest is None or lowest.limit_a >= circuit.fuse_a
-            yield LimitView("fuse", name, circuit.fuse_a, "A", circuit.fuse_a, None, binding)
-            for one in site.limits.in_force(at.mono_s):
+        in_force, smallest, loads = site.limits.in_force(at.mono_s), site.limits.smallest(at.mono_s), site.meters.loads(at.mono_s)
+        for circuit in self._circuits(site, at):
+            name, lowest, load_a = circuit.id, smallest.get(circuit.id), max(circuit.load_a)
+            copper_a = circuit.fuse_a - loads[name].margin_a
+            by_fuse = lowest is None or lowest.limit_a >= copper_a
+            waiting = self._waits_for(site, name, _fuse_words(circuit) if by_fuse or lowest is None else lowest.reason)
+            binds = by_fuse and (waiting or load_a >= copper_a - BINDING_A)
+            yield LimitView("fuse", name, circuit.fuse_a, "A", circuit.fuse_a, None, binds)
+            for one in in_force:
                 if one.circuit == name:
-                    lowers = one == lowest and not binding
-                    yield LimitView(one.source, name, one.value, one.unit.value, one.limit_a, one.ends_wall_s, lowers)
+                    binds = one == lowest and not by_fuse and (waiting or load_a >= one.limit_a - BINDING_A)
+                    yield LimitView(one.source, name, one.value, one.unit.value, one.limit_a, one.ends_wall_s, binds)
         for key, evse in site.evses.items():
-            wish_a = evse.wish_now(at.wall_s)
+            wish_a, grant = evse.wish_now(at.wall_s), site.grants.get(key)
             if wish_a is not None:
-                grant = site.grants.get(key)
-                binding = grant is not None and grant.reason == evse.wish_reason
-                yield LimitView(evse.wish_reason or "upstream profile", str(key), wish_a, "A", wish_a, _wish_end(evse, at.wall_s), binding)
+                reason = evse.wish_reason or "upstream profile"
+                binds = grant is not None and grant.reason == reason and (evse.drawn_a or 0.0) >= wish_a - BINDING_A
+                yield LimitView(reason, str(key), wish_a, "A", wish_a, _wish_end(evse, at.wall_s), binds)
+        yield from self._station_wishes(site, at)
+
+    def _waits_for(self, site: Site, circuit: str, words: str) -> bool:
+        """Whether a car below has not even its minimum because of this limit: then it binds well below its value."""
+        grants = (site.grants.get(key) for key in self._layout.below[circuit])
+        return any(grant.limit_a <= 0.0 and words in grant.reason for grant in grants if grant is not None)
+
+    def _station_wishes(self, site: Site, at: Stamp) -> Iterable[LimitView]:
+        """The CSMS's limits for the sum of a station, named by the station alone."""
+        for station_id, wish in site.station_wishes.items():
+            limit_a = wish.wish_now(at.wall_s)
+            if limit_a is None:
+                continue
+            keys = self._layout.by_station[station_id]
+            load_a = max(sum(site.evses[key].current_a[phase] or 0.0 for key in keys) for phase in PHASES)
+            reason = wish.wish_reason or "upstream profile"
+            held = any(reason in grant.reason for key in keys if (grant := site.grants.get(key)) is not None)
+            binds = held and load_a >= limit_a - BINDING_A
+            yield LimitView(reason, station_id, limit_a, "A", limit_a, _wish_end(wish, at.wall_s), binds)
 
     def _sources(self, site: Site, at: Stamp) -> Iterable[SourceView]:
         now = at.mono_s
@@ -225,7 +249,10 @@ class Reporter:
 
     def _evse(self, site: Site, key: EvseKey, evse: EvseState, at: Stamp) -> EvseView:
         place, channel, session, now = evse.place, site.actuator.channels[key], evse.session, at.mono_s
-        sent = channel.sent
+        in_force = channel.sent if channel.online else channel.accepted
+        if in_force is not None and now >= in_force.ends_mono_s:
+            in_force = None
+        limit_a = channel.present_a(now) if channel.online else channel.known_a(now)
         return EvseView(
             id=str(key),
             station_id=key.station_id,
@@ -238,12 +265,12 @@ class Reporter:
             transaction_id=session.transaction_id if session else None,
             power_w=evse.power_w,
             current_a=_by_station_phase(evse),
-            limit_a=channel.present_a(now) if session else None,
+            limit_a=limit_a if session else None,
             max_current_a=place.config.max_current_a,
             floor_a=place.fallback_a,
             floor_confirmed=channel.confirmed,
-            reason=self._reason(site, key, evse),
-            ends_wall_s=at.wall_in(sent.ends_mono_s - now) if session and sent is not None else None,
+            reason=self._reason(site, key, evse, now),
+            ends_wall_s=at.wall_in(in_force.ends_mono_s - now) if session and in_force is not None else None,
             session_energy_wh=session.charged_wh if session else None,
             need_wh=session.need_wh if session else None,
             departure_wall_s=session.departure_wall_s if session else None,
@@ -252,10 +279,10 @@ class Reporter:
         )
 
     @staticmethod
-    def _reason(site: Site, key: EvseKey, evse: EvseState) -> str:
+    def _reason(site: Site, key: EvseKey, evse: EvseState, now: float) -> str:
         channel = site.actuator.channels[key]
         if not channel.online:
-            return "station offline - held to its fallback by itself"
+            return f"station offline - {site.actuator.booked_offline_a(channel, now):g} A kept free for it"
         grant = site.grants.get(key)
         if evse.session is None or grant is None:
             return ""
@@ -267,7 +294,8 @@ class Reporter:
         channel, session = site.actuator.channels[key], evse.session
         if not channel.online:
             return "offline"
-        if evse.status in (EvseStatus.FAULTED, EvseStatus.UNAVAILABLE) and session is None:
+        drawn = abs(evse.drawn_a or 0.0) > 1.0
+        if (evse.status is EvseStatus.FAULTED and not drawn) or (evse.status is EvseStatus.UNAVAILABLE and session is None):
             return str(evse.status.value)
         if session is None:
             return "waiting" if evse.status is EvseStatus.OCCUPIED else "available"
@@ -282,6 +310,10 @@ class Reporter:
             return "paused"
         done = session.charging_state is ChargingState.SUSPENDED_EV and session.charged_wh > 0
         return "finished" if done else "charging" if session.charging_state is ChargingState.CHARGING else "waiting"
+
+
+def _fuse_words(circuit: CircuitView) -> str:
+    return "fuse" if circuit.parent is None else f"circuit {circuit.id} "
 
 
 def _by_station_phase(evse: EvseState) -> MaybeTriple:

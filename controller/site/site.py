@@ -41,7 +41,7 @@ from controller.facts import (
 from controller.orders import Order, Persist, Publish, SetAvailable, Severity, Tell
 from controller.site import state
 from controller.site.actuate import Actuator, Channel, Floor
-from controller.site.arbiter import EPS, Grant, Pace, decide
+from controller.site.arbiter import EPS, WAITING, Grant, Pace, decide
 from controller.site.budget import REST_S, Budget, Inputs, SiteState, StationWish, Turn, draw_of
 from controller.site.charger import ChargerModel
 from controller.site.freshness import Mode
@@ -74,7 +74,7 @@ class Site:
         self.sources: dict[str, SourceNow] = {}
         self.mode = ModeNow(Mode.FAILSAFE, "starting") if self.meters.watches else ModeNow(Mode.NORMAL, "")
         self.grants: dict[EvseKey, Grant] = {}
-        self._station_wishes: dict[str, EvseState] = {}
+        self.station_wishes: dict[str, EvseState] = {}
         self._turns: dict[EvseKey, Turn] = {}
         self._booked: Mapping[EvseKey, float] = {}
         self._memories: dict[str, Any] = {}
@@ -174,7 +174,9 @@ class Site:
         evse = self.evses.get(fact.evse)
         if evse is not None:
             offer_a = self.actuator.channels[fact.evse].present_a(fact.at.mono_s)
-            self.evses[fact.evse] = state.measured(evse, fact, self.layout.voltage_v, offer_a)
+            after = self.evses[fact.evse] = state.measured(evse, fact, self.layout.voltage_v, offer_a)
+            if evse.session is not None and after.session is not None and evse.session.base_wh is None is not after.session.base_wh:
+                return [self._remember_session(fact.evse)]  # without its base a restart would count the session from 0
         return []
 
     def _needs_announced(self, fact: NeedsAnnounced) -> list[Order]:
@@ -197,7 +199,7 @@ class Site:
         if fact.evse.evse_id == 0:
             first = self.layout.by_station.get(fact.evse.station_id, ())
             if first:
-                self._station_wishes[fact.evse.station_id] = state.wished(EvseState(self.layout.places[first[0]]), fact)
+                self.station_wishes[fact.evse.station_id] = state.wished(EvseState(self.layout.places[first[0]]), fact)
         elif fact.evse in self.evses:
             self.evses[fact.evse] = state.wished(self.evses[fact.evse], fact)
         return self._control(fact.at)
@@ -260,6 +262,7 @@ class Site:
     # -- limits and sources --------------------------------------------------------------------------------
 
     def _limit_received(self, fact: LimitReceived) -> list[Order]:
+        failsafe = self.limits.failsafe
         refusal = self.limits.receive(fact)
         subject = f"limit {fact.source}"
         if refusal is not None:
@@ -273,6 +276,8 @@ class Site:
         else:
             text = f"{fact.source} limits {fact.circuit} to {fact.value:g} {fact.unit.value}"
         orders += self._once(f"limit {fact.source}:{fact.circuit}", Severity.INFO, subject, text)
+        if failsafe and not self.limits.failsafe:
+            orders.append(_remember_failsafe(False))
         orders.append(self._reporter.limits_order(self, fact.at))
         self.planner.ask()
         return [*orders, *self._control(fact.at, at_once=True)]
@@ -303,8 +308,10 @@ class Site:
             elif space == "limit" and isinstance(memory, dict):
                 source, _, circuit = name.rpartition(":")
                 self.limits.restore(source, circuit, memory, fact.at)
+            elif space == "failsafe" and memory is not None:
+                self.limits.restore_failsafe()
             elif space == "peak" and isinstance(memory, dict):
-                self.peak.restore(float(memory.get("peak_w", 0.0)), float(memory.get("since_wall_s") or fact.at.wall_s))
+                self.peak.recall(memory, fact.at.wall_s)
         return []
 
     # -- plans ------------------------------------------------------------------------------------------------
@@ -329,7 +336,7 @@ class Site:
             self.evses,
             self.meters.loads(now),
             self.limits.in_force(now),
-            {name: one.wish for name, one in self._station_wishes.items() if one.wish},
+            {name: one.wish for name, one in self.station_wishes.items() if one.wish},
             self._booked,
             max(0.0, -pv_w) if pv_w is not None else None,
             self.meters.side_power_w("battery"),
@@ -365,7 +372,7 @@ class Site:
         if self.limits.failsafe and not before:
             amps = self.config.limits.failsafe_a
             text = f"broker lost and the last limit has ended - site held to {amps:g} A until a new limit comes; check the broker"
-            orders.append(Tell(Severity.ALARM, "limit mqtt", text))
+            orders += [Tell(Severity.ALARM, "limit mqtt", text), _remember_failsafe(True)]
         return [*orders, self._reporter.limits_order(self, at)] if orders else []
 
     def _control(self, at: Stamp, at_once: bool = False) -> list[Order]:
@@ -382,7 +389,7 @@ class Site:
 
     def _freeze(self, at: Stamp) -> SiteState:
         now = at.mono_s
-        wishes = {name: (one.wish_now(at.wall_s), one.wish_reason) for name, one in self._station_wishes.items()}
+        wishes = {name: (one.wish_now(at.wall_s), one.wish_reason) for name, one in self.station_wishes.items()}
         inputs = Inputs(
             at,
             self.evses,
@@ -413,7 +420,8 @@ class Site:
             if served and (turn is None or not turn.served):
                 self._turns[grant.key] = Turn(True, now)
             elif not served and grant.waiting and (turn is None or turn.served):
-                self._turns[grant.key] = Turn(False, now, now + REST_S if turn is not None else now)
+                rest_until_mono_s = now + REST_S if turn is not None else now
+                self._turns[grant.key] = Turn(False, now, rest_until_mono_s, grant.reason.removeprefix(WAITING))
             elif not served and not grant.waiting and turn is not None and turn.served:
                 self._turns.pop(grant.key)
 
@@ -464,6 +472,10 @@ class Site:
             return []
         self._told[topic] = text
         return [Tell(severity, subject, text)]
+
+
+def _remember_failsafe(holds: bool) -> Order:
+    return Persist(0, remember={("failsafe", BROKER): {"holds": True} if holds else None})
 
 
 def _refused(fact: LimitReceived, reason: str) -> dict[str, Any]:

@@ -339,7 +339,7 @@ def need_announced(state: EvseState, fact: NeedsAnnounced) -> EvseState:
     session = state.session
     if session is None:
         return state
-    if fact.max_current_a is not None and fact.max_current_a > 0:
+    if fact.max_current_a is not None and math.isfinite(fact.max_current_a) and fact.max_current_a > 0:
         state = replace(state, session=replace(session, car_max_a=fact.max_current_a))
     if session.need_source not in ("", "car"):
         return state
@@ -350,14 +350,15 @@ def _needing(state: EvseState, energy_wh: float | None, departure_wall_s: float 
     session = state.session
     if session is None:
         return state
-    target_wh = session.target_wh if energy_wh is None else session.charged_wh + max(0.0, energy_wh)
-    departure = session.departure_wall_s if departure_wall_s is None else departure_wall_s
+    target_wh = session.charged_wh + max(0.0, energy_wh) if energy_wh is not None and math.isfinite(energy_wh) else session.target_wh
+    departure = departure_wall_s if departure_wall_s is not None and math.isfinite(departure_wall_s) else session.departure_wall_s
     return replace(state, session=replace(session, target_wh=target_wh, departure_wall_s=departure, need_source=source))
 
 
 def wished(state: EvseState, fact: UpstreamWished) -> EvseState:
-    """The CSMS's own profiles for this EVSE changed."""
-    return replace(state, wish=fact.steps, wish_reason=fact.reason)
+    """The CSMS's own profiles for this EVSE changed. A limit that is no number counts as 0: the safer side."""
+    steps = tuple(step if step.limit_a is None or math.isfinite(step.limit_a) else replace(step, limit_a=0.0) for step in fact.steps)
+    return replace(state, wish=steps, wish_reason=fact.reason)
 
 
 # -- what a restart must not forget --------------------------------------------------------------
@@ -379,13 +380,18 @@ def session_recalled(session: Session, memory: Mapping[str, Any], at: Stamp) -> 
     """The session with what the journal knew of it; ``session`` unchanged if it is another one."""
     if memory.get("transaction_id") != session.transaction_id:
         return session
-    started = float(memory.get("started_wall_s") or at.wall_s)
-    target, base = memory.get("target_wh"), memory.get("base_wh")
+    started, base = number_or_none(memory.get("started_wall_s")), number_or_none(memory.get("base_wh"))
     return replace(
         session,
-        started_wall_s=min(started, at.wall_s),
-        base_wh=float(base) if base is not None else session.base_wh,
-        target_wh=float(target) if target is not None else None,
-        departure_wall_s=memory.get("departure_wall_s"),
+        started_wall_s=min(started, at.wall_s) if started is not None else at.wall_s,
+        base_wh=base if base is not None else session.base_wh,
+        target_wh=number_or_none(memory.get("target_wh")),
+        departure_wall_s=number_or_none(memory.get("departure_wall_s")),
         need_source=str(memory.get("need_source", "")),
     )
+
+
+def number_or_none(value: Any) -> float | None:
+    """A finite number from the journal, None for anything else (F75)."""
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if usable else None

@@ -10,6 +10,7 @@ import pytest
 from controller.facts import (
     EvseKey,
     FloorConfirmed,
+    LimitStep,
     LimitUnit,
     MeterFailed,
     PlanFailed,
@@ -18,8 +19,9 @@ from controller.facts import (
     SourceChanged,
     StationOffline,
     StationOnline,
+    UpstreamWished,
 )
-from controller.orders import Inject, InstallFloor, Persist, SetAvailable, Tell
+from controller.orders import Inject, InstallFloor, Order, Persist, SetAvailable, Tell
 from controller.site.site import Site
 from meters.reading import Quality
 from optimizer.problem import Plan, PlanStatus, Problem
@@ -434,3 +436,109 @@ def test_every_event_is_told_once() -> None:
     told.run(30, None)
     texts = [order.text for _, order in told.orders if isinstance(order, Tell)]
     assert len(texts) == len(set(texts))
+
+
+# -- found by reading cold ---------------------------------------------------------------------------------------
+
+
+def kept_by(orders: list[Order]) -> dict[tuple[str, str], object]:
+    """What the journal holds after these orders."""
+    memories: dict[tuple[str, str], object] = {}
+    for order in orders:
+        if isinstance(order, Persist):
+            memories |= order.remember
+    return {key: value for key, value in memories.items() if value is not None}
+
+
+def test_f56_the_failsafe_of_a_lost_broker_survives_a_restart_until_a_new_limit() -> None:
+    told = charging(2, limits={"failsafe_a": 24})
+    told.limit(30.0, valid_for_s=20)
+    told.do(SourceChanged(told.at(), "mqtt", False, "connection lost"))
+    told.run(30)
+    again = Story(told.config)
+    again.now = told.now + 5
+    again.do(Restored(again.at(), kept_by([order for _, order in told.orders]), {}))
+    again.start()
+    for name in ("CP1", "CP2"):
+        again.plug(name)
+    again.run(40)
+    assert max(again.metered_a(10.0)) <= 24.0
+    again.limit(50.0)
+    again.run(40)
+    assert max(again.metered_a(10.0)) > 40.0
+    assert ("failsafe", "mqtt") not in kept_by([order for _, order in again.orders])
+
+
+def test_f60_a_solver_that_says_nothing_is_noticed_also_where_plans_are_asked_for_faster_than_its_deadline() -> None:
+    told = charging(1, control={"solver_deadline_s": 10, "plan_every_s": 5})
+    told.run(30)
+    assert told.told("no answer from the solver")
+
+
+def test_f77_a_wall_clock_that_jumps_back_does_not_shut_new_plans_out() -> None:
+    told = charging(2)
+    told.do(PlanSolved(told.at(), good(told.problems()[-1])))
+    told.wall_jump_s = -7200.0
+    told.run(70)
+    told.do(PlanSolved(told.at(), good(told.problems()[-1])))
+    assert told.site.planner.usable(told.at())
+    plan = told.site.planner.plan
+    assert plan is not None
+    assert plan.created_wall_s == told.problems()[-1].created_wall_s
+
+
+def test_f61_a_plan_for_an_older_picture_does_not_replace_a_newer_one() -> None:
+    told = charging(2)
+    told.run(130)
+    older, newer = told.problems()[-2:]
+    told.do(PlanSolved(told.at(), good(newer)))
+    told.do(PlanSolved(told.at(), good(older)))
+    assert told.site.planner.problem is newer
+
+
+def test_f75_rubbish_in_the_journal_costs_only_itself() -> None:
+    told = Story(depot(1))
+    rubbish = {("limit", "mqtt:grid"): {"value": "x"}, ("peak", "grid"): {"peak_w": "high"}, ("session", "CP1/1"): {"transaction_id": 7}}
+    good_one = {("limit", "api:grid"): {"value": 20.0, "unit": "A", "ends_wall_s": told.at().wall_s + 60}}
+    told.do(Restored(told.at(), {**rubbish, **good_one}, {}))
+    assert told.site.limits.smallest(told.now)["grid"].limit_a == 20.0
+
+
+def test_an_idle_evse_that_once_refused_does_not_keep_its_maximum_from_the_others_for_ever() -> None:
+    told = charging(2)
+    told.refusing.add(CP2)
+    told.limit(30.0, valid_for_s=30)
+    told.run(20)
+    told.unplug(CP2)
+    told.refusing.clear()
+    told.run(120)
+    assert told.drawn_a[CP1] == 32.0
+
+
+def test_a_limit_binds_only_where_it_really_holds_somebody_back() -> None:
+    told = charging(1)
+    told.limit(60.0)
+    told.run(20)
+    assert [one.source for one in told.site.view(told.at()).limits if one.binding] == []
+    told.limit(30.0, source="api")
+    told.run(30)
+    assert [one.source for one in told.site.view(told.at()).limits if one.binding] == ["api"]
+
+
+def test_a_limit_for_the_sum_of_a_station_is_shown() -> None:
+    told = charging(1)
+    told.do(UpstreamWished(told.at(), EvseKey("CP1", 0), (LimitStep(told.at().wall_s, 10.0),), "upstream profile 7"))
+    told.run(20)
+    shown = [(one.source, one.circuit, one.limit_a, one.binding) for one in told.site.view(told.at()).limits if one.circuit == "CP1"]
+    assert shown == [("upstream profile 7", "CP1", 10.0, True)]
+
+
+def test_the_card_of_a_lost_station_tells_what_is_kept_free_for_it() -> None:
+    told = charging(1)
+    told.run(20)
+    told.do(StationOffline(told.at(), "CP1"))
+    card = told.site.view(told.at()).evses[0]
+    assert (card.state, card.limit_a, card.reason) == ("offline", 32.0, "station offline - 32 A kept free for it")
+    told.run(130)
+    card = told.site.view(told.at()).evses[0]
+    assert (card.limit_a, card.ends_wall_s, card.reason) == (6.0, None, "station offline - 6 A kept free for it")

@@ -48,7 +48,6 @@ def test_a_run_stopped_at_a_point_that_keeps_all_rows_is_feasible() -> None:
 
 
 @pytest.mark.parametrize(("high", "expected"), [(None, constants.LpSolutionUnbounded), (1.0, constants.LpSolutionInfeasible)])
-
 def test_infeasible_and_unbounded_are_told_apart(high: float | None, expected: int) -> None:
     lp = pulp.LpProblem("odd")
     column, other = lp.add_variable("x", 0.0, high), lp.add_variable("y", 0.0, 1.0)

@@ -273,3 +273,11 @@ def test_the_program_stays_lean() -> None:
     cars, shorts, changes, flows, exchange = 11, 2, 4, 10, 20
     assert model.column_count == cars + shorts + changes + flows + exchange
     assert model.row_count == 2 + 2 + flows + 10
+
+
+class TestPatience:
+    def test_a_car_with_time_to_spare_is_not_put_off_to_the_next_slot_for_ever(self) -> None:
+        patient = car("patient", need_wh=4000.0, present_power_w=0.0)
+        others = [car(f"urgent{number}", need_wh=30_000.0, present_power_w=4000.0) for number in range(5)]
+        plan = planned(problem([0.3] * 8, patient, *others, nodes=[grid(400.0)]))
+        assert ev_kw(plan, "patient")[0] == pytest.approx(4.0), "starting now costs no more than starting a slot later"

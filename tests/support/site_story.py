@@ -76,6 +76,7 @@ class Story:
         self.mute: set[EvseKey] = set()
         self.unconfirmed: set[EvseKey] = set()
         self.one_phase: set[EvseKey] = set()
+        self.wall_jump_s = 0.0
         self._due: list[tuple[float, EvseKey, float]] = []
         self._number = 0
 
@@ -83,7 +84,7 @@ class Story:
 
     def at(self) -> Stamp:
         """Now, on both clocks."""
-        return Stamp(self.now, WALL_S + self.now)
+        return Stamp(self.now, WALL_S + self.now + self.wall_jump_s)
 
     def tick(self) -> Fact:
         """The control loop's tick."""

@@ -170,3 +170,74 @@ def test_answers_nobody_waits_for_are_ignored() -> None:
     made = actuator()
     assert made.answered(SetpointAnswered(at(1.0), KEY, 999, True)) == []
     assert made.answered(SetpointAnswered(at(1.0), EvseKey("CP9", 1), 1, True)) == []
+
+
+def test_a_station_without_any_limit_does_not_confirm_itself_by_showing_it_twice() -> None:
+    made = actuator(confirmed=False)
+    answer(made, made.online("CP1", 0.0)[0], 1.0)
+    made.floor_read(FloorConfirmed(at(2.0), KEY, 32.0, False, "station reports 32.0 A"))
+    assert ceiling(made, 3.0) == 32.0, "it counts with what it showed"
+    again = [order for now in range(3, 20) for order in made.tick(float(now))]
+    assert answer(made, again[0], 20.0) == [ReadBack(KEY, 6.0)], "but it must still come down to its floor"
+
+
+def test_an_absurd_composite_counts_with_the_chargers_maximum() -> None:
+    made = actuator(confirmed=False)
+    answer(made, made.online("CP1", 0.0)[0], 1.0)
+    made.floor_read(FloorConfirmed(at(2.0), KEY, 999_999.0, False, ""))
+    assert ceiling(made, 3.0) == 32.0
+
+
+def test_who_refuses_only_the_floor_can_still_be_cut() -> None:
+    made = actuator(confirmed=False)
+    floor: Order = made.online("CP1", 0.0)[0]
+    answer(made, floor, 0.0, accepted=False)
+    answer(made, send(made, 6.0, 0.5), 0.5)
+    for now in range(1, 100):
+        for order in made.tick(float(now)):
+            answer(made, order, float(now), accepted=False)
+    channel = made.channels[KEY]
+    assert not channel.uncontrollable
+    assert send(made, 0.0, 99.5) is not None, "a cut does not wait for the next try with the floor"
+
+
+def test_an_idle_station_that_refused_is_asked_again_and_believed_when_it_accepts() -> None:
+    made = actuator()
+    for now in (1.0, 2.0, 4.0):
+        answer(made, send(made, 16.0, now), now, accepted=False)
+    made.session_ended(KEY)
+    assert made.channels[KEY].uncontrollable
+    probes = [(now, order) for now in range(5, 90) for order in made.tick(float(now))]
+    assert [now for now, _ in probes] == [74]
+    assert answer(made, probes[0][1], 74.5) == [ReadBack(KEY, 6.0)]
+    made.floor_read(FloorConfirmed(at(75.0), KEY, 6.0, True))
+    assert not made.channels[KEY].uncontrollable
+
+
+def test_a_rise_whose_answer_went_down_with_the_link_still_counts_after_it_is_back() -> None:
+    made = actuator()
+    answer(made, send(made, 10.0, 1.0), 1.0)
+    assert send(made, 32.0, 2.0) is not None
+    made.offline("CP1", 3.0)
+    made.online("CP1", 5.0)
+    assert ceiling(made, 6.0) == 32.0
+    assert ceiling(made, 124.0) == 6.0
+
+
+def test_a_setpoint_that_lives_longer_than_the_offline_hold_stays_booked_to_its_end() -> None:
+    config = depot(1, control={"setpoint_life_s": 600, "offline_hold_s": 60})
+    made = Actuator(layout_of(config, QUICK), config.control)
+    answer(made, made.online("CP1", 0.0)[0], 0.0)
+    made.floor_read(FloorConfirmed(at(0.0), KEY, 6.0, True))
+    answer(made, send(made, 20.0, 1.0), 1.0)
+    made.offline("CP1", 5.0)
+    assert made.booked_offline_a(made.channels[KEY], 500.0) == 20.0
+    assert made.booked_offline_a(made.channels[KEY], 602.0) == 6.0
+
+
+def test_a_lost_answer_is_forgotten_when_a_later_setpoint_was_accepted() -> None:
+    made = actuator()
+    assert send(made, 19.0, 1.0) is not None
+    answer(made, send(made, 13.0, 2.0), 2.0)
+    assert ceiling(made, 3.0) == 19.0, "the station may still be coming down from it"
+    assert ceiling(made, 5.0) == 13.0, "it is not booked for ever"

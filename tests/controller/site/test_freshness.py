@@ -81,3 +81,13 @@ def test_a_car_that_stops_is_no_proof_against_the_meter() -> None:
         assert made.read(GOOD, (5.0 + now / 100, 1.0, 1.0), Cars((16.0, 0.0, 0.0), (16.0, 0.0, 0.0)), float(now))
     for now in range(10, 40):
         assert made.read(GOOD, (5.0 + now / 100, 1.0, 1.0), Cars(), float(now))
+
+
+def test_a_meter_that_was_too_low_gets_a_new_chance_when_no_car_is_left_to_prove_it() -> None:
+    made, drawing = watch(3), Cars((30.0, 30.0, 30.0), (30.0, 30.0, 30.0))
+    for second in range(10):
+        made.read(GOOD, (5.0 + second / 100, 5.0, 5.0), drawing, 10.0 + second)
+    assert made.trouble.startswith("shows less than the stations report")
+    believed = [made.read(GOOD, (5.0 + second / 100, 5.0, 5.0), Cars(), 20.0 + second) for second in range(400)]
+    assert believed.index(True) in range(290, 300), "with a fallback of 0 A nobody would ever charge again"
+    assert all(believed[300:])

@@ -100,3 +100,21 @@ def test_a_restart_keeps_what_is_left_and_forgets_what_has_ended() -> None:
     gone = store()
     gone.restore("mqtt", "no such circuit", memory, at(1.0))
     assert [one.source for one in gone.in_force(1.0)] == ["contract"]
+
+
+@pytest.mark.parametrize("rubbish", [{"value": "x", "ends_wall_s": WALL_S}, {"value": 5, "ends_wall_s": []}, {"unit": 7, "sequence": "a"}, {}])
+def test_rubbish_in_the_journal_is_no_limit_and_no_error(rubbish: dict[str, object]) -> None:
+    made = store()
+    made.restore("mqtt", "grid", rubbish, at(1.0))
+    assert [one.source for one in made.in_force(1.0)] == ["contract"]
+
+
+def test_a_limit_that_ended_while_we_were_down_waits_for_word_of_the_broker() -> None:
+    memory = {"value": 20.0, "unit": "A", "ends_wall_s": WALL_S + 10.0, "sequence": 1, "issued_wall_s": None}
+    for broker_up, failsafe in ((True, False), (False, True)):
+        made = LimitStore(depot(1, limits={"failsafe_a": 16}))
+        made.restore("mqtt", "grid", memory, at(100.0))
+        assert made.smallest(101.0)["grid"].limit_a == 20.0
+        made.broker(broker_up)
+        made.expire(161.0)
+        assert made.failsafe is failsafe

@@ -214,3 +214,18 @@ def test_the_peak_is_the_highest_quarter_hour_of_the_period() -> None:
     assert len(seen) <= 2
     peak.add(0.0, start + 90_000.0)
     assert peak.peak_w == 0.0
+
+
+def test_a_new_slot_waits_a_moment_for_its_own_plan() -> None:
+    told = depot_story(1)
+    told.wall_jump_s = 880.0 - (told.at().wall_s % 900.0)  # 20 s before the quarter
+    problem = asked(told)
+    plan = replace(plan_of(problem, {"CP1/1": 0.0}), ev_power_w={"CP1/1": (0.0, *(22_080.0 for _ in problem.slots[1:]))})
+    told.site.planner._take(plan, problem, told.at())
+    before = len(told.problems())
+    left_s = int(problem.slots[1].start_wall_s - told.at().wall_s)
+    told.run(left_s + 6)
+    assert len(told.problems()) > before, "the new slot asks for its plan"
+    assert told.site.grants[CP1].limit_a == 0.0, "what the old plan says about it does not switch a car on for seconds"
+    told.run(20)
+    assert told.site.grants[CP1].limit_a == 32.0, "but without a new one it holds"

@@ -90,11 +90,11 @@ def test_too_many_cars_take_turns_and_nobody_is_forgotten() -> None:
     for number in range(4):
         told.plug(f"CP{number + 1}")
     served: dict[EvseKey, int] = dict.fromkeys(told.drawn_a, 0)
-    for _ in range(2400):
+    for _ in range(600):  # longer, and the solver that says nothing is replaced by rules, which have an order of their own
         told.step(15.0)
         for key, drawn_a in told.drawn_a.items():
             served[key] += drawn_a > 0
-    assert all(seconds > 300 for seconds in served.values()), served
+    assert all(seconds > 250 for seconds in served.values()), served
     assert max(served.values()) < 2 * min(served.values())
     assert "waiting for a turn" in " ".join(one.reason for one in told.site.view(told.at()).evses)
 

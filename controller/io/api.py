@@ -34,7 +34,7 @@ from controller.io.api_models import (
 from controller.io.door import quiet_log
 from controller.io.feed import Feed, to_json
 from controller.io.payloads import LimitPayload, PayloadError, parse_limit
-from controller.io.shell import Clock, StartError, Submit, listen_error
+from controller.io.shell import Clock, Submit, listen_error
 from controller.orders import Order
 from controller.snapshot import Snapshot
 
@@ -97,6 +97,7 @@ class ApiShell:
         self._streams = 0
         self._stopping = asyncio.Event()
         self._token: str | None = None
+        self._no_token = ""
         self._files: dict[str, pages.StoredFile] = {}
         self._runner: web.AppRunner | None = None
         self.port = 0
@@ -108,7 +109,9 @@ class ApiShell:
         """Listen on ``api.host:api.port``. Raises StartError in one sentence if that cannot be done."""
         api = self._config.api
         self._stopping.clear()
-        self._token = self._read_token()
+        self._token, self._no_token = self._read_token()
+        if self._no_token:
+            log.warning("%s Until then nothing can be changed through the API.", self._no_token)
         self._files = await asyncio.to_thread(self._load_files)
         self._runner = web.AppRunner(self.build(), access_log=None, logger=quiet_log, shutdown_timeout=SHUTDOWN_S, keepalive_timeout=KEEPALIVE_S)
         await self._runner.setup()
@@ -147,23 +150,20 @@ class ApiShell:
 
     # -- start-up ---------------------------------------------------------------------------
 
-    def _read_token(self) -> str | None:
+    def _read_token(self) -> tuple[str | None, str]:
+        """(token, why there is none although one is configured). A missing secret locks its own door only (F83)."""
         api = self._config.api
         if api.token is not None:
-            return api.token.get_secret_value()
+            return api.token.get_secret_value(), ""
         if api.token_file is None:
-            return None
+            return None, ""
         try:
             token = api.token_file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise StartError(
-                f"api.token_file {api.token_file} cannot be read ({error.__class__.__name__}); check the path and its permissions."
-            ) from None
+            return None, f"api.token_file {api.token_file} cannot be read ({error.__class__.__name__}); check the path and its permissions."
         if not token:
-            raise StartError(
-                f"api.token_file {api.token_file} is empty; write the token into it, or remove api.token_file from site.yaml."
-            )
-        return token
+            return None, f"api.token_file {api.token_file} is empty; write the token into it, or remove api.token_file from site.yaml."
+        return token, ""
 
     def _load_files(self) -> dict[str, pages.StoredFile]:
         files = pages.page_files()
@@ -182,6 +182,8 @@ class ApiShell:
             api_rules.check_host(request, self._config.api.host)
             if request.method not in ("GET", "HEAD", "OPTIONS"):
                 api_rules.check_origin(request)
+                if self._no_token:
+                    raise ApiError(403, f"Changing calls are off: {self._no_token}")
                 api_rules.check_token(request, self._token, self._config.api.host)
             return await handler(request)
         except ApiError as error:

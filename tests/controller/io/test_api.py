@@ -709,12 +709,15 @@ async def test_a_busy_port_is_one_clear_sentence() -> None:
 
 
 @pytest.mark.parametrize(("content", "word"), [(None, "cannot be read"), ("  \n", "is empty")])
-async def test_a_missing_token_file_is_one_clear_sentence(tmp_path: Path, content: str | None, word: str) -> None:
+async def test_f83_a_missing_token_locks_changes_and_nothing_else(open_desk: Open, tmp_path: Path, content: str | None, word: str) -> None:
     file = tmp_path / "token"
     if content is not None:
         file.write_text(content)
-    with pytest.raises(StartError, match=word):
-        await Desk(site_config(token_file=str(file))).shell.start()
+    desk = await open_desk(token_file=str(file))
+    assert (await desk.client.get("/api/v1/state")).status == 200
+    body = await error_of(await desk.client.post("/api/v1/limits", json=LIMIT, headers={"Authorization": "Bearer "}), 403)
+    assert word in body["error"]
+    assert desk.facts == []
 
 
 async def test_stop_ends_open_streams_and_start_works_again() -> None:

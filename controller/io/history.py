@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, TypeVar
 from controller.config import Config, EmbeddedHistory, InfluxHistory
 from controller.facts import SourceChanged
 from controller.io.shell import Clock, Submit
+from controller.io.sqlite_file import open_store
 from controller.io.tasks import end, keep
 from controller.orders import Order, RecordPoint
 
@@ -73,12 +74,12 @@ class HistoryStore:
         """Open or create the file. A damaged one is set aside; the returned sentence says so, "" if all is well."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._db = self._connect()
+            self._db = open_store(self._path, _SCHEMA)
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
             aside = self._set_aside()
-            self._db = self._connect()
+            self._db = open_store(self._path, _SCHEMA)
             return f"the history file was damaged ({error}); it was set aside as {aside.name}, recording goes on in a new one"
         return ""
 
@@ -139,17 +140,6 @@ class HistoryStore:
         if self._db is not None:
             self._db.close()
             self._db = None
-
-    def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path)
-        try:
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=NORMAL")
-            db.executescript(_SCHEMA)
-        except sqlite3.Error:
-            db.close()
-            raise
-        return db
 
     def _opened(self) -> sqlite3.Connection:
         if self._db is None:

@@ -28,6 +28,7 @@ from influxdb_client.client.write.point import Point
 from influxdb_client.domain.write_precision import WritePrecision
 
 from controller.config import InfluxHistory
+from controller.io.sqlite_file import open_store
 from controller.io.tasks import end, keep
 from controller.orders import RecordPoint
 
@@ -85,12 +86,12 @@ class Spool:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._db = self._connect()
+            self._db = open_store(self._path, _SCHEMA)
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError:
             self._path.replace(self._path.with_name(f"{self._path.name}.damaged"))
-            self._db = self._connect()
+            self._db = open_store(self._path, _SCHEMA)
         self.rows, text_bytes = self._db.execute("SELECT COUNT(*), COALESCE(SUM(LENGTH(CAST(line AS BLOB))), 0) FROM spool").fetchone()
         self.bytes = text_bytes + ROW_BYTES * self.rows
 
@@ -140,17 +141,6 @@ class Spool:
         if self._db is None:
             raise sqlite3.OperationalError("the spool is not open")
         return self._db
-
-    def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path)
-        try:
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=NORMAL")
-            db.executescript(_SCHEMA)
-        except sqlite3.Error:
-            db.close()
-            raise
-        return db
 
     @staticmethod
     def _prefix(rows: list[Row], excess_bytes: int) -> list[Row]:

@@ -17,7 +17,6 @@ from typing import Any
 
 from controller.facts import EvseKey, Fact, LimitStep, Stamp, UpstreamWished
 from controller.link.downlink import Downlink
-from controller.link.ids import IdSource
 from controller.link.profile_view import ProfileView
 from controller.ocpp import rpc
 from controller.ocpp.dialect import Dialect, ProfileCriteria, TransactionEvent
@@ -68,7 +67,7 @@ class Profiles:
     """Store, answers and wishes of one station's upstream profiles. phases: EVSE id -> number of its phases."""
 
     def __init__(
-        self, station_id: str, phases: Mapping[int, int], tokens: Callable[[], int], ids: IdSource, voltage_v: float, down: Downlink
+        self, station_id: str, phases: Mapping[int, int], tokens: Callable[[], int], voltage_v: float, down: Downlink
     ) -> None:
         self.station_id = station_id
         self.dialect: Dialect | None = None
@@ -76,7 +75,6 @@ class Profiles:
         self._evse_ids = tuple(phases)
         self._view = ProfileView(station_id, self._evse_ids)
         self._tokens = tokens
-        self._ids = ids
         self._voltage_v = voltage_v
         self._down = down
         self._waiting: dict[int, _Waiting] = {}

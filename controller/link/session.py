@@ -90,7 +90,7 @@ class Session:
         self._may_dial = shared.may_dial
         self._cache = shared.cache
         self._max_frame_bytes = shared.max_frame_bytes
-        self.profiles = Profiles(station.id, self._phases, shared.tokens, shared.ids, shared.voltage_v, self.down)
+        self.profiles = Profiles(station.id, self._phases, shared.tokens, shared.voltage_v, self.down)
         self.transactions: dict[int, Transaction] = {}
 
     # -- life -----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ This file only says what a site is. Loading, line numbers and the plain-words re
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +18,8 @@ OcppIdentity = Annotated[str, Field(pattern=r"^[^:/\x00-\x1f]{1,48}$")]
 
 PHASE_INDEX: dict[str, int] = {"L1": 0, "L2": 1, "L3": 2}
 ROOT_CIRCUIT = "grid"
+NO_UPSTREAM = "none"
+"""As stations[].upstream: this station has no CSMS."""
 
 
 class Model(BaseModel):
@@ -105,8 +108,33 @@ class StationConfig(Model):
     model: Identifier = Field(default="generic", description="Charger model, a file name in config/chargers without .yaml.")
     password: SecretStr | None = Field(default=None, description="HTTP Basic password of the station (security profile 1).")
     password_file: Path | None = Field(default=None, description="File that holds the password instead.")
-    upstream: Identifier | None = Field(default=None, description="Id of the upstream of this station; default: the first one.")
+    password_hash: SecretStr | None = Field(
+        default=None,
+        description="Salted hash of the password instead, as `yardmaster hash-password` prints it: the password itself is stored nowhere.",
+    )
+    upstream: Identifier | None = Field(
+        default=None, description="Id of the CSMS of this station; default: the first primary one; none: it has no CSMS."
+    )
     evses: tuple[EvseConfig, ...] = Field(min_length=1, max_length=99, description="The station's EVSEs.")
+
+
+class CertificateConfig(Model):
+    """A server certificate with its key, PEM files."""
+
+    cert_file: Path = Field(description="Certificate with its chain, PEM.")
+    key_file: Path = Field(description="Private key, PEM, readable by Yardmaster only.")
+
+
+class ListenTlsConfig(Model):
+    """The TLS listener for stations (security profile 2), beside the plain one."""
+
+    host: str | None = Field(default=None, description="Address to listen on; default: listen.host.")
+    port: int = Field(default=9443, ge=0, le=65535, description="TCP port; 0 picks a free one.")
+    certificates: tuple[CertificateConfig, ...] = Field(
+        min_length=1,
+        max_length=4,
+        description="Server certificates; OCPP wants an RSA and an ECDSA one so that every station finds a cipher it knows.",
+    )
 
 
 class ListenConfig(Model):
@@ -118,12 +146,62 @@ class ListenConfig(Model):
     max_frame_bytes: int = Field(default=262_144, ge=4096, le=4_194_304, description="Largest accepted OCPP message [bytes].")
     handshake_s: float = Field(default=10.0, gt=0, le=60, description="Deadline for a complete handshake [s].")
     ping_s: float = Field(default=20.0, ge=1, le=600, description="WebSocket ping interval and pong deadline [s].")
+    plain: bool = Field(default=True, description="Whether stations may connect without TLS on listen.port; needs listen.tls if false.")
+    tls: ListenTlsConfig | None = Field(default=None, description="TLS listener for security profile 2; none is legal.")
+
+
+class CommandsConfig(Model):
+    """What a CSMS may ask of stations. A forbidden command gets the action's own refusal."""
+
+    allow: tuple[str, ...] | None = Field(
+        default=None, max_length=200, description="OCPP actions the CSMS may send; default: all for a primary, none for a mirror."
+    )
+    deny: tuple[str, ...] = Field(default=(), max_length=200, description="OCPP actions it may not send; wins over allow.")
+    per_minute: int = Field(default=0, ge=0, le=100_000, description="Most commands per station and minute, 0 = no bound.")
 
 
 class UpstreamConfig(Model):
     """One CSMS above the stations."""
 
     id: Identifier = Field(description="Name of this upstream.")
+    role: Literal["primary", "mirror"] = Field(
+        default="primary",
+        description="primary: answers the stations; mirror: only gets a copy of what they say, bounded, and may command nothing unless allowed.",
+    )
+    stations: tuple[OcppIdentity, ...] | None = Field(
+        default=None,
+        max_length=5000,
+        description="For a mirror: the stations it is told about; default: all. A primary is named by stations[].upstream.",
+    )
+    commands: CommandsConfig = Field(default=CommandsConfig(), description="What this CSMS may ask of stations.")
+    ca_file: Path | None = Field(default=None, description="CA certificates for wss, PEM; default: the system's.")
+    dial_first_s: float = Field(
+        default=3.0,
+        ge=0,
+        le=30,
+        description="How long a connecting station's handshake may wait for this CSMS to choose the OCPP version; 0 = not at all [s].",
+    )
+    offline_unknown: Literal["refuse", "accept"] = Field(
+        default="refuse", description="What an unknown driver hears while this CSMS is away; a driver the CSMS has blocked is refused in any case."
+    )
+    stop_invalid: bool = Field(
+        default=True, description="Stop a charging session that was accepted while the CSMS was away if the CSMS then does not accept its driver."
+    )
+    message_attempts: int = Field(
+        default=3,
+        ge=1,
+        le=100,
+        description="How often a transaction message is sent that the CSMS answers with an error; a station's own setting wins.",
+    )
+    message_retry_s: float = Field(
+        default=30.0, ge=1, le=3600, description="Wait before the second attempt; the third waits twice as long; a station's own setting wins [s]."
+    )
+    queued_values: int = Field(
+        default=1000,
+        ge=10,
+        le=100_000,
+        description="Periodic meter values kept per charging session while the CSMS is away; beyond that every second one goes.",
+    )
     url: str = Field(pattern=r"^wss?://\S+$", description="OCPP endpoint of the CSMS, without the identity.")
     outage: Literal["autonomous", "transparent"] = Field(
         default="autonomous",
@@ -134,6 +212,26 @@ class UpstreamConfig(Model):
     reconnect_min_s: float = Field(default=2.0, gt=0, le=300, description="First wait before dialling again [s].")
     reconnect_max_s: float = Field(default=60.0, gt=0, le=3600, description="Longest wait before dialling again [s].")
     call_timeout_s: float = Field(default=30.0, gt=0, le=300, description="How long the CSMS may take to answer one message [s].")
+
+
+class TokenConfig(Model):
+    """A driver who may charge whatever the CSMS says, or without any."""
+
+    id_token: str = Field(min_length=1, max_length=36, description="Card number as the station reports it, or another id; capitals do not matter.")
+    name: str = Field(default="", max_length=80, description="Who this is, for people; never sent anywhere.")
+    expires: datetime | None = Field(default=None, description="Not valid from then on, ISO 8601 with time zone.")
+    priority: int = Field(default=0, ge=-9, le=9, description="Charging priority, -9 to 9.")
+
+
+class AuthorizationConfig(Model):
+    """The site's own list of drivers."""
+
+    tokens: tuple[TokenConfig, ...] = Field(default=(), max_length=20_000, description="Drivers known to the site.")
+    tokens_file: Path | None = Field(default=None, description="CSV file with more of them: id_token, name, expires, priority.")
+    unknown: Literal["accept", "refuse"] | None = Field(
+        default=None,
+        description="Where no CSMS is configured: what a driver who is not on the list hears; default: accept while the list is empty, else refuse.",
+    )
 
 
 class ModbusSource(Model):
@@ -296,6 +394,7 @@ class Config(Model):
     stations: tuple[StationConfig, ...] = Field(default=(), description="Charging stations. Unknown identities are refused.")
     listen: ListenConfig = Field(default=ListenConfig(), description="Where stations connect.")
     upstreams: tuple[UpstreamConfig, ...] = Field(default=(), description="CSMSs above the stations; none is legal.")
+    authorization: AuthorizationConfig = Field(default=AuthorizationConfig(), description="The site's own list of drivers.")
     meters: tuple[MeterConfig, ...] = Field(default=(), description="Meters.")
     mqtt: MqttConfig | None = Field(default=None, description="MQTT broker; none is legal.")
     limits: LimitsConfig = Field(default=LimitsConfig(), description="Rules for received limits.")
@@ -314,10 +413,16 @@ class Config(Model):
         return next((station for station in self.stations if station.id == station_id), None)
 
     def upstream_of(self, station_id: str) -> UpstreamConfig | None:
-        """The upstream of a station: its own, else the first, else None."""
+        """The primary CSMS of a station: its own, else the first; None for a station that has none ("none")."""
         station = self.station(station_id)
-        if station is None or not self.upstreams:
+        primaries = [upstream for upstream in self.upstreams if upstream.role == "primary"]
+        if station is None or station.upstream == NO_UPSTREAM or not primaries:
             return None
         if station.upstream is None:
-            return self.upstreams[0]
-        return next((up for up in self.upstreams if up.id == station.upstream), None)
+            return primaries[0]
+        return next((up for up in primaries if up.id == station.upstream), None)
+
+    def mirrors_of(self, station_id: str) -> tuple[UpstreamConfig, ...]:
+        """The CSMSs that get a copy of what a station says."""
+        mirrors = (upstream for upstream in self.upstreams if upstream.role == "mirror")
+        return tuple(mirror for mirror in mirrors if mirror.stations is None or station_id in mirror.stations)

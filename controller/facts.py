@@ -76,7 +76,8 @@ class Restored(Fact):
     """What the journal held at start-up.
 
     memories: (space, key) -> JSON value, as last ``Remember``-ed.
-    outbox: per station the queued transaction messages, oldest first.
+    outbox: per station the queued transaction messages, oldest first. Only the first of each
+    station carry their text; the others have "" and come with ``LoadRows`` when their turn is near.
     """
 
     memories: dict[tuple[str, str], Any]
@@ -117,7 +118,38 @@ class PersistFailed(Fact):
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class RowsLoaded(Fact):
+    """Queued messages of a station read from the disk again, text included, in the order asked for."""
+
+    station_id: str
+    rows: tuple[OutboxRow, ...]
+
+
 # -- from the shells: OCPP links ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StationArrived(Fact):
+    """An authenticated station waits in its handshake for the subprotocol it shall speak.
+
+    Answered by ``AnswerStation`` with the same ticket; the shell falls back by itself if none
+    comes. offered: what the station offers and we speak, in its order of preference, never empty.
+    """
+
+    station_id: str
+    ticket: int
+    offered: tuple[str, ...]
+    remote_address: str
+    url_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StationLeft(Fact):
+    """A station that had arrived is gone before its WebSocket was open."""
+
+    station_id: str
+    ticket: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +196,15 @@ class StationRefused(Fact):
 
 @dataclass(frozen=True, slots=True)
 class UpstreamOpened(Fact):
-    """The upstream socket of a station is open with subprotocol ``version`` ("" = none)."""
+    """The upstream socket of a station is open; version: the subprotocol the CSMS chose.
+
+    mirror_id: of which mirror's socket this is told; "" = the primary CSMS. Likewise below.
+    """
 
     station_id: str
     generation: int
     version: str
+    mirror_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +214,21 @@ class UpstreamFrame(Fact):
     station_id: str
     generation: int
     text: str
+    mirror_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamClosed(Fact):
-    """The upstream socket of a station closed, or a dial failed."""
+    """The upstream socket of a station closed, or a dial failed.
+
+    no_common_version: the CSMS answered, but speaks none of the versions offered to it.
+    """
 
     station_id: str
     generation: int
     reason: str
+    no_common_version: bool = False
+    mirror_id: str = ""
 
 
 # -- from the shells: meters, limits, plans --------------------------------------------------

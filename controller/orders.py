@@ -23,6 +23,26 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerStation(Order):
+    """Finish the handshake of a station that has arrived. version None: no common version with upstream."""
+
+    station_id: str
+    ticket: int
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetStationSecret(Order):
+    """From now on the station's passwords are these salted hashes, not the configured one.
+
+    hashes: in the form of ``link.secrets``; during a change the old and the new one. () = as configured.
+    """
+
+    station_id: str
+    hashes: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class SendStation(Order):
     """Send one text message to a station, on the connection ``generation`` only."""
 
@@ -43,13 +63,19 @@ class CloseStation(Order):
 
 @dataclass(frozen=True, slots=True)
 class DialUpstream(Order):
-    """Open the upstream socket of a station, offering exactly the subprotocol ``version``."""
+    """Open the upstream socket of a station, offering the subprotocols ``offered`` in this order.
+
+    password: of this station at this CSMS; None = as configured. mirror_id: "" for the primary CSMS,
+    else the mirror's id; one station has one leg per mirror. Likewise below.
+    """
 
     station_id: str
     generation: int
     upstream_id: str
-    version: str
+    offered: tuple[str, ...]
     url_tail: str = ""
+    mirror_id: str = ""
+    password: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +85,7 @@ class SendUpstream(Order):
     station_id: str
     generation: int
     text: str
+    mirror_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +95,7 @@ class CloseUpstream(Order):
     station_id: str
     generation: int
     reason: str
+    mirror_id: str = ""
 
 
 # -- to io/journal ---------------------------------------------------------------------------
@@ -100,6 +128,14 @@ class UpdateRow(Order):
     number: int
     attempts: int
     parked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRows(Order):
+    """Read queued messages from the disk again; answered by ``RowsLoaded``. Damaged ones are left out."""
+
+    station_id: str
+    numbers: tuple[int, ...]
 
 
 # -- to io/mqtt, io/history, io/solver, log ----------------------------------------------------

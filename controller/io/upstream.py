@@ -156,15 +156,15 @@ class UpstreamShell:
             raise DialError(_refusal(error)) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise DialError(f"cannot connect: {_trouble(error)}") from None
-        if socket.protocol != order.version:
+        if socket.protocol not in order.offered:
             await socket.close(code=1002, message=b"no common OCPP version")
-            raise DialError(f"the CSMS did not agree to {order.version}; it may speak another version only")
+            raise DialError(f"the CSMS did not agree to {' or '.join(order.offered)}; it may speak another version only")
         return socket
 
     async def _connect(self, http: aiohttp.ClientSession, upstream: UpstreamConfig, order: DialUpstream) -> ClientWebSocketResponse:
         return await http.ws_connect(
             upstream_url(upstream.url, order.station_id, order.url_tail),
-            protocols=(order.version,),
+            protocols=order.offered,
             headers=_credentials(upstream, order.station_id),
             compress=15,
             heartbeat=self._ping_s,
@@ -180,7 +180,7 @@ class UpstreamShell:
         leg.outgoing = Outgoing(socket, broken)
         writer = spawn(leg.outgoing.run(), f"send to upstream of {leg.station_id}")
         try:
-            self._submit(UpstreamOpened(self._clock.stamp(), leg.station_id, leg.generation, order.version))
+            self._submit(UpstreamOpened(self._clock.stamp(), leg.station_id, leg.generation, socket.protocol or ""))
             return await self._read(leg, socket)
         finally:
             if leg.outgoing.closing:

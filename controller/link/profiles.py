@@ -66,9 +66,7 @@ class _Waiting:
 class Profiles:
     """Store, answers and wishes of one station's upstream profiles. phases: EVSE id -> number of its phases."""
 
-    def __init__(
-        self, station_id: str, phases: Mapping[int, int], tokens: Callable[[], int], voltage_v: float, down: Downlink
-    ) -> None:
+    def __init__(self, station_id: str, phases: Mapping[int, int], tokens: Callable[[], int], voltage_v: float, down: Downlink) -> None:
         self.station_id = station_id
         self.dialect: Dialect | None = None
         self._phases = phases

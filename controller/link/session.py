@@ -160,7 +160,7 @@ class Session:
         link = self.up.link
         if link is None or not link.due(at.mono_s) or not self._may_dial(at):
             return []
-        return [DialUpstream(self.station_id, link.dial(), self.upstream_id, self.version, self._url_tail)]
+        return [DialUpstream(self.station_id, link.dial(), self.upstream_id, (self.version,), self._url_tail)]
 
     def _go_online(self, at: Stamp) -> list[Outcome]:
         if self.online:
@@ -374,7 +374,7 @@ class Session:
     def _csms_call(self, at: Stamp, generation: int, call: rpc.Call) -> list[Outcome]:
         if self.generation is None:
             return [self._to_csms(generation, rpc.error_text(call.message_id, "GenericError", "station is offline", version=self.version))]
-        verb = policy.from_csms(call.action)
+        verb = policy.from_csms(self.version, call.action)
         if verb is Verb.REFUSE:
             return self._refuse(generation, call)
         if verb is Verb.INTERCEPT:

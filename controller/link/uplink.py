@@ -186,7 +186,7 @@ class Uplink:
         return outcomes + self._by_policy(at, call)
 
     def _by_policy(self, at: Stamp, call: rpc.Call) -> list[Outcome]:
-        verb = policy.from_station(call.action, self.upstream)
+        verb = policy.from_station(self._version(), call.action, self.upstream)
         if verb is Verb.HOLD or (verb is Verb.RELAY and self._must_wait(call)):
             return self._queue(at, call)
         return self._relay(at, call) if verb is Verb.RELAY else self._local(at, call, verb)
@@ -343,7 +343,7 @@ class Uplink:
     def _orphan(self, at: Stamp, item: Waiting) -> list[Outcome]:
         if item.owner is not Owner.PEER or not isinstance(item.note, rpc.Call):
             return []
-        verb = policy.from_station(item.action, policy.Upstream.AWAY)
+        verb = policy.from_station(self._version(), item.action, policy.Upstream.AWAY)
         return self._local(at, item.note, verb)
 
     def answer(self, at: Stamp, frame: rpc.Result | rpc.Error) -> list[Outcome]:
@@ -522,7 +522,7 @@ class Uplink:
         return rpc.error_text(message_id, code, text, version=self._version())
 
     def _answer(self, at: Stamp, call: rpc.Call, text: str) -> list[Outcome]:
-        if _kept(call.action):
+        if self._kept(call.action):
             self._answered.pop(call.message_id, None)
             self._answered[call.message_id] = Answered(_digest(call.text), text, at.mono_s)
             if len(self._answered) > REPEATS_KEPT:
@@ -530,14 +530,13 @@ class Uplink:
         booted = self._boot_answered_to_station(at, text) if call.action == "BootNotification" else []
         return [*self._to_station(text), *booted]
 
+    def _kept(self, action: str) -> bool:
+        """Whether the policy keeps this action on disk while the CSMS is away."""
+        return policy.from_station(self._version(), action, policy.Upstream.AWAY) is Verb.HOLD
+
     def _to_station(self, text: str) -> list[Outcome]:
         return [SendStation(self.station_id, self.generation, text)] if self.generation is not None else []
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _kept(action: str) -> bool:
-    """Whether the policy keeps this action on disk while the CSMS is away."""
-    return policy.from_station(action, policy.Upstream.AWAY) is Verb.HOLD

@@ -8,7 +8,7 @@ absent CSMS, and writes the few frames that are ours. Pure: no clock, no I/O.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from controller.facts import Fact, LimitStep, Stamp
@@ -52,7 +52,13 @@ class Setpoint:
 
 @dataclass(frozen=True, slots=True)
 class TransactionEvent:
-    """Transaction bookkeeping of a message: evse_id 0 when the message does not name it."""
+    """Transaction bookkeeping of a message: evse_id 0 when the message does not name it.
+
+    transaction_id: "" in a start of a version in which the CSMS chooses the id (1.6): the answer has
+    it, see ``started_by_answer``. In 1.6 it is the integer as text; "-1" is a transaction whose
+    start never reached anybody (16E 3.18). key: equal for repeats of the same message with another
+    message id, different otherwise (F15); "" = cannot be told.
+    """
 
     transaction_id: str
     evse_id: int
@@ -60,10 +66,47 @@ class TransactionEvent:
     offline: bool = False
     started: bool = False
     remote_start_id: int | None = None
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRules:
+    """How a station wants unanswered or refused transaction messages repeated; None = not said."""
+
+    attempts: int | None
+    interval_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListUpdate:
+    """A local authorisation list a station has accepted. entries: (idToken, idTokenInfo), info None = remove.
+
+    full: replaces everything. version: the list's number (> 0).
+    """
+
+    version: int
+    full: bool
+    entries: tuple[tuple[Payload, Payload | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SecretChange:
+    """A CSMS's CALL that gives the station a new password for its connection (A01, 1.6 AuthorizationKey).
+
+    password: the bytes the station will send in its header. text: as written in the message.
+    """
+
+    password: bytes = field(repr=False)
+    text: str = field(repr=False)
 
 
 TokenLookup = Callable[[Payload], "Payload | None"]
-"""idToken -> idTokenInfo as the CSMS last said, or None when it never did or that is too old."""
+"""idToken -> idTokenInfo as the CSMS last said, or None when it never did or that is too old.
+
+Both in one shape for all versions, that of 2.x: {"idToken": "AB12", "type": "ISO14443"} and
+{"status": ..., "cacheExpiryDateTime": ..., "chargingPriority": ...}. A 1.6 idTag is
+{"idToken": idTag, "type": ""}: 1.6 does not say what kind it is.
+"""
 
 
 class Dialect(Protocol):
@@ -167,3 +210,62 @@ class Dialect(Protocol):
 
     def queue_status(self, payload: Payload, running: set[str], queued: set[str], any_queued: bool) -> Payload:
         """Answer to GetTransactionStatus from our own queue (E14)."""
+
+    # -- transactions whose id is not the station's own (1.6) ------------------------------------------
+
+    def started_by_answer(self, action: str, request: Payload, result: Payload) -> str | None:
+        """The id an answer of the CSMS gives to the transaction its request started; None for all other messages."""
+
+    def assign_transaction(self, answer: Payload, transaction_id: str) -> Payload:
+        """The answer to a start with the id the station shall use."""
+
+    def with_transaction(self, action: str, payload: Payload, transaction_id: str) -> Payload:
+        """The message or command with another transaction id in the place where it names one."""
+
+    def transaction_of_command(self, action: str, payload: Payload) -> str | None:
+        """The transaction a CALL of the CSMS names; None if it names none."""
+
+    # -- outages ------------------------------------------------------------------------------------------
+
+    def thinnable(self, action: str, payload: Payload) -> bool:
+        """Whether a queued message is a periodic reading that may be left out when there are too many (E12.FR.04).
+
+        Never a first or last message of a transaction, never a change of state or a reached limit.
+        """
+
+    def retry_rules(self, action: str, request: Payload, result: Payload) -> RetryRules | None:
+        """Repeat rules that an exchange between CSMS and station sets or tells (E13, TransactionMessageAttempts)."""
+
+    def deauthorised(self, action: str, request: Payload, result: Payload) -> bool:
+        """Whether the CSMS's answer to a transaction message says that its driver may not charge."""
+
+    def stop_transaction(self, transaction_id: str) -> tuple[str, Payload]:
+        """CALL that ends a transaction: (action, payload)."""
+
+    # -- local list -------------------------------------------------------------------------------------------
+
+    def list_update(self, action: str, request: Payload, result: Payload) -> ListUpdate | None:
+        """The local list in a SendLocalList that the station accepted; None for anything else."""
+
+    def list_version(self, action: str, result: Payload) -> int | None:
+        """The list version a station reports in GetLocalListVersion (0 = none, -1 = not supported); None for anything else."""
+
+    # -- secrets ----------------------------------------------------------------------------------------------
+
+    def secret_change(self, action: str, payload: Payload) -> SecretChange | None:
+        """The new connection password a CALL of the CSMS sets; None for any other."""
+
+    def secret_accepted(self, action: str, request: Payload, result: Payload) -> bool:
+        """Whether the station has taken the new password of ``secret_change``."""
+
+    def redacted(self, action: str, payload: Payload) -> Payload:
+        """The payload fit for logs, taps and recordings: passwords and keys replaced by "***" (A01.FR.09/12). Answers too."""
+
+    def moves_station(self, action: str, payload: Payload) -> bool:
+        """Whether a CALL would make the station dial somewhere else, or lower its security (F27)."""
+
+    # -- 2.1 -----------------------------------------------------------------------------------------------------
+
+    def own_profile_call(self, action: str, payload: Payload) -> Payload | None:
+        """The answer to a 2.1 message about a single profile that is not kept here: PullDynamicScheduleUpdate,
+        UpdateDynamicSchedule, UsePriorityCharging; None for any other."""

@@ -116,8 +116,8 @@ class VirtualDay:
             case CloseStation(station_id, generation, _, reason):
                 if generation == self._generations.get(station_id):
                     self._close(at, station_id, reason)
-            case DialUpstream(station_id, generation, _, version):
-                self._todo.append(UpstreamOpened(at, station_id, generation, version))
+            case DialUpstream(station_id, generation, _, offered):
+                self._todo.append(UpstreamOpened(at, station_id, generation, offered[0]))
             case SendUpstream(station_id, generation, text):
                 self._todo.extend(UpstreamFrame(at, station_id, generation, answer) for answer in self.books.handle(station_id, at, text))
             case CloseUpstream(station_id, generation, reason):

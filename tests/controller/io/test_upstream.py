@@ -61,7 +61,7 @@ class Csms(FactLog):
         self.url = ""
 
     def dial(self, station_id: str = "CP1", generation: int = 1, version: str = "ocpp2.0.1", url_tail: str = "") -> None:
-        self.shell.carry(DialUpstream(station_id, generation, "cloud", version, url_tail))
+        self.shell.carry(DialUpstream(station_id, generation, "cloud", (version,), url_tail))
 
     def send(self, text: str, generation: int = 1, station_id: str = "CP1") -> None:
         self.shell.carry(SendUpstream(station_id, generation, text))
@@ -202,9 +202,9 @@ async def test_nobody_there(free_port: int) -> None:
     log = FactLog()
     shell = UpstreamShell(config({"id": "cloud", "url": f"ws://127.0.0.1:{free_port}/"}), Clock(), log.submit)
     await shell.start()
-    shell.carry(DialUpstream("CP1", 1, "cloud", "ocpp2.0.1"))
+    shell.carry(DialUpstream("CP1", 1, "cloud", ("ocpp2.0.1",)))
     assert "cannot connect" in (await log.next(UpstreamClosed)).reason
-    shell.carry(DialUpstream("CP1", 2, "elsewhere", "ocpp2.0.1"))
+    shell.carry(DialUpstream("CP1", 2, "elsewhere", ("ocpp2.0.1",)))
     assert "not in the configuration" in (await log.next(UpstreamClosed, 2)).reason
     await shell.stop()
 
@@ -274,7 +274,7 @@ async def test_a_server_that_never_answers_the_handshake() -> None:
         log = FactLog()
         shell = UpstreamShell(config({"id": "cloud", "url": f"ws://127.0.0.1:{silent.getsockname()[1]}/"}), Clock(), log.submit, open_s=0.2)
         await shell.start()
-        shell.carry(DialUpstream("CP1", 1, "cloud", "ocpp2.0.1"))
+        shell.carry(DialUpstream("CP1", 1, "cloud", ("ocpp2.0.1",)))
         assert (await log.next(UpstreamClosed)).reason == "no answer within 0.2 s"
         await shell.stop()
 
@@ -321,7 +321,7 @@ async def test_a_dial_can_be_called_off() -> None:
         log = FactLog()
         shell = UpstreamShell(config({"id": "cloud", "url": f"ws://127.0.0.1:{silent.getsockname()[1]}/"}), Clock(), log.submit)
         await shell.start()
-        shell.carry(DialUpstream("CP1", 1, "cloud", "ocpp2.0.1"))
+        shell.carry(DialUpstream("CP1", 1, "cloud", ("ocpp2.0.1",)))
         await asyncio.sleep(0)
         shell.carry(CloseUpstream("CP1", 1, "station left"))
         assert (await log.next(UpstreamClosed)).reason == "closed by us"

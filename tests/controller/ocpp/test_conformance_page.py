@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
-from controller.link.policy import FROM_CSMS, FROM_STATION
+from controller.link.policy import CSMS, STATION
+
+FROM_STATION, FROM_CSMS = STATION["ocpp2.0.1"], CSMS["ocpp2.0.1"]
 
 PAGE = Path(__file__).resolve().parents[3] / "controller" / "ocpp" / "CONFORMANCE.md"
 ROW = re.compile(r"^\| (\w+) \| (\w+) \| (\w+) \| (\w+) \|$", re.MULTILINE)

@@ -3,10 +3,11 @@
 import pytest
 
 from controller.facts import Stamp
-from controller.link.policy import FROM_STATION, Upstream, Verb
+from controller.link.policy import STATION, Upstream, Verb
 from controller.ocpp.v201 import answers
 from tests.support.schemas import check_response
 
+FROM_STATION = STATION["ocpp2.0.1"]
 AT = Stamp(10.0, 1_790_000_000.0)
 TOKEN = {"idToken": "AABB", "type": "ISO14443"}
 

@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test check bench schema constraints install clean
+.PHONY: help demo test check bench bench-relay fuzz schema constraints install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,9 @@ help:
 	@echo "make test         run all tests (installs mosquitto and chromium if it may)"
 	@echo "make check        style, types, import contracts, schema, links"
 	@echo "make bench        measure: guard with and without the solver, arbiter, optimizer"
+	@echo "make bench-relay  measure the relay beside a direct connection and nginx (about 10 minutes; needs a C compiler)"
+	@echo "                  e.g. make bench-relay ARGS='--stations 100 --rounds 1 --json relay.json'; ARGS=--help shows all"
+	@echo "make fuzz         feed rubbish to frames and engine for a minute each; ARGS='--seconds 600' for longer"
 	@echo "make schema       write config/site.schema.json again after a change of controller/config.py"
 	@echo "make constraints  write constraints.txt again from $(VENV)"
 	@echo "make install      put the yardmaster command with everything it needs into $(VENV)"
@@ -37,6 +40,13 @@ check: .venv-dev
 bench: .venv-dev
 	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python "$$bench" || exit 1; done
 	@echo "== the guard again, with the solver killed"; $(BIN)/python tests/bench/bench_guard.py --without-solver
+
+bench-relay: .venv-dev
+	@deploy/install-test-tools.sh bench
+	@exec $(BIN)/python tests/bench/relay/bench_relay.py $(ARGS)
+
+fuzz: .venv-dev
+	@for target in tests/fuzz/fuzz_*.py; do echo "== $$target"; $(BIN)/python "$$target" $(ARGS) || exit 1; done
 
 schema: .venv-dev
 	$(BIN)/yardmaster schema > config/site.schema.json

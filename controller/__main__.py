@@ -24,8 +24,9 @@ STATUS_DEADLINE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One word after ``yardmaster``. add: puts its arguments on a parser; run: does it, returns the exit code."""
+    """One word after ``yardmaster``. add: puts its arguments on a parser; run: does it, returns the exit code. group: its heading in the help."""
 
+    group: str
     help: str
     add: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
@@ -34,7 +35,10 @@ class Verb:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb in ``argv`` (default: the command line). Returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser(words[0] if words else "").parse_args(words)
+    parser = _parser(words[0] if words else "")
+    arguments, unknown = parser.parse_known_args(words)
+    if unknown:  # told by the verb itself, with its own usage
+        getattr(arguments, "complain", parser.error)(f"unrecognized arguments: {' '.join(unknown)}")
     if arguments.verb is None:
         _parser("").print_help()
         return 2
@@ -53,15 +57,26 @@ def _parser(verb: str) -> argparse.ArgumentParser:
     """The parser of all verbs; only the chosen one brings its arguments along (and their imports)."""
     parser = argparse.ArgumentParser(
         prog="yardmaster",
-        description="The site's OCPP local controller and energy manager.",
-        epilog="yardmaster VERB --help tells more about a verb. Start with: yardmaster demo",
+        usage="yardmaster VERB ...",
+        description="The site's OCPP local controller and energy manager.\n\n" + _overview(),
+        epilog="yardmaster VERB --help tells more about a verb, with examples. Start with: yardmaster demo",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", prog="yardmaster", help=argparse.SUPPRESS)
     for name, entry in VERBS.items():
-        sub = verbs.add_parser(name, help=entry.help, description=entry.help)
+        sub = verbs.add_parser(name, help=entry.help, description=f"{entry.help[0].upper()}{entry.help[1:]}.")
         if name == verb:
             entry.add(sub)
+            sub.set_defaults(complain=sub.error)
     return parser
+
+
+def _overview() -> str:
+    """The verbs under their headings."""
+    lines: list[str] = []
+    for group in dict.fromkeys(entry.group for entry in VERBS.values()):
+        lines += [f"{group}:", *(f"  {name:<15} {entry.help}" for name, entry in VERBS.items() if entry.group == group), ""]
+    return "\n".join(lines).rstrip()
 
 
 # -- run ------------------------------------------------------------------------------------------
@@ -173,7 +188,7 @@ def _version(_: argparse.Namespace) -> int:
     return 0
 
 
-def _elsewhere(module: str, help_text: str) -> Verb:
+def _elsewhere(group: str, module: str, help_text: str) -> Verb:
     """A verb whose arguments and work live in ``module`` (``add_arguments`` and ``main``)."""
     from importlib import import_module
 
@@ -183,7 +198,7 @@ def _elsewhere(module: str, help_text: str) -> Verb:
     def run(arguments: argparse.Namespace) -> int:
         return int(import_module(module).main(arguments))
 
-    return Verb(help_text, add, run)
+    return Verb(group, help_text, add, run)
 
 
 def _add_file(parser: argparse.ArgumentParser) -> None:
@@ -207,15 +222,21 @@ def log_to_stderr(level: int = logging.INFO) -> None:
     logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
 
 
+RUN, SITE, LOOK = "Run", "Set up a site", "Look into a running controller"
+
 VERBS: dict[str, Verb] = {
-    "run": Verb("run the controller of a site until Ctrl-C", _add_run, _run),
-    "demo": _elsewhere("controller.sim.demo", "watch a simulated depot charge through a real controller"),
-    "check": _elsewhere("controller.check", "check a site file: all problems at once, or what it means in plain words"),
-    "simulate": _elsewhere("controller.sim.simulate", "compare ways to charge over one simulated day"),
-    "schema": Verb("print the JSON schema of site files", _add_nothing, _schema),
-    "status": Verb("ask a running controller how it is", _add_status, _status),
-    "export-parked": Verb("print messages the CSMS never took, one JSON object a line", _add_file, _export_parked),
-    "version": Verb("print the version", _add_nothing, _version),
+    "run": Verb(RUN, "run the controller of a site until Ctrl-C", _add_run, _run),
+    "demo": _elsewhere(RUN, "controller.sim.demo", "watch a simulated depot charge through a real controller"),
+    "simulate": _elsewhere(RUN, "controller.sim.simulate", "compare ways to charge over one simulated day"),
+    "check": _elsewhere(SITE, "controller.check", "check a site file: all problems at once, or what it means in plain words"),
+    "schema": Verb(SITE, "print the JSON schema of site files", _add_nothing, _schema),
+    "hash-password": _elsewhere(SITE, "controller.tools.password", "turn a station's password into the line for site.yaml that stores it nowhere"),
+    "status": Verb(LOOK, "ask a running controller how it is", _add_status, _status),
+    "tap": _elsewhere(LOOK, "controller.tools.tap", "watch OCPP messages pass, live, and record them"),
+    "replay": _elsewhere(LOOK, "controller.tools.replay", "put a recording through the controller's engine and compare what it does"),
+    "queue": _elsewhere(LOOK, "controller.tools.queue", "what waits for the CSMS, what was given up; export it or send it again"),
+    "export-parked": Verb(LOOK, "print messages the CSMS never took, one JSON object a line", _add_file, _export_parked),
+    "version": Verb(LOOK, "print the version", _add_nothing, _version),
 }
 
 if __name__ == "__main__":

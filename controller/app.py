@@ -26,6 +26,7 @@ from controller.io.journal import JournalShell
 from controller.io.shell import Clock, Shell, StartError, Submit
 from controller.io.stations import StationsShell
 from controller.io.system import SystemShell, on_stop_signal
+from controller.io.tap import Tap, TapUser
 from controller.io.tasks import end, keep
 from controller.io.upstream import UpstreamShell
 from controller.orders import Order, Publish, RecordPoint, Severity, SolvePlan, Tell
@@ -39,6 +40,9 @@ JOURNAL_STOP_S = 1.0
 
 OPTIONAL: frozenset[type[Order]] = frozenset({Publish, RecordPoint, SolvePlan})
 """Orders for neighbours a site may lack (no broker is legal): without one they end here."""
+
+TELEMETRY: frozenset[type[Order]] = frozenset({Publish, RecordPoint})
+"""Orders that are dropped while memory is nearly used up (F71); what they tell is told again soon."""
 
 _LEVELS = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.ALARM: logging.ERROR}
 
@@ -77,6 +81,10 @@ class App:
             Part("stations", self.stations),
             Part("system", self.system),
         )
+        self.tap = Tap(config, lambda: self.engine.links.view())
+        for part in self.parts:
+            if isinstance(part.shell, TapUser):
+                part.shell.tap = self.tap
         self._carriers: dict[type, Shell] = {kind: part.shell for part in self.parts for kind in part.shell.orders}
         self._inbox: deque[Fact] = deque()
         self._open = False  # facts wait until every part runs
@@ -114,7 +122,11 @@ class App:
         self._ticking = keep(self._tick, "control loop")
         self.system.ready()
         listen, api = self._config.listen, self._config.api
-        log.info("stations connect to ws://%s:%d%s/<identity>", reachable(listen.host), self.port_of("stations"), listen.path.rstrip("/"))
+        if self.stations.port:
+            log.info("stations connect to ws://%s:%d%s/<identity>", reachable(listen.host), self.stations.port, listen.path.rstrip("/"))
+        if listen.tls is not None:
+            host, port = reachable(listen.tls.host or listen.host), self.stations.tls_port
+            log.info("stations connect to wss://%s:%d%s/<identity>", host, port, listen.path.rstrip("/"))
         if self.port_of("api"):
             log.info("the page is at http://%s:%d/", reachable(api.host), self.port_of("api"))
 
@@ -179,6 +191,7 @@ class App:
         while True:
             self.submit(TimePassed(self._clock.stamp()))
             self.system.beat()
+            self.stations.crowded = self.system.tight
             due_s += tick_s
             late_s = loop.time() - due_s
             if late_s > 0:
@@ -203,7 +216,11 @@ class App:
         self._busy = True
         try:
             while self._inbox:
-                for order in self._handle(self._inbox.popleft()):
+                fact = self._inbox.popleft()
+                orders = self._handle(fact)
+                if self.tap.listening:
+                    self.tap.see(fact, orders)
+                for order in orders:
                     self._carry(order)
         finally:
             self._busy = False
@@ -223,6 +240,8 @@ class App:
         if shell is None:
             if type(order) not in OPTIONAL:
                 self._complain(f"nobody carries {type(order).__name__}", LookupError("no such shell"))
+            return
+        if self.system.tight and type(order) in TELEMETRY:
             return
         try:
             shell.carry(order)

@@ -142,8 +142,11 @@ class ListenConfig(Model):
 
     host: str = Field(default="0.0.0.0", description="Address to listen on.")
     port: int = Field(default=9000, ge=0, le=65535, description="TCP port for stations; 0 picks a free one.")
-    path: str = Field(default="/ocpp", pattern=r"^/[A-Za-z0-9_\-/]*$", description="URL path before the identity.")
+    path: str = Field(default="/ocpp", pattern=r"^/[A-Za-z0-9_.\-/]*$", description="URL path before the identity.")
     max_frame_bytes: int = Field(default=262_144, ge=4096, le=4_194_304, description="Largest accepted OCPP message [bytes].")
+    messages_per_s: float = Field(
+        default=20.0, ge=1, le=100_000, description="A station that sends more, beyond a burst of five seconds' worth, is read more slowly [1/s]."
+    )
     handshake_s: float = Field(default=10.0, gt=0, le=60, description="Deadline for a complete handshake [s].")
     ping_s: float = Field(default=20.0, ge=1, le=600, description="WebSocket ping interval and pong deadline [s].")
     plain: bool = Field(default=True, description="Whether stations may connect without TLS on listen.port; needs listen.tls if false.")

@@ -10,15 +10,28 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from controller import __version__
 from controller.config import Config
 from controller.events import EventLog
-from controller.facts import Fact, Stamp, StationConnected, StationFrame, StationRefused, StoryTold, UpstreamFrame
+from controller.facts import (
+    CertificateEnding,
+    EvseMeasured,
+    EvseStatusChanged,
+    Fact,
+    SessionChanged,
+    Stamp,
+    StationConnected,
+    StationFrame,
+    StationRefused,
+    StoryTold,
+    UpstreamFrame,
+)
 from controller.link.links import Links
-from controller.ocpp.times import wall_time
+from controller.ocpp.times import timestamp, wall_time
 from controller.orders import CloseStation, Inject, InstallFloor, Order, ReadBack, SetAvailable, Severity, Tell
 from controller.site.charger import ChargerModel
 from controller.site.site import Site
@@ -26,6 +39,9 @@ from controller.snapshot import LinkView, Snapshot, SourceView
 
 Outcome = Order | Fact
 INTERNAL = (Inject, InstallFloor, ReadBack, SetAvailable)
+ONLY_FRAMES = (StationFrame, UpstreamFrame, StationConnected)
+ONLY_WATTS = (EvseMeasured, SessionChanged, EvseStatusChanged)
+Subject = TypeVar("Subject")
 
 
 class Engine:
@@ -39,39 +55,43 @@ class Engine:
 
     def handle(self, fact: Fact) -> list[Order]:
         """Orders that follow from a fact. Never raises: a defect met with one station closes that station."""
-        todo: deque[Outcome] = deque([fact])
+        todo: deque[Outcome] = deque((fact,))
         orders: list[Order] = []
         while todo:
             item = todo.popleft()
-            if isinstance(item, INTERNAL):
-                todo.extend(self._carry(item, fact.at))
-            elif isinstance(item, Order):
-                orders += self._out(item, fact.at)
-            else:
+            if isinstance(item, Fact):
                 todo.extend(self._both(item))
+            elif isinstance(item, Tell):
+                orders += self._told(item, fact.at)
+            elif isinstance(item, INTERNAL):
+                todo.extend(self._carry(item, fact.at))
+            else:
+                orders.append(item)
         return orders
 
     def _both(self, fact: Fact) -> list[Outcome]:
+        if isinstance(fact, ONLY_FRAMES):  # mean nothing to the site; everything else may
+            return self._safely(self.links.handle, fact, fact.station_id)
+        if isinstance(fact, ONLY_WATTS):
+            return self._safely(self.site.handle, fact, "")
         if isinstance(fact, StoryTold):
             return [Tell(Severity.INFO, "story", fact.text)]
+        if isinstance(fact, CertificateEnding):
+            return [_certificate_ends(fact)]
         if isinstance(fact, StationRefused):
             # Two live boxes under one identity: a person must look (F11). Anything else may be a guess at a password.
             severity = Severity.ALARM if fact.twin else Severity.WARNING
             return [Tell(severity, fact.station_id, f"connection from {fact.remote_address} refused: {fact.reason}")]
-        station_id = getattr(fact, "station_id", "")
-        outcomes = self._safely(lambda: self.links.handle(fact), station_id)
-        # Frames mean nothing to the site; everything else may.
-        if not isinstance(fact, StationFrame | UpstreamFrame | StationConnected):
-            outcomes = [*outcomes, *self._safely(lambda: list(self.site.handle(fact)), "")]
-        return outcomes
+        outcomes = self._safely(self.links.handle, fact, getattr(fact, "station_id", ""))
+        return [*outcomes, *self._safely(self.site.handle, fact, "")]
 
     def _carry(self, order: Inject | InstallFloor | ReadBack | SetAvailable, at: Stamp) -> list[Outcome]:
-        return self._safely(lambda: self.links.carry(order, at), order.evse.station_id)
+        return self._safely(lambda order: self.links.carry(order, at), order, order.evse.station_id)
 
-    def _safely(self, step: Callable[[], list[Outcome]], station_id: str) -> list[Outcome]:
+    def _safely(self, step: Callable[[Subject], Sequence[Outcome]], subject: Subject, station_id: str) -> list[Outcome]:
         """The one place where a defect is caught (house rule 18, P7): what else follows from the fact still does."""
         try:
-            return step()
+            return list(step(subject))
         except Exception:
             return self._defect(station_id)
 
@@ -84,10 +104,8 @@ class Engine:
             outcomes.append(CloseStation(station_id, session.generation, 1011, "internal error"))
         return outcomes
 
-    def _out(self, order: Order, at: Stamp) -> list[Order]:
-        if not isinstance(order, Tell):
-            return [order]
-        told = replace(order, wall_s=at.wall_s)
+    def _told(self, tell: Tell, at: Stamp) -> list[Order]:
+        told = replace(tell, wall_s=at.wall_s)
         return [told] if self.events.add(told, at.mono_s) else []
 
     def snapshot(self, at: Stamp) -> Snapshot:
@@ -110,12 +128,31 @@ class Engine:
         )
 
     def _csms(self, links: tuple[LinkView, ...]) -> list[SourceView]:
-        views: list[SourceView] = []
-        for upstream in self.config.upstreams:
-            mine = [link for link in links if link.online and self.links.sessions[link.station_id].upstream_id == upstream.id]
-            away = [link for link in mine if link.upstream != "open"]
-            queued = sum(link.queued for link in links if self.links.sessions[link.station_id].upstream_id == upstream.id)
-            health = "off" if not mine else "good" if not away else "lost" if len(away) == len(mine) else "late"
-            detail = f"{len(mine) - len(away)} of {len(mine)} stations linked, {queued} messages queued"
-            views.append(SourceView(upstream.id, "csms", health, None, detail))
-        return views
+        return [self._mirror(up.id, links) if up.role == "mirror" else self._primary(up.id, links) for up in self.config.upstreams]
+
+    def _primary(self, upstream_id: str, links: tuple[LinkView, ...]) -> SourceView:
+        mine = [link for link in links if self.links.sessions[link.station_id].upstream_id == upstream_id]
+        online = [link for link in mine if link.online]
+        return _csms_source(upstream_id, [link.upstream for link in online], f"{sum(link.queued for link in mine)} messages queued")
+
+    def _mirror(self, upstream_id: str, links: tuple[LinkView, ...]) -> SourceView:
+        legs = [(link.online, mirror) for link in links for mirror in link.mirrors if mirror.id == upstream_id]
+        states = [mirror.state for online, mirror in legs if online]
+        return _csms_source(upstream_id, states, f"{sum(mirror.queued for _, mirror in legs)} copies wait in memory")
+
+
+def _csms_source(upstream_id: str, states: list[str], queued: str) -> SourceView:
+    """Health of a CSMS from the legs of the stations that are there; states: open, away."""
+    linked = states.count("open")
+    health = "off" if not states else "good" if linked == len(states) else "late" if linked else "lost"
+    return SourceView(upstream_id, "csms", health, None, f"{linked} of {len(states)} stations linked, {queued}")
+
+
+def _certificate_ends(fact: CertificateEnding) -> Tell:
+    """A certificate of ours near its end: stations that check it would refuse us (F30)."""
+    days = (fact.ends_wall_s - fact.at.wall_s) / 86_400.0
+    if days <= 0:
+        text = f"the certificate {fact.name} has ended - stations that check it cannot connect any more; renew it now"
+        return Tell(Severity.ALARM, "site", text)
+    severity = Severity.ALARM if days <= 7 else Severity.WARNING
+    return Tell(severity, "site", f"the certificate {fact.name} ends on {timestamp(fact.ends_wall_s)} - renew it before, or stations cannot connect")

@@ -88,8 +88,11 @@ class Restored(Fact):
 class OutboxRow:
     """One message on disk that upstream has not acknowledged yet.
 
-    number: strictly rising per journal. text: the frame as it shall be sent.
-    attempts: how often it has been sent. parked: given up, kept for export.
+    number: strictly rising per journal. text: the frame as it shall be sent, "" = it is on disk only.
+    transaction_id: as the station calls it. attempts: how often upstream has refused it. parked: given
+    up, kept for export. version: subprotocol of the text. key: equal for repeats of the same message
+    (F15), "" = unknown. values_of: what a periodic reading belongs to, a transaction or an EVSE; ""
+    = never left out (E12.FR.04).
     """
 
     number: int
@@ -100,6 +103,9 @@ class OutboxRow:
     stored_wall_s: float
     attempts: int = 0
     parked: bool = False
+    version: str = ""
+    key: str = ""
+    values_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +126,14 @@ class PersistFailed(Fact):
 
 @dataclass(frozen=True, slots=True)
 class RowsLoaded(Fact):
-    """Queued messages of a station read from the disk again, text included, in the order asked for."""
+    """Queued messages of a station read from the disk again, text included, in the order asked for.
+
+    asked: the numbers of the ``LoadRows``; those that are not in rows are damaged or gone.
+    """
 
     station_id: str
     rows: tuple[OutboxRow, ...]
+    asked: tuple[int, ...] = ()
 
 
 # -- from the shells: OCPP links ------------------------------------------------------------
@@ -154,13 +164,18 @@ class StationLeft(Fact):
 
 @dataclass(frozen=True, slots=True)
 class StationConnected(Fact):
-    """A station's WebSocket is open. ``generation`` rises with each connection of the box."""
+    """A station's WebSocket is open. ``generation`` rises with each connection of the box.
+
+    secret: the salted hash of ``SetStationSecret`` that its password matched (F27); "" = the configured
+    password, or none was asked for.
+    """
 
     station_id: str
     generation: int
     version: str
     remote_address: str
     url_tail: str = ""
+    secret: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +207,17 @@ class StationRefused(Fact):
     remote_address: str
     reason: str
     twin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateEnding(Fact):
+    """A certificate of ours ends soon, or has ended (F30); told 30, 14, 7, 1 and 0 days before.
+
+    name: its file. ends_wall_s: its last moment, Unix time.
+    """
+
+    name: str
+    ends_wall_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +352,28 @@ class NeedStated(Fact):
     energy_wh: float | None
     departure_wall_s: float | None
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceOpened(Fact):
+    """The operator lets a station be moved away from us (CentralSystemURL, SetNetworkProfile, F27) for a while.
+
+    for_s: seconds from ``at``; 0 closes an open window.
+    """
+
+    station_id: str
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedReturned(Fact):
+    """The operator wants messages that were given up to be sent to the CSMS again (F22).
+
+    rows: of this station, as read from the disk, oldest first, all parked. One that is not parked any more is left alone.
+    """
+
+    station_id: str
+    rows: tuple[OutboxRow, ...]
 
 
 # -- from link for site: neutral words about stations ----------------------------------------

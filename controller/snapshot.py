@@ -124,8 +124,20 @@ class PlanView:
 
 
 @dataclass(frozen=True, slots=True)
+class MirrorView:
+    """One station's leg to a mirror. state: open, away. queued: copies that wait in memory."""
+
+    id: str
+    state: str
+    queued: int
+
+
+@dataclass(frozen=True, slots=True)
 class LinkView:
-    """One station's links. upstream: open, away, none. queued: messages on disk not yet upstream."""
+    """One station's links. upstream: open, away, none. queued: messages on disk not yet upstream.
+
+    maintenance_until_wall_s: until then the CSMS may move the station elsewhere (F27); None = it may not.
+    """
 
     station_id: str
     online: bool
@@ -134,6 +146,8 @@ class LinkView:
     queued: int
     parked: int
     remote_address: str
+    mirrors: tuple[MirrorView, ...] = ()
+    maintenance_until_wall_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,21 @@
 #!/bin/sh
 # Installs what the tests need beside Python packages: a real MQTT broker, a real browser with a font and with the
 # library its driver wants (libatomic), and systemd's own judge of unit files. Does nothing when all of it is there.
+# With "bench": what the relay benchmark needs instead, nginx to compare with and a compiler for its load generator.
 set -eu
 
 missing=""
 have() { PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v "$1" >/dev/null 2>&1; }
-have mosquitto || missing="$missing mosquitto"
-have chromium || have chromium-browser || missing="$missing chromium"
-[ -d /usr/share/fonts/truetype/dejavu ] || missing="$missing fonts-dejavu-core"
-[ -n "$(find /usr/lib /usr/lib64 -name 'libatomic.so.1' 2>/dev/null)" ] || missing="$missing libatomic1"
-have systemd-analyze || missing="$missing systemd"
+if [ "${1:-}" = bench ]; then
+    have nginx || missing="$missing nginx-light"
+    have cc || missing="$missing gcc libc6-dev"
+else
+    have mosquitto || missing="$missing mosquitto"
+    have chromium || have chromium-browser || missing="$missing chromium"
+    [ -d /usr/share/fonts/truetype/dejavu ] || missing="$missing fonts-dejavu-core"
+    [ -n "$(find /usr/lib /usr/lib64 -name 'libatomic.so.1' 2>/dev/null)" ] || missing="$missing libatomic1"
+    have systemd-analyze || missing="$missing systemd"
+fi
 [ -n "$missing" ] || exit 0
 
 refuse() { printf '%s\n' "yardmaster: the tests need$missing; $*" >&2; exit 1; }

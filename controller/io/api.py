@@ -31,10 +31,12 @@ from controller.io.api_models import (
     read_json,
     read_query,
 )
+from controller.io.api_traffic import Traffic, is_private
 from controller.io.door import quiet_log
 from controller.io.feed import Feed, to_json
 from controller.io.payloads import LimitPayload, PayloadError, parse_limit
 from controller.io.shell import Clock, Submit, listen_error
+from controller.io.tap import Tap
 from controller.orders import Order
 from controller.snapshot import Snapshot
 
@@ -70,7 +72,7 @@ class History(Protocol):
 class ApiShell:
     """The HTTP server of the page and the API.
 
-    submit takes the facts of changing calls. snapshot gives the picture now. history may be None:
+    submit takes the facts of changing calls. tap: set by the app before the start. snapshot gives the picture now. history may be None:
     then history and sessions are empty. period_s: time between two pictures on a stream.
     """
 
@@ -100,6 +102,8 @@ class ApiShell:
         self._no_token = ""
         self._files: dict[str, pages.StoredFile] = {}
         self._runner: web.AppRunner | None = None
+        self.tap: Tap | None = None
+        self._traffic = Traffic(config, clock, submit, lambda: self.tap, self._stopping)
         self.port = 0
 
     def carry(self, order: Order) -> None:
@@ -146,6 +150,7 @@ class ApiShell:
         add("/metrics", self._metrics)
         app.router.add_post("/api/v1/limits", self._set_limit)
         app.router.add_post("/api/v1/evses/{station}/{evse}/need", self._state_need)
+        app.router.add_routes(self._traffic.routes())
         return app
 
     # -- start-up ---------------------------------------------------------------------------
@@ -180,10 +185,10 @@ class ApiShell:
         """Check the rights, and turn everything that goes wrong into a JSON answer."""
         try:
             api_rules.check_host(request, self._config.api.host)
-            if request.method not in ("GET", "HEAD", "OPTIONS"):
+            if request.method not in ("GET", "HEAD", "OPTIONS") or is_private(request):
                 api_rules.check_origin(request)
                 if self._no_token:
-                    raise ApiError(403, f"Changing calls are off: {self._no_token}")
+                    raise ApiError(403, f"Changing calls and those that show messages are off: {self._no_token}")
                 api_rules.check_token(request, self._token, self._config.api.host)
             return await handler(request)
         except ApiError as error:

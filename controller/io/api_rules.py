@@ -8,7 +8,8 @@ The rules, and the attacks they end (B34, section "Security" of the threat model
 - A name that suddenly points to 127.0.0.1 (DNS rebinding) gets nothing: bound to a loopback
   address we answer only to loopback names in ``Host``.
 - Changing calls need the bearer token if one is configured. Without a token they are possible on
-  a loopback address only.
+  a loopback address only. The same holds for reading calls that show messages, for these name
+  people's id tokens (``api_traffic``).
 - The page may load nothing from elsewhere and nobody may frame it.
 """
 
@@ -87,9 +88,9 @@ def check_origin(request: web.Request) -> None:
     origin = request.headers.get("Origin")
     site = request.headers.get("Sec-Fetch-Site", "none")
     if origin is not None and _netloc(origin) != request.host.lower():
-        raise ApiError(403, "Origin is not this server: changing calls from other web pages are refused.")
+        raise ApiError(403, "Origin is not this server: this call is refused from other web pages.")
     if site not in ("none", "same-origin"):
-        raise ApiError(403, "Sec-Fetch-Site is not same-origin: changing calls from other web pages are refused.")
+        raise ApiError(403, "Sec-Fetch-Site is not same-origin: this call is refused from other web pages.")
 
 
 def _netloc(origin: str) -> str:
@@ -100,7 +101,7 @@ def _netloc(origin: str) -> str:
 
 
 def check_token(request: web.Request, token: str | None, bind_host: str) -> None:
-    """Refuse a changing call without the right.
+    """Refuse a changing or private call without the right.
 
     Raises ApiError 403 when the site has no token and is reachable from other machines, 401 for a
     missing or wrong token. The token is compared in constant time and never logged.
@@ -110,7 +111,8 @@ def check_token(request: web.Request, token: str | None, bind_host: str) -> None
             return
         raise ApiError(
             403,
-            f"Changing calls are off: api.host is {bind_host} and no api.token is set. Set api.token or api.token_file in site.yaml.",
+            f"Changing calls and those that show messages are off: api.host is {bind_host} and no api.token is set. "
+            "Set api.token or api.token_file in site.yaml.",
         )
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     sent = given.strip().encode("utf-8", "surrogateescape")

@@ -25,17 +25,17 @@ from pathlib import Path
 from typing import IO, TextIO
 
 from controller.config import Config
-from controller.facts import Fact, OutboxRow, Persisted, PersistFailed, Restored, SourceChanged
-from controller.io.journal_store import RESERVE_BYTES, Batch, Content, JournalError, JournalStore, parked_rows
+from controller.facts import Fact, OutboxRow, Persisted, PersistFailed, Restored, RowsLoaded, SourceChanged
+from controller.io.journal_rows import JournalError, parked_rows, texts
+from controller.io.journal_store import RESERVE_BYTES, Batch, Content, JournalStore
 from controller.io.shell import Clock, StartError, Submit
-from controller.orders import ForgetRows, Order, Persist, UpdateRow
+from controller.orders import ForgetRows, LoadRows, Order, Persist, UpdateRow
 
 log = logging.getLogger(__name__)
 
 SOURCE, DISK = "journal", "disk"
 LOCK_NAME = "lock"
 MAX_BATCH = 1000
-MAX_LATE = 10_000  # orders without a waiting sender that are kept while the disk fails
 REFILL_EVERY_S = 60.0
 STOP_S = 2.0
 
@@ -51,7 +51,7 @@ class _Task:
 class JournalShell:
     """The writer. reserve_bytes: space set free when the disk is full. max_bytes: bound of the file, None = the disk's."""
 
-    orders: tuple[type[Order], ...] = (Persist, ForgetRows, UpdateRow)
+    orders: tuple[type[Order], ...] = (Persist, ForgetRows, UpdateRow, LoadRows)
 
     def __init__(self, config: Config, clock: Clock, submit: Submit, *, reserve_bytes: int = RESERVE_BYTES, max_bytes: int | None = None) -> None:
         self._folder = config.data_dir
@@ -60,10 +60,11 @@ class JournalShell:
         self._reserve_bytes = reserve_bytes
         self._max_bytes = max_bytes
         self._queue: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        self._late: list[_Task] = []
+        self._reads: queue.SimpleQueue[LoadRows | None] = queue.SimpleQueue()
+        self._late: Batch | None = None
         self._store: JournalStore | None = None
         self._lock: IO[str] | None = None
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._content = Content({}, {})
         self._healthy = self._has_room = True
@@ -71,8 +72,8 @@ class JournalShell:
 
     # -- the shape of every shell ---------------------------------------------------------------
 
-    def carry(self, order: Persist | ForgetRows | UpdateRow) -> None:
-        """Queue one order for the writer."""
+    def carry(self, order: Persist | ForgetRows | UpdateRow | LoadRows) -> None:
+        """Queue one order for the writer or the reader."""
         match order:
             case Persist():
                 self._persist(order)
@@ -80,6 +81,8 @@ class JournalShell:
                 self._queue.put(_Task(Batch(forget=order.numbers)))
             case UpdateRow():
                 self._queue.put(_Task(Batch(updates=((order.number, order.attempts, order.parked),))))
+            case LoadRows():
+                self._reads.put(order)
 
     async def start(self) -> None:
         """Lock the folder, open and check the file, start the writer. Raises StartError."""
@@ -90,22 +93,25 @@ class JournalShell:
         except BaseException:
             self._unlock()
             raise
-        self._thread = threading.Thread(target=self._write_for_ever, name="journal", daemon=True)
-        self._thread.start()
+        for name, target in (("journal", self._write_for_ever), ("journal reader", self._read_for_ever)):
+            self._threads.append(threading.Thread(target=target, name=name, daemon=True))
+            self._threads[-1].start()
 
     async def stop(self) -> None:
         """Write what is queued, close, unlock."""
-        if self._thread is not None:
-            self._queue.put(None)
-            await asyncio.to_thread(self._thread.join, STOP_S)
-            if self._thread.is_alive():
-                log.error("the journal did not finish within %g s; what was acknowledged is on disk", STOP_S)
-            self._thread = None
+        self._queue.put(None)
+        self._reads.put(None)
+        while self._threads:
+            thread = self._threads.pop(0)
+            await asyncio.to_thread(thread.join, STOP_S)
+            if thread.is_alive():
+                log.error("the %s did not finish within %g s; what was acknowledged is on disk", thread.name, STOP_S)
         self._unlock()
 
     def load(self) -> Restored:
-        """What the journal held at start-up, as the first fact for the engine."""
-        return Restored(self._clock.stamp(), self._content.memories, self._content.outbox)
+        """What the journal held at start-up, as the first fact for the engine. Handed out once: it may be large."""
+        content, self._content = self._content, Content({}, {})
+        return Restored(self._clock.stamp(), content.memories, content.outbox)
 
     # -- opening ------------------------------------------------------------------------------------
 
@@ -164,22 +170,24 @@ class JournalShell:
         return tasks, False
 
     def _write(self, store: JournalStore, tasks: list[_Task]) -> list[Fact]:
-        late, self._late = self._late, []
+        late = [self._late] if self._late is not None else []
         try:
             if not self._healthy:
                 store.reopen()
-            stored = store.write([task.batch for task in (*late, *tasks)])
+            stored = store.write([*late, *(task.batch for task in tasks)])
         except JournalError as error:
             # Nobody waits for these, and doing them later does no harm: kept for the next write.
-            self._late = [*late, *(task for task in tasks if not task.token)][-MAX_LATE:]
+            self._late = _merged([*late, *(task.batch for task in tasks if not task.token)])
             return [*self._turn(False, f"{error}; nothing new is acknowledged until it works again"), *self._failed(tasks, str(error))]
         except Exception as error:
-            return self._one_by_one(store, [*late, *tasks], error)
+            return self._one_by_one(store, tasks, error)
+        self._late = None
         return [*self._turn(True, "writes again"), *self._done(tasks, stored[len(late) :])]
 
     def _one_by_one(self, store: JournalStore, tasks: list[_Task], error: Exception) -> list[Fact]:
         """Something in the batch cannot be stored at all: only that one fails, not its neighbours (P7)."""
         if len(tasks) == 1:
+            self._late = None
             log.error("the journal cannot store an order (%s: %s)", type(error).__name__, error)
             return self._failed(tasks, f"not storable: {type(error).__name__}")
         return [fact for task in tasks for fact in self._write(store, [task])]
@@ -213,6 +221,20 @@ class JournalShell:
             self._refill_mono_s = now_mono_s
             store.refill_reserve()
 
+    # -- the reader thread --------------------------------------------------------------------------
+
+    def _read_for_ever(self) -> None:
+        order = self._reads.get()
+        while order is not None:
+            try:
+                self._hand_in(RowsLoaded(self._clock.stamp(), order.station_id, texts(self._folder, order.numbers), order.numbers))
+            except JournalError as error:
+                # No answer: a file that cannot be read now proves nothing about its rows. They are asked for again.
+                log.error("queued messages of %s could not be read (%s); tried again later", order.station_id, error)
+            except Exception:
+                log.exception("queued messages of %s could not be read; tried again later", order.station_id)
+            order = self._reads.get()
+
     # -- between the threads ------------------------------------------------------------------------
 
     def _persist(self, order: Persist) -> None:
@@ -236,6 +258,25 @@ class JournalShell:
     def _submit_all(self, facts: Iterable[Fact]) -> None:
         for fact in facts:
             self._submit(fact)
+
+
+def _merged(batches: Iterable[Batch]) -> Batch:
+    """One batch that does the same, each memory and each row once: a disk may fail for days."""
+    remember: dict[tuple[str, str], str | None] = {}
+    updates: dict[int, tuple[int, bool]] = {}
+    forget: dict[int, None] = {}
+    rows: list[OutboxRow] = []
+    for batch in batches:
+        rows += batch.rows
+        remember.update({(space, key): value for space, key, value in batch.remember})
+        forget.update(dict.fromkeys(batch.forget))
+        updates.update({number: (attempts, parked) for number, attempts, parked in batch.updates})
+    return Batch(
+        tuple(rows),
+        tuple((space, key, value) for (space, key), value in remember.items()),
+        tuple(forget),
+        tuple((number, attempts, parked) for number, (attempts, parked) in updates.items()),
+    )
 
 
 def lock_folder(folder: Path) -> IO[str]:

@@ -13,45 +13,42 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from controller.facts import OutboxRow
+from controller.io.journal_rows import (
+    COLUMNS,
+    FILE_NAME,
+    MIGRATIONS,
+    SCHEMA_VERSION,
+    UNREADABLE,
+    JournalError,
+    crc_of,
+    is_full,
+    journal_error,
+    lenient_text,
+    parked_rows,
+    salvage,
+    sound_memories,
+    sound_rows,
+    values,
+)
+from controller.io.secret_files import keep_private
 from controller.io.shell import StartError
 
-FILE_NAME = "journal.sqlite3"
+__all__ = ["FILE_NAME", "RESERVE_BYTES", "RESERVE_NAME", "SCHEMA_VERSION", "Batch", "Content", "JournalError", "JournalStore", "parked_rows"]
+
 RESERVE_NAME = "journal.reserve"
 RESERVE_BYTES = 16 * 1024 * 1024
-SCHEMA_VERSION = 1
 PLAUSIBLE_VERSION = 999  # beyond it the number itself is damaged
 PAGE_BYTES = 4096
 CHECKPOINT_EVERY = 200  # commits; done when nothing waits, so that a checkpoint delays nobody
-
-_UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
-"""What reading a damaged file raises; sqlite3 quotes damaged names in its messages, undecoded."""
-
-_TABLES = """
-CREATE TABLE outbox (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    station_id TEXT NOT NULL, transaction_id TEXT NOT NULL, action TEXT NOT NULL, text TEXT NOT NULL,
-    stored_wall_s REAL NOT NULL, attempts INTEGER NOT NULL, parked INTEGER NOT NULL, crc INTEGER NOT NULL
-);
-CREATE TABLE memory (space TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY (space, key)) WITHOUT ROWID;
-CREATE TABLE damaged (number INTEGER, what TEXT NOT NULL, content TEXT NOT NULL);
-"""
-_COLUMNS = "number, station_id, transaction_id, action, text, stored_wall_s, attempts, parked, crc"
-
-
-class JournalError(Exception):
-    """The journal cannot write or read. reason: one of full, failed, corrupt."""
-
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
+TEXTS_AT_START = 16
+"""Messages of each station that come with their text at start-up; the others are read when their turn is near."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Everything in the journal that is sound, and how many rows were not."""
+    """Everything in the journal that is sound, and how many rows were not. Only the first rows of each station have a text."""
 
     memories: dict[tuple[str, str], Any]
     outbox: dict[str, tuple[OutboxRow, ...]]
@@ -102,12 +99,12 @@ class JournalStore:
         try:
             return self._transact(batches)
         except sqlite3.Error as error:
-            if not _is_full(error) or not self._give_up_reserve():
-                raise _journal_error(error) from error
+            if not is_full(error) or not self._give_up_reserve():
+                raise journal_error(error) from error
         try:
             return self._transact(batches)
         except sqlite3.Error as error:
-            raise _journal_error(error) from error
+            raise journal_error(error) from error
 
     def reopen(self) -> None:
         """After a failed write: open anew, check, and take out what a failed commit may have left.
@@ -123,13 +120,13 @@ class JournalStore:
             with self._transaction():
                 self._db.execute("DELETE FROM outbox WHERE number > ?", (self._newest,))
         except sqlite3.Error as error:
-            raise _journal_error(error) from error
+            raise journal_error(error) from error
 
     def read(self) -> Content:
         """All sound rows. Unsound ones are moved to the table ``damaged``, for a person to look at."""
         try:
             return self._read()
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             self._db.close()
             self._db = self._start_anew(str(error))
             return self._read()
@@ -187,31 +184,32 @@ class JournalStore:
             if value is None:
                 db.execute("DELETE FROM memory WHERE space = ? AND key = ?", (space, key))
             else:
-                db.execute("INSERT OR REPLACE INTO memory VALUES (?, ?, ?, ?)", (space, key, value, _crc(space, key, value)))
+                db.execute("INSERT OR REPLACE INTO memory VALUES (?, ?, ?, ?)", (space, key, value, crc_of(space, key, value)))
         changes = [(attempts, parked, number) for number, attempts, parked in batch.updates]
         db.executemany("UPDATE outbox SET attempts = ?, parked = ? WHERE number = ?", changes)
         return stored
 
     def _insert(self, row: OutboxRow) -> OutboxRow:
-        crc = _row_crc(row)
-        values = (row.station_id, row.transaction_id, row.action, row.text, row.stored_wall_s, row.attempts, row.parked, crc)
-        cursor = self._db.execute(f"INSERT INTO outbox ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        cursor = self._db.execute(f"INSERT INTO outbox ({COLUMNS}) VALUES (NULL, {', '.join('?' * 11)})", values(row))
         return replace(row, number=cursor.lastrowid or 0)
 
     def _read(self) -> Content:
-        rows, bad_rows = _sound_rows(self._db)
-        memories, bad_memories = _sound_memories(self._db)
+        outbox: dict[str, list[OutboxRow]] = {}
+        bad_rows: list[tuple[Any, ...]] = []
+        for row in sound_rows(self._db, texts_each=TEXTS_AT_START):
+            if isinstance(row, OutboxRow):
+                outbox.setdefault(row.station_id, []).append(row)
+            else:
+                bad_rows.append(row)
+        memories, bad_memories = sound_memories(self._db)
         if bad_rows or bad_memories:
             self._put_aside(bad_rows, bad_memories, memories)
-        outbox: dict[str, list[OutboxRow]] = {}
-        for row in rows:
-            outbox.setdefault(row.station_id, []).append(row)
         return Content(memories, {station_id: tuple(queue) for station_id, queue in outbox.items()}, len(bad_rows) + len(bad_memories))
 
     def _open(self) -> sqlite3.Connection:
         try:
             return self._connect_checked()
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             if _is_surroundings(error, self.path):
                 raise StartError(f"the journal {self.path} cannot be opened ({error}); check the disk and the permissions of data_dir") from None
             return self._start_anew(str(error))
@@ -229,8 +227,10 @@ class JournalStore:
         return db
 
     def _connect(self) -> sqlite3.Connection:
+        if not keep_private(self.path):
+            self.notes.append(f"others can read {self.path}, which holds passwords of stations; make it private with: chmod 600 {self.path}")
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=2.0)
-        db.text_factory = _lenient_text
+        db.text_factory = lenient_text
         try:
             db.execute("PRAGMA journal_mode = WAL").fetchall()
             db.execute("PRAGMA synchronous = FULL")
@@ -254,8 +254,9 @@ class JournalStore:
             )
         if version < SCHEMA_VERSION:
             with _Transaction(db):
-                for statement in _TABLES.split(";\n"):
-                    db.execute(statement)
+                for step in MIGRATIONS[version:]:
+                    for statement in step.split(";\n"):
+                        db.execute(statement)
                 db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def _start_anew(self, why: str) -> sqlite3.Connection:
@@ -274,7 +275,7 @@ class JournalStore:
         return db
 
     def _carry_over(self, aside: Path) -> int:
-        rows, memories = _salvage(aside)
+        rows, memories = salvage(aside)
         remember = tuple((space, key, json.dumps(value)) for (space, key), value in memories.items())
         with self._transaction():
             self._apply(Batch(rows=tuple(rows), remember=remember))
@@ -327,88 +328,6 @@ class _Transaction:
             self._db.execute("ROLLBACK")
 
 
-def parked_rows(folder: Path) -> Iterator[dict[str, Any]]:
-    """The messages given up on, oldest first, as plain dicts. Reads beside a running controller.
-
-    Raises JournalError if there is no journal or it cannot be read.
-    """
-    path = folder / FILE_NAME
-    if not path.is_file():
-        raise JournalError("failed", f"there is no journal in {folder}")
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=2.0)) as db:
-            db.text_factory = _lenient_text
-            rows, _ = _sound_rows(db, "WHERE parked = 1")
-    except sqlite3.Error as error:
-        raise _journal_error(error) from error
-    for row in rows:
-        yield {
-            "number": row.number,
-            "station_id": row.station_id,
-            "transaction_id": row.transaction_id,
-            "action": row.action,
-            "stored_wall_s": row.stored_wall_s,
-            "attempts": row.attempts,
-            "text": row.text,
-        }
-
-
-def _sound_rows(db: sqlite3.Connection, where: str = "") -> tuple[list[OutboxRow], list[tuple[Any, ...]]]:
-    sound: list[OutboxRow] = []
-    bad: list[tuple[Any, ...]] = []
-    for entry in db.execute(f"SELECT {_COLUMNS} FROM outbox {where} ORDER BY number"):
-        row = _row(entry)
-        if row is None:
-            bad.append(entry)
-        else:
-            sound.append(row)
-    return sound, bad
-
-
-def _row(entry: tuple[Any, ...]) -> OutboxRow | None:
-    """The row if its types and its CRC are right. attempts and parked change later and are not in the CRC."""
-    number, station_id, transaction_id, action, text, stored_wall_s, attempts, parked, crc = entry
-    if not all(isinstance(word, str) for word in (station_id, transaction_id, action, text)) or not isinstance(stored_wall_s, float):
-        return None
-    if not isinstance(attempts, int):
-        attempts = 0
-    row = OutboxRow(number, station_id, transaction_id, action, text, stored_wall_s, attempts, bool(parked))
-    return row if _row_crc(row) == crc else None
-
-
-def _sound_memories(db: sqlite3.Connection) -> tuple[dict[tuple[str, str], Any], list[tuple[Any, ...]]]:
-    sound: dict[tuple[str, str], Any] = {}
-    bad: list[tuple[Any, ...]] = []
-    for entry in db.execute("SELECT space, key, value, crc FROM memory"):
-        space, key, value, crc = entry
-        if all(isinstance(word, str) for word in entry[:3]) and _crc(space, key, value) == crc:
-            sound[(space, key)] = json.loads(value)
-        else:
-            bad.append(entry)
-    return sound, bad
-
-
-def _salvage(path: Path) -> tuple[list[OutboxRow], dict[tuple[str, str], Any]]:
-    """What can still be read from a corrupt file, one row at a time, until SQLite gives up."""
-    rows: list[OutboxRow] = []
-    memories: dict[tuple[str, str], Any] = {}
-    with suppress(*_UNREADABLE), closing(sqlite3.connect(path)) as db:
-        db.text_factory = _lenient_text
-        with suppress(*_UNREADABLE):
-            rows.extend(row for entry in db.execute(f"SELECT {_COLUMNS} FROM outbox ORDER BY number") if (row := _row(entry)) is not None)
-        with suppress(*_UNREADABLE):
-            memories, _ = _sound_memories(db)
-    return rows, memories
-
-
-def _row_crc(row: OutboxRow) -> int:
-    return _crc(row.station_id, row.transaction_id, row.action, row.text, repr(row.stored_wall_s))
-
-
-def _crc(*words: str) -> int:
-    return zlib.crc32("\0".join(words).encode("utf-8", "surrogatepass"))
-
-
 def _quick_check(db: sqlite3.Connection) -> None:
     """Raises sqlite3.DatabaseError if the structure of the file is damaged."""
     found = db.execute("PRAGMA quick_check(1)").fetchone()
@@ -418,13 +337,8 @@ def _quick_check(db: sqlite3.Connection) -> None:
 
 def _check_tables(db: sqlite3.Connection) -> None:
     """Raises sqlite3.OperationalError if a table or a column has lost its name."""
-    for query in (f"SELECT {_COLUMNS} FROM outbox", "SELECT space, key, value, crc FROM memory", "SELECT number, what, content FROM damaged"):
+    for query in (f"SELECT {COLUMNS} FROM outbox", "SELECT space, key, value, crc FROM memory", "SELECT number, what, content FROM damaged"):
         db.execute(query + " LIMIT 0")
-
-
-def _lenient_text(raw: bytes) -> str:
-    """Text of a damaged file may not be UTF-8; its CRC finds it out, so it need not stop the reading."""
-    return raw.decode("utf-8", "replace")
 
 
 def _is_surroundings(error: Exception, path: Path) -> bool:
@@ -442,18 +356,6 @@ def _is_surroundings(error: Exception, path: Path) -> bool:
         sqlite3.SQLITE_NOMEM,
         sqlite3.SQLITE_PERM,
     )
-
-
-def _is_full(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
-
-
-def _journal_error(error: sqlite3.Error) -> JournalError:
-    if _is_full(error):
-        return JournalError("full", "the disk is full")
-    if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
-        return JournalError("corrupt", f"the journal is damaged ({error})")
-    return JournalError("failed", f"the disk does not take writes ({error})")
 
 
 def _free_bytes(folder: Path) -> int:

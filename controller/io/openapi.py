@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from controller.io.api_models import MAX_POINTS, ErrorBody, NeedBody
+from controller.io.api_traffic import MAX_PAGE, MaintenanceBody, ReturnBody
 from controller.io.payloads import LimitPayload
 from controller.snapshot import EventView, SiteView, Snapshot
 
@@ -82,6 +83,27 @@ def _paths() -> Schema:
         "/api/v1/evses/{station}/{evse}/need": {
             "post": _changing("Say what a car still needs", "NeedBody", "NeedAnswer", _evse_path(), 404)
         },
+        "/api/v1/tap": {"get": _tap()},
+        "/api/v1/queue": {
+            "get": _private(
+                _reading("What waits for the CSMS, per station", "Queue", [_query("after", _AFTER, {"type": "string"}), _page_size()], 422, 503)
+            )
+        },
+        "/api/v1/queue/{station}": {
+            "get": _private(
+                _reading("What waits of one station, per transaction", "StationQueue", [_station_path(), _after(), _page_size()], 404, 422, 503)
+            )
+        },
+        "/api/v1/parked": {
+            "get": _private(_reading("Messages that were given up", "Parked", [_one_station(), _after(), _page_size()], 404, 422, 503))
+        },
+        "/api/v1/parked/export": {"get": _export()},
+        "/api/v1/parked/requeue": {
+            "post": _changing("Send messages that were given up again", "ReturnBody", "ReturnAnswer", None, 404, 503)
+        },
+        "/api/v1/stations/{station}/maintenance": {
+            "post": _changing("Let a CSMS move the station for a while", "MaintenanceBody", "MaintenanceAnswer", [_station_path()], 404)
+        },
     }
 
 
@@ -125,7 +147,42 @@ def _schemas() -> Schema:
             }
         ),
     }
-    return _of_data(Snapshot) | _of_data(EventView) | _of_data(SiteView) | _of_models(LimitPayload, NeedBody, ErrorBody) | answers
+    models = _of_models(LimitPayload, NeedBody, ErrorBody, ReturnBody, MaintenanceBody)
+    return _of_data(Snapshot) | _of_data(EventView) | _of_data(SiteView) | models | answers | _traffic_schemas()
+
+
+def _traffic_schemas() -> Schema:
+    count, seconds, text = {"type": "integer", "minimum": 0}, {"type": "number"}, {"type": "string"}
+    oldest = {"type": ["number", "null"], "description": "When the oldest was stored; null when none waits."}
+    queue = {"station_id": text, "queued": count, "transactions": count, "oldest_wall_s": oldest, "attempts": count, "parked": count}
+    waiting = {
+        "first_number": count,
+        "transaction_id": {"type": "string", "description": "Empty: messages of no transaction."},
+        "queued": count,
+        "oldest_wall_s": seconds,
+        "newest_wall_s": seconds,
+        "attempts": count,
+    }
+    message = {
+        "number": count,
+        "station_id": text,
+        "transaction_id": text,
+        "action": text,
+        "stored_wall_s": seconds,
+        "attempts": count,
+        "version": {"type": "string", "description": "Subprotocol of the text, e.g. ocpp2.0.1; empty if it is not known."},
+        "text": {"type": "string", "description": "The frame as it would be sent."},
+    }
+    return {
+        "StationInQueue": _object(queue),
+        "Queue": _object({"stations": _list(_ref("StationInQueue")), "next": {"type": ["string", "null"]}}),
+        "TransactionInQueue": _object(waiting),
+        "StationQueue": _object({"station_id": text, "transactions": _list(_ref("TransactionInQueue")), "next": {"type": ["integer", "null"]}}),
+        "ParkedMessage": _object(message),
+        "Parked": _object({"messages": _list(_ref("ParkedMessage")), "next": {"type": ["integer", "null"]}}),
+        "ReturnAnswer": _object({"requeued": count, "more": {"type": "boolean", "description": "There are more than one call takes: call again."}}),
+        "MaintenanceAnswer": _object({"station_id": text, "minutes": {"type": "number"}, "ends_wall_s": {"type": ["number", "null"]}}),
+    }
 
 
 def _of_data(kind: type) -> Schema:
@@ -213,6 +270,25 @@ def _evse_path() -> list[Schema]:
     ]
 
 
+_AFTER = "Only what comes behind this one: next of the page before."
+
+
+def _after() -> Schema:
+    return _query("after", _AFTER, {"type": "integer", "minimum": 0}, 0)
+
+
+def _page_size() -> Schema:
+    return _query("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}, 100)
+
+
+def _one_station() -> Schema:
+    return _query("station", "Only this station.", {"type": "string"})
+
+
+def _station_path() -> Schema:
+    return _evse_path()[0]
+
+
 def _answer(description: str, schema: Schema, media: str = "application/json") -> Schema:
     return {"description": description, "content": {media: {"schema": schema}}}
 
@@ -239,6 +315,36 @@ def _stream() -> Schema:
     )
     operation["responses"] |= _errors(503)
     return operation
+
+
+def _tap() -> Schema:
+    operation = _private(_text("Server-sent events: every OCPP frame as it passes", "text/event-stream"))
+    operation["description"] = (
+        "Event `start`: what a transcript begins with. Event `seen`: one frame, or one change of a connection, with wall_s, mono_s, station, "
+        "leg, way, kind (CALL, RESULT, ERROR, SEND, RESULTERROR, BROKEN; OPENED, CLOSED, DIALLED, HANGUP, REFUSED), action, id, did (relayed, "
+        "changed, held, answered, intercepted, ours, waits, dropped) and text, the frame itself. Passwords and keys are replaced by ***; "
+        "hidden tells that they were. Event `lost`: so many records were left out because this listener is too slow."
+    )
+    operation["parameters"] = [
+        _one_station(),
+        _query("action", "Only these actions and the answers to them, a comma between two.", {"type": "string"}),
+        _query("direction", "up: towards the CSMS; down: towards the station.", {"enum": ["up", "down"]}),
+        _query("leg", "Which connection.", {"type": "string", "pattern": "^(station|csms|mirror:.+)$"}),
+    ]
+    operation["responses"] |= _errors(404, 422, 503)
+    return operation
+
+
+def _export() -> Schema:
+    operation = _private(_text("Messages that were given up, one JSON object (ParkedMessage) a line", "application/x-ndjson"))
+    operation["parameters"] = [_one_station()]
+    operation["responses"] |= _errors(404, 422, 503)
+    return operation
+
+
+def _private(operation: Schema) -> Schema:
+    """A reading call that shows messages, and with them people's id tokens: it needs the right to change."""
+    return operation | {"security": [{"token": []}, {}], "responses": {**operation["responses"], **_errors(401, 403)}}
 
 
 def _health() -> Schema:

@@ -2,7 +2,8 @@
 
 Tells systemd READY, WATCHDOG and STOPPING over its datagram socket. The watchdog is fed by the
 control loop (``beat``), not by a timer of its own: a loop that hangs is restarted (F69), and the
-stations' finite setpoints cover the gap. Measures how late the event loop runs (F70).
+stations' finite setpoints cover the gap. Measures how late the event loop runs (F70), how near
+the program is to its memory's end (F71), and takes as many open files as the system gives (F72).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable, Mapping
@@ -18,24 +20,39 @@ from contextlib import suppress
 
 from controller.config import Config
 from controller.facts import SourceChanged
+from controller.io.memory import MemoryMeter, limit_bytes, used_bytes
 from controller.io.shell import Clock, Submit
 from controller.io.tasks import end, keep
 from controller.orders import Order
 
 log = logging.getLogger(__name__)
 
-SOURCE = "event loop"
+SOURCE, MEMORY = "event loop", "memory"
 LAG_ALARM_S = 0.25
 LAG_PERIOD_S = 0.2
 CALM_S = 10.0  # the alarm ends after this long without a late turn
+MEMORY_EVERY_S = 5.0
+FILES_PER_STATION = 2  # its own socket and its upstream leg
+FILES_BESIDE = 200
 
 
 class SystemShell:
-    """environment: where NOTIFY_SOCKET and WATCHDOG_USEC are looked up."""
+    """environment: where NOTIFY_SOCKET and WATCHDOG_USEC are looked up. memory: (used, allowed) in bytes, used 0 = unknown."""
 
     orders: tuple[type[Order], ...] = ()
 
-    def __init__(self, config: Config, clock: Clock, submit: Submit, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        submit: Submit,
+        environment: Mapping[str, str] = os.environ,
+        memory: Callable[[], tuple[int, int]] = lambda: (used_bytes(), limit_bytes()),
+    ) -> None:
+        self._stations = len(config.stations)
+        self._memory = memory
+        self._room = MemoryMeter()
+        self._looked_mono_s = float("-inf")
         self._clock = clock
         self._submit = submit
         self._address = environment.get("NOTIFY_SOCKET", "")
@@ -45,11 +62,17 @@ class SystemShell:
         self._task: asyncio.Task[None] | None = None
         self._meter = LagMeter()
 
+    @property
+    def tight(self) -> bool:
+        """Whether memory is nearly used up: what can be left out should be."""
+        return self._room.tight
+
     def carry(self, order: Order) -> None:
         """The system takes no orders."""
 
     async def start(self) -> None:
         """Begin to watch the event loop."""
+        allow_files(FILES_PER_STATION * self._stations + FILES_BESIDE)
         self._task = keep(self._watch, "event loop watch")
 
     async def stop(self) -> None:
@@ -72,6 +95,16 @@ class SystemShell:
         if self._watchdog_s and now_mono_s - self._fed_mono_s >= self._watchdog_s / 2:
             self._fed_mono_s = now_mono_s
             self._notify("WATCHDOG=1")
+        if now_mono_s - self._looked_mono_s >= MEMORY_EVERY_S:
+            self._looked_mono_s = now_mono_s
+            self._look_at_memory()
+
+    def _look_at_memory(self) -> None:
+        used, allowed = self._memory()
+        news = self._room.saw(used, allowed) if used else None
+        if news is not None:
+            gc.collect()
+            self._submit(SourceChanged(self._clock.stamp(), MEMORY, *news))
 
     def _notify(self, message: str) -> None:
         if not self._address:
@@ -122,6 +155,15 @@ def on_stop_signal(stop: Callable[[], None]) -> Callable[[], None]:
             loop.remove_signal_handler(number)
 
     return restore
+
+
+def allow_files(needed: int) -> int:
+    """Take as many open files as the system gives; how many that is. Says so if the site needs more: then stations wait outside (F72)."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if most != resource.RLIM_INFINITY and most < needed:
+        log.warning("only %d files may be open at once, this site needs about %d; raise LimitNOFILE in the service's unit", most, needed)
+    return most
 
 
 def calm_garbage_collector() -> None:

@@ -1,11 +1,14 @@
-"""Shell: the WebSocket client towards the CSMSs, one socket per station.
+"""Shell: the WebSocket client towards the CSMSs, one socket per station and CSMS (primary or mirror).
 
-Dials when told, with exactly the station's version, carries frames, reports ends. When to
+Dials when told, with the versions it is told to offer, carries frames, reports ends. When to
 dial again is the engine's business (``link.upstream``). Every order and fact bears the
 generation of the dial, so that a late end of an old socket never touches a new one.
 
-permessage-deflate is offered (part 4 asks it of a local controller). A CSMS that does not
-agree to the offered version has refused it, even if it finishes the handshake.
+permessage-deflate is offered (part 4 asks it of a local controller). A CSMS that agrees to none
+of the offered versions has refused them, even if it finishes the handshake. A wss address is
+never dialled with less than its certificate checked, against the configured CA if there is one
+(F30). While the name server is dead the last good address serves for a day; the certificate must
+still fit the name (F36).
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import asyncio
 import base64
 import logging
 import socket as sockets
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,11 +25,13 @@ from urllib.parse import quote
 
 import aiohttp
 from aiohttp import ClientWebSocketResponse, ClientWSTimeout, WSMsgType, hdrs
+from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from controller.config import Config, UpstreamConfig
 from controller.facts import UpstreamClosed, UpstreamFrame, UpstreamOpened
 from controller.io.outgoing import Outgoing, close_words
+from controller.io.pump import install, pumping
 from controller.io.shell import Clock, Submit
 from controller.io.tasks import end, spawn
 from controller.link.admission import printable
@@ -38,10 +44,46 @@ PING_S = 30.0  # a CSMS that stays silent is pinged after this time and given up
 CLOSE_S = 2.0
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 STOP_S = 0.8
+ADDRESS_KEPT_S = 86_400.0
+ADDRESSES_KEPT = 64
 
 
 class DialError(Exception):
-    """The socket did not open. The text is one sentence for the event log."""
+    """The socket did not open. The text is one sentence for the event log. no_common_version: the CSMS speaks none of those offered."""
+
+    def __init__(self, text: str, *, no_common_version: bool = False) -> None:
+        super().__init__(text)
+        self.no_common_version = no_common_version
+
+
+class LastingResolver(AbstractResolver):
+    """The system's resolver, with the last good answer for a day while it fails (F36). mono_s: the clock."""
+
+    def __init__(self, mono_s: Callable[[], float], system: AbstractResolver | None = None) -> None:
+        self._mono_s = mono_s
+        self._system = system or aiohttp.ThreadedResolver()
+        self._known: dict[tuple[str, int, int], tuple[float, list[ResolveResult]]] = {}
+
+    async def resolve(self, host: str, port: int = 0, family: sockets.AddressFamily = sockets.AF_INET) -> list[ResolveResult]:
+        """Addresses of ``host``. Raises OSError when the name server fails and has failed for a day."""
+        key = (host, port, int(family))
+        try:
+            found = await self._system.resolve(host, port, family)
+        except OSError:
+            since_mono_s, known = self._known.get(key, (float("-inf"), []))
+            if self._mono_s() - since_mono_s > ADDRESS_KEPT_S:
+                raise
+            log.info("the name %s cannot be resolved; its last address is used", host)
+            return known
+        self._known.pop(key, None)
+        self._known[key] = (self._mono_s(), found)
+        if len(self._known) > ADDRESSES_KEPT:
+            del self._known[next(iter(self._known))]
+        return found
+
+    async def close(self) -> None:
+        """Nothing is open."""
+        await self._system.close()
 
 
 @dataclass(slots=True)
@@ -49,6 +91,7 @@ class _Leg:
     """One dial and what became of it."""
 
     station_id: str
+    mirror_id: str
     generation: int
     outgoing: Outgoing | None = None
     task: asyncio.Task[None] | None = None
@@ -62,13 +105,15 @@ class UpstreamShell:
     orders: tuple[type[Order], ...] = (DialUpstream, SendUpstream, CloseUpstream)
 
     def __init__(self, config: Config, clock: Clock, submit: Submit, *, open_s: float = OPEN_DEADLINE_S, ping_s: float = PING_S) -> None:
+        install()
         self._upstreams = {upstream.id: upstream for upstream in config.upstreams}
         self._clock = clock
         self._submit = submit
         self._open_s = open_s
         self._ping_s = ping_s
         self._http: aiohttp.ClientSession | None = None
-        self._legs: dict[str, _Leg] = {}
+        self._legs: dict[tuple[str, str], _Leg] = {}
+        self._trusted: dict[str, ssl.SSLContext] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._carriers: dict[type[Order], Callable[..., None]] = {DialUpstream: self._dial, SendUpstream: self._send, CloseUpstream: self._close}
 
@@ -79,7 +124,8 @@ class UpstreamShell:
     async def start(self) -> None:
         """Make the client; nothing is dialled yet."""
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),  # the default of 100 would stop at 100 stations
+            # The default limit of 100 would stop at 100 stations.
+            connector=aiohttp.TCPConnector(limit=0, resolver=LastingResolver(lambda: self._clock.stamp().mono_s)),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
             middlewares=(_refuse_redirect,),
@@ -100,50 +146,57 @@ class UpstreamShell:
             self._http = None
 
     def _dial(self, order: DialUpstream) -> None:
-        old = self._legs.get(order.station_id)
+        key = (order.station_id, order.mirror_id)
+        old = self._legs.get(key)
         if old is not None:
             self._end(old, "dialled anew")
             _hang_up(old)
-        leg = _Leg(order.station_id, order.generation)
-        self._legs[order.station_id] = leg
-        leg.task = spawn(self._run(leg, order), f"upstream of {order.station_id}")
+        leg = _Leg(order.station_id, order.mirror_id, order.generation)
+        self._legs[key] = leg
+        leg.task = spawn(self._run(leg, order), f"upstream {order.upstream_id} of {order.station_id}")
         self._tasks.add(leg.task)
         leg.task.add_done_callback(self._tasks.discard)
 
+    def _leg(self, order: SendUpstream | CloseUpstream) -> _Leg | None:
+        leg = self._legs.get((order.station_id, order.mirror_id))
+        return leg if leg is not None and leg.generation == order.generation else None
+
     def _send(self, order: SendUpstream) -> None:
-        leg = self._legs.get(order.station_id)
-        if leg is not None and leg.generation == order.generation and leg.outgoing is not None:
+        leg = self._leg(order)
+        if leg is not None and leg.outgoing is not None:
             leg.outgoing.send(order.text)
 
     def _close(self, order: CloseUpstream) -> None:
-        leg = self._legs.get(order.station_id)
-        if leg is not None and leg.generation == order.generation:
-            if leg.outgoing is not None:
-                leg.outgoing.close(1000, order.reason)
-            else:
-                _hang_up(leg)
+        leg = self._leg(order)
+        if leg is None:
+            return
+        if leg.outgoing is not None:
+            leg.outgoing.close(1000, order.reason)
+        else:
+            _hang_up(leg)
 
     async def _run(self, leg: _Leg, order: DialUpstream) -> None:
-        reason = "closed by us"
+        reason, no_common_version = "closed by us", False
         try:
-            socket = await self._open(order)
-            reason = await self._talk(leg, order, socket)
+            socket = await self._open(leg, order)
+            reason = await self._talk(leg, socket)
         except DialError as error:
-            reason = str(error)
+            reason, no_common_version = str(error), error.no_common_version
         except Exception:
             log.exception("upstream of station %s: internal error, the socket is closed", leg.station_id)
             reason = "internal error"
         finally:
-            self._end(leg, leg.broken or reason)
-            if self._legs.get(leg.station_id) is leg:
-                del self._legs[leg.station_id]
+            self._end(leg, leg.broken or reason, no_common_version)
+            key = (leg.station_id, leg.mirror_id)
+            if self._legs.get(key) is leg:
+                del self._legs[key]
 
-    def _end(self, leg: _Leg, reason: str) -> None:
+    def _end(self, leg: _Leg, reason: str, no_common_version: bool = False) -> None:
         if not leg.reported:
             leg.reported = True
-            self._submit(UpstreamClosed(self._clock.stamp(), leg.station_id, leg.generation, reason))
+            self._submit(UpstreamClosed(self._clock.stamp(), leg.station_id, leg.generation, reason, no_common_version, leg.mirror_id))
 
-    async def _open(self, order: DialUpstream) -> ClientWebSocketResponse:
+    async def _open(self, leg: _Leg, order: DialUpstream) -> ClientWebSocketResponse:
         upstream = self._upstreams.get(order.upstream_id)
         if upstream is None or self._http is None:
             raise DialError(f"upstream {order.upstream_id} is not in the configuration")
@@ -157,22 +210,39 @@ class UpstreamShell:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise DialError(f"cannot connect: {_trouble(error)}") from None
         if socket.protocol not in order.offered:
+            text = f"the CSMS did not agree to {' or '.join(order.offered)}; it may speak another version only"
+            self._end(leg, text, no_common_version=True)  # told before the goodbye: a station waits for it in its handshake
             await socket.close(code=1002, message=b"no common OCPP version")
-            raise DialError(f"the CSMS did not agree to {' or '.join(order.offered)}; it may speak another version only")
+            raise DialError(text, no_common_version=True)
         return socket
 
     async def _connect(self, http: aiohttp.ClientSession, upstream: UpstreamConfig, order: DialUpstream) -> ClientWebSocketResponse:
         return await http.ws_connect(
             upstream_url(upstream.url, order.station_id, order.url_tail),
             protocols=order.offered,
-            headers=_credentials(upstream, order.station_id),
+            headers=_credentials(upstream, order),
+            ssl=await self._tls(upstream),
             compress=15,
             heartbeat=self._ping_s,
             max_msg_size=MAX_FRAME_BYTES,
             timeout=ClientWSTimeout(ws_close=CLOSE_S),
         )
 
-    async def _talk(self, leg: _Leg, order: DialUpstream, socket: ClientWebSocketResponse) -> str:
+    async def _tls(self, upstream: UpstreamConfig) -> ssl.SSLContext | bool:
+        """What certificates are checked against: the configured CA and no other (F30), else the system's."""
+        if upstream.ca_file is None or not upstream.url.startswith("wss:"):
+            return True
+        known = self._trusted.get(upstream.id)
+        if known is None:
+            try:
+                known = await asyncio.to_thread(ssl.create_default_context, cafile=str(upstream.ca_file))
+            except (OSError, ValueError) as error:
+                trouble = "it is no PEM file with certificates" if isinstance(error, ssl.SSLError) else getattr(error, "strerror", None) or str(error)
+                raise DialError(f"its CA file {upstream.ca_file} cannot be used: {trouble}; nothing was sent, check upstreams.ca_file") from None
+            self._trusted[upstream.id] = known
+        return known
+
+    async def _talk(self, leg: _Leg, socket: ClientWebSocketResponse) -> str:
         def broken(reason: str) -> None:
             leg.broken = reason
             _cut(socket)
@@ -180,7 +250,7 @@ class UpstreamShell:
         leg.outgoing = Outgoing(socket, broken)
         writer = spawn(leg.outgoing.run(), f"send to upstream of {leg.station_id}")
         try:
-            self._submit(UpstreamOpened(self._clock.stamp(), leg.station_id, leg.generation, socket.protocol or ""))
+            self._submit(UpstreamOpened(self._clock.stamp(), leg.station_id, leg.generation, socket.protocol or "", leg.mirror_id))
             return await self._read(leg, socket)
         finally:
             if leg.outgoing.closing:
@@ -190,13 +260,23 @@ class UpstreamShell:
                 _cut(socket)
 
     async def _read(self, leg: _Leg, socket: ClientWebSocketResponse) -> str:
+        def at_once(text: str) -> bool:
+            if leg.reported:
+                return False
+            self._submit(UpstreamFrame(self._clock.stamp(), leg.station_id, leg.generation, text, leg.mirror_id))
+            return True
+
+        with pumping(socket, at_once):
+            return await self._receive(leg, socket)
+
+    async def _receive(self, leg: _Leg, socket: ClientWebSocketResponse) -> str:
         while True:
             message = await socket.receive()
             if leg.reported:
                 return "superseded"
             match message.type:
                 case WSMsgType.TEXT:
-                    self._submit(UpstreamFrame(self._clock.stamp(), leg.station_id, leg.generation, message.data))
+                    self._submit(UpstreamFrame(self._clock.stamp(), leg.station_id, leg.generation, message.data, leg.mirror_id))
                 case WSMsgType.CLOSE:
                     return f"closed by the CSMS ({close_words(message)})"
                 case WSMsgType.ERROR:
@@ -216,13 +296,16 @@ def upstream_url(base: str, station_id: str, url_tail: str = "") -> URL:
     return URL(f"{root.scheme}://{root.raw_authority}{path}/{quote(station_id, safe='')}{query}", encoded=True)
 
 
-def _credentials(upstream: UpstreamConfig, station_id: str) -> dict[str, str]:
-    if upstream.password is None:
+def _credentials(upstream: UpstreamConfig, order: DialUpstream) -> dict[str, str]:
+    """The station's own password where the CSMS has given it one, else the configured one. Bytes that are no UTF-8 come as surrogate escapes."""
+    configured = upstream.password.get_secret_value() if upstream.password is not None else None
+    password = order.password if order.password is not None else configured
+    if password is None:
         if upstream.password_file is not None:
             raise DialError("its password file cannot be read; check upstreams.password_file and its permissions")
         return {}
-    pair = f"{station_id}:{upstream.password.get_secret_value()}"
-    return {hdrs.AUTHORIZATION: "Basic " + base64.b64encode(pair.encode("utf-8")).decode("ascii")}
+    pair = f"{order.station_id}:{password}"
+    return {hdrs.AUTHORIZATION: "Basic " + base64.b64encode(pair.encode("utf-8", "surrogateescape")).decode("ascii")}
 
 
 async def _refuse_redirect(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:

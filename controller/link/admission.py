@@ -3,8 +3,12 @@
 Unknown identities get 404, wrong or missing passwords 401 (compared as bytes, in constant
 time), stations that offer no version spoken here get their handshake finished without a
 subprotocol and are then closed. The identity is the path, percent-decoded exactly once, and
-must match to the letter (B30). The user name must be that identity: it is compared together
-with the password, so nothing has to be split at a colon a password may contain (B31).
+must match to the letter (B30). The user name must be that identity, in UTF-8 or Latin-1; the
+password is what follows it, so nothing is split at a colon a password may contain (B31).
+
+Where only salted hashes of the password are known, checking takes long: then the decision is left
+open (``Prove``) and the shell finds out elsewhere. Hashes that a change of password has brought
+(F27) take the place of what is configured.
 
 A station configured without a password is let in whatever header it sends: many boxes send
 one at security profile 0. Passwords never appear in a text that leaves this module.
@@ -16,13 +20,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
 from controller.config import Config, StationConfig
+from controller.link.secrets import SecretError, check_hash, same_password
 
 T = TypeVar("T")
 
@@ -33,9 +37,9 @@ MAX_OFFERED = 100
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """Let the station in and talk ``version`` (a subprotocol name)."""
+    """Let the station in. offered: the subprotocols it offers and we speak, in its order of preference, never empty."""
 
-    version: str
+    offered: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,17 @@ class Refuse:
     reason: str
 
 
-Decision = Admit | AdmitWithoutVersion | Refuse
+@dataclass(frozen=True, slots=True)
+class Prove:
+    """Let the station in as ``then`` says, if the password it sent matches one of the hashes; else refuse it as ``wrong`` says."""
+
+    password: bytes = field(repr=False)
+    hashes: tuple[str, ...] = field(repr=False)
+    then: Admit | AdmitWithoutVersion
+    wrong: Refuse
+
+
+Decision = Admit | AdmitWithoutVersion | Prove | Refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,29 +102,59 @@ def read_target(target: str, base_path: str) -> Target | None:
     return Target(identity, url_tail)
 
 
-def decide(identity: str, authorization: Sequence[str], offered: Sequence[str], config: Config, spoken: Sequence[str]) -> Decision:
+def decide(
+    identity: str, authorization: Sequence[str], offered: Sequence[str], config: Config, spoken: Sequence[str], hashes: Sequence[str] = ()
+) -> Decision:
     """Admit or refuse a station.
 
     identity: decoded once, see ``read_target``. authorization: every Authorization header as
     it came. offered: subprotocols in the station's order of preference. spoken: what we speak.
+    hashes: of ``SetStationSecret``, in place of the configured password; () = as configured.
     """
     station = config.station(identity)
     if station is None:
         return Refuse(404, f"station {printable(identity)} is not in the configuration")
-    if station.password is None and station.password_file is not None:
-        return Refuse(503, f"the password file of station {identity} cannot be read")
-    if station.password is not None and not _authorised(station, authorization):
-        return Refuse(401, f"station {identity} sent {'a wrong password' if authorization else 'no password'}")
-    version = choose_version(offered, spoken)
-    if version is None:
-        shown = ", ".join(printable(name) for name in offered[:5]) or "none"
-        return AdmitWithoutVersion(f"station {identity} offers no OCPP version spoken here (it offers: {shown}; we speak: {', '.join(spoken)})")
-    return Admit(version)
+    good = _good(station, hashes)
+    if good is None or isinstance(good, Refuse):
+        return good or _choose(station, offered, spoken)
+    wrong = Refuse(401, f"station {identity} sent {'a wrong password' if authorization else 'no password'}")
+    sent = _password(identity, authorization)
+    if sent is None:
+        return wrong
+    if isinstance(good, tuple):
+        return Prove(sent, good, _choose(station, offered, spoken), wrong)
+    return _choose(station, offered, spoken) if same_password(sent, good) else wrong
 
 
-def choose_version(offered: Sequence[str], spoken: Sequence[str]) -> str | None:
-    """The first offered subprotocol that we speak; the station's preference rules."""
-    return next((name for name in offered[:MAX_OFFERED] if name in spoken), None)
+def _good(station: StationConfig, hashes: Sequence[str]) -> tuple[str, ...] | str | Refuse | None:
+    """What the station has to prove: one of these hashes, this password, nothing; or why that cannot be told (F83)."""
+    if hashes:
+        return tuple(hashes)
+    if station.password_hash is not None:
+        stored = station.password_hash.get_secret_value()
+        try:
+            check_hash(stored)
+        except SecretError as error:
+            return Refuse(503, f"the password_hash of station {station.id} cannot be used: {error}")
+        return (stored,)
+    if station.password is not None:
+        return station.password.get_secret_value()
+    if station.password_file is not None:
+        return Refuse(503, f"the password file of station {station.id} cannot be read")
+    return None
+
+
+def _choose(station: StationConfig, offered: Sequence[str], spoken: Sequence[str]) -> Admit | AdmitWithoutVersion:
+    common = common_versions(offered, spoken)
+    if common:
+        return Admit(common)
+    shown = ", ".join(printable(name) for name in offered[:5]) or "none"
+    return AdmitWithoutVersion(f"station {station.id} offers no OCPP version spoken here (it offers: {shown}; we speak: {', '.join(spoken)})")
+
+
+def common_versions(offered: Sequence[str], spoken: Sequence[str]) -> tuple[str, ...]:
+    """The offered subprotocols that we speak, each once, in the station's order: its preference rules."""
+    return tuple(dict.fromkeys(name for name in offered[:MAX_OFFERED] if name in spoken))
 
 
 def split_offer(headers: Iterable[str]) -> tuple[str, ...]:
@@ -131,10 +175,16 @@ def _origin_form(target: str) -> str:
     return "/" + target.partition("://")[2].partition("/")[2]
 
 
-def _authorised(station: StationConfig, authorization: Sequence[str]) -> bool:
-    sent = _basic_credentials(authorization[0]) if len(authorization) == 1 else None
-    matches = [hmac.compare_digest(sent or b"", good) for good in _good_credentials(station)]
-    return sent is not None and any(matches)
+def _password(identity: str, authorization: Sequence[str]) -> bytes | None:
+    """The password in the one Basic header whose user is the identity; None if there is no such header."""
+    pair = _basic_credentials(authorization[0]) if len(authorization) == 1 else None
+    if pair is None:
+        return None
+    for encoding in ("utf-8", "latin-1"):
+        user = identity.encode(encoding, "ignore") + b":"
+        if pair.startswith(user) and user[:-1].decode(encoding) == identity:
+            return pair[len(user) :]
+    return None
 
 
 def _basic_credentials(header: str) -> bytes | None:
@@ -145,18 +195,6 @@ def _basic_credentials(header: str) -> bytes | None:
         return base64.b64decode(encoded.strip(), validate=True)
     except (binascii.Error, ValueError):
         return None
-
-
-def _good_credentials(station: StationConfig) -> list[bytes]:
-    """What a right header may hold. Stations send the password as text or, where it is
-    written as hex digits (the 1.6 AuthorizationKey), as the decoded bytes."""
-    assert station.password is not None
-    text = station.password.get_secret_value()
-    passwords = [text.encode("utf-8")]
-    if len(text) >= 32 and len(text) % 2 == 0 and all(digit in "0123456789abcdefABCDEF" for digit in text):
-        passwords.append(bytes.fromhex(text))
-    users = {station.id.encode("utf-8"), station.id.encode("latin-1", "replace")}
-    return [user + b":" + password for user in sorted(users) for password in passwords]
 
 
 class FailureBucket:

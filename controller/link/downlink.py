@@ -2,7 +2,10 @@
 
 The CSMS's CALLs are relayed byte for byte under its own ids; Yardmaster's own CALLs carry ids
 that cannot collide, and their answers end here (P4 6.4, trap 1). A setpoint overtakes everything
-that waits, and a newer setpoint replaces an older one that was not sent yet.
+that waits, and a newer setpoint replaces an older one that was not sent yet. The CSMS's patience
+counts from when its CALL arrived, the station's from when it was sent: one that had to wait is
+answered with an error in time while the station may still think, and nothing else is sent to it
+meanwhile (trap 2).
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from controller.orders import Inject, InstallFloor, Order, ReadBack, SendStation
 Outcome = Order | Fact
 
 STATION_ANSWER_S = 30.0
+CSMS_PATIENCE_S = 30.0
+"""After which a CALL of the CSMS has its answer, from the station or from us (16.5)."""
 # The setpoint's schedule begins in the past, so that a station whose clock is behind still
 # finds it active; the same span is added to its duration.
 CLOCK_SLACK_S = 60.0
@@ -45,6 +50,10 @@ RelayedAnswer = Callable[[Stamp, rpc.Call, rpc.Result | rpc.Error | None], list[
 """Called with the station's answer to a CALL of the CSMS, None when it never came."""
 
 
+Done = Callable[[Stamp, rpc.Result | rpc.Error | None], list[Outcome]]
+"""Called once with the station's answer to a CALL of ours, None when it never came."""
+
+
 @dataclass(frozen=True, slots=True)
 class Relayed:
     """Note of a CSMS's CALL: the upstream connection that wants the answer."""
@@ -62,6 +71,13 @@ class Own:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """Note of a CALL of ours that somebody else of this side asks for, e.g. a mirror: ``done`` gets the answer."""
+
+    done: Done
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """A setpoint the station has accepted. number: of its order; a later answer to an older one changes nothing."""
 
@@ -72,6 +88,21 @@ class Command:
 
 class Downlink:
     """One station's way down. Owned by the session."""
+
+    __slots__ = (
+        "_cleared",
+        "_foreign",
+        "_given_up",
+        "_ids",
+        "_relayed_answer",
+        "_voltage_v",
+        "dialect",
+        "floors",
+        "generation",
+        "lane",
+        "setpoints",
+        "station_id",
+    )
 
     def __init__(self, station_id: str, ids: IdSource, voltage_v: float, relayed_answer: RelayedAnswer) -> None:
         self.station_id = station_id
@@ -85,6 +116,7 @@ class Downlink:
         self._relayed_answer = relayed_answer
         self._foreign: set[int] = set()
         self._cleared: set[int] = set()
+        self._given_up: Waiting | None = None
 
     def connected(self, generation: int, dialect: Dialect) -> None:
         """A new socket: nothing is in flight. Profiles survive a lost link (K06), so what was accepted still counts."""
@@ -105,7 +137,8 @@ class Downlink:
         self.generation = None
         outcomes: list[Outcome] = []
         for item in self.lane.drain():
-            outcomes += self._failed(at, item, "station disconnected")
+            outcomes += self._failed(at, item, "station disconnected") if item is not self._given_up else []
+        self._given_up = None
         return outcomes
 
     # -- the CSMS's CALLs ---------------------------------------------------------------------
@@ -134,6 +167,12 @@ class Downlink:
             return self._floor(order, at)
         action, payload = self._other(order)
         return self._offer(at, action, payload, Priority.HOUSEKEEPING, Own(order))
+
+    def ask(self, at: Stamp, action: str, payload: dict[str, Any], done: Done, priority: Priority = Priority.RELAYED) -> list[Outcome]:
+        """Send a CALL under an id of ours; ``done`` gets its answer, which goes nowhere else."""
+        if self.generation is None:
+            return done(at, None)
+        return self._offer(at, action, payload, priority, Asked(done))
 
     def _floor(self, order: InstallFloor, at: Stamp) -> list[Outcome]:
         assert self.dialect is not None
@@ -177,6 +216,10 @@ class Downlink:
     def _is_setpoint_of(item: Waiting, evse: EvseKey) -> bool:
         return isinstance(item.note, Own) and isinstance(item.note.order, Inject) and item.note.order.evse == evse
 
+    def send_own(self, at: Stamp, action: str, payload: dict[str, Any]) -> list[Outcome]:
+        """A CALL of our own that is no order of the site; nobody waits for its answer. Nothing without a connection."""
+        return self._offer(at, action, payload, Priority.RELAYED, Own(None)) if self.generation is not None else []
+
     def _other(self, order: Order) -> tuple[str, dict[str, Any]]:
         assert self.dialect is not None
         if isinstance(order, ReadBack):
@@ -184,7 +227,7 @@ class Downlink:
         assert isinstance(order, SetAvailable)
         return self.dialect.set_available(order.evse.evse_id, order.operative)
 
-    def _offer(self, at: Stamp, action: str, payload: dict[str, Any], priority: Priority, note: Own) -> list[Outcome]:
+    def _offer(self, at: Stamp, action: str, payload: dict[str, Any], priority: Priority, note: Own | Asked) -> list[Outcome]:
         message_id = self._ids.fresh()
         text = rpc.call_text(message_id, action, payload)
         self.lane.offer(Waiting(message_id, action, text, Owner.OURS, priority, at.mono_s, note))
@@ -195,21 +238,36 @@ class Downlink:
     def answer(self, at: Stamp, frame: rpc.Result | rpc.Error, upstream_generation: int | None) -> list[Outcome]:
         """An answer of the station."""
         item = self.lane.settle(frame.message_id)
+        if item is None and isinstance(frame, rpc.Error) and frame.message_id == rpc.UNREADABLE_ID:
+            # An error that cannot say what it answers is about the one CALL in flight, which gets no other (16.5).
+            item = self.lane.settle_only()
+            frame = self._about(item, frame)
         if item is None:
             late = self.lane.late(frame.message_id)
             # A late answer to the CSMS is not forwarded: it has had its error already (F06).
-            return self._ours(at, late.note, frame) if late is not None and late.owner is Owner.OURS else []
+            return self._ours(at, late.note, frame) if late is not None and isinstance(late.note, Own) else []
         if item.owner is Owner.OURS:
             return [*self._ours(at, item.note, frame), *self.pump(at)]
+        if item is self._given_up:
+            self._given_up = None
+            return self.pump(at)
         outcomes = self._to_csms(item, upstream_generation, frame.text)
         return [*outcomes, *self._relayed_answer(at, item.note.call, frame), *self.pump(at)]
+
+    def _about(self, item: Waiting | None, frame: rpc.Error) -> rpc.Error:
+        if item is None or self.dialect is None:
+            return frame
+        text = rpc.error_text(item.message_id, frame.code, frame.description, frame.details, version=self.dialect.subprotocol)
+        return rpc.Error(item.message_id, frame.code, frame.description, frame.details, text)
 
     def _to_csms(self, item: Waiting, upstream_generation: int | None, text: str) -> list[Outcome]:
         wanted = upstream_generation is not None and item.note.upstream_generation == upstream_generation
         return [SendUpstream(self.station_id, item.note.upstream_generation, text)] if wanted else []
 
-    def _ours(self, at: Stamp, note: Own, frame: rpc.Result | rpc.Error) -> list[Outcome]:
+    def _ours(self, at: Stamp, note: Own | Asked, frame: rpc.Result | rpc.Error) -> list[Outcome]:
         assert self.dialect is not None
+        if isinstance(note, Asked):
+            return note.done(at, frame)
         order = note.order
         if order is None:
             return []
@@ -251,17 +309,35 @@ class Downlink:
     def tick(self, at: Stamp, upstream_generation: int | None) -> list[Outcome]:
         """Deadlines: our CALLs have failed, the CSMS gets an error in time (16.5)."""
         outcomes: list[Outcome] = []
+        for item in self.lane.overdue(at.mono_s):
+            if item is self._given_up:
+                self._given_up = None
+            else:
+                outcomes += self._expired(at, item, upstream_generation)
         # A CALL that waited its time out is not carried out after the CSMS has given it up.
-        stale = self.lane.withdraw(lambda item: item.owner is Owner.OURS or at.mono_s - item.queued_mono_s < STATION_ANSWER_S)
-        for item in (*self.lane.overdue(at.mono_s), *stale):
-            outcomes += self._failed(at, item, "no answer in time")
-            if item.owner is Owner.PEER:
-                version = self.dialect.subprotocol if self.dialect else "ocpp2.0.1"
-                text = rpc.error_text(item.message_id, "GenericError", "station did not answer in time", version=version)
-                outcomes += self._to_csms(item, upstream_generation, text)
-        return [*outcomes, *self.pump(at)]
+        for item in self.lane.withdraw(lambda item: item.owner is Owner.OURS or at.mono_s - item.queued_mono_s < CSMS_PATIENCE_S):
+            outcomes += self._expired(at, item, upstream_generation)
+        return [*outcomes, *self._give_up(at, upstream_generation), *self.pump(at)]
+
+    def _give_up(self, at: Stamp, upstream_generation: int | None) -> list[Outcome]:
+        """The CALL in flight waited so long for its turn that the CSMS must be answered before the station has to."""
+        for entry in self.lane.ledger.entries():
+            item: Waiting = entry.note
+            if item.owner is Owner.PEER and item is not self._given_up and at.mono_s - item.queued_mono_s >= CSMS_PATIENCE_S:
+                self._given_up = item
+                return self._expired(at, item, upstream_generation)
+        return []
+
+    def _expired(self, at: Stamp, item: Waiting, upstream_generation: int | None) -> list[Outcome]:
+        outcomes = self._failed(at, item, "no answer in time")
+        if item.owner is Owner.OURS or self.dialect is None:
+            return outcomes
+        text = rpc.error_text(item.message_id, "GenericError", "station did not answer in time", version=self.dialect.subprotocol)
+        return [*outcomes, *self._to_csms(item, upstream_generation, text)]
 
     def _failed(self, at: Stamp, item: Waiting, reason: str) -> list[Outcome]:
+        if isinstance(item.note, Asked):
+            return item.note.done(at, None)
         if item.owner is Owner.OURS:
             return self._failed_order(at, item.note.order, reason)
         return self._relayed_answer(at, item.note.call, None)

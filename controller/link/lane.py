@@ -3,17 +3,25 @@
 OCPP allows one CALL in flight per direction and connection (P4 4.1.1). Towards a station there
 are two masters, the CSMS and Yardmaster; towards the CSMS there are two as well, the station and
 the outbox. A lane queues their CALLs by priority and lets one go at a time. It never changes a
-text. Answers are not its business: they pass at once.
+text. Answers are not its business: they pass at once. What a peer may let wait is bounded in number
+and in size, so that one that does not listen costs little.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 from controller.ocpp.ledger import Entry, Ledger, Owner
+
+MAX_WAITING: Final = 64
+MAX_WAITING_BYTES: Final = 40 * 1024
+"""Of relayed CALLs that wait; a single one may be larger. Measured: 60 KiB of memory in all behind a CSMS that stalls."""
+CALL_BYTES: Final = 512
+"""What a waiting CALL takes beside its text."""
+LATE_KEPT: Final = 16
 
 
 class Priority(IntEnum):
@@ -40,61 +48,87 @@ class Waiting:
 class Lane:
     """Queue and ledger of one direction. timeout_s: how long an answer may take."""
 
-    def __init__(self, timeout_s: float, max_waiting: int = 64) -> None:
+    __slots__ = ("_bytes", "_items", "_relayed_first", "ledger", "max_waiting", "timeout_s")
+
+    def __init__(self, timeout_s: float, max_waiting: int = MAX_WAITING) -> None:
         self.timeout_s = timeout_s
         self.max_waiting = max_waiting
-        self.ledger = Ledger()
-        self._queues: dict[Priority, deque[Waiting]] = {priority: deque() for priority in Priority}
+        self.ledger = Ledger(memory=LATE_KEPT)
+        self._items: list[Waiting] = []  # in order of service
+        self._bytes = 0
         self._relayed_first = False
 
     def __len__(self) -> int:
-        return sum(len(queue) for queue in self._queues.values())
+        return len(self._items)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is in flight or waits."""
+        return bool(self._items) or self.ledger.pending > 0
 
     def offer(self, item: Waiting) -> bool:
         """Queue a CALL. False when its id waits already, or when it is relayed and the queue is full (the caller answers it)."""
-        if item.owner is Owner.PEER and len(self) >= self.max_waiting:
+        if item.owner is Owner.PEER and self._full(item):
             return False
-        if any(other.message_id == item.message_id for other in self.waiting()):
+        if self._items and any(other.message_id == item.message_id for other in self._items):
             return False
-        self._queues[item.priority].append(item)
+        place = len(self._items)
+        while place and self._items[place - 1].priority > item.priority:
+            place -= 1
+        self._items.insert(place, item)
+        self._bytes += _size(item)
         return True
+
+    def _full(self, item: Waiting) -> bool:
+        if not self._items:
+            return False
+        return len(self._items) >= self.max_waiting or self._bytes + _size(item) > MAX_WAITING_BYTES
 
     def waiting(self) -> list[Waiting]:
         """Everything not sent yet, in order of service."""
-        return [item for priority in Priority for item in self._queues[priority]]
+        return list(self._items)
 
     def unanswered(self) -> list[Waiting]:
         """Everything in flight or waiting."""
-        return [entry.note for entry in self.ledger.entries()] + self.waiting()
+        return [entry.note for entry in self.ledger.entries()] + self._items
 
-    def withdraw(self, keep: Any) -> list[Waiting]:
+    def withdraw(self, keep: Callable[[Waiting], bool]) -> list[Waiting]:
         """Take out and return every waiting item for which ``keep(item)`` is False."""
-        gone = [item for item in self.waiting() if not keep(item)]
-        for priority in Priority:
-            self._queues[priority] = deque(item for item in self._queues[priority] if keep(item))
+        if not self._items:
+            return []
+        gone = [item for item in self._items if not keep(item)]
+        if gone:
+            self._set([item for item in self._items if keep(item)])
         return gone
+
+    def _set(self, items: list[Waiting]) -> None:
+        self._items = items
+        self._bytes = sum(map(_size, items))
 
     def take(self, now_mono_s: float) -> Waiting | None:
         """The CALL to send now, booked in the ledger; None while one is in flight or nothing waits."""
-        if self.ledger.pending:
+        if not self._items or self.ledger.pending:
             return None
-        for priority in self._order():
-            if self._queues[priority]:
-                item = self._queues[priority].popleft()
-                deadline = now_mono_s + self.timeout_s
-                self.ledger.book(Entry(item.message_id, item.owner, item.action, now_mono_s, deadline, item))
-                return item
-        return None
+        item = self._items.pop(self._place())
+        self._bytes -= _size(item)
+        self.ledger.book(Entry(item.message_id, item.owner, item.action, now_mono_s, now_mono_s + self.timeout_s, item))
+        return item
 
-    def _order(self) -> tuple[Priority, ...]:
+    def _place(self) -> int:
         # A peer that is silent to our CALLs must not keep everybody else's waiting for ever (F05).
         first, self._relayed_first = self._relayed_first, False
-        return (Priority.RELAYED, Priority.SAFETY, Priority.HOUSEKEEPING) if first else tuple(Priority)
+        relayed = (place for place, item in enumerate(self._items) if item.priority is Priority.RELAYED)
+        return next(relayed, 0) if first else 0
 
     def settle(self, message_id: str) -> Waiting | None:
         """The CALL an answer belongs to, no longer in flight; None if it was not ours to wait for."""
         entry = self.ledger.settle(message_id)
         return entry.note if entry is not None else None
+
+    def settle_only(self) -> Waiting | None:
+        """The one CALL in flight, for an error that cannot say what it answers (id "-1", 16.5); None if there is none."""
+        entries = self.ledger.entries()
+        return self.settle(entries[0].message_id) if len(entries) == 1 else None
 
     def late(self, message_id: str) -> Waiting | None:
         """The CALL a late answer belongs to (its deadline had passed), once."""
@@ -103,13 +137,18 @@ class Lane:
 
     def overdue(self, now_mono_s: float) -> list[Waiting]:
         """CALLs in flight whose deadline has passed; they are in flight no longer."""
+        if not self.ledger.pending:
+            return []
         items = [entry.note for entry in self.ledger.overdue(now_mono_s)]
         self._relayed_first = self._relayed_first or any(item.owner is Owner.OURS for item in items)
         return items
 
     def drain(self) -> list[Waiting]:
         """The link is gone: everything in flight and waiting, in that order."""
-        items = [entry.note for entry in self.ledger.drain()] + self.waiting()
-        for queue in self._queues.values():
-            queue.clear()
+        items = [entry.note for entry in self.ledger.drain()] + self._items
+        self._set([])
         return items
+
+
+def _size(item: Waiting) -> int:
+    return len(item.text) + CALL_BYTES

@@ -13,13 +13,18 @@ from controller.config import Config
 from controller.facts import (
     EvseKey,
     Fact,
+    MaintenanceOpened,
+    ParkedReturned,
     Persisted,
     PersistFailed,
     Restored,
+    RowsLoaded,
     Stamp,
+    StationArrived,
     StationClosed,
     StationConnected,
     StationFrame,
+    StationLeft,
     TimePassed,
     UpstreamClosed,
     UpstreamFrame,
@@ -27,15 +32,18 @@ from controller.facts import (
 )
 from controller.link.auth_cache import SPACE as TOKEN_SPACE
 from controller.link.auth_cache import AuthCache
+from controller.link.credentials import SPACE as CREDENTIAL_SPACE
 from controller.link.ids import IdSource
 from controller.link.profiles import SPACE as PROFILE_SPACE
-from controller.link.session import Outcome, Session, Shared
-from controller.link.uplink import BOOT_SPACE
+from controller.link.session import DialSpread, Outcome, Session, Shared
+from controller.link.uplink import BOOT_SPACE, OUTAGE_SPACE
 from controller.orders import Inject, InstallFloor, Order, ReadBack, SetAvailable
 from controller.snapshot import LinkView
 
 DIALS_PER_SECOND = 10
-"""New upstream connections per second: 300 stations after a power cut take 30 s (F12)."""
+"""New upstream connections per second, at least."""
+DIAL_ALL_S = 30.0
+"""All stations' upstream connections begin within this time after a power cut (F12)."""
 
 Internal = Inject | InstallFloor | ReadBack | SetAvailable
 
@@ -48,47 +56,89 @@ class Links:
         tokens = count(1)
         self._owners: dict[int, str] = {}
         self._current = ""
-        self._dials = (0, 0)
 
         def token() -> int:
             number = next(tokens)
             self._owners[number] = self._current
             return number
 
-        shared = Shared(IdSource(seed), token, self.cache, config.grid.voltage_v, config.listen.max_frame_bytes, self._may_dial, self._stranger_of)
-        self.sessions = {station.id: Session(station, config.upstream_of(station.id), shared) for station in config.stations}
+        per_second = max(DIALS_PER_SECOND, len(config.stations) / DIAL_ALL_S)
+        shared = Shared(
+            IdSource(seed),
+            token,
+            self.cache,
+            config.grid.voltage_v,
+            config.listen.max_frame_bytes,
+            DialSpread(per_second),
+            DialSpread(per_second),
+            {},
+        )
+        self.sessions = {
+            station.id: Session(station, config.upstream_of(station.id), shared, config.mirrors_of(station.id)) for station in config.stations
+        }
 
     def handle(self, fact: Fact) -> list[Outcome]:
         """Facts of stations, upstream and storage; others give nothing."""
-        if isinstance(fact, TimePassed):
-            return self._tick(fact)
-        if isinstance(fact, Persisted | PersistFailed):
-            return self._stored(fact)
-        if isinstance(fact, Restored):
-            return self._restore(fact)
-        if isinstance(fact, StationConnected | StationFrame | StationClosed | UpstreamOpened | UpstreamFrame | UpstreamClosed):
+        if isinstance(fact, StationFrame):  # by far the most come first
             session = self.sessions.get(fact.station_id)
             if session is None:
                 return []
-            self._current = session.station_id
-            return self._session(session, fact)
-        return []
+            self._current = fact.station_id
+            return session.station_frame(fact.at, fact.generation, fact.text)
+        if isinstance(fact, TimePassed):
+            return self._tick(fact)
+        if isinstance(fact, (Persisted, PersistFailed)):
+            return self._stored(fact)
+        if isinstance(fact, Restored):
+            return self._restore(fact)
+        session = self.sessions.get(getattr(fact, "station_id", ""))
+        if session is None:
+            return []
+        self._current = session.station_id
+        if isinstance(fact, (UpstreamFrame, UpstreamOpened, UpstreamClosed)):
+            return self._upstream(session, fact) if not fact.mirror_id else self._mirror(session, fact)
+        return self._station(session, fact)
 
-    def _session(self, session: Session, fact: Fact) -> list[Outcome]:
+    def _station(self, session: Session, fact: Fact) -> list[Outcome]:
         match fact:
-            case StationFrame():
-                return session.station_frame(fact.at, fact.generation, fact.text)
-            case UpstreamFrame():
-                return session.csms_frame(fact.at, fact.generation, fact.text)
+            case StationArrived():
+                return session.arrived(fact.at, fact.ticket, fact.offered, fact.url_tail)
+            case StationLeft():
+                return session.left(fact.ticket)
             case StationConnected():
-                return session.connected(fact.at, fact.generation, fact.version, fact.remote_address, fact.url_tail)
+                return session.connected(fact.at, fact.generation, fact.version, fact.remote_address, fact.url_tail, fact.secret)
             case StationClosed():
                 return session.disconnected(fact.at, fact.generation, fact.reason)
+            case ParkedReturned():
+                return session.up.returned(fact.at, fact.rows)
+            case RowsLoaded():
+                return session.loaded(fact.at, fact.rows, fact.asked)
+            case MaintenanceOpened():
+                return session.maintenance(fact.at, fact.for_s)
+        return []
+
+    @staticmethod
+    def _upstream(session: Session, fact: UpstreamOpened | UpstreamFrame | UpstreamClosed) -> list[Outcome]:
+        match fact:
+            case UpstreamFrame():
+                return session.csms_frame(fact.at, fact.generation, fact.text)
             case UpstreamOpened():
                 return session.opened(fact.at, fact.generation, fact.version)
             case UpstreamClosed():
-                return session.closed(fact.at, fact.generation, fact.reason)
-        return []
+                return session.closed(fact.at, fact.generation, fact.reason, fact.no_common_version)
+
+    @staticmethod
+    def _mirror(session: Session, fact: UpstreamOpened | UpstreamFrame | UpstreamClosed) -> list[Outcome]:
+        mirror = session.mirror(fact.mirror_id)
+        if mirror is None:
+            return []
+        match fact:
+            case UpstreamFrame():
+                return session.mirror_frame(fact.at, mirror, fact.generation, fact.text)
+            case UpstreamOpened():
+                return mirror.opened(fact.at, fact.generation, fact.version)
+            case UpstreamClosed():
+                return mirror.closed(fact.at, fact.generation, fact.reason, fact.no_common_version)
 
     def _tick(self, fact: TimePassed) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -96,21 +146,6 @@ class Links:
             self._current = session.station_id
             outcomes += session.tick(fact.at)
         return outcomes
-
-    def _stranger_of(self, station_id: str, transaction_id: str) -> str:
-        """Another station at which this transaction runs (F14), "" if none."""
-        for other in self.sessions.values():
-            if other.station_id != station_id and any(t.transaction_id == transaction_id for t in other.transactions.values()):
-                return other.station_id
-        return ""
-
-    def _may_dial(self, at: Stamp) -> bool:
-        second = int(at.mono_s)
-        count_in_second = self._dials[1] if self._dials[0] == second else 0
-        if count_in_second >= DIALS_PER_SECOND:
-            return False
-        self._dials = (second, count_in_second + 1)
-        return True
 
     def _stored(self, fact: Persisted | PersistFailed) -> list[Outcome]:
         session = self.sessions.get(self._owners.pop(fact.token, ""))
@@ -130,7 +165,10 @@ class Links:
             link = fact.memories.get(("link", station_id))
             profiles = fact.memories.get((PROFILE_SPACE, station_id))
             boot = fact.memories.get((BOOT_SPACE, station_id))
-            outcomes += session.restore(fact.at, fact.outbox.get(station_id, ()), link, profiles, boot)
+            outage = fact.memories.get((OUTAGE_SPACE, station_id))
+            credentials = fact.memories.get((CREDENTIAL_SPACE, station_id))
+            self._current = station_id
+            outcomes += session.restore(fact.at, fact.outbox.get(station_id, ()), link, profiles, boot, outage, credentials)
         return outcomes
 
     def carry(self, order: Order, at: Stamp) -> list[Outcome]:

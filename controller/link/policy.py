@@ -12,14 +12,15 @@ from __future__ import annotations
 from typing import Final
 
 from controller.link.rows import THROUGH, Row, Upstream, Verb
-from controller.link.rows_v2 import CSMS_201, STATION_201
+from controller.link.rows_v2 import CSMS_21, CSMS_201, STATION_21, STATION_201
+from controller.link.rows_v16 import CSMS_16, STATION_16
 
 __all__ = ["CSMS", "STATION", "Row", "Upstream", "Verb", "from_csms", "from_station"]
 
-STATION: Final[dict[str, dict[str, Row]]] = {"ocpp2.0.1": STATION_201}
+STATION: Final[dict[str, dict[str, Row]]] = {"ocpp1.6": STATION_16, "ocpp2.0.1": STATION_201, "ocpp2.1": STATION_21}
 """Subprotocol -> action -> row, for CALLs and SENDs of stations."""
 
-CSMS: Final[dict[str, dict[str, Row]]] = {"ocpp2.0.1": CSMS_201}
+CSMS: Final[dict[str, dict[str, Row]]] = {"ocpp1.6": CSMS_16, "ocpp2.0.1": CSMS_201, "ocpp2.1": CSMS_21}
 """Subprotocol -> action -> row, for CALLs of a CSMS."""
 
 

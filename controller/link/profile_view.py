@@ -3,7 +3,10 @@
 The station's own stack of profiles belongs to Yardmaster (OCPP-NOTES 5.6), so the CSMS's profiles
 are kept here and never sent down. This file judges them as the station would with its state (known
 EVSE, running transaction, duplicates: K01.FR.05/06/33/39/52/53), answers from them, and says what
-they wish for an EVSE over time. It holds limits, not setpoints, and never decides what is charged.
+they wish for an EVSE over time. In 1.6 nothing is a duplicate: a profile of the same purpose and stack
+level silently replaces the older one of its connector, one for a connector stands in for the station's
+default there, and a TxProfile without transaction means the running one (5.16.2-5.16.4, 3.13.1).
+It holds limits, not setpoints, and never decides what is charged.
 
 Profile ids live in the CSMS's space alone: one that falls into our own range is stored like any
 other, as it never meets ours at the station.
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from controller.facts import LimitStep
@@ -45,17 +49,20 @@ class ProfileView:
 
     # -- what the CSMS does -------------------------------------------------------------------------
 
-    def set(self, evse_id: int, profile: Profile, transactions: Mapping[int, str], now_wall_s: float) -> None:
+    def set(self, evse_id: int, profile: Profile, transactions: Mapping[int, str], now_wall_s: float, replaces: bool = False) -> None:
         """Take a profile for an EVSE (0 = station); the same id replaces, wherever it was (K01.FR.05).
 
-        transactions: evse_id -> id of the running transaction. Raises ProfileError and changes nothing
-        if the station would reject it.
+        transactions: evse_id -> id of the running transaction. replaces: by the rules of 1.6, see the
+        module's text. Raises ProfileError and changes nothing if the station would reject it.
         """
+        if replaces and profile.purpose is Purpose.TX and profile.transaction_id is None:
+            profile = replace(profile, transaction_id=transactions.get(evse_id))
         self._check_place(evse_id, profile, transactions)
         others = [placed for placed in self._placed.values() if placed[1].profile_id != profile.profile_id]
-        for other in others:
-            if _conflict((evse_id, profile), other):
-                raise ProfileError("DuplicateProfile", f"profile {other[1].profile_id} has the same purpose and stackLevel")
+        if replaces:
+            others = [other for other in others if not _takes_place_of((evse_id, profile), other)]
+        else:
+            _check_no_conflict((evse_id, profile), others)
         living = [placed for placed in others if not _expired(placed[1], now_wall_s)]
         self._check_room([*living, (evse_id, profile)])
         self._placed = {kept.profile_id: (owner, kept) for owner, kept in living} | {profile.profile_id: (evse_id, profile)}
@@ -90,7 +97,8 @@ class ProfileView:
         evse_id 0: the station's sum. session_start_wall_s None: as if a session began now. voltage_v:
         nominal, phase to neutral. The words name the profile that limits now, "upstream profile 17".
         """
-        profiles = [profile for owner, profile in self._placed.values() if _acts_on(owner, profile, evse_id)]
+        own_defaults = {profile.stack_level for owner, profile in self._placed.values() if owner == evse_id and profile.purpose is Purpose.TX_DEFAULT}
+        profiles = [profile for owner, profile in self._placed.values() if _acts_on(owner, profile, evse_id, own_defaults)]
         steps = composite(profiles, now_wall_s, now_wall_s + horizon_s, session_start_wall_s, voltage_v)
         leading = leading_at(profiles, now_wall_s, session_start_wall_s, voltage_v)
         return steps, "no upstream profile" if leading is None else f"upstream profile {leading.profile_id}"
@@ -142,6 +150,17 @@ class ProfileView:
             raise ProfileError("OutOfStorage", f"more than {MAX_PERIODS_IN_ALL} periods in all profiles; clear some first")
 
 
+def _check_no_conflict(new: Placed, others: list[Placed]) -> None:
+    for other in others:
+        if _conflict(new, other):
+            raise ProfileError("DuplicateProfile", f"profile {other[1].profile_id} has the same purpose and stackLevel")
+
+
+def _takes_place_of(new: Placed, old: Placed) -> bool:
+    """1.6: same purpose and stack level at the same connector."""
+    return (new[0], new[1].purpose, new[1].stack_level) == (old[0], old[1].purpose, old[1].stack_level)
+
+
 def _conflict(new: Placed, old: Placed) -> bool:
     """Two profiles with different ids that must not live side by side."""
     (new_evse, one), (old_evse, other) = new, old
@@ -180,10 +199,14 @@ def _meets(placed: Placed, criteria: ProfileCriteria) -> bool:
     )
 
 
-def _acts_on(owner: int, profile: Profile, evse_id: int) -> bool:
-    """A station's maximum bounds the sum and so each part of it; a default on EVSE 0 is meant for every EVSE, not for the sum."""
+def _acts_on(owner: int, profile: Profile, evse_id: int, own_defaults: set[int]) -> bool:
+    """A station's maximum bounds the sum and so each part of it; a default on EVSE 0 is meant for every EVSE, not for the sum.
+
+    own_defaults: stack levels of the EVSE's own defaults. Beside one of them a station's default of that level counts
+    no more (1.6); in 2.x they cannot meet (K01.FR.52/53).
+    """
     if owner == 0 and profile.purpose is Purpose.TX_DEFAULT:
-        return evse_id != 0
+        return evse_id != 0 and profile.stack_level not in own_defaults
     return owner in (0, evse_id)
 
 

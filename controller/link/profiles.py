@@ -27,6 +27,8 @@ Outcome = Order | Fact
 Payload = dict[str, Any]
 
 SPACE = "profiles"
+PROFILE_CALLS = frozenset({"SetChargingProfile", "ClearChargingProfile", "GetChargingProfiles", "GetCompositeSchedule"})
+"""What ``Profiles.csms_call`` answers; the names are the same in all versions."""
 HORIZON_S = 86_400
 WISH_AGAIN_S = 900.0
 START_WAITS_S = 600.0
@@ -44,12 +46,16 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class RemoteStart:
-    """A profile that came with a RequestStartTransaction and waits for its transaction (K05). evse_id 0: any."""
+    """A profile that came with a remote start and waits for its transaction (K05). evse_id 0: any.
+
+    payload: in the shape of SetChargingProfile. start_id: what its transaction will repeat; 0 in 1.6, which has no such id.
+    """
 
     evse_id: int
     payload: Payload
     asked_wall_s: float
     accepted: bool = False
+    start_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,21 @@ class _Waiting:
 class Profiles:
     """Store, answers and wishes of one station's upstream profiles. phases: EVSE id -> number of its phases."""
 
+    __slots__ = (
+        "_down",
+        "_evse_ids",
+        "_next",
+        "_phases",
+        "_tokens",
+        "_told",
+        "_view",
+        "_voltage_v",
+        "_waiting",
+        "_wish_due_mono_s",
+        "dialect",
+        "station_id",
+    )
+
     def __init__(self, station_id: str, phases: Mapping[int, int], tokens: Callable[[], int], voltage_v: float, down: Downlink) -> None:
         self.station_id = station_id
         self.dialect: Dialect | None = None
@@ -76,7 +97,7 @@ class Profiles:
         self._voltage_v = voltage_v
         self._down = down
         self._waiting: dict[int, _Waiting] = {}
-        self._next: dict[int, RemoteStart] = {}
+        self._next: dict[str, RemoteStart] = {}  # by the message id of the remote start
         self._told: dict[int, Any] = {}
         self._wish_due_mono_s = float("-inf")
 
@@ -85,7 +106,8 @@ class Profiles:
         if isinstance(data, dict):
             self._view.load(data.get("profiles", []))
             for key, value in dict(data.get("starts", {})).items():
-                self._next[int(key)] = RemoteStart(int(value["evse_id"]), value["payload"], float(value["asked_wall_s"]), bool(value["accepted"]))
+                start = RemoteStart(int(value["evse_id"]), value["payload"], float(value["asked_wall_s"]), bool(value["accepted"]))
+                self._next[str(key)] = replace(start, start_id=int(value.get("start_id", 0)))
 
     # -- CALLs of the CSMS -----------------------------------------------------------------------
 
@@ -111,7 +133,7 @@ class Profiles:
         before = self._view.dump()
         try:
             evse_id, profile = dialect.read_set_profile(call.payload)
-            self._view.set(evse_id, profile, {evse: t.transaction_id for evse, t in transactions.items()}, at.wall_s)
+            self._view.set(evse_id, profile, _ids(transactions), at.wall_s, dialect.profiles_replace)
         except ProfileError as error:
             return [self._answer(generation, call, dialect.rejected_profile(error))]
         return self._store(generation, call, before)
@@ -149,18 +171,17 @@ class Profiles:
     # -- profiles in remote starts (K05) -----------------------------------------------------------
 
     def remote_start(self, at: Stamp, call: rpc.Call, payload: Payload) -> Payload | None:
-        """Keep the profile of a RequestStartTransaction for the transaction it starts; a refusal, or None."""
+        """Keep the profile of a remote start for the transaction it starts; a refusal, or None."""
         dialect = self._dialect()
         try:
-            # Without an EVSE the station chooses one; the profile is then checked as for any of them.
-            anywhere = payload if payload.get("evseId") else {**payload, "evseId": self._evse_ids[0]}
-            evse_id, _ = dialect.read_set_profile(anywhere, in_start=True)
-            if evse_id not in self._evse_ids:
+            # Without an EVSE the station chooses one; the profile is then good for any of them.
+            evse_id, _ = dialect.read_set_profile(payload, in_start=True)
+            if evse_id and evse_id not in self._evse_ids:
                 raise ProfileError("UnknownEvse", f"EVSE {evse_id} does not exist")
         except ProfileError as error:
             return dialect.rejected_profile(error)
         self._forget_old_starts(at)
-        self._next[dialect.remote_start_id(call.payload)] = RemoteStart(evse_id if payload.get("evseId") else 0, payload, at.wall_s)
+        self._next[call.message_id] = RemoteStart(evse_id, payload, at.wall_s, start_id=dialect.remote_start_id(call.payload))
         return None
 
     def _forget_old_starts(self, at: Stamp) -> None:
@@ -169,8 +190,8 @@ class Profiles:
             del self._next[next(iter(self._next))]
 
     def start_answered(self, at: Stamp, call: rpc.Call, answer: Payload | None, transactions: Mapping[int, Transaction]) -> list[Outcome]:
-        """The station's answer to a RequestStartTransaction; None if it gave none or an error."""
-        key = self._dialect().remote_start_id(call.payload)
+        """The station's answer to a remote start; None if it gave none or an error."""
+        key = call.message_id
         start = self._next.get(key)
         if start is None:
             return []
@@ -186,21 +207,24 @@ class Profiles:
 
     def seen(self, at: Stamp, evse_id: int, event: TransactionEvent, transactions: Mapping[int, Transaction]) -> list[Outcome]:
         """A live event of a running transaction: the profile of the remote start it names belongs to it."""
-        key = event.remote_start_id
-        if key is None and event.started:
-            # Some stations leave the id out; then the start that was accepted for this place it must be.
-            waiting = (name for name, start in self._next.items() if start.accepted and start.evse_id in (0, evse_id))
-            key = next(waiting, None)
-        if key is None or key not in self._next:
-            return []
-        return self._bind(at, key, evse_id, event.transaction_id, transactions)
+        key = self._start_of(evse_id, event)
+        return self._bind(at, key, evse_id, event.transaction_id, transactions) if key is not None else []
 
-    def _bind(self, at: Stamp, key: int, evse_id: int, transaction_id: str, transactions: Mapping[int, Transaction]) -> list[Outcome]:
-        payload = {**self._next.pop(key).payload, "evseId": evse_id}
+    def _start_of(self, evse_id: int, event: TransactionEvent) -> str | None:
+        if event.remote_start_id is not None:
+            return next((key for key, start in self._next.items() if start.start_id == event.remote_start_id), None)
+        if not event.started:
+            return None
+        # 1.6 has no such id and some stations leave it out; then the start that was accepted for this place it must be.
+        return next((key for key, start in self._next.items() if start.accepted and start.evse_id in (0, evse_id)), None)
+
+    def _bind(self, at: Stamp, key: str, evse_id: int, transaction_id: str, transactions: Mapping[int, Transaction]) -> list[Outcome]:
+        start = self._next.pop(key)
+        dialect = self._dialect()
         # The CSMS may have set another one for the same place meanwhile: then its newer word holds.
         with suppress(ProfileError):
-            profile = replace(self._dialect().read_set_profile(payload, in_start=True)[1], transaction_id=transaction_id)
-            self._view.set(evse_id, profile, {evse: t.transaction_id for evse, t in transactions.items()}, at.wall_s)
+            profile = replace(dialect.read_set_profile(start.payload, in_start=True)[1], transaction_id=transaction_id)
+            self._view.set(evse_id, profile, _ids(transactions), at.wall_s, dialect.profiles_replace)
         return [self._persist(), *self.wishes(at, transactions)]
 
     # -- truth ----------------------------------------------------------------------------------------
@@ -290,6 +314,10 @@ class Profiles:
     def _dialect(self) -> Dialect:
         assert self.dialect is not None
         return self.dialect
+
+
+def _ids(transactions: Mapping[int, Transaction]) -> dict[int, str]:
+    return {evse_id: running.transaction_id for evse_id, running in transactions.items()}
 
 
 def _combine(layers: list[tuple[LimitStep, ...]], rule: Callable[[list[float | None]], float | None]) -> tuple[LimitStep, ...]:

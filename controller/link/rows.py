@@ -40,7 +40,9 @@ class Row:
 
     def verb(self, upstream: Upstream) -> Verb:
         """The verb for a state."""
-        return {Upstream.OPEN: self.open, Upstream.AWAY: self.away, Upstream.NONE: self.none}[upstream]
+        if upstream is Upstream.OPEN:
+            return self.open
+        return self.away if upstream is Upstream.AWAY else self.none
 
 
 ANSWERED: Final = Row(Verb.RELAY, Verb.ANSWER, Verb.ANSWER)

@@ -1,4 +1,4 @@
-"""The policy rows of OCPP 2.0.1 and 2.1, see ``policy``."""
+"""The policy rows of OCPP 2.0.1 and 2.1, see ``policy``. 2.1 has all of 2.0.1 and some more."""
 
 from __future__ import annotations
 
@@ -82,4 +82,51 @@ CSMS_201: Final[dict[str, Row]] = {
     "UnlockConnector": THROUGH,
     "UnpublishFirmware": THROUGH,
     "UpdateFirmware": THROUGH,
+}
+
+STATION_21: Final[dict[str, Row]] = {
+    **STATION_201,
+    # A battery out of the cabinet is property that somebody has to pay for or bring back (S01-S03).
+    "BatterySwap": KEPT,
+    # Money taken at the station's own terminal: the CSMS's only proof of payment (C20, C21).
+    "NotifySettlement": KEPT,
+    # What the grid code asks the operator to be able to show: faults, and which control ran when (R04).
+    "NotifyDERAlarm": KEPT,
+    "NotifyDERStartStop": KEPT,
+    # The driver's own choice of a priority that may cost more (K22).
+    "NotifyPriorityCharging": KEPT,
+    # Parts of an answer to a CSMS that is gone and will ask again.
+    "ReportDERControl": ANSWERED,
+    # Matter only now. A held Close could meet a stream of the same number opened since, so it is only answered (N11, N12).
+    "OpenPeriodicEventStream": ANSWERED,
+    "ClosePeriodicEventStream": ANSWERED,
+    "GetCertificateChainStatus": ANSWERED,
+    "VatNumberValidation": ANSWERED,
+    # A SEND: nobody answers it, and yesterday's high-rate values are worth no disk; dropped unless relayed (N13).
+    "NotifyPeriodicEventStream": THROUGH,
+    # The profile it asks about was never sent down: Yardmaster holds it (K28).
+    "PullDynamicScheduleUpdate": OURS,
+}
+
+CSMS_21: Final[dict[str, Row]] = {
+    **CSMS_201,
+    # Both change a profile that Yardmaster holds in the station's stead (K21, K28).
+    "UpdateDynamicSchedule": OURS,
+    "UsePriorityCharging": OURS,
+    # The inverter's grid code: it may lower power, never raise a charging limit (R04).
+    "SetDERControl": THROUGH,
+    "GetDERControl": THROUGH,
+    "ClearDERControl": THROUGH,
+    # Acts only on a LocalFrequency profile, and those are kept here (Q08).
+    "AFRRSignal": THROUGH,
+    # Which energy transfer the driver has paid for; what flows then is still limited by profiles (Q01, Q02).
+    "NotifyAllowedEnergyTransfer": THROUGH,
+    "RequestBatterySwap": THROUGH,
+    "NotifyWebPaymentStarted": THROUGH,
+    "SetDefaultTariff": THROUGH,
+    "GetTariffs": THROUGH,
+    "ClearTariffs": THROUGH,
+    "ChangeTransactionTariff": THROUGH,
+    "AdjustPeriodicEventStream": THROUGH,
+    "GetPeriodicEventStream": THROUGH,
 }

@@ -4,37 +4,35 @@ It decides for each frame where it goes (by ``policy``) and never what it means 
 never change a relayed text, let an answer to a CALL of ours leak upstream, or acknowledge a
 transaction message that is neither upstream nor on disk. A session lives as long as the
 station is configured; connections come and go under it, told apart by their generation.
-Serves P1, P2, P7, P8; K01, K08-K10 towards the CSMS; faults F01-F08, F14-F16, F19-F28.
+
+Its parts: ``arrival`` the handshake, ``up`` and ``down`` the two legs, ``running`` the transactions,
+``requests`` the CSMS's CALLs, ``profiles`` its charging profiles, ``mirrors`` the CSMSs that listen.
+Serves P1, P2, P7, P8; K01, K08-K10 towards the CSMS; faults F01-F08, F14-F16, F19-F29, F31, F32.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.config import StationConfig, UpstreamConfig
-from controller.facts import (
-    EvseKey,
-    Fact,
-    OutboxRow,
-    SessionChanged,
-    SetpointAnswered,
-    Stamp,
-    StationOffline,
-    StationOnline,
-)
+from controller.facts import EvseKey, Fact, OutboxRow, Stamp, StationOffline, StationOnline
 from controller.link import policy
+from controller.link.answering import Hooks
+from controller.link.arrival import Arrival
 from controller.link.auth_cache import AuthCache
 from controller.link.downlink import Downlink
 from controller.link.ids import IdSource
+from controller.link.mirror import Mirror
 from controller.link.policy import Verb
 from controller.link.profiles import Profiles, Transaction
+from controller.link.requests import Requests
+from controller.link.running import Running
 from controller.link.uplink import Uplink
-from controller.link.upstream import State, UpstreamLink
+from controller.link.upstream import State
 from controller.ocpp import rpc
-from controller.ocpp.dialect import Dialect, TransactionEvent
+from controller.ocpp.dialect import Dialect
 from controller.ocpp.registry import dialect_for
 from controller.orders import CloseStation, DialUpstream, Order, Persist, SendStation, SendUpstream, Severity, Tell
 from controller.snapshot import LinkView
@@ -44,28 +42,87 @@ Outcome = Order | Fact
 # A 2.x station that reconnects need not boot again; one that stays silent is taken as accepted.
 SILENT_START_S = 5.0
 DEFAULT_VERSION = "ocpp2.0.1"
+"""Taken for a station of which nothing is known yet; its first connection says better."""
 BAD_FRAMES_PER_MINUTE = 60
-ENDED_KEPT = 16
-"""Ids of ended transactions that late messages may still name (trap 9)."""
+RESULTS_KEPT = 16
+"""Ids of relayed answers that a CALLRESULTERROR may still name."""
+
+
+class DialSpread:
+    """How many dials may begin in a second (F12). may: whether one more may now; hopeless: none could within so many seconds."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._second = 0
+        self._begun = 0
+        self._denied = 0
+
+    def may(self, at: Stamp) -> bool:
+        """Take a turn, or be denied one."""
+        self._roll(at)
+        if self._begun >= self._per_second:
+            self._denied += 1
+            return False
+        self._begun += 1
+        return True
+
+    def hopeless(self, at: Stamp, within_s: float) -> bool:
+        """Whether so many have been denied within this second that no turn comes within ``within_s``."""
+        self._roll(at)
+        return self._denied >= self._per_second * within_s > 0
+
+    def _roll(self, at: Stamp) -> None:
+        second = int(at.mono_s)
+        if second != self._second:
+            self._second, self._begun, self._denied = second, 0, 0
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all sessions share."""
+    """What all sessions share. dials, mirror_dials: turns to dial. places: CSMS -> transaction -> station (F14)."""
 
     ids: IdSource
     tokens: Callable[[], int]
     cache: AuthCache
     voltage_v: float
     max_frame_bytes: int
-    may_dial: Callable[[Stamp], bool]
-    stranger_of: Callable[[str, str], str]
+    dials: DialSpread
+    mirror_dials: DialSpread
+    places: dict[str, dict[str, str]]
 
 
 class Session:
-    """One configured station. Feed it facts; carry out what it returns."""
+    """One configured station. Feed it facts; carry out what it returns. upstream None: it has no CSMS."""
 
-    def __init__(self, station: StationConfig, upstream: UpstreamConfig | None, shared: Shared) -> None:
+    __slots__ = (
+        "_bad_frames",
+        "_booting",
+        "_leg_version",
+        "_max_frame_bytes",
+        "_no_common_version",
+        "_results_down",
+        "_results_up",
+        "_shared",
+        "_since_mono_s",
+        "_url_tail",
+        "_wait_s",
+        "arrival",
+        "down",
+        "generation",
+        "last_generation",
+        "mirrors",
+        "online",
+        "profiles",
+        "remote_address",
+        "requests",
+        "running",
+        "station_id",
+        "up",
+        "upstream_id",
+        "version",
+    )
+
+    def __init__(self, station: StationConfig, upstream: UpstreamConfig | None, shared: Shared, mirrors: tuple[UpstreamConfig, ...] = ()) -> None:
         self.station_id = station.id
         self.upstream_id = upstream.id if upstream is not None else ""
         self.generation: int | None = None
@@ -75,61 +132,113 @@ class Session:
         self.online = False
         self._booting = False
         self._url_tail = ""
+        self._leg_version = ""
         self._since_mono_s: float | None = None
         self._bad_frames = (0, 0)
-        link = None
-        if upstream is not None:
-            link = UpstreamLink(station.id, upstream.reconnect_min_s, upstream.reconnect_max_s)
-        timeout_s = upstream.call_timeout_s if upstream is not None else 30.0
-        transparent = upstream is not None and upstream.outage == "transparent"
-        self._phases = {evse.id: len(evse.phases) for evse in station.evses}
-        self._ended: deque[str] = deque(maxlen=ENDED_KEPT)
-        self._stranger_of = shared.stranger_of
-        self.up = Uplink(station.id, link, timeout_s, transparent, shared.ids, shared.tokens, shared.cache, self._boot_answer)
-        self.down = Downlink(station.id, shared.ids, shared.voltage_v, self._relayed_answer)
-        self._may_dial = shared.may_dial
-        self._cache = shared.cache
+        self._no_common_version = False
+        self._results_up: tuple[str, ...] = ()
+        self._results_down: tuple[str, ...] = ()
         self._max_frame_bytes = shared.max_frame_bytes
-        self.profiles = Profiles(station.id, self._phases, shared.tokens, shared.voltage_v, self.down)
-        self.transactions: dict[int, Transaction] = {}
+        self._shared = shared
+        self._wait_s = upstream.dial_first_s if upstream is not None else 0.0
+        phases = {evse.id: len(evse.phases) for evse in station.evses}
+        hooks = Hooks(self._boot_answer, self._started, self._unwanted)
+        lookup = self._lookup if upstream is not None else _everybody
+        self.up = Uplink(station.id, upstream, shared.ids, shared.tokens, lookup=lookup, learn=shared.cache.learn, hooks=hooks)
+        self.down = Downlink(station.id, shared.ids, shared.voltage_v, self._relayed_answer)
+        self.profiles = Profiles(station.id, phases, shared.tokens, shared.voltage_v, self.down)
+        places = shared.places.setdefault(self.upstream_id, {})
+        self.running = Running(station.id, phases, self.down, self.profiles, places, self._remember)
+        self.requests = Requests(station, upstream, shared.ids, shared.cache, self.up, self.down, self.profiles, self.running, shared.tokens)
+        self.arrival = Arrival(station.id, self.up.link, self._wait_s, self.up.hang_up, shared.dials.hopeless)
+        self.mirrors = tuple(Mirror(station.id, mirror, shared.ids, shared.mirror_dials.may, self.requests.of_mirror) for mirror in mirrors)
 
-    # -- life -----------------------------------------------------------------------------------
+    @property
+    def transactions(self) -> dict[int, Transaction]:
+        """EVSE id -> the transaction that runs there."""
+        return self.running.transactions
 
-    def restore(self, at: Stamp, rows: tuple[OutboxRow, ...], link: Any, profiles: Any, boot: Any) -> list[Outcome]:
+    # -- the journal's side -----------------------------------------------------------------------
+
+    def restore(
+        self, at: Stamp, rows: tuple[OutboxRow, ...], link: Any, profiles: Any, boot: Any, outage: Any = None, credentials: Any = None
+    ) -> list[Outcome]:
         """What the journal remembered: queued messages first, then what may be damaged without losing them."""
         self._since_mono_s = at.mono_s
         self.up.dialect = dialect_for(DEFAULT_VERSION)
-        self.up.restore(rows, boot)
+        outcomes = [*self.up.restore(rows, boot, outage), *self.requests.credentials.restore(credentials)]
         try:
             if isinstance(link, dict):
                 self._restore_link(link)
             self.profiles.load(profiles)
         except (AttributeError, KeyError, TypeError, ValueError):
-            return [Tell(Severity.WARNING, self.station_id, "remembered transactions or profiles cannot be read - the station will tell them anew")]
-        return []
+            text = "remembered transactions or profiles cannot be read - the station will tell them anew"
+            return [*outcomes, Tell(Severity.WARNING, self.station_id, text)]
+        return outcomes
 
     def _restore_link(self, link: dict[str, Any]) -> None:
         version = str(link.get("version", DEFAULT_VERSION))
         self.version = version if dialect_for(version) is not None else DEFAULT_VERSION
         self.up.dialect = dialect_for(self.version)
-        for key, value in link.get("transactions", {}).items():
-            if int(key) in self._phases:
-                self.transactions[int(key)] = Transaction(str(value["id"]), float(value["start_wall_s"]))
+        self.arrival.load(link.get("agreed", {}).get(self.upstream_id, ""))
+        self.running.load(link.get("transactions", {}))
 
-    def connected(self, at: Stamp, generation: int, version: str, remote_address: str, url_tail: str) -> list[Outcome]:
-        """The station's WebSocket is open (admission and duplicates are decided before)."""
+    def _remember(self) -> Persist:
+        agreed = {self.upstream_id: self.arrival.agreed} if self.arrival.agreed else {}
+        link = {"version": self.version, "transactions": self.running.dump(), "agreed": agreed}
+        return Persist(0, remember={("link", self.station_id): link})
+
+    # -- life -----------------------------------------------------------------------------------
+
+    def arrived(self, at: Stamp, ticket: int, offered: tuple[str, ...], url_tail: str) -> list[Outcome]:
+        """The station has proved who it is and waits for the version it shall speak."""
+        self._url_tail = url_tail
+        return [*self.arrival.arrived(at, ticket, offered, self._leg_version), *self.dial(at)]
+
+    def left(self, ticket: int) -> list[Outcome]:
+        """The station is gone before it was connected."""
+        return self.arrival.left(ticket)
+
+    def connected(self, at: Stamp, generation: int, version: str, remote_address: str, url_tail: str, secret: str = "") -> list[Outcome]:
+        """The station's WebSocket is open (admission and duplicates are decided before). secret: the hash its password matched."""
         dialect = dialect_for(version)
         if generation <= self.last_generation or dialect is None:
             return []
         outcomes = self.disconnected(at, self.generation, "replaced by a new connection") if self.generation is not None else []
+        if self.up.link is not None and self.up.link.is_open and self._leg_version != version:
+            outcomes += self.up.hang_up("the station speaks another OCPP version now")
         self.generation = self.last_generation = generation
+        news = version != self.version
         self.version, self.remote_address, self._url_tail = version, remote_address, url_tail
         self.online, self._booting, self._since_mono_s = False, False, at.mono_s
+        self._results_up = self._results_down = ()
         self.down.connected(generation, dialect)
         self.profiles.dialect = dialect
-        outcomes += self.up.connected(generation, dialect)
+        outcomes += [*self.requests.credentials.connected(secret), *([self._remember()] if news else [])]
         outcomes.append(Tell(Severity.INFO, self.station_id, f"station connected from {remote_address} with {version}"))
-        return outcomes + self.dial(at)
+        return [*outcomes, *self._join(at, generation, dialect), *self._connect_mirrors(at, dialect)]
+
+    def _join(self, at: Stamp, generation: int, dialect: Dialect) -> list[Outcome]:
+        """The upstream leg: the one that opened during the handshake, else a dial now."""
+        leg = self.arrival.connected()
+        outcomes = self.up.connected(generation, dialect)
+        if self.arrival.away(at):
+            outcomes += self._wait_no_longer(at)
+        if leg is not None:
+            outcomes += self.opened(at, leg.generation, leg.version)
+            for text in leg.frames:
+                outcomes += self.csms_frame(at, leg.generation, text)
+        outcomes += self.dial(at)
+        link = self.up.link
+        if link is not None and link.state is State.WAITING and self._shared.dials.hopeless(at, self._wait_s):
+            outcomes += self._wait_no_longer(at)
+        return outcomes
+
+    def _connect_mirrors(self, at: Stamp, dialect: Dialect) -> list[Outcome]:
+        return [outcome for mirror in self.mirrors for outcome in (*mirror.connected(dialect, self._url_tail), *mirror.dial(at))]
+
+    def _wait_no_longer(self, at: Stamp) -> list[Outcome]:
+        return [] if self.up.transparent else self.up.wait_no_longer(at)
 
     def disconnected(self, at: Stamp, generation: int | None, reason: str) -> list[Outcome]:
         """The station's WebSocket is gone; a late close of an older connection changes nothing (F10)."""
@@ -137,7 +246,9 @@ class Session:
             return []
         self.generation = None
         self._since_mono_s = at.mono_s
-        outcomes = [*self.down.disconnected(at), *self.up.disconnected()]
+        outcomes = [*self.down.disconnected(at), *self.requests.credentials.disconnected(), *self.up.disconnected()]
+        for mirror in self.mirrors:
+            outcomes += mirror.disconnected()
         if self.online:
             self.online = False
             outcomes.append(StationOffline(at, self.station_id))
@@ -146,34 +257,41 @@ class Session:
 
     def tick(self, at: Stamp) -> list[Outcome]:
         """A second has passed."""
-        outcomes: list[Outcome] = []
-        silent = self.generation is not None and not self.online and self._since_mono_s is not None
-        if silent and not self._booting and at.mono_s - (self._since_mono_s or 0.0) >= SILENT_START_S:
-            outcomes += self._go_online(at)
-        outcomes += self.down.tick(at, self._upstream_generation())
+        outcomes: list[Outcome] = self.arrival.tick(at) if self.arrival.waiting else []
+        if self.generation is not None:
+            outcomes += self._tick_connected(at)
         outcomes += self.up.tick(at, self._since_mono_s if self.generation is None else None)
         outcomes += self.profiles.tick(at, self.transactions)
+        outcomes += self.requests.tick(at)
+        for mirror in self.mirrors:
+            outcomes += mirror.tick(at)
         return outcomes + self.dial(at)
+
+    def _tick_connected(self, at: Stamp) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        since_s = at.mono_s - (self._since_mono_s if self._since_mono_s is not None else at.mono_s)
+        if not self.online and not self._booting and since_s >= SILENT_START_S:
+            outcomes += self._go_online(at)
+        link = self.up.link
+        if link is not None and link.first and link.state is State.WAITING and since_s >= max(self._wait_s, 1.0):
+            outcomes += self._wait_no_longer(at)
+        return outcomes + (self.down.tick(at, self._upstream_generation()) if self.down.lane.busy else [])
 
     def dial(self, at: Stamp) -> list[Outcome]:
         """Dial upstream if it is due; dials of all stations are spread (F12)."""
         link = self.up.link
-        if link is None or not link.due(at.mono_s) or not self._may_dial(at):
+        if link is None or not link.due(at.mono_s) or not self._shared.dials.may(at):
             return []
-        return [DialUpstream(self.station_id, link.dial(), self.upstream_id, (self.version,), self._url_tail)]
+        version = self.version if self.generation is not None else self.up.drain_version or self.version
+        offered, password = self.arrival.offer(version), self.requests.credentials.dial_password()
+        return [DialUpstream(self.station_id, link.dial(), self.upstream_id, offered, self._url_tail, password=password)]
 
     def _go_online(self, at: Stamp) -> list[Outcome]:
         if self.online:
             return []
         self.online = True
-        return [StationOnline(at, self.station_id, self.version), *self._running(at), *self.profiles.wishes(at, self.transactions)]
-
-    def _running(self, at: Stamp) -> list[Outcome]:
-        # After a restart the site knows of no session, and a station may say nothing for a quarter of an hour (P9).
-        return [
-            SessionChanged(at, EvseKey(self.station_id, evse_id), running.transaction_id, None, started=False, ended=False)
-            for evse_id, running in self.transactions.items()
-        ]
+        news = [StationOnline(at, self.station_id, self.version), *self.running.told(at), *self.profiles.wishes(at, self.transactions)]
+        return [*news, *self.running.stop_unwanted(at)]
 
     def _upstream_generation(self) -> int | None:
         link = self.up.link
@@ -192,35 +310,31 @@ class Session:
         if isinstance(frame, rpc.Call):
             return self._station_call(at, frame)
         if isinstance(frame, rpc.Result | rpc.Error):
-            return self._after(at, self.down.answer(at, frame, self._upstream_generation()))
-        # SEND and CALLRESULTERROR exist from 2.1 on and are never answered: they just pass.
-        upstream_generation = self._upstream_generation()
-        return [SendUpstream(self.station_id, upstream_generation, frame.text)] if upstream_generation is not None else []
+            return self._station_answer(at, frame)
+        return self._station_send(frame) if isinstance(frame, rpc.Send) else self._complaint_up(frame)
 
-    def _after(self, at: Stamp, outcomes: list[Outcome]) -> list[Outcome]:
-        """A station that knows no such transaction has lost it without a word: so do we, and it gets a default next."""
-        more: list[Outcome] = []
-        for outcome in outcomes:
-            lost = isinstance(outcome, SetpointAnswered) and not outcome.accepted and "TxNotFound" in outcome.reason
-            running = self.transactions.get(outcome.evse.evse_id) if isinstance(outcome, SetpointAnswered) and lost else None
-            if isinstance(outcome, SetpointAnswered) and running is not None:
-                more.append(SessionChanged(at, outcome.evse, running.transaction_id, None, ended=True))
-                more += self._forget_transaction(at, outcome.evse.evse_id)
-        return outcomes + more
+    def _station_answer(self, at: Stamp, frame: rpc.Result | rpc.Error) -> list[Outcome]:
+        outcomes = self.down.answer(at, frame, self._upstream_generation())
+        if outcomes and isinstance(outcomes[0], SendUpstream) and outcomes[0].text is frame.text:
+            self._results_up = (*self._results_up, frame.message_id)[-RESULTS_KEPT:]
+        return self.running.lost(at, outcomes)
+
+    def _station_send(self, frame: rpc.Send) -> list[Outcome]:
+        """A SEND is never answered: it passes now or is dropped (21 FR.07, N13)."""
+        copies = [outcome for mirror in self.mirrors for outcome in mirror.send(frame)]
+        generation = self._upstream_generation()
+        if generation is None or policy.from_station(self.version, frame.action, self.up.upstream) is not Verb.RELAY:
+            return copies
+        return [SendUpstream(self.station_id, generation, frame.text), *copies]
+
+    def _complaint_up(self, frame: rpc.ResultError) -> list[Outcome]:
+        """A CALLRESULTERROR about an answer of the CSMS goes to it; one about an answer of ours ends here."""
+        generation = self._upstream_generation()
+        relayed = generation is not None and frame.message_id in self._results_down
+        return [SendUpstream(self.station_id, generation, frame.text)] if relayed and generation is not None else []
 
     def _relayed_answer(self, at: Stamp, call: rpc.Call, frame: rpc.Result | rpc.Error | None) -> list[Outcome]:
-        """The station's answer to a CALL of the CSMS has passed, or never came."""
-        payload = frame.payload if isinstance(frame, rpc.Result) else None
-        if call.action == "RequestStartTransaction":
-            return self.profiles.start_answered(at, call, payload, self.transactions)
-        if payload is None:
-            return []
-        outcomes: list[Outcome] = []
-        for token, info in self._dialect().listed_tokens(call.action, call.payload, payload):
-            remember = self._cache.learn(token, info, at.wall_s)
-            if remember:
-                outcomes.append(Persist(0, remember=remember))
-        return outcomes
+        return self.requests.answered(at, call, frame)
 
     def _bad_frame(self, at: Stamp, error: rpc.FrameError) -> list[Outcome]:
         assert self.generation is not None
@@ -232,18 +346,12 @@ class Session:
         outcomes: list[Outcome] = []
         if count == 1:
             outcomes.append(Tell(Severity.WARNING, self.station_id, f"broken message refused: {error.detail} ({error.code})"))
-        if error.message_type in (3, 4):
-            outcomes += self.down.answer(at, self._broken_answer(error), self._upstream_generation())
+        if error.message_type in (rpc.CALLRESULT, rpc.CALLERROR):
+            outcomes += self.down.answer(at, _broken_answer(error, self.version), self._upstream_generation())
         if not error.ignore:
-            outcomes.append(
-                SendStation(self.station_id, self.generation, rpc.error_text(error.message_id, error.code, error.detail, version=self.version))
-            )
+            answer = rpc.error_text(error.message_id, error.code, error.detail, version=self.version)
+            outcomes.append(SendStation(self.station_id, self.generation, answer))
         return outcomes
-
-    def _broken_answer(self, error: rpc.FrameError) -> rpc.Error:
-        """A broken answer is an answer all the same: whoever waits for it need not wait longer."""
-        text = rpc.error_text(error.message_id, "GenericError", f"broken answer: {error.detail}", version=self.version)
-        return rpc.Error(error.message_id, "GenericError", error.detail, {}, text)
 
     def _station_call(self, at: Stamp, call: rpc.Call) -> list[Outcome]:
         repeated = self.up.repeated(at, call)
@@ -255,9 +363,18 @@ class Session:
             outcomes += self._rebooted(at)
         elif not self.online and not self._booting:
             outcomes += self._go_online(at)
-        outcomes += self._observe(at, call)
-        outcomes += self.up.call(at, call)
+        outcomes += self.running.observe(at, call, self.up.about(call).event, self._dialect())
+        outcomes += self._own_profile_answer(call) or self.up.call(at, call)
+        for mirror in self.mirrors:
+            outcomes += mirror.copy(at, call)
         return outcomes
+
+    def _own_profile_answer(self, call: rpc.Call) -> list[Outcome]:
+        """A question about a profile that is kept here and never was at the station (2.1 K28)."""
+        if self.generation is None or policy.from_station(self.version, call.action, policy.Upstream.OPEN) is not Verb.INTERCEPT:
+            return []
+        payload = self._dialect().own_profile_call(call.action, call.payload)
+        return [SendStation(self.station_id, self.generation, rpc.result_text(call.message_id, payload))] if payload is not None else []
 
     def _rebooted(self, at: Stamp) -> list[Outcome]:
         # After a boot nothing is known to be installed: the site must confirm the floor anew (F08).
@@ -277,60 +394,22 @@ class Session:
         # Pending stations answer commands too (B02); local control does not wait for the CSMS (F32).
         return [] if self._booting else self._go_online(at)
 
-    def _observe(self, at: Stamp, call: rpc.Call) -> list[Outcome]:
-        dialect = self._dialect()
-        event = dialect.transaction_event(call.action, call.payload)
-        evse_hint = self._place(event) if event is not None else 0
-        facts = dialect.observe(at, self.station_id, call.action, call.payload, evse_hint)
-        if event is None:
-            return list(facts)
-        running = self.transactions.get(evse_hint)
-        if event.ended and running is not None and running.transaction_id == event.transaction_id:
-            # However late it comes, the end of the running transaction is news (E04).
-            facts = [replace(fact, live=True) if isinstance(fact, SessionChanged) else fact for fact in facts]
-        return [*facts, *(self._book(at, evse_hint, event) if evse_hint in self._phases else [])]
+    def _started(self, at: Stamp, call: rpc.Call, transaction_id: str) -> list[Outcome]:
+        """The station has its answer to a start without an id of its own: now the transaction has a name (1.6)."""
+        for mirror in self.mirrors:
+            mirror.started(call.message_id, transaction_id)
+        event = self.up.about(call).event
+        if event is None or self.running.has_ended(transaction_id):
+            return []
+        named = int(transaction_id) if transaction_id.removeprefix("-").isdecimal() else transaction_id
+        told = replace(call, payload={**call.payload, "transactionId": named})
+        return self.running.observe(at, told, replace(event, transaction_id=transaction_id), self._dialect())
 
-    def _place(self, event: TransactionEvent) -> int:
-        """EVSE of an event: as it says, as its transaction is known, or the only one there is; else 0."""
-        known = event.evse_id or self._evse_of(event.transaction_id)
-        return known or (next(iter(self._phases)) if len(self._phases) == 1 else 0)
+    def _unwanted(self, at: Stamp, transaction_id: str) -> list[Outcome]:
+        return self.running.unwanted(at, transaction_id, self.online)
 
-    def _book(self, at: Stamp, evse_id: int, event: TransactionEvent) -> list[Outcome]:
-        """Keep the picture of running transactions. Old news never displaces what runs (F16)."""
-        running = self.transactions.get(evse_id)
-        mine = running is not None and running.transaction_id == event.transaction_id
-        outcomes = [] if mine else self._strange(event.transaction_id)
-        if event.ended:
-            self._ended.append(event.transaction_id)
-            return outcomes + (self._forget_transaction(at, evse_id) if mine else [])
-        if not mine:
-            if event.transaction_id in self._ended or (running is not None and event.offline):
-                return outcomes
-            outcomes += self._begin(at, evse_id, event.transaction_id)
-        return [*outcomes, *self.profiles.seen(at, evse_id, event, self.transactions)]
-
-    def _begin(self, at: Stamp, evse_id: int, transaction_id: str) -> list[Outcome]:
-        self.down.transaction_ended(evse_id)
-        self.transactions[evse_id] = Transaction(transaction_id, at.wall_s)
-        return [*self.profiles.started(at, evse_id, transaction_id, self.transactions), self._remember()]
-
-    def _strange(self, transaction_id: str) -> list[Outcome]:
-        """A transaction belongs to one station (F14). The message passes all the same: upstream it is bound to its own leg."""
-        other = self._stranger_of(self.station_id, transaction_id)
-        text = f"a transaction that runs at {other} is reported here too - one of the two stations is wrong; check their identities"
-        return [Tell(Severity.ALARM, self.station_id, text)] if other else []
-
-    def _forget_transaction(self, at: Stamp, evse_id: int) -> list[Outcome]:
-        gone = self.transactions.pop(evse_id)
-        self.down.transaction_ended(evse_id)
-        return [*self.profiles.ended(at, evse_id, gone.transaction_id, self.transactions), self._remember()]
-
-    def _evse_of(self, transaction_id: str) -> int:
-        return next((evse for evse, running in self.transactions.items() if running.transaction_id == transaction_id), 0)
-
-    def _remember(self) -> Persist:
-        running = {str(evse): {"id": t.transaction_id, "start_wall_s": t.start_wall_s} for evse, t in self.transactions.items()}
-        return Persist(0, remember={("link", self.station_id): {"version": self.version, "transactions": running}})
+    def _lookup(self, token: dict[str, Any], at: Stamp) -> dict[str, Any] | None:
+        return self._shared.cache.lookup(token, at.wall_s)
 
     def _dialect(self) -> Dialect:
         assert self.down.dialect is not None
@@ -339,15 +418,49 @@ class Session:
     # -- frames from above ----------------------------------------------------------------------------
 
     def opened(self, at: Stamp, generation: int, version: str) -> list[Outcome]:
-        """The upstream socket is open."""
-        return self.up.opened(generation, at)
+        """The upstream socket is open; version: what the CSMS chose."""
+        link = self.up.link
+        if link is None or generation != link.generation or link.state is not State.DIALLING:
+            return []
+        agreed = self.arrival.agreed
+        waiting = self.arrival.opened(at, generation, version)
+        if waiting is None and self.generation is not None and version != self.version:
+            waiting = self.arrival.mismatch(generation, self.version, version)
+        if waiting is not None:
+            return [*waiting, *([self._remember()] if self.arrival.agreed != agreed else []), *self.dial(at)]
+        return self._open(at, generation, version)
 
-    def closed(self, at: Stamp, generation: int, reason: str) -> list[Outcome]:
+    def _open(self, at: Stamp, generation: int, version: str) -> list[Outcome]:
+        self._leg_version, self._no_common_version = version, False
+        outcomes = self.requests.credentials.upstream_opened()
+        if self.generation is not None and self.arrival.agreed != version:
+            self.arrival.agreed = version
+            outcomes.append(self._remember())
+        return [*outcomes, *self.up.opened(generation, at, version)]
+
+    def closed(self, at: Stamp, generation: int, reason: str, no_common_version: bool = False) -> list[Outcome]:
         """The upstream socket closed or a dial failed."""
         if generation != self._leg_generation():
             return []
+        assert self.up.link is not None
+        if not self.up.link.is_open:
+            self.requests.credentials.upstream_failed()
+        waiting = self.arrival.closed(at, generation, reason, no_common_version)
+        if waiting is not None:
+            return waiting
         self.down.forget_csms()
-        return self.up.closed(generation, at, reason)
+        return [*self._without_common_version(no_common_version), *self.up.closed(generation, at, reason)]
+
+    def _without_common_version(self, no_common_version: bool) -> list[Outcome]:
+        """The CSMS does not speak what the station was given while it was away: a person must bring them together."""
+        if not no_common_version or self._no_common_version or self.generation is None:
+            return []
+        self._no_common_version = True
+        text = (
+            f"the CSMS does not speak {self.version} as this station does - local control goes on and messages are kept on disk;"
+            " give one of them another OCPP version, or restart the station if it offers several"
+        )
+        return [Tell(Severity.ALARM, self.station_id, text)]
 
     def _leg_generation(self) -> int | None:
         """Generation of the upstream leg that is open or being dialled."""
@@ -356,94 +469,81 @@ class Session:
 
     def csms_frame(self, at: Stamp, generation: int, text: str) -> list[Outcome]:
         """One text message of the CSMS."""
+        kept = self.arrival.keep(generation, text) if self.arrival.waiting else None
+        if kept is not None:
+            return kept
         if generation != self._upstream_generation():
             return []
         try:
-            frame = rpc.parse(text, version=self.version, max_bytes=self._max_frame_bytes)
+            frame = rpc.parse(text, version=self._leg_version, max_bytes=self._max_frame_bytes)
         except rpc.FrameError as error:
-            if error.message_type in (3, 4):
-                return self.up.answer(at, self._broken_answer(error))
-            answer = rpc.error_text(error.message_id, error.code, error.detail, version=self.version)
-            return [] if error.ignore else [SendUpstream(self.station_id, generation, answer)]
+            return self._bad_csms_frame(at, generation, error)
         if isinstance(frame, rpc.Call):
             return self._csms_call(at, generation, frame)
         if isinstance(frame, rpc.Result | rpc.Error):
-            return self.up.answer(at, frame)
-        return [SendStation(self.station_id, self.generation, frame.text)] if self.generation is not None else []
+            return self._csms_answer(at, frame)
+        return self._complaint_down(frame) if isinstance(frame, rpc.ResultError) else []
+
+    def _bad_csms_frame(self, at: Stamp, generation: int, error: rpc.FrameError) -> list[Outcome]:
+        if error.message_type in (rpc.CALLRESULT, rpc.CALLERROR):
+            return self.up.answer(at, _broken_answer(error, self._leg_version))
+        answer = rpc.error_text(error.message_id, error.code, error.detail, version=self._leg_version)
+        return [] if error.ignore else [SendUpstream(self.station_id, generation, answer)]
+
+    def _csms_answer(self, at: Stamp, frame: rpc.Result | rpc.Error) -> list[Outcome]:
+        outcomes = self.up.answer(at, frame)
+        if outcomes and isinstance(outcomes[0], SendStation) and outcomes[0].text is frame.text:
+            self._results_down = (*self._results_down, frame.message_id)[-RESULTS_KEPT:]
+        return outcomes
+
+    def _complaint_down(self, frame: rpc.ResultError) -> list[Outcome]:
+        """A CALLRESULTERROR about an answer of the station goes to it; one about an answer of ours ends here."""
+        if self.generation is None or frame.message_id not in self._results_up:
+            return []
+        return [SendStation(self.station_id, self.generation, frame.text)]
 
     def _csms_call(self, at: Stamp, generation: int, call: rpc.Call) -> list[Outcome]:
-        if self.generation is None:
-            return [self._to_csms(generation, rpc.error_text(call.message_id, "GenericError", "station is offline", version=self.version))]
-        verb = policy.from_csms(self.version, call.action)
-        if verb is Verb.REFUSE:
-            return self._refuse(generation, call)
-        if verb is Verb.INTERCEPT:
-            handled = self._intercept(at, generation, call)
-            if handled is not None:
-                return handled
-        return self._pass_down(at, generation, call, None)
+        if self.generation is not None:
+            return self.requests.call(at, generation, call)
+        text = rpc.error_text(call.message_id, "GenericError", "station is offline", version=self._leg_version)
+        return [SendUpstream(self.station_id, generation, text)]
 
-    def _pass_down(self, at: Stamp, generation: int, call: rpc.Call, text: str | None) -> list[Outcome]:
-        outcomes = self.down.relay(at, call, generation, text)
-        if outcomes is not None:
-            return outcomes
-        text = rpc.error_text(call.message_id, "GenericError", "this id is in use or too many calls are waiting", version=self.version)
-        return [self._to_csms(generation, text)]
+    # -- mirrors -------------------------------------------------------------------------------------------
 
-    def _refuse(self, generation: int, call: rpc.Call) -> list[Outcome]:
-        payload = self._dialect().refuse(call.action, call.payload)
-        if payload is None:
-            text = rpc.error_text(call.message_id, "NotSupported", "not allowed at this site", version=self.version)
-        else:
-            text = rpc.result_text(call.message_id, payload)
-        told = Tell(
-            Severity.WARNING, self.station_id, f"{call.action} from the CSMS refused: it would change the link between station and Yardmaster"
-        )
-        return [self._to_csms(generation, text), told]
+    def mirror(self, mirror_id: str) -> Mirror | None:
+        """The leg to a mirror."""
+        return next((mirror for mirror in self.mirrors if mirror.mirror_id == mirror_id), None)
 
-    def _intercept(self, at: Stamp, generation: int, call: rpc.Call) -> list[Outcome] | None:
-        """Outcomes for a CALL of the table's "intercept" kind; None when it may pass after all."""
-        dialect = self._dialect()
-        if call.action == "SetVariables":
-            return self._refuse(generation, call) if dialect.risky_variables(call.payload) else None
-        if call.action == "GetTransactionStatus":
-            if not self.up.queued:
-                return None
-            running = {t.transaction_id for t in self.transactions.values()}
-            payload = dialect.queue_status(call.payload, running, self.up.outbox.transactions(), True)
-            return [self._to_csms(generation, rpc.result_text(call.message_id, payload))]
-        if call.action == "RequestStartTransaction":
-            return self._start_with_profile(at, generation, call)
-        return self.profiles.csms_call(at, generation, call, self.transactions, self.up.offer_own)
-
-    def _start_with_profile(self, at: Stamp, generation: int, call: rpc.Call) -> list[Outcome] | None:
-        dialect = self._dialect()
-        profile = dialect.profile_in_start(call.payload)
-        if profile is None:
-            return None
-        refusal = self.profiles.remote_start(at, call, profile)
-        if refusal is not None:
-            return [self._to_csms(generation, rpc.result_text(call.message_id, refusal))]
-        return self._pass_down(at, generation, call, rpc.with_payload(call, dialect.without_profile(call.payload)))
-
-    def _to_csms(self, generation: int, text: str) -> Order:
-        return SendUpstream(self.station_id, generation, text)
+    def mirror_frame(self, at: Stamp, mirror: Mirror, generation: int, text: str) -> list[Outcome]:
+        """One text message of a mirror."""
+        return mirror.frame(at, generation, text, self._max_frame_bytes)
 
     # -- orders of the site, storage -----------------------------------------------------------------------
 
     def carry(self, order: Order, evse: EvseKey, at: Stamp) -> list[Outcome]:
         """One of the site's internal orders for an EVSE of this station."""
-        running = self.transactions.get(evse.evse_id)
-        return self.down.carry(order, at, running.transaction_id if running is not None else None)
+        return self.down.carry(order, at, self.running.id_at(evse.evse_id))
+
+    def maintenance(self, at: Stamp, for_s: float) -> list[Outcome]:
+        """The operator lets the CSMS move this station elsewhere for a while (F27)."""
+        return self.requests.maintenance(at, for_s)
 
     def persisted(self, at: Stamp, token: int, rows: tuple[OutboxRow, ...]) -> list[Outcome]:
         """The journal has written ``token``; not every token is ours."""
         outcomes = self.up.persisted(token, rows, at)
+        if outcomes is None:
+            outcomes = self.requests.credentials.persisted(at, token)
         return outcomes if outcomes is not None else self.profiles.persisted(at, token, self.transactions, self._upstream_generation())
+
+    def loaded(self, at: Stamp, rows: tuple[OutboxRow, ...], asked: tuple[int, ...]) -> list[Outcome]:
+        """The journal has read queued messages again."""
+        return self.up.loaded(at, rows, asked)
 
     def persist_failed(self, at: Stamp, token: int) -> list[Outcome]:
         """The journal could not write ``token``."""
         outcomes = self.up.persist_failed(token)
+        if outcomes is None:
+            outcomes = self.requests.credentials.persist_failed(token)
         return outcomes if outcomes is not None else self.profiles.persist_failed(token, self._upstream_generation())
 
     def view(self) -> LinkView:
@@ -451,5 +551,24 @@ class Session:
         link = self.up.link
         upstream = "none" if link is None else "open" if link.state is State.OPEN else "away"
         return LinkView(
-            self.station_id, self.generation is not None, self.version, upstream, self.up.queued, self.up.outbox.parked, self.remote_address
+            self.station_id,
+            self.generation is not None,
+            self.version,
+            upstream,
+            self.up.queued,
+            self.up.outbox.parked,
+            self.remote_address,
+            tuple(mirror.view() for mirror in self.mirrors),
+            self.requests.window_until_wall_s,
         )
+
+
+def _broken_answer(error: rpc.FrameError, version: str) -> rpc.Error:
+    """A broken answer is an answer all the same: whoever waits for it need not wait longer."""
+    text = rpc.error_text(error.message_id, "GenericError", f"broken answer: {error.detail}", version=version)
+    return rpc.Error(error.message_id, "GenericError", error.detail, {}, text)
+
+
+def _everybody(token: dict[str, Any], at: Stamp) -> dict[str, Any]:
+    """No CSMS is configured: nobody could ever say yes, so the gate of the depot does."""
+    return {"status": "Accepted"}

@@ -114,11 +114,20 @@ class Dialect(Protocol):
 
     subprotocol: str
     version: str
+    assigns_transactions: bool
+    """Whether the CSMS chooses the id of a transaction, in its answer to the start (1.6)."""
+    profiles_replace: bool
+    """Whether a profile silently replaces another of the same purpose and stack level at its place, and a TxProfile
+    that names no transaction means the running one (1.6, 5.16.3); else such profiles are rejected (2.x)."""
 
     def observe(self, at: Stamp, station_id: str, action: str, payload: Payload, evse_hint: int = 0) -> list[Fact]:
         """Neutral facts in a CALL from the station. Never raises: what cannot be read is left out.
 
         evse_hint: the EVSE of the transaction, for messages that do not repeat it; 0 = unknown.
+        A 1.6 start is told once its payload carries the "transactionId" of its answer, which the link
+        puts there. A ``SessionChanged`` with transaction_id "" tells the charging state of whatever
+        transaction runs at its EVSE, or of none (1.6 tells states and transactions apart): link/running
+        names the transaction or keeps the state for the next.
         """
 
     def answer(self, at: Stamp, action: str, payload: Payload, known: TokenLookup) -> Payload | None:
@@ -189,6 +198,9 @@ class Dialect(Protocol):
 
     def profile_in_start(self, payload: Payload) -> Payload | None:
         """A RequestStartTransaction's charging profile in the shape of SetChargingProfile, else None."""
+
+    def starts_remotely(self, action: str) -> bool:
+        """Whether a CALL of the CSMS orders a transaction to start: RequestStartTransaction, in 1.6 RemoteStartTransaction."""
 
     def remote_start_id(self, payload: Payload) -> int:
         """Id of a RequestStartTransaction, which its transaction repeats (K05)."""

@@ -1,5 +1,5 @@
 """Finds the dialects: every folder ``ocpp/v*`` that has a ``DIALECT``. Nobody imports one by name,
-so a new OCPP version is one new folder."""
+so a new OCPP version is one new folder. A folder without one is what several versions share."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ def dialects() -> dict[str, Dialect]:
     found: dict[str, Dialect] = {}
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if module.ispkg and module.name.startswith("v"):
-            dialect: Dialect = importlib.import_module(f"{__package__}.{module.name}").DIALECT
-            found[dialect.subprotocol] = dialect
+            dialect: Dialect | None = getattr(importlib.import_module(f"{__package__}.{module.name}"), "DIALECT", None)
+            if dialect is not None:
+                found[dialect.subprotocol] = dialect
     return found
 
 

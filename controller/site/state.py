@@ -214,19 +214,21 @@ class EvseState:
 
 def measured(state: EvseState, fact: EvseMeasured, voltage_v: float, offer_a: float) -> EvseState:
     """The picture after a meter value of the station. offer_a: setpoint in force per phase [A]."""
+    changes: dict[str, Any] = {}  # written at once: a copy per value is what costs most in this path
     current_a = _by_site_phase(state, fact, voltage_v)
     power_w = fact.power_w if _finite(fact.power_w) else _power_of(current_a, voltage_v)
-    state = replace(
-        state,
-        power_w=power_w if power_w is not None else state.power_w,
-        soc_percent=fact.soc_percent if _finite(fact.soc_percent) else state.soc_percent,
-    )
+    if power_w is not None:
+        changes["power_w"] = power_w
+    if _finite(fact.soc_percent):
+        changes["soc_percent"] = fact.soc_percent
     if fact.energy_wh is not None and _finite(fact.energy_wh):
-        state = _counted(state, fact.energy_wh)
-    if current_a == UNKNOWN:
-        return state
-    state = replace(state, current_a=current_a, measured_mono_s=fact.at.mono_s)
-    return _usage(_learn(state, fact.at.mono_s), fact.at.mono_s, offer_a)
+        changes["energy_wh"] = fact.energy_wh
+        changes["session"] = _counted(state.session, fact.energy_wh)
+    if current_a != UNKNOWN:
+        now_mono_s = fact.at.mono_s
+        changes |= {"current_a": current_a, "measured_mono_s": now_mono_s} | _learned(state, current_a, now_mono_s)
+        changes["unused_since_mono_s"] = _unused_since(state, current_a, now_mono_s, offer_a)
+    return replace(state, **changes)
 
 
 def _finite(number: float | None) -> bool:
@@ -252,38 +254,35 @@ def _power_of(current_a: MaybeTriple, voltage_v: float) -> float | None:
     return sum(known) * voltage_v if known else None
 
 
-def _counted(state: EvseState, energy_wh: float) -> EvseState:
+def _counted(session: Session | None, energy_wh: float) -> Session | None:
     """Energy of the session from the register; a register that falls starts a new base (F17)."""
-    session = state.session
-    if session is not None:
-        base_wh = session.base_wh if session.base_wh is not None else energy_wh
-        if energy_wh < base_wh + session.charged_wh:
-            base_wh = energy_wh - session.charged_wh
-        session = replace(session, base_wh=base_wh, charged_wh=energy_wh - base_wh)
-    return replace(state, energy_wh=energy_wh, session=session)
+    if session is None:
+        return None
+    base_wh = session.base_wh if session.base_wh is not None else energy_wh
+    if energy_wh < base_wh + session.charged_wh:
+        base_wh = energy_wh - session.charged_wh
+    return replace(session, base_wh=base_wh, charged_wh=energy_wh - base_wh)
 
 
-def _learn(state: EvseState, now_mono_s: float) -> EvseState:
+def _learned(state: EvseState, current_a: MaybeTriple, now_mono_s: float) -> dict[str, Any]:
     """Believe a pattern of used phases after it held for a while; a used phase more is believed at once."""
-    used = tuple(phase for phase in state.place.phases if (state.current_a[phase] or 0.0) > DRAWING_A)
+    phases = state.place.phases
+    used = tuple(phase for phase in phases if (current_a[phase] or 0.0) > DRAWING_A)
     if not used:
-        return replace(state, pattern=())
-    learned = state.learned
-    if learned and not set(used) <= set(learned):
-        learned = ()
-    idle = [phase for phase in state.place.phases if phase not in used]
-    clear = all((state.current_a[phase] or 0.0) < IDLE_PHASE_A for phase in idle)
+        return {"pattern": ()}
+    learned = state.learned if set(used) <= set(state.learned) else ()
+    clear = all(phase in used or (current_a[phase] or 0.0) < IDLE_PHASE_A for phase in phases)
     if used != state.pattern or not clear:
-        return replace(state, pattern=used if clear else (), pattern_since_mono_s=now_mono_s, learned=learned)
-    if now_mono_s - state.pattern_since_mono_s >= LEARN_AFTER_S:
-        learned = used
-    return replace(state, learned=learned)
+        return {"pattern": used if clear else (), "pattern_since_mono_s": now_mono_s, "learned": learned}
+    return {"learned": used if now_mono_s - state.pattern_since_mono_s >= LEARN_AFTER_S else learned}
 
 
-def _usage(state: EvseState, now_mono_s: float, offer_a: float) -> EvseState:
-    unused = state.session is not None and offer_a > 0 and (state.drawn_a or 0.0) < offer_a - UNUSED_A
-    since = (state.unused_since_mono_s if state.unused_since_mono_s is not None else now_mono_s) if unused else None
-    return replace(state, unused_since_mono_s=since)
+def _unused_since(state: EvseState, current_a: MaybeTriple, now_mono_s: float, offer_a: float) -> float | None:
+    drawn_a = max((amps for amps in current_a if amps is not None), default=0.0)
+    unused = state.session is not None and offer_a > 0 and drawn_a < offer_a - UNUSED_A
+    if not unused:
+        return None
+    return state.unused_since_mono_s if state.unused_since_mono_s is not None else now_mono_s
 
 
 LEAVE_S = 3.0
@@ -300,12 +299,11 @@ def session_changed(state: EvseState, fact: SessionChanged) -> EvseState:
     if session is None or session.transaction_id != fact.transaction_id:
         session = Session(fact.transaction_id, fact.at.mono_s, fact.at.wall_s, base_wh=state.energy_wh)
         state = replace(state, learned=(), pattern=(), unused_since_mono_s=None)
-    session = replace(
-        session,
-        charging_state=fact.charging_state or session.charging_state,
-        told_phase_count=_told(state.place, fact.phase_count) or session.told_phase_count,
-    )
-    return replace(state, session=session)
+    charging_state = fact.charging_state or session.charging_state
+    told = _told(state.place, fact.phase_count) or session.told_phase_count
+    if session is state.session and (charging_state, told) == (session.charging_state, session.told_phase_count):
+        return state  # as most messages of a running session
+    return replace(state, session=replace(session, charging_state=charging_state, told_phase_count=told))
 
 
 def _told(place: Place, phase_count: int | None) -> int | None:

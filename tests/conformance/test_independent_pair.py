@@ -1,141 +1,127 @@
-"""Yardmaster between a station and a CSMS that know nothing of it: PyPI ``ocpp`` in their own processes.
+"""Charging profiles of a CSMS between a station and a CSMS that know nothing of Yardmaster, for every OCPP version.
 
-Seen on the wire by their own logs: what passes is byte-identical both ways with its ids (P8, P4 6.4);
-the CSMS's charging profiles end here (OCPP-NOTES 5.6); our own CALLs and their answers stay below.
+They end here and lower what the station is told (OCPP-NOTES 5.6); the CSMS gets its answers as if the station had
+given them; our own CALLs and their answers stay below (P8, P4 6.4). Read from the peers' own logs.
 """
 
+from __future__ import annotations
+
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.yard import Peer, Yard, frames, site, until
+from tests.conformance.sessions import Session2, Session16, boot_2, boot_16
+from tests.conformance.world import World, world
+from tests.support.yard import until
 
 pytestmark = pytest.mark.system
 
-PROFILE = {
+PERIODS = [{"start_period": 0, "limit": 9.0, "number_phases": 3}]
+PROFILE_16 = {
+    "charging_profile_id": 41,
+    "stack_level": 2,
+    "charging_profile_purpose": "TxDefaultProfile",
+    "charging_profile_kind": "Relative",
+    "charging_schedule": {"charging_rate_unit": "A", "charging_schedule_period": PERIODS},
+}
+PROFILE_2 = {
     "id": 41,
     "stack_level": 2,
     "charging_profile_purpose": "TxDefaultProfile",
     "charging_profile_kind": "Relative",
-    "charging_schedule": [{"id": 1, "charging_rate_unit": "A", "charging_schedule_period": [{"start_period": 0, "limit": 9.0, "number_phases": 3}]}],
+    "charging_schedule": [{"id": 1, "charging_rate_unit": "A", "charging_schedule_period": PERIODS}],
 }
 
 
-class Depot:
-    """Yardmaster, one station, one CSMS."""
+class Csms16:
+    """The commands of a 1.6 CSMS."""
 
-    def __init__(self, yard: Yard, station: Peer, csms: Peer, station_log: Path, csms_log: Path) -> None:
-        self.yard, self.station, self.csms = yard, station, csms
-        self._station_log, self._csms_log = station_log, csms_log
+    def __init__(self, here: World) -> None:
+        self.here = here
 
-    def at_station(self, direction: str) -> list[str]:
-        return [frame["text"] for frame in frames(self._station_log) if frame["dir"] == direction]
+    async def charge(self) -> None:
+        await boot_16(self.here)
+        session = Session16(self.here, "GOOD-1", 1)
+        await session.start()
+        await session.read()
 
-    def at_csms(self, direction: str) -> list[str]:
-        return [frame["text"] for frame in frames(self._csms_log) if frame["dir"] == direction]
+    async def limit(self, evse: int) -> str:
+        return str((await self.here.order("SetChargingProfile", connector_id=evse, cs_charging_profiles=PROFILE_16))["status"])
 
-    async def call(self, action: str, **payload: Any) -> dict[str, Any]:
-        return await self.station.do(action=action, payload=payload)
+    async def composite_a(self) -> float:
+        answer = await self.here.order("GetCompositeSchedule", connector_id=1, duration=600, charging_rate_unit="A")
+        return float(answer["charging_schedule"]["charging_schedule_period"][0]["limit"])
 
-    async def order(self, action: str, **payload: Any) -> dict[str, Any]:
-        return await self.csms.do(station="CP1", action=action, payload=payload)
+    async def clear(self) -> str:
+        return str((await self.here.order("ClearChargingProfile", id=41))["status"])
 
-    async def transaction(self, kind: str, seq: int, **more: Any) -> dict[str, Any]:
-        trigger = {"Started": "CablePluggedIn", "Updated": "MeterValuePeriodic", "Ended": "EVDeparted"}[kind]
-        return await self.call(
-            "TransactionEvent",
-            event_type=kind,
-            timestamp="2026-11-21T16:00:00Z",
-            trigger_reason=trigger,
-            seq_no=seq,
-            transaction_info={"transaction_id": "tx-independent", "charging_state": "Charging"},
-            **more,
-        )
+    def ours(self) -> list[Any]:
+        """Profiles Yardmaster has set: (id, purpose, limit)."""
+        profiles = [payload["csChargingProfiles"] for _, payload in self.here.at_station("SetChargingProfile")]
+        return [(p["chargingProfileId"], p["chargingProfilePurpose"], _limit(p["chargingSchedule"])) for p in profiles]
 
 
-@pytest.fixture
-async def depot(tmp_path: Path) -> AsyncIterator[Depot]:
-    csms_log, station_log = tmp_path / "csms.jsonl", tmp_path / "station.jsonl"
-    csms = Peer("csms_process.py", str(csms_log))
-    port = (await csms.start())["port"]
-    data = site(tmp_path, upstreams=[{"id": "csms", "url": f"ws://127.0.0.1:{port}/ocpp"}])
-    async with Yard(tmp_path, data) as yard:
-        station = Peer("station_process.py", str(station_log), f"{yard.ocpp_url}/CP1")
-        assert (await station.start())["subprotocol"] == "ocpp2.0.1"
-        yield Depot(yard, station, csms, station_log, csms_log)
-        await station.stop()
-    await csms.stop()
+class Csms2:
+    """The commands of a 2.x CSMS."""
+
+    def __init__(self, here: World) -> None:
+        self.here = here
+
+    async def charge(self) -> None:
+        await boot_2(self.here)
+        session = Session2(self.here, 1)
+        await session.start()
+        await session.read()
+
+    async def limit(self, evse: int) -> str:
+        return str((await self.here.order("SetChargingProfile", evse_id=evse, charging_profile=PROFILE_2))["status"])
+
+    async def composite_a(self) -> float:
+        answer = await self.here.order("GetCompositeSchedule", evse_id=1, duration=600, charging_rate_unit="A")
+        return float(answer["schedule"]["charging_schedule_period"][0]["limit"])
+
+    async def clear(self) -> str:
+        return str((await self.here.order("ClearChargingProfile", charging_profile_id=41))["status"])
+
+    def ours(self) -> list[Any]:
+        """Profiles Yardmaster has set: (id, purpose, limit)."""
+        profiles = [payload["chargingProfile"] for _, payload in self.here.at_station("SetChargingProfile")]
+        return [(p["id"], p["chargingProfilePurpose"], _limit(p["chargingSchedule"][0])) for p in profiles]
 
 
-def ids(texts: list[str]) -> list[str]:
-    return [json.loads(text)[1] for text in texts]
+def _limit(schedule: dict[str, Any]) -> float:
+    return float(schedule["chargingSchedulePeriod"][0]["limit"])
 
 
-async def session(depot: Depot) -> None:
-    booted = await depot.call("BootNotification", reason="PowerUp", charging_station={"vendor_name": "Indie", "model": "One"})
-    assert booted["status"] == "Accepted"
-    good = await depot.call("Authorize", id_token={"id_token": "GOOD-1", "type": "ISO14443"})
-    assert good["id_token_info"]["status"] == "Accepted"
-    bad = await depot.call("Authorize", id_token={"id_token": "BAD-1", "type": "ISO14443"})
-    assert bad["id_token_info"]["status"] == "Invalid"
-    await depot.call("StatusNotification", timestamp="2026-11-21T16:00:00Z", connector_status="Occupied", evse_id=1, connector_id=1)
-    token = {"id_token": "GOOD-1", "type": "ISO14443"}
-    assert (await depot.transaction("Started", 0, evse={"id": 1, "connector_id": 1}, id_token=token))["id_token_info"]["status"] == "Accepted"
-    sample = {"timestamp": "2026-11-21T16:00:10Z", "sampled_value": [{"value": 15.98, "measurand": "Current.Import", "phase": "L1"}]}
-    for seq in (1, 2):
-        await depot.transaction("Updated", seq, meter_value=[sample])
-    await depot.call("DataTransfer", vendor_id="indie", data={"odd": [1, 2.50, "é"]})
+def setpoints(csms: Csms16 | Csms2) -> list[float]:
+    """The limits of the running session, in order."""
+    return [limit for _, purpose, limit in csms.ours() if purpose == "TxProfile"]
 
 
-async def test_a_whole_transaction_passes_byte_for_byte_both_ways(depot: Depot) -> None:
-    await session(depot)
-    await depot.transaction("Ended", 3)
-    component = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}
-    answer = await depot.order("GetVariables", get_variable_data=[component])
-    assert answer["get_variable_result"][0]["attribute_value"] == "42"
+@pytest.mark.parametrize(("version", "kind"), [("ocpp1.6", Csms16), ("ocpp2.0.1", Csms2), ("ocpp2.1", Csms2)])
+async def test_profiles_of_the_csms_end_here_and_ours_never_leak(tmp_path: Path, version: str, kind: type[Csms16 | Csms2]) -> None:
+    async with world(tmp_path, version) as here:
+        csms = kind(here)
+        await csms.charge()
+        await until(lambda: [limit for limit in setpoints(csms) if limit > 9.0])
+        assert await csms.limit(1) == "Accepted"
+        await until(lambda: setpoints(csms)[-1] == 9.0)
 
-    calls_up = [text for text in depot.at_station("out") if text.startswith("[2,")]
-    assert [text for text in depot.at_csms("in") if text.startswith("[2,")] == calls_up
-    assert len(calls_up) == 9
-    answers_down = [text for text in depot.at_csms("out") if text.startswith("[3,")]
-    assert [text for text in depot.at_station("in") if text.startswith("[3,")] == answers_down
-    calls_down = [text for text in depot.at_csms("out") if text.startswith("[2,")]
-    assert [text for text in depot.at_station("in") if text in calls_down] == calls_down
-    own = set(ids(calls_down))
-    answers_up = [text for text in depot.at_csms("in") if text.startswith("[3,")]
-    assert answers_up == [text for text in depot.at_station("out") if text.startswith("[3,") and json.loads(text)[1] in own]
+        assert all(number >= 900_000_000 for number, _, _ in csms.ours())
+        floors = [limit for _, purpose, limit in csms.ours() if purpose == "TxDefaultProfile"]
+        assert floors[0] == 6.0
+        assert await csms.composite_a() == 9.0
+        assert await csms.limit(7) == "Rejected"
+        assert await csms.clear() == "Accepted"
+        await until(lambda: setpoints(csms)[-1] > 9.0)
+
+        asked = set(ids(here.texts("csms.jsonl", "out"), 2))
+        answers = ids(here.texts("csms.jsonl", "in"), 3, 4)
+        assert set(answers) <= asked, "answers to our own CALLs stay below"
+        assert not asked & set(ids(here.texts("station.jsonl", "in"), 2))
 
 
-async def test_profiles_of_the_csms_end_here_and_ours_never_leak(depot: Depot) -> None:
-    await session(depot)
-
-    def ours() -> list[Any]:
-        received = [json.loads(text) for text in depot.at_station("in")]
-        return [frame[3] for frame in received if frame[0] == 2 and frame[2] == "SetChargingProfile"]
-
-    def setpoints() -> list[float]:
-        profiles = [profile["chargingProfile"] for profile in ours()]
-        tx = [p for p in profiles if p["chargingProfilePurpose"] == "TxProfile"]
-        return [p["chargingSchedule"][0]["chargingSchedulePeriod"][0]["limit"] for p in tx]
-
-    await until(lambda: [limit for limit in setpoints() if limit > 9.0])
-    assert (await depot.order("SetChargingProfile", evse_id=1, charging_profile=PROFILE))["status"] == "Accepted"
-    await until(lambda: setpoints() and setpoints()[-1] == 9.0)
-
-    assert all(profile["chargingProfile"]["id"] >= 900_000_000 for profile in ours())
-    floors = [p for p in ours() if p["chargingProfile"]["chargingProfilePurpose"] == "TxDefaultProfile"]
-    assert floors[0]["chargingProfile"]["chargingSchedule"][0]["chargingSchedulePeriod"][0]["limit"] == 6.0
-    sent_by_csms = set(ids([text for text in depot.at_csms("out") if text.startswith("[2,")]))
-    answers_up = [text for text in depot.at_csms("in") if text[:3] in ("[3,", "[4,")]
-    assert set(ids(answers_up)) <= sent_by_csms
-    assert not sent_by_csms & set(ids([text for text in depot.at_station("in") if text.startswith("[2,")]))
-
-    schedule = (await depot.order("GetCompositeSchedule", evse_id=1, duration=600, charging_rate_unit="A"))["schedule"]
-    assert schedule["charging_schedule_period"][0]["limit"] == 9.0
-    refused = await depot.order("SetChargingProfile", evse_id=7, charging_profile={**PROFILE, "id": 42})
-    assert refused["status"] == "Rejected"
-    assert (await depot.order("ClearChargingProfile", charging_profile_id=41))["status"] == "Accepted"
-    await until(lambda: setpoints()[-1] > 9.0)
+def ids(texts: list[str], *kinds: int) -> list[str]:
+    return [json.loads(text)[1] for text in texts if json.loads(text)[0] in kinds]

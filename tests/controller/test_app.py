@@ -20,9 +20,11 @@ from controller.facts import SourceChanged, StoryTold
 from controller.io.clock import Clock
 from controller.io.shell import Clock as ClockLike
 from controller.io.shell import StartError, Submit
+from controller.io.system import SystemShell
 from controller.orders import Order, Publish
 from controller.snapshot import Snapshot
 from tests.support.playbook import BOOT, TOKEN, event
+from tests.support.yard import until
 
 
 def site(folder: Path, **more: Any) -> Config:
@@ -182,6 +184,22 @@ async def test_a_shell_with_a_defect_is_heard_once_and_the_rest_goes_on(tmp_path
             app.submit(StoryTold(Clock().stamp(), ""))
         assert len(broker.carried) >= 5
     assert caplog.text.count("Neighbour failed on Publish") == 1
+
+
+async def test_f71_telemetry_is_left_out_while_memory_is_nearly_used_up_and_nobody_new_comes_in(tmp_path: Path) -> None:
+    broker = Neighbour("broker", [], orders=(Publish,))
+    app = App(site(tmp_path), Clock(), build=with_neighbours(broker))
+    memory = [990, 1000]
+    app.system = SystemShell(site(tmp_path), Clock(), app.submit, {}, memory=lambda: (memory[0], memory[1]))
+    await app.start()
+    try:
+        await until(lambda: app.stations.crowded)
+        carried = len(broker.carried)
+        app.engine.handle = lambda fact: [Publish("state", {})]  # type: ignore[method-assign]
+        app.submit(StoryTold(Clock().stamp(), ""))
+        assert len(broker.carried) == carried
+    finally:
+        await app.stop()
 
 
 async def test_facts_that_arrive_while_the_parts_start_wait_behind_what_the_journal_held(tmp_path: Path) -> None:

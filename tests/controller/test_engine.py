@@ -7,6 +7,7 @@ limit; and what happens to the rest when one half meets a defect.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from controller.facts import (
     UpstreamFrame,
     UpstreamOpened,
 )
+from controller.link.session import Session
 from controller.orders import CloseStation, DialUpstream, Order, Persist, Publish, SendStation, SendUpstream, Severity, Tell
 from controller.site.charger import ChargerModel
 from meters.reading import Quality, Reading
@@ -195,8 +197,11 @@ def test_d_a_site_limit_is_kept_obeyed_published_and_ends_by_itself(world: World
 
 
 def test_a_defect_met_with_one_station_closes_that_station_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    session = world.engine.links.sessions["CP1"]
-    monkeypatch.setattr(session, "station_frame", lambda *_: 1 / 0)
+    def defect(session: Session, *frame: Any) -> Any:
+        return 1 / 0 if session.station_id == "CP1" else sound(session, *frame)
+
+    sound: Callable[..., Any] = Session.station_frame
+    monkeypatch.setattr(Session, "station_frame", defect)
     orders = world.say("CP1", 2, "h", "Heartbeat", {})
     assert [order.station_id for order in orders if isinstance(order, CloseStation)] == ["CP1"]
     assert any(isinstance(order, Tell) and order.severity is Severity.ALARM for order in orders)

@@ -150,6 +150,17 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
     assert "usage: yardmaster" in capsys.readouterr().out
 
 
+def test_the_help_is_in_groups_and_a_wrong_word_is_told_by_its_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    told = capsys.readouterr().out
+    assert {verb.group for verb in VERBS.values()} == {line[:-1] for line in told.splitlines() if line.endswith(":") and not line.startswith(" ")} - {
+        "options"
+    }
+    with pytest.raises(SystemExit):
+        main(["status", "--nonsense"])
+    assert "usage: yardmaster status" in capsys.readouterr().err
+
+
 def test_help_and_version_import_no_heavy_package() -> None:
     heavy = "('aiohttp', 'pulp', 'pydantic')"
     code = f"import sys; from controller.__main__ import main; main(['version']); print([name for name in {heavy} if name in sys.modules])"

@@ -6,8 +6,9 @@ import pytest
 
 from controller.link.profile_view import OWN_PROFILE_IDS, ProfileView
 from controller.ocpp.dialect import ProfileCriteria
+from controller.ocpp.profile_fields import MAX_DURATION_S
 from controller.ocpp.schedule import ProfileError
-from controller.ocpp.v201 import profiles
+from controller.ocpp.v2 import profiles
 
 NOW = 1_790_000_000.0
 NOW_TEXT = "2026-09-21T14:13:20Z"
@@ -115,7 +116,7 @@ def test_b23_durations(duration: Any) -> None:
 
 def test_b23_a_hundred_years_are_cut_to_ten() -> None:
     profile = profiles.read_set_profile(request(chargingSchedule=schedule(duration=100 * 365 * 86_400)))[1]
-    assert profile.schedules[0].duration_s == profiles.MAX_DURATION_S
+    assert profile.schedules[0].duration_s == MAX_DURATION_S
 
 
 def test_b24_start_of_schedule() -> None:

@@ -2,7 +2,8 @@
 
 The machine plays a station, a CSMS and a disk that crash, hang and answer late, in any order
 hypothesis can think of, and checks P1, P2, one CALL in flight per direction and leak-freedom after
-every step. At the end everything comes back and the queue must drain.
+every step. At the end everything comes back and the queue must drain. The same machine speaks 2.0.1
+and 1.6; the ids of 1.6 transactions have laws of their own in ``test_transaction_id_laws``.
 """
 
 from __future__ import annotations
@@ -16,15 +17,28 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from controller.facts import EvseKey
 from controller.orders import CloseUpstream, Inject, SendStation, SendUpstream
-from tests.support.playbook import BOOT, Playbook, event
+from tests.support.playbook import BOOT, BOOT_16, Playbook, event, values_16
 
 
 class LinkMachine(RuleBasedStateMachine):
     """See the module."""
 
+    version = "ocpp2.0.1"
+    boot = BOOT
+    reset = "OnIdle"
+    kept = "TransactionEvent"
+
+    def message(self, seq: int) -> dict[str, Any]:
+        """A transaction message with a number in it."""
+        return event("Started" if seq == 0 else "Updated", seq)
+
+    def number(self, payload: dict[str, Any]) -> int:
+        """The number in it."""
+        return int(payload["seqNo"])
+
     def __init__(self) -> None:
         super().__init__()
-        self.play = Playbook(disk=None)
+        self.play = Playbook(disk=None, version=self.version)
         self.connected = False
         self.open = False
         self.seq = 0
@@ -93,18 +107,17 @@ class LinkMachine(RuleBasedStateMachine):
         self.play.open()
         self.open = True
         self.watch()
-        self.play.station(2, "boot", "BootNotification", BOOT)
+        self.play.station(2, "boot", "BootNotification", self.boot)
         self.station_pending["boot"] = None
         self.watch()
 
     @precondition(lambda self: self.connected and len(self.station_pending) < 3)
     @rule()
     def station_sends_a_transaction_event(self) -> None:
-        kind = "Started" if self.seq == 0 else "Updated"
         message_id = f"s-{self.seq}"
         self.station_ids.add(message_id)
         self.station_pending[message_id] = self.seq
-        self.play.station(2, message_id, "TransactionEvent", event(kind, self.seq))
+        self.play.station(2, message_id, self.kept, self.message(self.seq))
         self.seq += 1
         self.watch()
 
@@ -127,10 +140,10 @@ class LinkMachine(RuleBasedStateMachine):
     @rule(good=st.booleans())
     def csms_answers(self, good: bool) -> None:
         message_id, (action, payload) = self.up_pending.popitem()
-        if not good and action == "TransactionEvent" and payload.get("offline"):
+        if not good and action == self.kept and (payload.get("offline") or self.version == "ocpp1.6"):
             good = True  # parking is tested elsewhere; here the CSMS takes what it is given
-        if good and action == "TransactionEvent":
-            self.delivered.append(payload["seqNo"])
+        if good and action == self.kept:
+            self.delivered.append(self.number(payload))
         answer = {"status": "Accepted", "interval": 60, "currentTime": "2026-11-21T16:00:00Z"} if action == "BootNotification" else {}
         frame = [3, message_id, answer] if good or action == "BootNotification" else [4, message_id, "InternalError", "", {}]
         self.play.csms(*frame)
@@ -142,7 +155,7 @@ class LinkMachine(RuleBasedStateMachine):
         self.csms_ids += 1
         message_id = f"c-{self.csms_ids}"
         self.csms_calls.add(message_id)
-        self.play.csms(2, message_id, "Reset", {"type": "OnIdle"})
+        self.play.csms(2, message_id, "Reset", {"type": self.reset})
         self.watch()
 
     @precondition(lambda self: self.connected)
@@ -202,7 +215,7 @@ class LinkMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_acknowledged_is_lost(self) -> None:
-        on_disk = {json.loads(row.text)[3]["seqNo"] for row in self.play.rows.values()}
+        on_disk = {self.number(json.loads(row.text)[3]) for row in self.play.rows.values()}
         assert self.acknowledged <= on_disk | set(self.delivered)
 
     def teardown(self) -> None:
@@ -225,5 +238,24 @@ class LinkMachine(RuleBasedStateMachine):
         assert kept == sorted(kept), "order of a transaction was not kept"
 
 
-LinkMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+class LinkMachine16(LinkMachine):
+    """The same in OCPP 1.6, within one transaction of the CSMS."""
+
+    version = "ocpp1.6"
+    boot = BOOT_16
+    reset = "Soft"
+    kept = "MeterValues"
+
+    def message(self, seq: int) -> dict[str, Any]:
+        """A reading of transaction 7."""
+        return values_16(7, str(seq))
+
+    def number(self, payload: dict[str, Any]) -> int:
+        """Its register."""
+        return int(payload["meterValue"][0]["sampledValue"][0]["value"])
+
+
+LinkMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+LinkMachine16.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
 TestLinkLaws = LinkMachine.TestCase
+TestLinkLaws16 = LinkMachine16.TestCase

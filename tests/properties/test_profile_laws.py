@@ -25,7 +25,7 @@ from controller.ocpp.schedule import (
     profile_from_json,
     profile_to_json,
 )
-from controller.ocpp.v201 import profiles as v201
+from controller.ocpp.v2 import profiles as v201
 from tests.support.schemas import check_request, check_response
 
 NOW = 1_790_000_000.0

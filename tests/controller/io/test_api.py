@@ -25,6 +25,7 @@ from controller.io.api_models import MAX_BODY_BYTES
 from controller.io.clock import VirtualClock
 from controller.io.history import Series
 from controller.io.shell import StartError
+from controller.io.tap import Tap
 from controller.snapshot import Snapshot
 from tests.support.picture import NOW_WALL_S, picture, site_config
 
@@ -40,6 +41,7 @@ class Desk:
         self.picture: Snapshot = picture()
         self.clock = VirtualClock(NOW_WALL_S)
         self.shell = ApiShell(config, self.clock, self.facts.append, lambda: self.picture, history, period_s=0.02)
+        self.shell.tap = Tap(config, lambda: self.picture.links)
         self.client: Client
 
     def tick(self, **changes: object) -> None:
@@ -654,6 +656,10 @@ async def test_no_path_leads_anywhere_else(desk: Desk, target: str) -> None:
         ("OPTIONS", "/api/v1/limits", "POST"),
         ("HEAD", "/api/v1/stream", "GET"),
         ("POST", "/", "GET"),
+        ("HEAD", "/api/v1/tap", "GET"),
+        ("POST", "/api/v1/parked", "GET"),
+        ("GET", "/api/v1/parked/requeue", "POST"),
+        ("DELETE", "/api/v1/stations/alpha/maintenance", "POST"),
     ],
 )
 async def test_a_wrong_method_is_told_the_right_one(desk: Desk, method: str, path: str, allow: str) -> None:
@@ -677,7 +683,7 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8), lambda part: st.lists(part, max_size=3), max_leaves=6
 )
 KEYS = st.sampled_from(
-    ["value", "unit", "valid_for_s", "circuit", "sequence", "issued_at", "source", "energy_wh", "departure", "transaction_id"]
+    "value unit valid_for_s circuit sequence issued_at source energy_wh departure transaction_id numbers station minutes".split()
 ) | st.text(max_size=6)
 
 
@@ -692,9 +698,9 @@ async def test_no_body_whatever_ends_in_a_500(desk: Desk) -> None:
 
     collect()
     for raw in bodies:
-        for path in ("/api/v1/limits", "/api/v1/evses/alpha/1/need"):
-            answer = await desk.client.post(path, data=raw, headers={"Content-Type": "application/json"})
-            assert answer.status in (202, 400, 409, 422), (raw, await answer.text())
+        for path in ("limits", "evses/alpha/1/need", "parked/requeue", "stations/alpha/maintenance"):
+            answer = await desk.client.post(f"/api/v1/{path}", data=raw, headers={"Content-Type": "application/json"})
+            assert answer.status in (202, 400, 404, 409, 422), (raw, await answer.text())
 
 
 # -- start and stop -----------------------------------------------------------------------------------------
@@ -756,10 +762,14 @@ async def test_each_documented_path_answers_as_documented(open_desk: Open) -> No
     calls = {
         "/api/v1/history": "/api/v1/history?measurement=grid",
         "/api/v1/evses/{station}/{evse}/need": "/api/v1/evses/alpha/1/need",
+        "/api/v1/queue/{station}": "/api/v1/queue/alpha",
+        "/api/v1/stations/{station}/maintenance": "/api/v1/stations/alpha/maintenance",
     }
     bodies: dict[str, list[dict[str, Any]]] = {
         "/api/v1/limits": [LIMIT, {"value": None, "unit": "W"}, {"value": "x"}],
         "/api/v1/evses/{station}/{evse}/need": [{"energy_wh": 5}, {"departure": NOW_WALL_S + 9}, {"departure": "x"}],
+        "/api/v1/parked/requeue": [{}, {"numbers": [1]}, {"numbers": []}],
+        "/api/v1/stations/{station}/maintenance": [{"minutes": 5}, {"minutes": 0}, {"minutes": -1}],
     }
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

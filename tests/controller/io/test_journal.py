@@ -9,6 +9,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
@@ -20,12 +21,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.config import Config
-from controller.facts import OutboxRow, Persisted, PersistFailed, SourceChanged
+from controller.facts import OutboxRow, Persisted, PersistFailed, RowsLoaded, SourceChanged
+from controller.io import journal_store
 from controller.io.clock import Clock, VirtualClock
 from controller.io.journal import JournalShell, export_parked
-from controller.io.journal_store import RESERVE_NAME, Batch, JournalError, JournalStore
+from controller.io.journal_rows import texts as texts_of
+from controller.io.journal_store import RESERVE_NAME, TEXTS_AT_START, Batch, JournalError, JournalStore
 from controller.io.shell import StartError
-from controller.orders import ForgetRows, Persist, UpdateRow
+from controller.orders import ForgetRows, LoadRows, Persist, UpdateRow
 from tests.support.facts import FactLog
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -65,6 +68,16 @@ async def stored(folder: Path) -> tuple[dict[tuple[str, str], Any], dict[str, tu
         return found.memories, found.outbox
 
 
+async def stored_texts(folder: Path) -> list[str]:
+    """Texts of everything queued, read page by page as the engine does."""
+    async with journal(folder) as log:
+        numbers = tuple(one.number for one in log.shell.load().outbox.get("CP1", ()))
+        log.shell.carry(LoadRows("CP1", numbers))
+        found = await log.next(RowsLoaded)
+        assert found.asked == numbers
+        return [one.text for one in found.rows]
+
+
 # -- the ordinary life ----------------------------------------------------------------------------
 
 
@@ -93,7 +106,7 @@ async def test_forgotten_rows_go_and_updated_rows_keep_their_counts(tmp_path: Pa
         log.shell.carry(UpdateRow(second.number, 3, parked=False))
         log.shell.carry(UpdateRow(third.number, 5, parked=True))
     _, outbox = await stored(tmp_path)
-    assert [(one.text, one.attempts, one.parked) for one in outbox["CP1"]] == [("b", 3, False), ("c", 5, True)]
+    assert [(one.text, one.attempts, one.parked) for one in outbox["CP1"]] == [("b", 3, False), ("", 5, True)]
 
 
 async def test_numbers_are_never_used_twice(tmp_path: Path) -> None:
@@ -240,7 +253,7 @@ async def test_f73_a_full_disk_gives_up_the_reserve_then_refuses_then_recovers(t
         assert [fact.healthy for fact in log.of(SourceChanged) if fact.source == "journal"] == [False, True]
     _, outbox = await stored(tmp_path)
     assert [one.number for one in outbox["CP1"][:-1]] == [one.number for one in rows[10:]]
-    assert outbox["CP1"][-1].text == "y" * 5000
+    assert (await stored_texts(tmp_path))[-1] == "y" * 5000
 
 
 async def test_what_nobody_waits_for_is_made_up_for_after_the_disk_recovers(tmp_path: Path) -> None:
@@ -263,7 +276,8 @@ def test_f74_what_a_failed_commit_may_have_left_is_taken_out(tmp_path: Path) -> 
     store.write([Batch(rows=(row("good"),))])
     with closing(sqlite3.connect(store.path)) as behind_its_back:
         behind_its_back.execute(
-            "INSERT INTO outbox SELECT NULL, station_id, transaction_id, action, 'ghost', stored_wall_s, attempts, parked, crc FROM outbox"
+            "INSERT INTO outbox (station_id, transaction_id, action, text, stored_wall_s, attempts, parked, crc)"
+            " SELECT station_id, transaction_id, action, 'ghost', stored_wall_s, attempts, parked, crc FROM outbox"
         )
         behind_its_back.commit()
     store.reopen()
@@ -310,8 +324,7 @@ async def test_f75_what_can_still_be_read_of_a_damaged_file_is_carried_over(tmp_
     raw = bytearray(path.read_bytes())
     raw[-4096:] = b"\xaa" * 4096
     path.write_bytes(raw)
-    _, outbox = await stored(tmp_path)
-    texts = [one.text for one in outbox["CP1"]]
+    texts = await stored_texts(tmp_path)
     assert len(texts) > 20
     assert texts == [f"text {n}" + "x" * 200 for n in range(200) if f"text {n}" + "x" * 200 in texts]
 
@@ -329,7 +342,8 @@ def test_f75_a_flipped_byte_anywhere_is_found_or_harmless(tmp_path_factory: pyte
     except StartError:
         return  # e.g. the version number was hit: refused with a sentence
     good = {f"text {n}" + "x" * 200 for n in range(100)}
-    assert {one.text for queue in store.read().outbox.values() for one in queue} <= good
+    numbers = tuple(one.number for queue in store.read().outbox.values() for one in queue)
+    assert {one.text for one in texts_of(folder, numbers)} <= good
     store.close()
 
 
@@ -350,10 +364,175 @@ async def test_f76_a_file_from_a_newer_program_is_refused_and_left_alone(tmp_pat
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 99")
     before = path.read_bytes()
-    with pytest.raises(StartError, match=r"written by a newer Yardmaster \(schema 99, this one knows 1\); install the newer version"):
+    with pytest.raises(StartError, match=r"written by a newer Yardmaster \(schema 99, this one knows 2\); install the newer version"):
         async with journal(tmp_path):
             pass
     assert path.read_bytes() == before
+
+
+# the tables as the first version of Yardmaster wrote them; a copy, so that no later change can alter it
+SCHEMA_1 = """
+CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT,
+    station_id TEXT NOT NULL, transaction_id TEXT NOT NULL, action TEXT NOT NULL, text TEXT NOT NULL,
+    stored_wall_s REAL NOT NULL, attempts INTEGER NOT NULL, parked INTEGER NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE memory (space TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY (space, key)) WITHOUT ROWID;
+CREATE TABLE damaged (number INTEGER, what TEXT NOT NULL, content TEXT NOT NULL);
+PRAGMA user_version = 1;
+"""
+
+
+def old_file(folder: Path, texts: list[str]) -> Path:
+    """A journal of schema 1."""
+    path = folder / "journal.sqlite3"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.executescript(SCHEMA_1)
+        for text in texts:
+            crc = zlib.crc32("\0".join(("CP1", "tx", "TransactionEvent", text, "1.5")).encode())
+            db.execute("INSERT INTO outbox VALUES (NULL, 'CP1', 'tx', 'TransactionEvent', ?, 1.5, 2, ?, ?)", (text, text == "parked", crc))
+        db.execute("INSERT INTO memory VALUES ('space', 'key', '1', ?)", (zlib.crc32(b"space\0key\x001"),))
+        db.commit()
+    return path
+
+
+async def test_f76_a_file_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = old_file(tmp_path, ["a", "b", "parked"])
+    async with journal(tmp_path) as log:
+        found = log.shell.load()
+        assert [(one.text, one.attempts, one.parked, one.version, one.key, one.values_of) for one in found.outbox["CP1"]] == [
+            ("a", 2, False, "ocpp2.0.1", "", ""),
+            ("b", 2, False, "ocpp2.0.1", "", ""),
+            ("", 2, True, "ocpp2.0.1", "", ""),
+        ]
+        assert found.memories == {("space", "key"): 1}
+        assert log.of(SourceChanged) == []
+        new = OutboxRow(0, "CP1", "2140000001", "MeterValues", "c", 2.5, version="ocpp1.6", key="k", values_of="2140000001")
+        log.persist(1, new)
+        (stored_row,) = (await log.next(Persisted)).rows
+        assert stored_row == replace(new, number=4)
+    async with journal(tmp_path) as log:
+        assert log.shell.load().outbox["CP1"][-1] == stored_row
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone()[0] == 2
+
+
+def test_f76_a_migration_that_is_cut_short_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = old_file(tmp_path, ["a"])
+    steps = (journal_store.MIGRATIONS[0], journal_store.MIGRATIONS[1] + "ALTER TABLE nowhere ADD COLUMN x TEXT;\n")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db, monkeypatch.context() as broken:
+        broken.setattr(journal_store, "MIGRATIONS", steps)
+        with pytest.raises(sqlite3.OperationalError):
+            JournalStore._migrate(object.__new__(JournalStore), db)
+        assert db.execute("PRAGMA user_version").fetchone()[0] == 1
+        assert [column[1] for column in db.execute("PRAGMA table_info(outbox)")][-1] == "crc"
+    store = JournalStore(tmp_path, "now", 4096)
+    assert [one.text for one in store.read().outbox["CP1"]] == ["a"]
+    store.close()
+
+
+def test_f75_f76_a_damaged_file_of_the_first_version_is_carried_over_too(tmp_path: Path) -> None:
+    path = old_file(tmp_path, [f"text {number}" + "x" * 300 for number in range(200)])
+    raw = bytearray(path.read_bytes())
+    raw[-4096:] = b"\xaa" * 4096
+    path.write_bytes(raw)
+    store = JournalStore(tmp_path, "now", 4096)
+    assert "were carried over" in store.notes[0]
+    assert len(store.read().outbox["CP1"]) > 50
+    store.close()
+
+
+def test_f76_parked_messages_of_an_old_file_can_be_exported_before_the_new_program_has_run(tmp_path: Path) -> None:
+    old_file(tmp_path, ["a", "parked"])
+    out = io.StringIO()
+    assert export_parked(tmp_path, out) == 1
+    assert json.loads(out.getvalue())["text"] == "parked"
+
+
+def test_a_changed_version_or_key_is_as_damaged_as_a_changed_text(tmp_path: Path) -> None:
+    store = JournalStore(tmp_path, "now", 4096)
+    store.write([Batch(rows=(replace(row(), version="ocpp1.6", key="k", values_of="tx"),) * 4)])
+    for number, column in ((1, "version"), (2, "key"), (3, "values_of")):
+        store._db.execute(f"UPDATE outbox SET {column} = 'x' WHERE number = {number}")
+    content = store.read()
+    assert ([one.number for one in content.outbox["CP1"]], content.damaged) == ([4], 3)
+    store.close()
+
+
+# -- long queues ------------------------------------------------------------------------------------
+
+
+async def test_only_the_first_texts_of_each_station_come_at_start_up_the_others_on_request(tmp_path: Path) -> None:
+    async with journal(tmp_path) as log:
+        log.persist(1, *(row(f"a{number}") for number in range(100)), *(row(f"b{number}", "CP2") for number in range(100)))
+        await log.next(Persisted)
+    async with journal(tmp_path) as log:
+        outbox = log.shell.load().outbox
+        for name in ("CP1", "CP2"):
+            assert [bool(one.text) for one in outbox[name]] == [place < TEXTS_AT_START for place in range(100)]
+        wanted = tuple(one.number for one in outbox["CP2"][40:50])
+        log.shell.carry(LoadRows("CP2", (*reversed(wanted), 9999)))
+        found = await log.next(RowsLoaded)
+        assert (found.station_id, found.asked) == ("CP2", (*reversed(wanted), 9999))
+        assert [one.text for one in found.rows] == [f"b{number}" for number in range(49, 39, -1)]
+
+
+async def test_a_row_damaged_since_the_start_is_left_out_of_the_answer(tmp_path: Path) -> None:
+    async with journal(tmp_path) as log:
+        log.persist(1, row("a"), row("b"))
+        numbers = tuple(one.number for one in (await log.next(Persisted)).rows)
+        with closing(sqlite3.connect(tmp_path / "journal.sqlite3")) as db:
+            db.execute("UPDATE outbox SET text = 'z' WHERE number = ?", (numbers[0],))
+            db.commit()
+        log.shell.carry(LoadRows("CP1", numbers))
+        assert [one.text for one in (await log.next(RowsLoaded)).rows] == ["b"]
+
+
+async def test_more_rows_than_a_statement_may_name_are_read(tmp_path: Path) -> None:
+    async with journal(tmp_path) as log:
+        log.persist(1, *(row(str(number)) for number in range(1200)))
+        numbers = tuple(one.number for one in (await log.next(Persisted)).rows)
+        log.shell.carry(LoadRows("CP1", numbers))
+        assert [one.text for one in (await log.next(RowsLoaded)).rows] == [str(number) for number in range(1200)]
+
+
+async def test_a_file_that_cannot_be_read_now_gets_no_answer_and_the_reader_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "journal.sqlite3"
+    async with journal(tmp_path) as log:
+        log.persist(1, row("a"))
+        (one,) = (await log.next(Persisted)).rows
+        path.rename(tmp_path / "elsewhere")
+        log.shell.carry(LoadRows("CP1", (one.number,)))
+        for _ in range(1000):
+            if caplog.records:
+                break
+            await asyncio.sleep(0.01)
+        (tmp_path / "elsewhere").rename(path)
+        log.shell.carry(LoadRows("CP1", (one.number,)))
+        await log.next(RowsLoaded)
+        assert [[read.text for read in fact.rows] for fact in log.of(RowsLoaded)] == [["a"]]
+        assert "tried again later" in caplog.text
+
+
+async def test_what_cannot_be_written_for_days_is_kept_once_each(tmp_path: Path) -> None:
+    async with journal(tmp_path, max_bytes=100_000) as log:
+        log.persist(1, row("a" * 50_000))
+        first = (await log.next(Persisted)).rows[0]
+        for number in range(2000):
+            log.shell.carry(Persist(0, (), {("space", "late"): f"{number}" + "z" * 60_000}))
+            log.shell.carry(UpdateRow(first.number, number, parked=False))
+        log.persist(2, row("b" * 50_000))
+        await log.next(PersistFailed)
+        late = log.shell._late
+        assert late is not None
+        assert (len(late.remember), len(late.updates)) == (1, 1)
+        log.shell.carry(ForgetRows((first.number,)))
+        log.persist(3, row("c"))
+        await log.until(lambda: any(fact.token == 3 for fact in log.of(Persisted)))
+    memories, _ = await stored(tmp_path)
+    assert memories[("space", "late")].startswith("1999z")
+
+
+# -- order and life ---------------------------------------------------------------------------------
 
 
 async def test_a_batch_is_reported_in_the_order_it_was_given(tmp_path: Path) -> None:
@@ -362,8 +541,7 @@ async def test_a_batch_is_reported_in_the_order_it_was_given(tmp_path: Path) -> 
             log.persist(token, row(str(token)))
         await log.next(Persisted, 500)
         assert [fact.token for fact in log.of(Persisted)] == list(range(1, 501))
-    _, outbox = await stored(tmp_path)
-    assert [one.text for one in outbox["CP1"]] == [str(token) for token in range(1, 501)]
+    assert await stored_texts(tmp_path) == [str(token) for token in range(1, 501)]
 
 
 async def test_stopping_writes_what_is_queued_first(tmp_path: Path) -> None:

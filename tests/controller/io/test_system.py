@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import resource
 import signal
 import socket
 import time
@@ -16,7 +18,7 @@ import pytest
 from controller.config import Config
 from controller.facts import SourceChanged
 from controller.io.clock import Clock, VirtualClock
-from controller.io.system import CALM_S, LAG_ALARM_S, LagMeter, SystemShell, on_stop_signal
+from controller.io.system import CALM_S, LAG_ALARM_S, MEMORY_EVERY_S, LagMeter, SystemShell, allow_files, on_stop_signal
 from tests.support.facts import FactLog
 
 CONFIG = Config.model_validate({"site": {"id": "t"}, "grid": {"fuse_a": 63, "worst_other_load_a": 20}})
@@ -95,6 +97,35 @@ async def test_f70_a_blocked_event_loop_is_reported() -> None:
     alarm = await log.next(SourceChanged)
     assert (alarm.source, alarm.healthy) == ("event loop", False)
     await shell.stop()
+
+
+def test_f71_memory_is_looked_at_on_the_beat_and_told_when_it_gets_tight() -> None:
+    clock, log = VirtualClock(), FactLog()
+    used = [100]
+    shell = SystemShell(CONFIG, clock, log.submit, {}, memory=lambda: (used[0], 1000))
+    for used[0], tight in ((100, False), (900, True), (800, True), (700, False), (0, False)):
+        clock.advance(MEMORY_EVERY_S)
+        shell.beat()
+        assert shell.tight is tight
+    used[0] = 990
+    shell.beat()
+    assert not shell.tight, "looked at more often than it costs nothing"
+    news = [(fact.source, fact.healthy) for fact in log.facts if isinstance(fact, SourceChanged)]
+    assert news == [("memory", False), ("memory", True)]
+
+
+def test_f72_all_files_the_system_gives_are_taken_and_too_few_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        with caplog.at_level(logging.WARNING):
+            most = allow_files(100)
+            assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == most == before[1]
+            assert not caplog.messages
+            allow_files(10**9)
+        assert "LimitNOFILE" in caplog.text or most == resource.RLIM_INFINITY
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

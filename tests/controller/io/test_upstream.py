@@ -14,13 +14,15 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from controller.config import Config
 from controller.facts import UpstreamClosed, UpstreamFrame, UpstreamOpened
 from controller.io.clock import Clock
-from controller.io.upstream import UpstreamShell, upstream_url
+from controller.io.upstream import LastingResolver, UpstreamShell, upstream_url
 from controller.orders import CloseUpstream, DialUpstream, SendUpstream
 from tests.support.facts import FactLog
+from tests.support.yard import until
 
 PASSWORD = "secret-of-the-csms"
 SELF_MADE = """\
@@ -63,8 +65,8 @@ class Csms(FactLog):
     def dial(self, station_id: str = "CP1", generation: int = 1, version: str = "ocpp2.0.1", url_tail: str = "") -> None:
         self.shell.carry(DialUpstream(station_id, generation, "cloud", (version,), url_tail))
 
-    def send(self, text: str, generation: int = 1, station_id: str = "CP1") -> None:
-        self.shell.carry(SendUpstream(station_id, generation, text))
+    def send(self, text: str, generation: int = 1, station_id: str = "CP1", mirror_id: str = "") -> None:
+        self.shell.carry(SendUpstream(station_id, generation, text, mirror_id))
 
 
 @asynccontextmanager
@@ -75,6 +77,7 @@ async def csms(
     status: int = 0,
     headers: dict[str, str] | None = None,
     upstream: dict[str, Any] | None = None,
+    tls: ssl.SSLContext | None = None,
     **more: Any,
 ) -> AsyncIterator[Csms]:
     far = Csms()
@@ -93,9 +96,9 @@ async def csms(
     app.router.add_get("/{tail:.*}", serve)
     runner = web.AppRunner(app, shutdown_timeout=0.2)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
-    far.url = f"ws://127.0.0.1:{runner.addresses[0][1]}/ocpp"
+    far.url = f"{'ws' if tls is None else 'wss'}://127.0.0.1:{runner.addresses[0][1]}/ocpp"
     far.shell = UpstreamShell(config({"id": "cloud", "url": far.url, **(upstream or {})}), Clock(), far.submit, **more)
     await far.shell.start()
     try:
@@ -185,7 +188,9 @@ async def test_f83_an_unreadable_password_file_means_no_connection() -> None:
 async def test_a_refusal_is_told_in_words(status: int, words: str) -> None:
     async with csms(status=status) as far:
         far.dial()
-        assert words in (await far.next(UpstreamClosed)).reason
+        closed = await far.next(UpstreamClosed)
+        assert words in closed.reason
+        assert not closed.no_common_version
         assert not far.of(UpstreamOpened)
 
 
@@ -193,9 +198,51 @@ async def test_a_refusal_is_told_in_words(status: int, words: str) -> None:
 async def test_a_csms_that_does_not_agree_to_the_version_is_left(speaks: tuple[str, ...]) -> None:
     async with csms(speaks=speaks) as far:
         far.dial()
-        assert "did not agree to ocpp2.0.1" in (await far.next(UpstreamClosed)).reason
+        closed = await far.next(UpstreamClosed)
+        assert "did not agree to ocpp2.0.1" in closed.reason
+        assert closed.no_common_version
         assert not far.of(UpstreamOpened)
-        await far.until(lambda: far.sockets[0].close_code == 1002)
+        await until(lambda: far.sockets[0].close_code == 1002)
+
+
+@pytest.mark.parametrize(
+    ("speaks", "chosen"), [(("ocpp2.0.1", "ocpp1.6"), "ocpp2.0.1"), (("ocpp1.6",), "ocpp1.6"), (("ocpp1.6", "ocpp2.1"), "ocpp1.6")]
+)
+async def test_the_whole_offer_goes_out_in_order_and_the_choice_comes_back(speaks: tuple[str, ...], chosen: str) -> None:
+    offered = ("ocpp2.0.1", "ocpp1.6", "ocpp2.1")
+    async with csms(speaks=speaks) as far:
+        far.shell.carry(DialUpstream("CP1", 1, "cloud", offered))
+        assert (await far.next(UpstreamOpened)).version == chosen
+        assert far.requests[0].headers["Sec-WebSocket-Protocol"].replace(" ", "") == ",".join(offered)
+
+
+async def test_a_mirror_s_leg_is_another_one() -> None:
+    async with csms() as far:
+        far.dial()
+        far.shell.carry(DialUpstream("CP1", 7, "cloud", ("ocpp2.0.1",), mirror_id="m1"))
+        opened = [await far.next(UpstreamOpened), await far.next(UpstreamOpened, 2)]
+        assert {(fact.mirror_id, fact.generation) for fact in opened} == {("", 1), ("m1", 7)}
+        far.send("to the primary")
+        far.send("to the mirror", 7, mirror_id="m1")
+        far.send("to nobody", 1, mirror_id="m1")
+        frames = [await far.next(UpstreamFrame), await far.next(UpstreamFrame, 2)]
+        assert {(fact.mirror_id, fact.text) for fact in frames} == {("", "echo to the primary"), ("m1", "echo to the mirror")}
+        far.shell.carry(CloseUpstream("CP1", 7, "done", "m1"))
+        closed = await far.next(UpstreamClosed)
+        assert (closed.mirror_id, closed.generation) == ("m1", 7)
+        far.send("again")
+        await far.next(UpstreamFrame, 3)
+        assert len(far.of(UpstreamClosed)) == 1
+
+
+@pytest.mark.parametrize(("password", "sent"), [("given by the CSMS", b"given by the CSMS"), ("\udcff\udc80key", b"\xff\x80key"), ("", b"")])
+async def test_a_station_s_own_password_wins_over_the_configured_one(password: str, sent: bytes) -> None:
+    async with csms(upstream={"password": PASSWORD}) as far:
+        order = DialUpstream("CP1", 1, "cloud", ("ocpp2.0.1",), password=password)
+        far.shell.carry(order)
+        await far.next(UpstreamOpened)
+        assert base64.b64decode(far.requests[0].headers["Authorization"].removeprefix("Basic ")) == b"CP1:" + sent
+        assert password not in repr(order) or not password
 
 
 async def test_nobody_there(free_port: int) -> None:
@@ -261,6 +308,87 @@ async def test_f30_an_unknown_certificate_means_no_connection_and_not_a_word_is_
         assert "certificate is not accepted (self-signed certificate)" in closed.reason
         assert heard == []
         assert len(far.facts) == 1
+
+
+def self_made(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """A server's side of TLS, and the certificate to trust it by."""
+    (folder / "both.pem").write_text(SELF_MADE, encoding="ascii")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "both.pem")
+    trusted = folder / "ca.pem"
+    trusted.write_text(SELF_MADE[SELF_MADE.index("-----BEGIN CERTIFICATE") :], encoding="ascii")
+    return context, trusted
+
+
+async def test_a_ca_of_one_s_own_is_trusted_and_nothing_else(tmp_path: Path) -> None:
+    context, trusted = self_made(tmp_path)
+    async with csms(tls=context, upstream={"ca_file": str(trusted)}) as far:
+        far.dial()
+        assert (await far.next(UpstreamOpened)).version == "ocpp2.0.1"
+    async with csms(tls=context) as far:
+        far.dial()
+        assert "certificate is not accepted" in (await far.next(UpstreamClosed)).reason
+        assert far.requests == []
+
+
+@pytest.mark.parametrize("content", [None, "not a certificate", ""])
+async def test_f30_a_ca_file_that_cannot_be_used_means_no_connection_and_says_so(tmp_path: Path, content: str | None) -> None:
+    context, _ = self_made(tmp_path)
+    wrong = tmp_path / "wrong.pem"
+    if content is not None:
+        wrong.write_text(content, encoding="ascii")
+    async with csms(tls=context, upstream={"ca_file": str(wrong), "password": PASSWORD}) as far:
+        far.dial()
+        reason = (await far.next(UpstreamClosed)).reason
+        assert "wrong.pem" in reason
+        assert "upstreams.ca_file" in reason
+        assert far.requests == []
+        wrong.write_text((tmp_path / "ca.pem").read_text(encoding="ascii"), encoding="ascii")
+        far.dial(generation=2)
+        await far.next(UpstreamOpened)  # once it is put right no restart is needed
+
+
+class NameServer(AbstractResolver):
+    """Knows one address until it dies."""
+
+    def __init__(self) -> None:
+        self.dead = False
+        self.asked = 0
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
+        self.asked += 1
+        if self.dead:
+            raise OSError(None, "no name server")
+        return [ResolveResult(hostname=host, host="192.0.2.1", port=port, family=family, proto=0, flags=0)]
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def test_f36_while_the_name_server_is_dead_the_last_good_address_serves_for_a_day() -> None:
+    names, now_s = NameServer(), 1000.0
+    resolver = LastingResolver(lambda: now_s, names)
+    assert [found["host"] for found in await resolver.resolve("csms.example", 443)] == ["192.0.2.1"]
+    names.dead = True
+    now_s += 86_400.0
+    (found,) = await resolver.resolve("csms.example", 443)
+    assert (found["host"], found["hostname"]) == ("192.0.2.1", "csms.example"), "the certificate is still checked for the name"
+    now_s += 1.0
+    with pytest.raises(OSError, match="no name server"):
+        await resolver.resolve("csms.example", 443)
+    with pytest.raises(OSError, match="no name server"):
+        await resolver.resolve("never-seen.example", 443)
+    names.dead = False
+    await resolver.resolve("csms.example", 443)
+    names.dead = True
+    assert await resolver.resolve("csms.example", 443), "known anew"
+    for number in range(100):
+        names.dead = False
+        await resolver.resolve(f"host{number}.example", 443)
+    names.dead = True
+    with pytest.raises(OSError, match="no name server"):
+        await resolver.resolve("csms.example", 443)  # bounded: the oldest is forgotten
+    await resolver.close()
 
 
 async def test_f30_tls_is_not_given_up_for_a_server_that_speaks_plain_text() -> None:

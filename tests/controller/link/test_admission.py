@@ -8,18 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.config import Config
+from controller.config import Config, StationConfig
 from controller.link.admission import (
     Admit,
     AdmitWithoutVersion,
     FailureBucket,
+    Prove,
     Refuse,
-    choose_version,
+    common_versions,
     decide,
     printable,
     read_target,
     split_offer,
 )
+from controller.link.secrets import QUICK_COST, salted_hash
 
 SPOKEN = ("ocpp2.0.1",)
 HEX_KEY = "00ff7a1e" * 5
@@ -54,8 +56,10 @@ def verdict(identity: str, *authorization: str, offered: tuple[str, ...] = SPOKE
             return status
         case AdmitWithoutVersion():
             return "closed"
-        case Admit(version=version):
-            return version
+        case Admit(offered=(first, *_)):
+            return first
+        case found:
+            raise AssertionError(found)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +135,7 @@ def test_b31_a_password_may_hold_colons() -> None:
 def test_a_hex_key_may_come_as_text_or_as_its_bytes() -> None:
     assert verdict("HEX", basic("HEX", HEX_KEY)) == "ocpp2.0.1"
     assert verdict("HEX", basic("HEX", bytes.fromhex(HEX_KEY))) == "ocpp2.0.1"
+    assert verdict("HEX", basic("HEX", HEX_KEY.upper())) == "ocpp2.0.1"
     assert verdict("HEX", basic("HEX", bytes.fromhex(HEX_KEY)[:-1])) == 401
 
 
@@ -165,7 +170,7 @@ def test_b32_subprotocols(offered: tuple[str, ...], expected: str) -> None:
 
 
 def test_the_stations_preference_rules() -> None:
-    assert choose_version(("ocpp2.1", "ocpp1.6", "ocpp2.0.1"), ("ocpp2.0.1", "ocpp1.6")) == "ocpp1.6"
+    assert common_versions(("ocpp2.1", "ocpp1.6", "ocpp2.0.1", "ocpp1.6"), ("ocpp2.0.1", "ocpp1.6")) == ("ocpp1.6", "ocpp2.0.1")
 
 
 def test_offers_come_in_one_header_or_in_several() -> None:
@@ -174,6 +179,46 @@ def test_offers_come_in_one_header_or_in_several() -> None:
 
 def test_credentials_are_asked_for_before_versions_are_told() -> None:
     assert verdict("CP 1", offered=()) == 401
+
+
+STORED = salted_hash("open:sesame:0123456", b"salt" * 4, QUICK_COST)
+
+
+def hashed(password_hash: str) -> Config:
+    station = StationConfig.model_validate({"id": "CP 1", "password_hash": password_hash, "evses": EVSES})
+    return CONFIG.model_copy(update={"stations": (station,)})
+
+
+def test_a_salted_hash_leaves_the_decision_to_a_slow_check() -> None:
+    found = decide("CP 1", [GOOD], SPOKEN, hashed(STORED), SPOKEN)
+    assert isinstance(found, Prove)
+    assert (found.password, found.hashes, found.then) == (b"open:sesame:0123456", (STORED,), Admit(SPOKEN))
+    assert found.wrong.http_status == 401
+    assert "sesame" not in repr(found)
+
+
+@pytest.mark.parametrize("authorization", [(), (GOOD, GOOD), (basic("CP 2", "open:sesame:0123456"),), ("Basic !",)])
+def test_b31_without_a_password_for_the_identity_nothing_is_checked_slowly(authorization: tuple[str, ...]) -> None:
+    found = decide("CP 1", authorization, SPOKEN, hashed(STORED), SPOKEN)
+    assert isinstance(found, Refuse)
+    assert found.http_status == 401
+
+
+@pytest.mark.parametrize("stored", ["open:sesame:0123456", STORED[:-2], STORED.replace("scrypt", "md5"), "scrypt$1$8$1$" + "A" * 22 + "$" + "A" * 43])
+def test_f83_a_hash_that_cannot_be_read_lets_nobody_in_and_is_not_told(stored: str) -> None:
+    found = decide("CP 1", [GOOD], SPOKEN, hashed(stored), SPOKEN)
+    assert isinstance(found, Refuse)
+    assert found.http_status == 503
+    assert "password_hash of station CP 1" in found.reason
+    assert "sesame" not in found.reason
+    assert stored not in found.reason
+
+
+def test_f27_hashes_of_a_changed_password_take_the_place_of_the_configured_one() -> None:
+    found = decide("CP 1", [GOOD], SPOKEN, CONFIG, SPOKEN, hashes=("old", "new"))
+    assert isinstance(found, Prove)
+    assert found.hashes == ("old", "new")
+    assert verdict("CP 1", GOOD) == "ocpp2.0.1", "without them it is as configured"
 
 
 HEADERS = st.text() | st.binary().map(lambda raw: "Basic " + base64.b64encode(raw).decode())

@@ -1,6 +1,8 @@
 """One CALL in flight per direction, setpoints first."""
 
-from controller.link.lane import Lane, Priority, Waiting
+from dataclasses import replace
+
+from controller.link.lane import MAX_WAITING_BYTES, Lane, Priority, Waiting
 from controller.ocpp.ledger import Owner
 
 
@@ -70,3 +72,29 @@ def test_drain_gives_what_was_in_flight_first() -> None:
     assert [gone.message_id for gone in lane.drain()] == ["a", "b"]
     assert len(lane) == 0
     assert lane.take(0.0) is None
+
+
+def test_what_a_peer_lets_wait_is_bounded_in_size_but_one_large_call_may() -> None:
+    lane = Lane(30.0)
+    large = replace(item("a"), text="x" * 10 * MAX_WAITING_BYTES)
+    assert lane.offer(large)
+    assert not lane.offer(item("b"))
+    assert lane.take(0.0) is large
+    taken = 0
+    while lane.offer(replace(item(f"c{taken}"), text="x" * 1000)):
+        taken += 1
+    assert MAX_WAITING_BYTES // 2000 < taken < MAX_WAITING_BYTES // 1000
+    lane.withdraw(lambda one: one.message_id == "c0")
+    assert lane.offer(item("d"))
+
+
+def test_the_only_call_in_flight_can_be_settled_without_its_id() -> None:
+    lane = Lane(30.0)
+    assert lane.settle_only() is None
+    lane.offer(item("a"))
+    assert lane.settle_only() is None
+    lane.take(0.0)
+    settled = lane.settle_only()
+    assert settled is not None
+    assert settled.message_id == "a"
+    assert not lane.busy

@@ -192,3 +192,39 @@ def test_damaged_entries_are_left_out_and_counted_and_the_others_stay() -> None:
     assert [one.profile_id for _, one in store.select(ProfileCriteria())] == [1]
     assert store.load("nonsense") == 1
     assert len(store) == 0
+
+
+# -- the rules of 1.6 ------------------------------------------------------------------------------------
+
+
+def test_in_1_6_purpose_and_stack_level_replace_silently_per_connector() -> None:  # 16 5.16.3
+    store = ProfileView("CP1", (1, 2))
+    for evse_id, one in ((1, profile(17, 10)), (2, profile(18, 12)), (1, profile(19, 20, stack=1)), (1, profile(20, 7))):
+        store.set(evse_id, one, {}, NOW, replaces=True)
+    assert [(evse_id, one.profile_id) for evse_id, one in store.select(ProfileCriteria())] == [(1, 19), (1, 20), (2, 18)]
+
+
+def test_in_1_6_a_connector_s_default_stands_in_for_the_station_s_of_its_level() -> None:  # 16 3.13.1
+    store = ProfileView("CP1", (1, 2))
+    store.set(0, profile(17, 10), {}, NOW, replaces=True)
+    store.set(1, profile(18, 25), {}, NOW, replaces=True)
+    assert limit_a(store, 1) == (25.0, "upstream profile 18")
+    assert limit_a(store, 2) == (10.0, "upstream profile 17")
+    store.clear(ProfileCriteria(profile_ids=(18,)))
+    assert limit_a(store, 1) == (10.0, "upstream profile 17")
+
+
+def test_in_1_6_a_tx_profile_without_transaction_means_the_running_one() -> None:
+    store = ProfileView("CP1", (1, 2))
+    store.set(1, replace(tx(17, ""), transaction_id=None), {1: "44"}, NOW, replaces=True)
+    assert store.select(ProfileCriteria())[0][1].transaction_id == "44"
+    with pytest.raises(ProfileError):
+        store.set(2, replace(tx(18, ""), transaction_id=None), {1: "44"}, NOW, replaces=True)
+    with pytest.raises(ProfileError):
+        store.set(1, tx(18, "45"), {1: "44"}, NOW, replaces=True)
+    store.end_transaction(1, "44")
+    assert len(store) == 0
+
+
+def test_in_2_x_it_names_its_transaction() -> None:  # K01.FR.33
+    assert refused(view(), 1, replace(tx(17, ""), transaction_id=None)) == "TxNotFound"

@@ -5,7 +5,8 @@ import json
 from controller.facts import EvseKey, SessionChanged, SetpointAnswered, StationOffline, StationOnline, UpstreamWished
 from controller.ocpp.times import timestamp
 from controller.orders import CloseStation, CloseUpstream, DialUpstream, Inject, InstallFloor, Persist
-from tests.support.playbook import BOOT, TOKEN, Playbook, config, event
+from tests.support.playbook import BOOT, BOOT_16, TOKEN, Playbook, config, event
+from tests.support.schemas import check_response
 
 ACCEPTED = {"status": "Accepted", "interval": 300, "currentTime": "2026-11-21T16:00:00Z"}
 PROFILE = {
@@ -72,7 +73,7 @@ def test_the_first_frames_wait_for_the_dial_and_then_go_up() -> None:
     play = Playbook()
     play.connect(csms=None)
     dials = play.facts(DialUpstream)
-    assert [dial.version for dial in dials] == ["ocpp2.0.1"]
+    assert [dial.offered for dial in dials] == [("ocpp2.0.1",)]
     play.station(2, "boot", "BootNotification", BOOT)
     assert play.sent_up == []
     play.open()
@@ -346,7 +347,7 @@ def test_commands_that_would_move_the_station_past_us_are_refused() -> None:  # 
     play = booted()
     play.csms(2, "n-1", "SetNetworkProfile", {"configurationSlot": 1, "connectionData": {}})
     assert play.up()[2]["status"] == "Rejected"
-    risky = [{"attributeValue": "x", "component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}]
+    risky = [{"attributeValue": "x", "component": {"name": "SecurityCtrlr"}, "variable": {"name": "Identity"}}]
     play.csms(2, "v-1", "SetVariables", {"setVariableData": risky})
     assert play.up()[2]["setVariableResult"][0]["attributeStatus"] == "Rejected"
     assert play.sent_down == []
@@ -567,3 +568,114 @@ def test_a_station_that_never_returns_does_not_keep_its_transactions_from_the_cs
     play.csms(3, play.up()[1], {})
     play.wait(2)
     assert [type(close) for close in play.closes()] == [CloseUpstream]
+
+
+# -- 2.1: messages without an answer -------------------------------------------------------------------------------
+
+SEND = '[6,"s-1","NotifyPeriodicEventStream",{"id":1,"pending":0,"basetime":"2026-11-21T16:00:00Z","data":[{"t":0,"v":"1"}]}]'
+
+
+def booted_21() -> Playbook:
+    play = Playbook(version="ocpp2.1")
+    play.connect()
+    play.station(2, "boot", "BootNotification", BOOT)
+    play.csms(3, "boot", ACCEPTED)
+    return play
+
+
+def test_a_send_passes_while_the_csms_is_there_and_is_dropped_otherwise() -> None:  # trap 3, N13
+    play = booted_21()
+    play.station(SEND)
+    assert play.sent_up == [SEND]
+    play.station(2, "h", "Heartbeat", {})
+    play.station(SEND)
+    assert play.sent_up == [SEND], "a CALL in flight does not hold it"
+    play.close()
+    play.station(SEND)
+    assert (play.sent_up, play.sent_down) == ([], [])
+    assert play.rows == {}
+    early = Playbook(version="ocpp2.1")
+    early.connect(csms=None)
+    early.station(SEND)
+    early.open()
+    assert early.sent_up == []
+
+
+def test_below_2_1_no_such_message_goes_anywhere() -> None:  # trap 3
+    play = booted()
+    play.station(SEND)
+    assert play.sent_up == []
+    assert play.down()[:3] == [4, "s-1", "MessageTypeNotSupported"]
+    play.station('[5,"boot","FormatViolation","",{}]')
+    play.csms('[5,"boot","FormatViolation","",{}]')
+    assert (play.sent_up, play.sent_down) == ([], [])
+
+
+def test_a_call_result_error_reaches_only_who_gave_that_answer() -> None:
+    play = booted_21()
+    about_boot = '[5,"boot","FormatViolation","cannot be read",{}]'
+    play.station(about_boot)
+    assert play.sent_up == [about_boot], "the CSMS gave that answer"
+    play.station('[5,"never","FormatViolation","",{}]')
+    assert play.sent_up == []
+    play.csms(2, "c", "ClearCache", {})
+    play.station(3, "c", {"status": "Accepted"})
+    about_c = '[5,"c","FormatViolation","",{}]'
+    play.csms(about_c)
+    assert play.sent_down == [about_c], "the station gave that answer"
+    play.csms(2, "g", "GetCompositeSchedule", {"evseId": 1, "duration": 60})
+    play.csms('[5,"g","FormatViolation","",{}]')
+    assert play.sent_down == [], "we gave that answer"
+    play.close()
+    play.station(2, "s", "StatusNotification", {"timestamp": "2026-11-21T16:00:00Z", "connectorStatus": "Occupied", "evseId": 1, "connectorId": 1})
+    play.wait(5)
+    play.station('[5,"s","FormatViolation","",{}]')
+    assert play.sent_up == []
+
+
+def test_a_question_about_a_profile_that_is_kept_here_is_answered_here() -> None:  # K28
+    play = booted_21()
+    play.station(2, "p", "PullDynamicScheduleUpdate", {"chargingProfileId": 7})
+    assert play.down()[:2] == [3, "p"]
+    check_response("PullDynamicScheduleUpdate", play.down()[2], "v21")
+    assert play.sent_up == []
+
+
+# -- 1.6 --------------------------------------------------------------------------------------------------------------
+
+
+def test_1_6_frames_pass_byte_for_byte_with_the_security_whitepaper_and_unknown_actions() -> None:
+    play = Playbook(version="ocpp1.6")
+    play.connect()
+    for number, action in enumerate(("BootNotification", "SecurityEventNotification", "FooSigned", "DataTransfer")):
+        text = f'[2,  "u{number}", "{action}", {{"x": 1.50}}]'
+        play.station(text)
+        assert play.sent_up == [text]
+        play.csms(f'[3,"u{number}",{{ }}]')
+    for number, action in enumerate(("SignedUpdateFirmware", "ExtendedTriggerMessage", "BarSigned")):
+        text = f'[2,  "d{number}", "{action}", {{"x": 1.50}}]'
+        play.csms(text)
+        assert play.sent_down == [text]
+        play.station(f'[4,"d{number}","NotSupported","",{{}}]')
+        assert play.sent_up == [f'[4,"d{number}","NotSupported","",{{}}]']
+
+
+def test_1_6_error_codes_are_spelled_as_1_6_spells_them() -> None:
+    play = Playbook(version="ocpp1.6")
+    play.connect()
+    play.station(2, "x", "Heartbeat", 5)
+    assert play.down()[:3] == [4, "x", "FormationViolation"]
+    play.csms(2, "y", "Reset", 5)
+    assert play.up()[:3] == [4, "y", "FormationViolation"]
+
+
+def test_a_1_6_boot_in_an_outage_is_accepted_here_and_told_first_on_return() -> None:
+    play = Playbook(version="ocpp1.6")
+    play.connect(csms=False)
+    play.station(2, "b", "BootNotification", BOOT_16)
+    assert play.down()[2]["status"] == "Accepted"
+    check_response("BootNotification", play.down()[2], "v16")
+    assert play.facts(StationOnline)
+    play.wait(5)
+    play.open()
+    assert play.up()[2:] == ["BootNotification", BOOT_16]

@@ -91,7 +91,7 @@ def test_set_variables_with_an_unhashable_name_gets_an_answer() -> None:
 
 def test_set_variables_risky_and_broken_together_gets_an_answer() -> None:
     # _variable_refused(5): AttributeError.
-    risky = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}, "attributeValue": "x"}
+    risky = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "Identity"}, "attributeValue": "x"}
     play = booted()
     play.csms(2, "c-1", "SetVariables", {"setVariableData": [risky, 5]})
     assert ups(play)[0][:2] in ([3, "c-1"], [4, "c-1"])
@@ -99,7 +99,7 @@ def test_set_variables_risky_and_broken_together_gets_an_answer() -> None:
 
 @pytest.mark.parametrize(
     ("component", "variable"),
-    [("securityctrlr", "basicauthpassword"), ("SmartChargingCtrlr", "Enabled"), ("OCPPCommCtrlr", "networkConfigurationPriority")],
+    [("securityctrlr", "identity"), ("SmartChargingCtrlr", "Enabled"), ("OCPPCommCtrlr", "networkConfigurationPriority")],
 )
 def test_variables_that_move_the_station_past_the_guard_are_refused_in_any_spelling(component: str, variable: str) -> None:
     # Names are identifierStrings, i.e. case-insensitive; SmartChargingCtrlr.Enabled=false switches every limit off (F27).
@@ -350,13 +350,13 @@ def test_a_flood_of_remote_starts_does_not_grow_memory() -> None:  # F24
 
 
 def test_statuses_of_connectors_that_cannot_be_do_not_grow_memory() -> None:
-    # Uplink._statuses keeps one entry per (evse, connector) the station invents, and sends them all at once later.
+    # Owed keeps one entry per (evse, connector) the station invents, and sends them all at once later.
     play = booted()
     play.close()
     for number in range(2000):
         status = {"timestamp": TIME, "evseId": number, "connectorId": number, "connectorStatus": "Available"}
         play.station(2, f"s-{number}", "StatusNotification", status)
-    assert len(play.links.sessions["CP1"].up._statuses) <= 256
+    assert len(play.links.sessions["CP1"].up._owed) <= 256
 
 
 def test_transactions_of_evses_that_are_not_configured_do_not_grow_memory() -> None:
@@ -600,13 +600,13 @@ def test_a_transaction_of_another_station_is_noticed() -> None:  # F14
 
 
 def test_answers_kept_for_repeats_are_small() -> None:
-    # Uplink._answered holds 64 whole requests and answers: up to 32 MB per station.
+    # Repeats held 64 whole requests and answers: up to 32 MB per station.
     play = booted()
     for number in range(64):
         play.station(2, f"d-{number}", "DataTransfer", {"vendorId": "x", "data": "y" * 200_000})
         play.csms(3, f"d-{number}", OK)
-    held = play.links.sessions["CP1"].up._answered.values()
-    assert sum(len(str(part)) for pair in held for part in pair) < 1_000_000
+    known = play.links.sessions["CP1"].up._answers.repeats._by_id.values()
+    assert sum(len(repr(one)) for one in known) < 100_000
 
 
 def test_a_profile_of_a_remote_start_survives_our_restart() -> None:  # K05, P1

@@ -125,3 +125,27 @@ def test_depth_is_counted_exactly(depth: int, passes: bool) -> None:
         assert rpc.parse(text, version=V201)
     else:
         assert refused(text).detail == "nested deeper than 64"
+
+
+@pytest.mark.parametrize("version", [V16, V201])
+def test_types_5_and_6_never_come_out_of_a_link_below_2_1(version: str) -> None:  # trap 3
+    for text in ('[5,"a","FormatViolation","",{}]', '[6,"a","NotifyPeriodicEventStream",{"id":1}]'):
+        assert not isinstance(rpc.parse(text, version=V21), rpc.Call)
+        error = refused(text, version)
+        assert error.code == "MessageTypeNotSupported"
+        assert error.ignore is (version == V16 or text.startswith("[5"))
+
+
+@pytest.mark.parametrize("code", ["OccurenceConstraintViolation", "OccurrenceConstraintViolation", "FormationViolation", "FormatViolation"])
+def test_both_spellings_of_a_code_are_read_in_every_version_and_written_as_each_wants(code: str) -> None:  # trap 29
+    for version in (V16, V201, V21):
+        frame = rpc.parse(json.dumps([4, "a", code, "", {}]), version=version)
+        assert isinstance(frame, rpc.Error)
+        assert frame.code == code
+        of_16, of_2x = ("FormationViolation", "OccurenceConstraintViolation"), ("FormatViolation", "OccurrenceConstraintViolation")
+        assert json.loads(rpc.error_text("a", code, version=version))[2] in (of_16 if version == V16 else of_2x)
+
+
+def test_a_code_without_a_translation_passes_as_it_is() -> None:
+    for version in (V16, V201, V21):
+        assert json.loads(rpc.error_text("a", "VendorCode", version=version))[2] == "VendorCode"

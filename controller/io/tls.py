@@ -1,0 +1,218 @@
+"""TLS towards the stations (security profile 2): the server's certificates, their renewal, their end.
+
+OCPP wants TLS 1.2 or later, no compression, and both an ECDSA and an RSA certificate, so that a
+station finds one of ECDHE-ECDSA/RSA or plain RSA with AES-GCM that it knows (A00.FR.318/321).
+Python's default list lacks the last, which old stations have only.
+
+Certificates are watched: files that change are put in force for the next connection without a
+restart, files that are wrong leave the old ones in force. An end that comes near is told 30, 14, 7
+and 1 days before, and once more when it has come (F30); stations that refuse an expired certificate
+stay at their fallback. A key that others may read is no key: the program does not start with it (F83).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import asyncio.sslproto
+import os
+import ssl
+import stat
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from controller.config import CertificateConfig
+from controller.facts import CertificateEnding, SourceChanged
+from controller.io.shell import Clock, StartError, Submit
+
+SOURCE = "certificate"
+CIPHERS = "ECDHE+AESGCM:AES128-GCM-SHA256:AES256-GCM-SHA384"
+"""Below TLS 1.3. Checked with Python 3.11 and OpenSSL 3.0; elliptic curves first, as forward secrecy is worth it."""
+LOOK_EVERY_S = 60.0
+WARN_DAYS = (30, 14, 7, 1, 0)
+DAY_S = 86_400.0
+READ_BUFFER_BYTES = 16 * 1024
+"""asyncio keeps a buffer of 256 KiB per TLS connection; one record fits here. 1000 connections: 65 instead of 305 KiB each,
+for a third more processor time under full load (measured 2026, 3.11)."""
+
+
+class CertificateError(Exception):
+    """Certificate files cannot be used. The text is one sentence for a person."""
+
+
+class Certificates:
+    """The TLS context for the next connection, kept in step with its files. ``start`` raises StartError."""
+
+    def __init__(self, files: Sequence[CertificateConfig], clock: Clock, submit: Submit) -> None:
+        self._files = tuple(files)
+        self._clock = clock
+        self._submit = submit
+        self._context: ssl.SSLContext | None = None
+        self._seen: tuple[tuple[float, int, int], ...] = ()
+        self._ends: dict[Path, float] = {}
+        self._warned: dict[Path, int] = {}
+        self._healthy = True
+
+    def context(self) -> ssl.SSLContext:
+        """What the next connection is served with."""
+        assert self._context is not None
+        return self._context
+
+    def start(self) -> None:
+        """Read the files. Raises StartError."""
+        _shrink_buffers()
+        try:
+            self._load()
+        except CertificateError as error:
+            raise StartError(str(error)) from None
+        self._warn()
+
+    async def watch(self) -> None:
+        """Look at the files and at the calendar, for ever."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            self.look()
+
+    def look(self) -> None:
+        """Put changed files in force; tell of an end that comes near."""
+        if self._stamps() != self._seen:
+            try:
+                self._load()
+                self._tell(True, "the new certificate is in force")
+            except CertificateError as error:
+                self._seen = self._stamps()  # said once, not every minute
+                self._tell(False, f"{error}; the one read before stays in force")
+        self._warn()
+
+    def _load(self) -> None:
+        seen = self._stamps()
+        self._context = server_context(self._files)
+        self._ends = {file.cert_file: ends_at(file.cert_file) for file in self._files}
+        self._warned = {}
+        self._seen = seen
+
+    def _stamps(self) -> tuple[tuple[float, int, int], ...]:
+        return tuple(_stamp(path) for file in self._files for path in (file.cert_file, file.key_file))
+
+    def _tell(self, healthy: bool, detail: str) -> None:
+        if healthy and self._healthy:
+            return
+        self._healthy = healthy
+        self._submit(SourceChanged(self._clock.stamp(), SOURCE, healthy, detail))
+
+    def _warn(self) -> None:
+        stamp = self._clock.stamp()
+        if not stamp.wall_trusted:
+            return
+        for path, ends_wall_s in self._ends.items():
+            left = (ends_wall_s - stamp.wall_s) / DAY_S
+            passed = min((days for days in WARN_DAYS if left <= days), default=None)
+            if passed is not None and passed < self._warned.get(path, 31):
+                self._warned[path] = passed
+                self._submit(CertificateEnding(stamp, str(path), ends_wall_s))
+
+
+def server_context(files: Sequence[CertificateConfig]) -> ssl.SSLContext:
+    """A server context with all the certificates. Raises CertificateError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_RENEGOTIATION
+    context.set_ciphers(CIPHERS)
+    for file in files:
+        _add(context, file)
+    return context
+
+
+def _add(context: ssl.SSLContext, file: CertificateConfig) -> None:
+    cert, key = file.cert_file, file.key_file
+    for path in (cert, key):
+        _check_readable(path)
+    if os.name == "posix" and key.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP):
+        raise CertificateError(f"the key file {key} may be read or changed by others; make it private with: chmod 600 {key}")
+    locked = False
+
+    def no_pass_phrase() -> bytes:  # without this the library would ask the terminal
+        nonlocal locked
+        locked = True
+        return b""
+
+    try:
+        context.load_cert_chain(cert, key, password=no_pass_phrase)
+    except ssl.SSLError as error:
+        raise CertificateError(_trouble(error, cert, key, locked)) from None
+    except (OSError, ValueError) as error:
+        raise CertificateError(f"the certificate {cert} with the key {key} cannot be used: {error}") from None
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise CertificateError(f"cannot read {path}: {error.strerror}; listen.tls needs it, readable for the user Yardmaster runs as") from None
+
+
+def _trouble(error: ssl.SSLError, cert: Path, key: Path, locked: bool) -> str:
+    if locked:
+        return f"the key {key} is protected by a pass phrase, which nobody can type here; store it without one, with chmod 600"
+    match error.reason or "":
+        case "KEY_VALUES_MISMATCH" | "KEY_TYPE_MISMATCH" | "NO_CERTIFICATE_ASSIGNED":
+            return f"the key {key} does not belong to the certificate {cert}; give the pair that was made together"
+        case "EE_KEY_TOO_SMALL" | "CA_MD_TOO_WEAK" | "EE_MD_TOO_WEAK" | "CA_KEY_TOO_SMALL":
+            return f"the certificate {cert} is too weak for today's TLS ({error.reason}); make one with RSA 2048 or P-256 and SHA-256"
+        case reason:
+            return f"{cert} or {key} is not what it should be ({reason or 'not PEM'}); both must be PEM files, the certificate first in its file"
+
+
+def _stamp(path: Path) -> tuple[float, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0.0, 0, 0)
+    return (found.st_mtime, found.st_size, found.st_ino)
+
+
+def _shrink_buffers() -> None:
+    protocol = asyncio.sslproto.SSLProtocol
+    if getattr(protocol, "max_size", 0) > READ_BUFFER_BYTES:
+        protocol.max_size = READ_BUFFER_BYTES
+
+
+# -- the end of a certificate --------------------------------------------------------------------
+
+
+def ends_at(path: Path) -> float:
+    """notAfter of the first certificate in a PEM file, Unix time [s]. Raises CertificateError."""
+    try:
+        text = path.read_text("ascii", "replace")
+        begin = text.index("-----BEGIN CERTIFICATE-----")
+        end = text.index("-----END CERTIFICATE-----", begin)
+        return _not_after(ssl.PEM_cert_to_DER_cert(text[begin:end] + "-----END CERTIFICATE-----\n"))
+    except (OSError, ValueError, IndexError, StopIteration):
+        raise CertificateError(f"{path} holds no certificate that can be read") from None
+
+
+def _not_after(der: bytes) -> float:
+    """The standard library reads this only from a peer's certificate. RFC 5280 4.1: the second time of the field
+    ``validity``, which is the fifth of ``tbsCertificate`` behind an optional version."""
+    certificate = next(_fields(der))[1]
+    parts = [part for part in _fields(next(_fields(certificate))[1]) if part[0] != 0xA0]
+    tag, text = list(_fields(parts[3][1]))[1]
+    # UTCTime has two digits of the year, 50 to 99 being the last century's; GeneralizedTime has four.
+    form = "%y%m%d%H%M%SZ" if tag == 0x17 else "%Y%m%d%H%M%SZ"
+    ends = datetime.strptime(text.decode("ascii"), form).replace(tzinfo=UTC)
+    return (ends.replace(year=ends.year - 100) if tag == 0x17 and ends.year >= 2050 else ends).timestamp()
+
+
+def _fields(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """(tag, content) of each element in DER. Raises IndexError or ValueError."""
+    place = 0
+    while place < len(content):
+        tag, length, place = content[place], content[place + 1], place + 2
+        if length & 0x80:
+            count = length & 0x7F
+            length, place = int.from_bytes(content[place : place + count], "big"), place + count
+        if place + length > len(content):
+            raise ValueError("cut off")
+        yield tag, content[place : place + length]
+        place += length

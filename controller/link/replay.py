@@ -1,0 +1,222 @@
+"""The queue on its way up: row by row, under the CSMS's transaction ids, until it has taken or refused each.
+
+A row goes as it was stored, but for its message id and, in 1.6, the transaction id the CSMS has
+given since. What an answer settles is on disk before the row may leave it: first the id, then the
+deletion. Refused rows are repeated as the station is configured to (E13) and then parked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from controller.config import UpstreamConfig
+from controller.facts import Fact, OutboxRow, Stamp
+from controller.link.outbox import Outbox, Retry
+from controller.link.transaction_ids import TransactionIds
+from controller.ocpp import rpc
+from controller.ocpp.dialect import Dialect, RetryRules
+from controller.orders import ForgetRows, LoadRows, Order, Persist, Severity, Tell, UpdateRow
+
+Outcome = Order | Fact
+Payload = dict[str, Any]
+
+SPACE: Final = "outage"
+"""Journal space of what a station's queue must not forget: transaction ids and retry rules."""
+REPLAYS_PER_SECOND: Final = 5
+ATTEMPTS: Final = range(1, 101)
+LONGEST_RETRY_S: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class OurRow:
+    """An outbox row in flight. request: its payload as sent; transaction_id: as the station calls it."""
+
+    number: int
+    action: str
+    request: Payload
+    transaction_id: str
+    key: str
+
+
+class Replay:
+    """The outbox of one station and everything that is needed to empty it."""
+
+    __slots__ = ("_of_site", "_of_station", "_queued_values", "_thinned", "_window", "ids", "outbox", "station_id")
+
+    def __init__(self, station_id: str, upstream: UpstreamConfig | None) -> None:
+        self.station_id = station_id
+        self.outbox = Outbox()
+        self.ids = TransactionIds()
+        self._of_site = Retry(upstream.message_attempts, upstream.message_retry_s) if upstream is not None else Retry()
+        self._of_station = RetryRules(None, None)
+        self._queued_values = upstream.queued_values if upstream is not None else 0
+        self._thinned = 0
+        self._window = (0, 0)
+
+    # -- memory ------------------------------------------------------------------------------------
+
+    def restore(self, rows: tuple[OutboxRow, ...], memory: Any) -> list[Outcome]:
+        """What the journal remembered: queued messages, oldest first, and ``memory``."""
+        outcomes: list[Outcome] = []
+        if memory is not None:
+            try:
+                self.ids.load(memory["ids"])
+                attempts, interval_s = memory["retry"]
+                self._learn(RetryRules(attempts, interval_s))
+            except (AttributeError, KeyError, TypeError, ValueError):
+                text = "remembered transaction ids cannot be read - transactions started without the CSMS go up with id -1"
+                outcomes.append(Tell(Severity.WARNING, self.station_id, text))
+        # Between the two writes of a settled start power may fail: the id is on disk, the row is still there.
+        settled = tuple(row.number for row in rows if row.key and row.key == self.ids.key_of(row.transaction_id))
+        self.outbox.add(row for row in rows if row.number not in settled)
+        return [*outcomes, *([ForgetRows(settled)] if settled else [])]
+
+    def memory(self) -> dict[tuple[str, str], Any]:
+        """For ``Persist.remember``."""
+        retry = [self._of_station.attempts, self._of_station.interval_s]
+        return {(SPACE, self.station_id): {"ids": self.ids.memory(), "retry": retry}}
+
+    def learn(self, rules: RetryRules) -> list[Outcome]:
+        """What the station's own configuration says about repeats; it wins over ours."""
+        before = self._of_station
+        self._learn(rules)
+        return [Persist(0, remember=self.memory())] if self._of_station != before else []
+
+    def _learn(self, rules: RetryRules) -> None:
+        old = self._of_station
+        attempts = min(max(int(rules.attempts), ATTEMPTS[0]), ATTEMPTS[-1]) if rules.attempts is not None else old.attempts
+        interval_s = min(max(float(rules.interval_s), 0.0), LONGEST_RETRY_S) if rules.interval_s is not None else old.interval_s
+        self._of_station = RetryRules(attempts, interval_s)
+
+    @property
+    def retry(self) -> Retry:
+        """The rules in force."""
+        own, site = self._of_station, self._of_site
+        return Retry(
+            own.attempts if own.attempts is not None else site.attempts,
+            own.interval_s if own.interval_s is not None else site.interval_s,
+        )
+
+    # -- in -------------------------------------------------------------------------------------------
+
+    def stored(self, rows: Iterable[OutboxRow]) -> list[Outcome]:
+        """New rows are on disk. More readings than may wait are thinned, first and last of a transaction never are."""
+        rows = tuple(rows)
+        self.outbox.add(rows)
+        gone = [number for row in rows if row.values_of for number in self.outbox.thin(row.values_of, self._queued_values)]
+        if not gone:
+            return []
+        first, self._thinned = self._thinned == 0, self._thinned + len(gone)
+        text = f"more than {self._queued_values} periodic meter values of one session wait for the CSMS - every second one is left out from now on"
+        told = [Tell(Severity.WARNING, self.station_id, f"{text} ({len(gone)} so far)")] if first else []
+        return [ForgetRows(tuple(gone)), *told]
+
+    def returned(self, rows: Iterable[OutboxRow]) -> list[Outcome]:
+        """The operator wants messages that were given up to be sent again."""
+        numbers = self.outbox.returned(rows)
+        told = [Tell(Severity.INFO, self.station_id, f"{len(numbers)} messages that were given up go to the CSMS again")] if numbers else []
+        return [*(UpdateRow(number, 0, False) for number in numbers), *told]
+
+    def back(self, queued: int) -> list[Outcome]:
+        """The CSMS is back: what a person should know."""
+        thinned, self._thinned = self._thinned, 0
+        without = f"; {thinned} periodic meter values were left out" if thinned else ""
+        return [Tell(Severity.INFO, self.station_id, f"CSMS is back - {queued} queued messages go up now{without}")] if queued else []
+
+    # -- out ------------------------------------------------------------------------------------------
+
+    def next(self, at: Stamp, dialect: Dialect) -> tuple[list[Outcome], OurRow | None]:
+        """The row to send now, and what else is to be done first, e.g. to read texts."""
+        second = int(at.mono_s)
+        count = self._window[1] if self._window[0] == second else 0
+        if not len(self.outbox) or count >= REPLAYS_PER_SECOND:
+            return [], None
+        row = self.outbox.next(at.mono_s, dialect.subprotocol)
+        if row is None:
+            numbers = self.outbox.to_load(at.mono_s, dialect.subprotocol)
+            return [LoadRows(self.station_id, numbers)] if numbers else [], None
+        self._window = (second, count + 1)
+        try:
+            frame = rpc.parse(row.text, version=dialect.subprotocol, max_bytes=len(row.text) * 4 + 1024)
+        except rpc.FrameError:
+            frame = None
+        if not isinstance(frame, rpc.Call):
+            return self._aside(row.number, f"a stored {row.action} cannot be read"), None
+        payload = self.to_csms(dialect, frame.action, frame.payload, row.transaction_id)
+        return [], OurRow(row.number, frame.action, payload, row.transaction_id, row.key)
+
+    def to_csms(self, dialect: Dialect, action: str, payload: Payload, transaction_id: str) -> Payload:
+        """A message of the station with the transaction id its CSMS knows; the same object where they agree."""
+        csms_id = self.ids.to_csms(transaction_id) if transaction_id else ""
+        if csms_id == transaction_id or _begins(dialect, action, payload):
+            return payload
+        return dialect.with_transaction(action, payload, csms_id)
+
+    def loaded(self, asked: tuple[int, ...], rows: Iterable[OutboxRow]) -> list[Outcome]:
+        """Texts are back from the disk."""
+        outcomes: list[Outcome] = []
+        for number in self.outbox.loaded(asked, rows):
+            outcomes += self._aside(number, "a stored message is damaged on disk")
+        return outcomes
+
+    def _aside(self, number: int, why: str) -> list[Outcome]:
+        attempts = self.outbox.park(number)
+        if attempts is None:
+            return []
+        told = Tell(Severity.ALARM, self.station_id, f"{why} - kept aside; see `yardmaster export-parked`")
+        return [UpdateRow(number, attempts, True), told]
+
+    # -- answers of the CSMS ------------------------------------------------------------------------------
+
+    def accepted(self, row: OurRow, result: Payload, dialect: Dialect) -> list[Outcome]:
+        """The CSMS has taken a row: its id first, then the row may go. A second answer to it changes nothing."""
+        if row.number not in self.outbox:
+            return []
+        outcomes: list[Outcome] = []
+        if _begins(dialect, row.action, row.request):
+            outcomes += self._settle(row, dialect.started_by_answer(row.action, row.request, result))
+        self.outbox.done(row.number)
+        return [*outcomes, ForgetRows((row.number,))]
+
+    def _settle(self, row: OurRow, csms_id: str | None) -> list[Outcome]:
+        if csms_id is None:
+            text = "CSMS took a start without naming a transaction id - its messages go up with id -1"
+            return [Tell(Severity.WARNING, self.station_id, text)]
+        self.ids.settle(row.transaction_id, csms_id, row.key)
+        self.ids.trim(self.outbox.has)
+        return [Persist(0, remember=self.memory())]
+
+    def ended(self, transaction_id: str) -> list[Outcome]:
+        """The CSMS has heard of the end of a transaction."""
+        return [Persist(0, remember=self.memory())] if self.ids.ended(transaction_id, self.outbox.has) else []
+
+    def refused(self, row: OurRow, error: rpc.Error, at: Stamp, dialect: Dialect) -> list[Outcome]:
+        """The CSMS has answered a row with an error."""
+        if _busy(error):
+            # It still works on a CALL we have given up (16.6): that says nothing about this one.
+            self.outbox.silent(row.number, at.mono_s)
+            return []
+        if dialect.transaction_event(row.action, row.request) is None and dialect.unknown_action(error.code):
+            # The CSMS does not know this kind of message and never will; no transaction needs it.
+            return [ForgetRows((row.number,))] if self.outbox.done(row.number) else []
+        failed = self.outbox.failed(row.number, at.mono_s, self.retry)
+        if failed is None:
+            return []
+        attempts, parked = failed
+        text = f"CSMS refused a {row.action} {attempts} times ({error.code[:40]}) - kept aside; see `yardmaster export-parked`"
+        told = [Tell(Severity.ALARM, self.station_id, text)] if parked else []
+        return [UpdateRow(row.number, attempts, parked), *told]
+
+
+def _begins(dialect: Dialect, action: str, payload: Payload) -> bool:
+    """Whether a message starts a transaction that has no id yet."""
+    event = dialect.transaction_event(action, payload)
+    return event is not None and event.started and not event.transaction_id
+
+
+def _busy(error: rpc.Error) -> bool:
+    return error.code in ("RpcFrameworkError", "ProtocolError") and "progress" in error.description.lower()
+
+

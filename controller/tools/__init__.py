@@ -1,0 +1,1 @@
+"""What a person at a terminal uses beside a running controller: tap, replay, queue, hash-password."""

@@ -1,0 +1,134 @@
+"""Writes the tables of controller/ocpp/CONFORMANCE.md: `python -m tests.support.conformance_page` in the repository.
+
+The prose above the marker line is the maintainer's; everything below it is made here from three sources: the policy
+tables that run, the list of use cases in ``tests.support.requirements``, and the requirement numbers that tests cite in
+their comments, docstrings and names. ``tests/controller/ocpp/test_conformance_page.py`` holds the page to them.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from controller.link.policy import CSMS, STATION, Row, Verb
+from tests.support.requirements import SECTIONS
+
+TESTS: Final = Path(__file__).resolve().parents[1]
+PAGE: Final = TESTS.parent / "controller" / "ocpp" / "CONFORMANCE.md"
+MARKER: Final = "<!-- made by tests/support/conformance_page.py from here on -->"
+
+CITED: Final = re.compile(r"\b([A-S]\d\d\.FR\.\d+(?:/(?:FR\.)?\d+)*|SC\.\d\d|V2X\.\d\d|16E \d\.\d+|16JE \d\.\d+|traps? \d+(?:(?:, | and |-)\d+)*)")
+
+SEEN: Final = {
+    Verb.RELAY: "conformance/test_every_action.py",
+    Verb.HOLD: "controller/link/test_outbox.py",
+    Verb.INTERCEPT: "controller/link/test_session.py",
+}
+FAMILIES: Final = {"ocpp1.6": "v16", "ocpp2.0.1": "v2", "ocpp2.1": "v2"}
+
+
+# -- policy ------------------------------------------------------------------------------------------
+
+
+def policy_rows(version: str) -> list[tuple[str, str, str, str, str]]:
+    """(action, sender, verb with the CSMS there, away, none) of a version, in the page's order."""
+    sides = (("station", STATION[version]), ("CSMS", CSMS[version]))
+    return [(action, side, str(row.open), str(row.away), str(row.none)) for side, table in sides for action, row in sorted(table.items())]
+
+
+def _policy(version: str) -> Iterator[str]:
+    yield f"## Messages of {version}"
+    yield ""
+    yield "| action | sent by | CSMS there | CSMS away | no CSMS | tests |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for side, table in (("station", STATION[version]), ("CSMS", CSMS[version])):
+        for action, row in sorted(table.items()):
+            yield f"| {action} | {side} | {row.open} | {row.away} | {row.none} | {', '.join(_seen(version, side, row))} |"
+    yield ""
+
+
+def _seen(version: str, side: str, row: Row) -> list[str]:
+    """Files that show a row at work: the answer or refusal of its family of versions, and what its verbs do."""
+    own = f"controller/ocpp/{FAMILIES[version]}/test_{'answers' if side == 'station' else 'refusals'}.py"
+    files = [SEEN[verb] for verb in dict.fromkeys((row.open, row.away)) if verb in SEEN]
+    return [f"`{name}`" for name in (*files, own) if (TESTS / name).exists()]
+
+
+# -- requirements --------------------------------------------------------------------------------------
+
+
+def citations() -> dict[str, list[str]]:
+    """Requirement number -> "file::test" (or "file") of all tests that cite it, each number on its own."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for file in sorted(TESTS.rglob("test_*.py")):
+        name = str(file.relative_to(TESTS))
+        for test, text in _blocks(file.read_text(encoding="utf-8")):
+            where = f"{name}::{test}" if test else name
+            for number in sorted({single for cited in CITED.findall(text) for single in _single(cited)}):
+                found[number].append(where)
+    return dict(found)
+
+
+def _blocks(text: str) -> Iterator[tuple[str, str]]:
+    """(name, text) of each test function with its decorators and comments above, then ("", the rest)."""
+    lines = text.splitlines()
+    taken: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
+            while first and lines[first - 1].startswith("#"):
+                first -= 1
+            span = range(first, node.end_lineno or first)
+            taken.update(span)
+            yield node.name, "\n".join(lines[index] for index in span)
+    yield "", "\n".join(line for index, line in enumerate(lines) if index not in taken)
+
+
+def _single(cited: str) -> list[str]:
+    """ "K01.FR.36/37" -> both numbers; "traps 2, 3" likewise."""
+    if cited.startswith("trap"):
+        numbers = re.findall(r"\d+", cited)
+        if "-" in cited:
+            numbers = [str(number) for number in range(int(numbers[0]), int(numbers[-1]) + 1)]
+        return [f"trap {int(number):02d}" for number in numbers]
+    first, *others = cited.split("/")
+    stem = first.rpartition(".")[0]
+    return [first, *(f"{stem}.{other.removeprefix('FR.')}" for other in others)]
+
+
+def _requirements() -> Iterator[str]:
+    cited = citations()
+    for title, rows in SECTIONS:
+        yield f"## {title}"
+        yield ""
+        yield "| requirement | state | what | tests |"
+        yield "| --- | --- | --- | --- |"
+        for row in rows:
+            yield f"| {row.number} | {row.state} | {row.what} | {', '.join(f'`{name}`' for name in row.tests if (TESTS / name).exists())} |"
+            for number in sorted(number for number in cited if number.startswith(f"{row.number}.FR.")):
+                yield f"| {number} | done | | {_names(cited.pop(number))} |"
+        yield ""
+    yield "## Other rules and known traps"
+    yield ""
+    yield "| rule | state | tests |"
+    yield "| --- | --- | --- |"
+    for number in sorted(cited):
+        yield f"| {number} | done | {_names(cited[number])} |"
+
+
+def _names(places: list[str]) -> str:
+    return ", ".join(f"`{place}`" for place in places)
+
+
+def page(head: str) -> str:
+    """The whole page: ``head`` up to the marker, then the tables."""
+    lines = [line for version in STATION for line in _policy(version)]
+    return "\n".join([head.partition(MARKER)[0].rstrip(), "", MARKER, "", *lines, *_requirements(), ""])
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -18,7 +18,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from controller.checking.cautions import warnings_about
+from controller.checking.drivers import with_drivers
 from controller.checking.explain import explained, misread_scalars
+from controller.checking.links import missing_files
 from controller.checking.problems import ConfigError, Problem, Where, in_file_order
 from controller.checking.report import figures, report
 from controller.checking.rules import Site, cross_problems
@@ -31,6 +33,7 @@ from meters.template import Template, TemplateError, load_template
 
 __all__ = ["ConfigError", "Problem", "add_arguments", "load_config", "main", "report", "schema_text", "warnings_of"]
 
+FILE_KEYS = ("password_file", "token_file", "ca_file", "cert_file", "key_file", "tokens_file")
 GOOD, BAD, UNREADABLE = 0, 1, 2
 SCHEMA_TITLE = "Yardmaster site.yaml"
 
@@ -71,6 +74,8 @@ def checked(path: Path) -> Checked:
     if problems or config is None:
         raise ConfigError(str(path), in_file_order(problems))
     config, secrets = with_secrets(config)
+    config, unlisted = with_drivers(config)
+    secrets = [*secrets, *unlisted, *missing_files(config)]
     warnings = [_with_line(one, document) for one in warnings_about(_site(config))]
     return Checked(config, tuple(in_file_order(warnings)), tuple(_with_line(one, document) for one in secrets))
 
@@ -90,13 +95,13 @@ def _with_line(problem: Problem, document: Document) -> Problem:
 
 
 def _anchor_files(data: Any, folder: Path) -> None:
-    """Relative paths of secret and CA files start at the site file, wherever the program was started."""
+    """Relative paths of secret, certificate and list files start at the site file, wherever the program was started."""
     if isinstance(data, list):
         for item in data:
             _anchor_files(item, folder)
     if isinstance(data, dict):
         for key, value in data.items():
-            if key in ("password_file", "token_file", "ca_file") and isinstance(value, str):
+            if key in FILE_KEYS and isinstance(value, str):
                 data[key] = str(folder / value)
             else:
                 _anchor_files(value, folder)

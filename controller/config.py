@@ -218,7 +218,7 @@ class UpstreamConfig(Model):
 
 
 class TokenConfig(Model):
-    """A driver who may charge whatever the CSMS says, or without any."""
+    """A driver the site itself vouches for: may charge where no CSMS is configured, and while the CSMS is away."""
 
     id_token: str = Field(min_length=1, max_length=36, description="Card number as the station reports it, or another id; capitals do not matter.")
     name: str = Field(default="", max_length=80, description="Who this is, for people; never sent anywhere.")

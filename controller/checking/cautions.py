@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from controller.checking.fallback import path_to_grid
+from controller.checking.links import link_cautions
 from controller.checking.problems import Problem, Where, listed
 from controller.checking.rules import Site, is_loopback
 from controller.checking.secret_files import open_to_others
@@ -19,7 +20,7 @@ LONG_LIMIT_S = 7 * 86_400.0
 def warnings_about(site: Site) -> list[Problem]:
     """All warnings, in the order of the rules below."""
     rules = (_grid, _circuits, _stations, _passwords, _fallbacks, _meters, _upstreams, _limits, _times, _battery)
-    return [found for rule in rules for found in rule(site)]
+    return [*(found for rule in rules for found in rule(site)), *link_cautions(site.config)]
 
 
 def _grid(site: Site) -> Iterator[Problem]:
@@ -70,9 +71,10 @@ def _stations(site: Site) -> Iterator[Problem]:
 def _passwords(site: Site) -> Iterator[Problem]:
     config = site.config
     stations = list(enumerate(config.stations))
-    without = [station.id for _, station in stations if station.password is None and station.password_file is None]
+    without = [station.id for _, station in stations if not (station.password or station.password_file or station.password_hash)]
     if without and not is_loopback(config.listen.host):
-        message = f"{len(without)} without a password: anybody in the network can pretend to be {listed(without, 6)}. Add password_file to each"
+        who = listed(without, 6)
+        message = f"{len(without)} without a password: anybody in the network can pretend to be {who}. Add password_file or password_hash to each"
         yield Problem(("stations",), message)
     for number, station in stations:
         if station.password is not None and len(station.password.get_secret_value()) < SHORTEST_PASSWORD:

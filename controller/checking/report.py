@@ -153,6 +153,9 @@ def _meters(config: Config) -> Iterator[str]:
 
 def _csms(config: Config) -> Iterator[str]:
     for upstream in config.upstreams:
+        if upstream.role == "mirror":
+            yield f"Mirror {upstream.id}: nothing changes; the newest messages are kept in memory for it for a while."
+            continue
         name = f"CSMS {upstream.id}"
         if upstream.outage == "transparent":
             yield f"{name}: the stations' sockets are closed, so that they queue by themselves; they charge on at their fallback current."
@@ -161,8 +164,15 @@ def _csms(config: Config) -> Iterator[str]:
                 f"{name}: charging goes on, Yardmaster answers the stations and keeps every transaction message on disk; "
                 "they are sent in order when the CSMS is back. Limits the CSMS has set stay in force."
             )
-    if not config.upstreams:
-        yield "CSMS: there is none; Yardmaster answers the stations itself."
+    alone = [station.id for station in config.stations if config.upstream_of(station.id) is None]
+    if alone:
+        yield f"No CSMS: Yardmaster itself answers {listed(alone, 12)}. {_who_may_charge(config)}"
+
+
+def _who_may_charge(config: Config) -> str:
+    count = len(config.authorization.tokens)
+    accepts = config.authorization.unknown == "accept" if config.authorization.unknown is not None else not count
+    return "Everybody may charge there." if accepts else f"Only the {count} drivers on the site's own list may charge there."
 
 
 def _broker(config: Config) -> str:
@@ -216,8 +226,16 @@ def _fits(sums: list[FallbackSum]) -> Iterator[str]:
 
 def _connections(config: Config) -> Iterator[str]:
     listen = config.listen
-    yield f"Stations dial ws://{_door(listen.host)}:{listen.port}{listen.path.rstrip('/')}/<their id>."
+    path = f"{listen.path.rstrip('/')}/<their id>"
+    if listen.plain:
+        yield f"Stations dial ws://{_door(listen.host)}:{listen.port}{path}."
+    if listen.tls is not None:
+        yield f"Stations dial wss://{_door(listen.tls.host or listen.host)}:{listen.tls.port}{path} (encrypted)."
     for upstream in config.upstreams:
+        if upstream.role == "mirror":
+            count = len(config.stations) if upstream.stations is None else len(upstream.stations)
+            yield f"To the mirror {upstream.id}, {_public(upstream)}: a copy of what {count} stations say; what it answers ends here."
+            continue
         stations = [station.id for station in config.stations if config.upstream_of(station.id) == upstream]
         yield f"To the CSMS {upstream.id}, {_public(upstream)}: everything {len(stations)} stations say, byte for byte, under their own ids."
     for meter in config.meters:

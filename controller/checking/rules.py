@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from itertools import pairwise
 
+from controller.checking.drivers import drivers
 from controller.checking.fallback import fallback_problems
+from controller.checking.links import listeners, password_hashes, upstream_names, upstream_settings
 from controller.checking.problems import Problem, Where, did_you_mean, listed
 from controller.checking.salvage import pattern_of
 from controller.config import PHASE_INDEX, ROOT_CIRCUIT, Config, EvseConfig, InfluxHistory, MeterConfig, ModbusSource, MqttSource, StationConfig
@@ -133,12 +135,6 @@ def _ring(parents: Mapping[str, str], start: str) -> list[str]:
             return []
         way.append(step)
     return []
-
-
-def _unknown_upstreams(site: Site) -> Iterator[Problem]:
-    known = [upstream.id for upstream in site.config.upstreams]
-    for number, station in enumerate(site.config.stations):
-        yield from _unknown(("stations", number, "upstream"), "upstream", station.upstream, known)
 
 
 def _unknown_models(site: Site) -> Iterator[Problem]:
@@ -372,7 +368,11 @@ RULES: tuple[tuple[Rule, str], ...] = (
     (_reserved_circuit, ""),
     (_unknown_circuits, "circuits.id circuits.parent ~stations.circuit"),
     (_circuit_cycles, "circuits.id circuits.parent"),
-    (_unknown_upstreams, "upstreams.id ~stations.upstream"),
+    (lambda site: upstream_names(site.config), "upstreams.id upstreams.role stations.id ~stations.upstream"),
+    (lambda site: upstream_settings(site.config), "~upstreams listen.handshake_s"),
+    (lambda site: listeners(site.config), "listen api.port"),
+    (lambda site: password_hashes(site.config), "~stations"),
+    (lambda site: drivers(site.config), "authorization"),
     (_unknown_models, "~stations.model"),
     (_meter_references, "meters.id meters.role grid.meter circuits.meter battery.meter"),
     (_meter_sources, "meters.source mqtt control.meter_lost_s"),

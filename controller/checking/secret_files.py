@@ -106,6 +106,6 @@ def _secret_files(model: Any, where: Where) -> Iterator[tuple[Where, Path]]:
     if isinstance(model, BaseModel):
         for name in type(model).model_fields:
             value = getattr(model, name)
-            if name in ("password_file", "token_file") and value is not None:
+            if name in ("password_file", "token_file", "key_file") and value is not None:
                 yield (*where, name), value
             yield from _secret_files(value, (*where, name))

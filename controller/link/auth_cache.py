@@ -62,5 +62,20 @@ class AuthCache:
         if entry is None or wall_s - entry.get("seen_wall_s", 0.0) > MAX_AGE_S:
             return None
         info: Payload = entry["info"]
-        expiry = self._read_time(info.get("cacheExpiryDateTime"))
-        return None if expiry is not None and expiry <= wall_s else info
+        return None if self.is_over(info, wall_s) else info
+
+    def clear(self) -> dict[tuple[str, str], Any]:
+        """Forget everybody; returns what the journal shall remember."""
+        forgotten: dict[tuple[str, str], Any] = {(SPACE, key): None for key in self._known}
+        self._known.clear()
+        return forgotten
+
+    def is_over(self, info: Payload, wall_s: float) -> bool:
+        """Whether an idTokenInfo has passed its own expiry."""
+        expiry_wall_s = self._read_time(info.get("cacheExpiryDateTime"))
+        return expiry_wall_s is not None and expiry_wall_s <= wall_s
+
+    def last_status(self, token: Payload) -> str | None:
+        """The status the CSMS gave last, however long ago; None if it never did."""
+        entry = self._known.get(token_key(token))
+        return str(entry["info"].get("status")) if entry is not None else None

@@ -34,6 +34,8 @@ from controller.link.auth_cache import SPACE as TOKEN_SPACE
 from controller.link.auth_cache import AuthCache
 from controller.link.credentials import SPACE as CREDENTIAL_SPACE
 from controller.link.ids import IdSource
+from controller.link.local_list import SPACE as LIST_SPACE
+from controller.link.local_list import SiteList
 from controller.link.profiles import SPACE as PROFILE_SPACE
 from controller.link.session import DialSpread, Outcome, Session, Shared
 from controller.link.uplink import BOOT_SPACE, OUTAGE_SPACE
@@ -67,6 +69,8 @@ class Links:
             IdSource(seed),
             token,
             self.cache,
+            config.authorization,
+            SiteList(config.authorization),
             config.grid.voltage_v,
             config.listen.max_frame_bytes,
             DialSpread(per_second),
@@ -167,8 +171,9 @@ class Links:
             boot = fact.memories.get((BOOT_SPACE, station_id))
             outage = fact.memories.get((OUTAGE_SPACE, station_id))
             credentials = fact.memories.get((CREDENTIAL_SPACE, station_id))
+            listed = fact.memories.get((LIST_SPACE, station_id))
             self._current = station_id
-            outcomes += session.restore(fact.at, fact.outbox.get(station_id, ()), link, profiles, boot, outage, credentials)
+            outcomes += session.restore(fact.at, fact.outbox.get(station_id, ()), link, profiles, boot, outage, credentials, listed)
         return outcomes
 
     def carry(self, order: Order, at: Stamp) -> list[Outcome]:

@@ -19,6 +19,7 @@ from controller.link.commands import CommandPolicy
 from controller.link.credentials import Credentials
 from controller.link.downlink import Done, Downlink
 from controller.link.ids import IdSource
+from controller.link.local_list import LocalList
 from controller.link.policy import Verb
 from controller.link.profiles import PROFILE_CALLS, Profiles
 from controller.link.running import Running
@@ -37,16 +38,16 @@ NO_LEG: Final = -1
 
 
 class Requests:
-    """One station's. tokens: numbers of ``Persist`` orders."""
+    """One station's. told: what the CSMS has said about drivers. tokens: numbers of ``Persist`` orders."""
 
-    __slots__ = ("_cache", "_commands", "_down", "_profiles", "_running", "_station_id", "_up", "_window", "credentials")
+    __slots__ = ("_cache", "_commands", "_down", "_list", "_profiles", "_running", "_station_id", "_up", "_window", "credentials")
 
     def __init__(
         self,
         station: StationConfig,
         upstream: UpstreamConfig | None,
         ids: IdSource,
-        cache: AuthCache,
+        told: tuple[AuthCache, LocalList],
         up: Uplink,
         down: Downlink,
         profiles: Profiles,
@@ -55,7 +56,7 @@ class Requests:
     ) -> None:
         self._station_id = station.id
         self._commands = CommandPolicy(station.id, upstream.id, upstream.commands) if upstream is not None else None
-        self._cache = cache
+        self._cache, self._list = told
         self._up = up
         self._down = down
         self._profiles = profiles
@@ -206,11 +207,20 @@ class Requests:
         rules = dialect.retry_rules(call.action, call.payload, payload)
         if rules is not None:
             outcomes += self._up.learn_rules(rules)
-        for token, info in dialect.listed_tokens(call.action, call.payload, payload):
-            remember = self._cache.learn(token, info, at.wall_s)
-            if remember:
-                outcomes.append(Persist(0, remember=remember))
-        return outcomes
+        remember = self._learn_drivers(dialect, call, payload)
+        return [*outcomes, Persist(0, remember=remember)] if remember else outcomes
+
+    def _learn_drivers(self, dialect: Dialect, call: rpc.Call, payload: Payload) -> dict[tuple[str, str], Any]:
+        """What the station now has as its list or cache, we have too; returns what the journal shall remember."""
+        update = dialect.list_update(call.action, call.payload, payload)
+        if update is not None:
+            return self._list.update(update)
+        version = dialect.list_version(call.action, payload)
+        if version is not None:
+            return self._list.reported(version)
+        # Whoever the CSMS wants forgotten at one station is forgotten at all: our cache is the site's (C11).
+        cleared = call.action == "ClearCache" and payload.get("status") == "Accepted"
+        return self._cache.clear() if cleared else {}
 
     # -- passwords ------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from controller.config import StationConfig, UpstreamConfig
+from controller.config import AuthorizationConfig, StationConfig, UpstreamConfig
 from controller.facts import EvseKey, Fact, OutboxRow, Stamp, StationOffline, StationOnline
 from controller.link import policy
 from controller.link.answering import Hooks
@@ -24,6 +24,7 @@ from controller.link.arrival import Arrival
 from controller.link.auth_cache import AuthCache
 from controller.link.downlink import Downlink
 from controller.link.ids import IdSource
+from controller.link.local_list import Authorizer, SiteList
 from controller.link.mirror import Mirror
 from controller.link.policy import Verb
 from controller.link.profiles import Profiles, Transaction
@@ -84,6 +85,8 @@ class Shared:
     ids: IdSource
     tokens: Callable[[], int]
     cache: AuthCache
+    authorization: AuthorizationConfig
+    site_list: SiteList
     voltage_v: float
     max_frame_bytes: int
     dials: DialSpread
@@ -108,6 +111,7 @@ class Session:
         "_wait_s",
         "arrival",
         "down",
+        "drivers",
         "generation",
         "last_generation",
         "mirrors",
@@ -143,13 +147,14 @@ class Session:
         self._wait_s = upstream.dial_first_s if upstream is not None else 0.0
         phases = {evse.id: len(evse.phases) for evse in station.evses}
         hooks = Hooks(self._boot_answer, self._started, self._unwanted)
-        lookup = self._lookup if upstream is not None else _everybody
-        self.up = Uplink(station.id, upstream, shared.ids, shared.tokens, lookup=lookup, learn=shared.cache.learn, hooks=hooks)
+        self.drivers = Authorizer(station.id, shared.authorization, shared.site_list, upstream, shared.cache)
+        self.up = Uplink(station.id, upstream, shared.ids, shared.tokens, lookup=self._lookup, learn=shared.cache.learn, hooks=hooks)
         self.down = Downlink(station.id, shared.ids, shared.voltage_v, self._relayed_answer)
         self.profiles = Profiles(station.id, phases, shared.tokens, shared.voltage_v, self.down)
         places = shared.places.setdefault(self.upstream_id, {})
         self.running = Running(station.id, phases, self.down, self.profiles, places, self._remember)
-        self.requests = Requests(station, upstream, shared.ids, shared.cache, self.up, self.down, self.profiles, self.running, shared.tokens)
+        told = (shared.cache, self.drivers.list)
+        self.requests = Requests(station, upstream, shared.ids, told, self.up, self.down, self.profiles, self.running, shared.tokens)
         self.arrival = Arrival(station.id, self.up.link, self._wait_s, self.up.hang_up, shared.dials.hopeless)
         self.mirrors = tuple(Mirror(station.id, mirror, shared.ids, shared.mirror_dials.may, self.requests.of_mirror) for mirror in mirrors)
 
@@ -161,11 +166,20 @@ class Session:
     # -- the journal's side -----------------------------------------------------------------------
 
     def restore(
-        self, at: Stamp, rows: tuple[OutboxRow, ...], link: Any, profiles: Any, boot: Any, outage: Any = None, credentials: Any = None
+        self,
+        at: Stamp,
+        rows: tuple[OutboxRow, ...],
+        link: Any,
+        profiles: Any,
+        boot: Any,
+        outage: Any = None,
+        credentials: Any = None,
+        listed: Any = None,
     ) -> list[Outcome]:
         """What the journal remembered: queued messages first, then what may be damaged without losing them."""
         self._since_mono_s = at.mono_s
         self.up.dialect = dialect_for(DEFAULT_VERSION)
+        self.drivers.list.load(listed)
         outcomes = [*self.up.restore(rows, boot, outage), *self.requests.credentials.restore(credentials)]
         try:
             if isinstance(link, dict):
@@ -409,7 +423,7 @@ class Session:
         return self.running.unwanted(at, transaction_id, self.online)
 
     def _lookup(self, token: dict[str, Any], at: Stamp) -> dict[str, Any] | None:
-        return self._shared.cache.lookup(token, at.wall_s)
+        return self.drivers.lookup(token, at.wall_s)
 
     def _dialect(self) -> Dialect:
         assert self.down.dialect is not None
@@ -567,8 +581,3 @@ def _broken_answer(error: rpc.FrameError, version: str) -> rpc.Error:
     """A broken answer is an answer all the same: whoever waits for it need not wait longer."""
     text = rpc.error_text(error.message_id, "GenericError", f"broken answer: {error.detail}", version=version)
     return rpc.Error(error.message_id, "GenericError", error.detail, {}, text)
-
-
-def _everybody(token: dict[str, Any], at: Stamp) -> dict[str, Any]:
-    """No CSMS is configured: nobody could ever say yes, so the gate of the depot does."""
-    return {"status": "Accepted"}

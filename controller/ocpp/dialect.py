@@ -208,9 +208,6 @@ class Dialect(Protocol):
     def started_transaction(self, payload: Payload) -> str | None:
         """The transaction named in an accepted answer to RequestStartTransaction; "" if none is named, None if not accepted."""
 
-    def listed_tokens(self, action: str, request: Payload, result: Payload) -> list[tuple[Payload, Payload]]:
-        """(idToken, idTokenInfo) pairs of a local list the station has accepted; else nothing."""
-
     def unknown_action(self, code: str) -> bool:
         """Whether an error code says that the peer does not know the action at all."""
 

@@ -79,3 +79,19 @@ def test_depth_is_what_it_is(extra: int) -> None:
     frame, error = read(text, "ocpp2.0.1")
     assert (error is not None and error.detail.startswith("nested")) == (extra + 2 > rpc.MAX_DEPTH)
     assert (frame is None) == (error is not None)
+
+
+@given(st.text(st.characters(max_codepoint=0x2FF), max_size=40) | st.sampled_from(["a", "", '"', "\\", "x" * 36, "x" * 37, "\x7f", "é"]), VERSIONS)
+@example("a", "ocpp2.0.1")
+def test_the_quick_door_for_empty_answers_lets_in_what_the_strict_reader_does_and_nothing_else(inside: str, version: str) -> None:
+    """``[3,"id",{}]`` has a door of its own; a space in front takes the long way round."""
+    (quick, wrong), (slow, wrong_too) = read(f'[3,"{inside}",{{}}]', version), read(f' [3,"{inside}",{{}}]', version)
+    assert (quick is None, wrong and wrong.detail) == (slow is None, wrong_too and wrong_too.detail)
+    if isinstance(quick, rpc.Result) and isinstance(slow, rpc.Result):
+        assert (quick.message_id, quick.payload) == (slow.message_id, slow.payload)
+
+
+@given(PAYLOADS, st.sampled_from(["", " ", "\n"]), st.sampled_from(["", " ", "\t\r"]), VERSIONS)
+def test_spaces_around_a_frame_change_nothing_but_its_text(payload: rpc.Payload, before: str, after: str, version: str) -> None:
+    text = rpc.call_text("a", "DataTransfer", payload)
+    assert rpc.parse(before + text + after, version=version) == rpc.Call("a", "DataTransfer", payload, before + text + after)

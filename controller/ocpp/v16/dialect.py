@@ -210,10 +210,6 @@ class Dialect16:
 
     # -- local list ---------------------------------------------------------------------------------------
 
-    def listed_tokens(self, action: str, request: Payload, result: Payload) -> list[tuple[Payload, Payload]]:
-        """The CSMS's own words in SendLocalList."""
-        return tokens.listed(action, request, result)
-
     def list_update(self, action: str, request: Payload, result: Payload) -> ListUpdate | None:
         """SendLocalList as accepted."""
         return tokens.list_update(action, request, result)

@@ -92,13 +92,6 @@ def _entries(request: Payload, full: bool) -> Iterator[tuple[Payload, Payload | 
             yield listed, said
 
 
-def listed(action: str, request: Payload, result: Payload) -> list[tuple[Payload, Payload]]:
-    """(idToken, idTokenInfo) of a local list the station has accepted."""
-    if action != "SendLocalList" or result.get("status") != "Accepted":
-        return []
-    return [(known, said) for known, said in _entries(request, full=True) if said is not None]
-
-
 def list_version(action: str, result: Payload) -> int | None:
     """listVersion of GetLocalListVersion: 0 = empty, -1 = lists are not supported."""
     version = result.get("listVersion")

@@ -197,14 +197,6 @@ class Dialect2:
         """transactionId of an accepted answer: the transaction that was running already (F02)."""
         return str(payload.get("transactionId", "")) if payload.get("status") == "Accepted" else None
 
-    def listed_tokens(self, action: str, request: Payload, result: Payload) -> list[tuple[Payload, Payload]]:
-        """The CSMS's own words in SendLocalList."""
-        entries = request.get("localAuthorizationList")
-        if action != "SendLocalList" or result.get("status") != "Accepted" or not isinstance(entries, list):
-            return []
-        pairs = [(entry.get("idToken"), entry.get("idTokenInfo")) for entry in entries if isinstance(entry, dict)]
-        return [(token, info) for token, info in pairs if isinstance(token, dict) and isinstance(info, dict)]
-
     def unknown_action(self, code: str) -> bool:
         """NotImplemented, or NotSupported where that is meant (16.7)."""
         return code in ("NotImplemented", "NotSupported")

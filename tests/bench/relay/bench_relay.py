@@ -355,7 +355,7 @@ def stalled(kind: type[Proxy], program: Path, stations: int = 20, each: int = 80
         return {**flood, "kib": grown}
 
 
-def storms(program: Path, stations: int, times: int = 4) -> list[Numbers]:
+def storms(program: Path, stations: int, times: int = 6) -> list[Numbers]:
     """Power returns, again and again: every station reconnects and boots."""
     results = []
     with contest(Yardmaster, program, stations) as (proxy, load):
@@ -364,7 +364,7 @@ def storms(program: Path, stations: int, times: int = 4) -> list[Numbers]:
             result["rss_kib"] = rss_kib(proxy.pids())
             results.append(result)
             load.do("drop")
-            load.do("idle 2")
+            load.do("idle 6")
     return results
 
 
@@ -446,8 +446,8 @@ def relay_part(program: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Paired rounds for each number of stations."""
     found: dict[str, Any] = {}
     for stations in map(int, options.stations.split(",")):
-        contestants = (Direct, Nginx, Yardmaster)
-        found[str(stations)] = [{kind.name: round_of(kind, program, stations, options.seconds) for kind in contestants} for _ in range(options.rounds)]
+        kinds, seconds = (Direct, Nginx, Yardmaster), options.seconds
+        found[str(stations)] = [{kind.name: round_of(kind, program, stations, seconds) for kind in kinds} for _ in range(options.rounds)]
         table(stations, found[str(stations)])
     return found
 
@@ -456,8 +456,9 @@ def outage_part(program: Path, options: argparse.Namespace) -> Numbers:
     """See ``outage``."""
     away = outage(program, 100, options.seconds)
     print(
-        f"\nCSMS away, 100 stations: {away['cpu_us']:.0f} us CPU per message ({away['open_cpu_us']:.0f} when relayed), {away['done'] / away['seconds']:.0f} "
-        f"messages/s, p99 {away['p99_us'] / 1000:.1f} ms; {away['done']:.0f} answers, {away['rows']:.0f} transaction messages on disk",
+        f"\nCSMS away, 100 stations: {away['cpu_us']:.0f} us CPU per message ({away['open_cpu_us']:.0f} when relayed), "
+        f"{away['done'] / away['seconds']:.0f} messages/s, "
+        f"p99 {away['p99_us'] / 1000:.1f} ms; {away['done']:.0f} answers, {away['rows']:.0f} transaction messages on disk",
         flush=True,
     )
     return away
@@ -476,7 +477,8 @@ def storms_part(program: Path, options: argparse.Namespace) -> list[Numbers]:
     found = storms(program, 1000)
     for number, one in enumerate(found, 1):
         print(
-            f"{'' if number > 1 else chr(10)}power return {number}, 1000 stations: {one['boots']:.0f} boots answered in {one['seconds']:.2f} s, "
+            f"{'' if number > 1 else chr(10)}power return {number}, 1000 stations: {one['boots']:.0f} boots answered "
+            f"in {one['seconds']:.2f} s (half in {one['p50_us'] / 1e6:.2f} s), "
             f"{one['retries']:.0f} dialled again, {one['cpu_us']:.0f} us CPU each, {one['rss_kib'] / 1024:.0f} MiB resident",
             flush=True,
         )

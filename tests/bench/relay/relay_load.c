@@ -13,7 +13,7 @@
  *     flood EACH SECONDS      each station sends EACH CALLs without waiting for answers
  *     stall / unstall         the CSMS stops / begins reading
  *     away / back             the CSMS closes everything and its port / listens again
- *     profiles COUNT SECONDS  waits until COUNT stations got a SetChargingProfile after this command
+ *     profiles COUNT SECONDS  waits until COUNT stations got a lower SetChargingProfile after this command
  *     idle SECONDS            just answers what comes
  *     drop                    every station's connection is reset
  *     quit
@@ -219,18 +219,20 @@ static void fresh_id(char *id) {
 
 static void event(conn *c, const char *kind, const char *trigger) {
     const char *t = clock_text();
+    char token[80] = "";
+    if (kind[0] == 'S') snprintf(token, sizeof token, "\"idToken\":{\"idToken\":\"AA%012d\",\"type\":\"ISO14443\"},", c->number);
     say(c,
         "[2,\"%s\",\"TransactionEvent\",{\"eventType\":\"%s\",\"timestamp\":\"%s\",\"triggerReason\":\"%s\",\"seqNo\":%d,\"offline\":false,"
         "\"numberOfPhasesUsed\":3,\"cableMaxCurrent\":32,\"transactionInfo\":{\"transactionId\":\"tx-%06d-0123456789abcdef01234567\","
-        "\"chargingState\":\"Charging\",\"remoteStartId\":%d},\"evse\":{\"id\":1,\"connectorId\":1},\"idToken\":{\"idToken\":\"AA%012d\",\"type\":\"ISO14443\"},"
+        "\"chargingState\":\"Charging\",\"timeSpentCharging\":%d},\"evse\":{\"id\":1,\"connectorId\":1},%s"
         "\"meterValue\":[{\"timestamp\":\"%s\",\"sampledValue\":["
         "{\"value\":%d.5,\"context\":\"Sample.Periodic\",\"measurand\":\"Energy.Active.Import.Register\",\"unitOfMeasure\":{\"unit\":\"Wh\"}},"
-        "{\"value\":4140.0,\"context\":\"Sample.Periodic\",\"measurand\":\"Power.Active.Import\",\"unitOfMeasure\":{\"unit\":\"W\"}},"
-        "{\"value\":6.01,\"context\":\"Sample.Periodic\",\"measurand\":\"Current.Import\",\"phase\":\"L1\",\"unitOfMeasure\":{\"unit\":\"A\"}},"
+        "{\"value\":4140.0,\"context\":\"Sample.Periodic\",\"measurand\":\"Power.Active.Import\",\"location\":\"Outlet\",\"unitOfMeasure\":{\"unit\":\"W\"}},"
+        "{\"value\":6.01,\"context\":\"Sample.Periodic\",\"measurand\":\"Current.Import\",\"location\":\"Outlet\",\"phase\":\"L1\",\"unitOfMeasure\":{\"unit\":\"A\"}},"
         "{\"value\":5.98,\"context\":\"Sample.Periodic\",\"measurand\":\"Current.Import\",\"phase\":\"L2\",\"unitOfMeasure\":{\"unit\":\"A\"}},"
         "{\"value\":6.02,\"context\":\"Sample.Periodic\",\"measurand\":\"Current.Import\",\"phase\":\"L3\",\"unitOfMeasure\":{\"unit\":\"A\"}},"
         "{\"value\":63.0,\"context\":\"Sample.Periodic\",\"measurand\":\"SoC\",\"location\":\"EV\",\"unitOfMeasure\":{\"unit\":\"Percent\"}}]}]}]",
-        c->id, kind, t, trigger, c->seq, c->number, c->number, c->number, t, 1000 + c->seq);
+        c->id, kind, t, trigger, c->seq, c->number, c->seq, token, t, 1000 + c->seq);
     c->seq++;
 }
 
@@ -321,8 +323,9 @@ static void asked(conn *c, char *text, size_t len) {
     text[len] = 0;
     if (strstr(end, "\"SetChargingProfile\"")) {
         char *limit = strstr(end, "\"limit\":");
+        double before_a = c->limit_a;
         if (limit) c->limit_a = atof(limit + 8);
-        if (!c->profiled) c->profiled = 1, profile_count++, last_profile_ns = now_ns();
+        if (!c->profiled && c->limit_a < before_a) c->profiled = 1, profile_count++, last_profile_ns = now_ns();
         say(c, "[3,\"%s\",{\"status\":\"Accepted\"}]", id);
     } else if (strstr(end, "\"GetCompositeSchedule\""))
         say(c,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import resource
 import signal
 import socket
 import time
+import weakref
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +20,7 @@ import pytest
 from controller.config import Config
 from controller.facts import SourceChanged
 from controller.io.clock import Clock, VirtualClock
-from controller.io.system import CALM_S, LAG_ALARM_S, MEMORY_EVERY_S, LagMeter, SystemShell, allow_files, on_stop_signal
+from controller.io.system import CALM_S, GROWN_BYTES, LAG_ALARM_S, MEMORY_EVERY_S, LagMeter, SystemShell, allow_files, on_stop_signal
 from tests.support.facts import FactLog
 
 CONFIG = Config.model_validate({"site": {"id": "t"}, "grid": {"fuse_a": 63, "worst_other_load_a": 20}})
@@ -112,6 +114,28 @@ def test_f71_memory_is_looked_at_on_the_beat_and_told_when_it_gets_tight() -> No
     assert not shell.tight, "looked at more often than it costs nothing"
     news = [(fact.source, fact.healthy) for fact in log.facts if isinstance(fact, SourceChanged)]
     assert news == [("memory", False), ("memory", True)]
+
+
+def test_f71_memory_that_grows_is_searched_for_what_nobody_needs() -> None:
+    class Ring:
+        def __init__(self) -> None:
+            self.me = self
+
+    clock, used = VirtualClock(), [100]
+    shell = SystemShell(CONFIG, clock, FactLog().submit, {}, memory=lambda: (used[0], 10**12))
+    gc.collect()
+    found = []
+    for grown in (GROWN_BYTES + 200, 0, GROWN_BYTES // 2, GROWN_BYTES):
+        gc.disable()
+        try:
+            gone = weakref.ref(Ring())
+            used[0] += grown
+            clock.advance(MEMORY_EVERY_S)
+            shell.beat()
+        finally:
+            gc.enable()
+        found.append(gone() is None)
+    assert found == [True, False, False, True]
 
 
 def test_f72_all_files_the_system_gives_are_taken_and_too_few_are_told(caplog: pytest.LogCaptureFixture) -> None:

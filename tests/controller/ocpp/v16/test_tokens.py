@@ -86,17 +86,11 @@ def test_entries_that_cannot_be_read_are_left_out() -> None:
 @pytest.mark.parametrize("status", ["Failed", "NotSupported", "VersionMismatch", None])
 def test_a_list_the_station_did_not_take_is_none(status: Any) -> None:
     assert DIALECT.list_update("SendLocalList", sent("Full", ADDED), {"status": status}) is None
-    assert DIALECT.listed_tokens("SendLocalList", sent("Full", ADDED), {"status": status}) == []
 
 
 @pytest.mark.parametrize("payload", [sent("Full", version=0), sent("Full", version=-1), sent("Full", version="7"), sent("Whole"), {}])
 def test_what_is_no_list_is_none(payload: dict[str, Any]) -> None:
     assert DIALECT.list_update("SendLocalList", payload, TAKEN) is None
-
-
-def test_listed_drivers_are_the_csms_s_own_words() -> None:
-    assert DIALECT.listed_tokens("SendLocalList", sent("Differential", ADDED, REMOVED), TAKEN) == [(TOKEN, NEUTRAL)]
-    assert DIALECT.listed_tokens("Authorize", sent("Full", ADDED), TAKEN) == []
 
 
 @pytest.mark.parametrize(("version", "known"), [(7, 7), (0, 0), (-1, -1), ("7", None), (True, None), (None, None)])

@@ -1,0 +1,119 @@
+"""Cross checks of everything that is a connection: station passwords, listeners, CSMSs, mirrors, drivers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from controller.checking.problems import Problem, Where, did_you_mean, listed
+from controller.config import NO_UPSTREAM, Config
+from controller.link.policy import CSMS
+from controller.link.secrets import SecretError, check_hash
+
+COMMANDS = frozenset(action for table in CSMS.values() for action in table)
+"""Every action a CSMS may send, in any version."""
+
+
+def upstream_names(config: Config) -> Iterator[Problem]:
+    """Stations name primaries, mirrors name stations."""
+    primaries = {upstream.id for upstream in config.upstreams if upstream.role == "primary"}
+    mirrors = {upstream.id for upstream in config.upstreams if upstream.role == "mirror"}
+    for number, station in enumerate(config.stations):
+        name, where = station.upstream, ("stations", number, "upstream")
+        if name in mirrors:
+            yield Problem(where, f"{name!r} is a mirror and answers nobody; name a primary CSMS, or none")
+        elif name is not None and name != NO_UPSTREAM and name not in primaries:
+            hint = did_you_mean(name, primaries) or " The file names no primary CSMS at all."
+            yield Problem(where, f"there is no upstream {name!r}.{hint}")
+    stations = {station.id for station in config.stations}
+    for number, upstream in enumerate(config.upstreams):
+        if upstream.id == NO_UPSTREAM:
+            yield Problem(("upstreams", number, "id"), "'none' means: no CSMS; give this one another name")
+        for position, name in enumerate(upstream.stations or ()):
+            if name not in stations:
+                yield Problem(("upstreams", number, "stations", position), f"there is no station {name!r}.{did_you_mean(name, stations)}")
+
+
+def upstream_settings(config: Config) -> Iterator[Problem]:
+    """Settings that contradict the role or each other."""
+    for number, upstream in enumerate(config.upstreams):
+        where: Where = ("upstreams", number)
+        if upstream.role == "primary" and upstream.stations is not None:
+            yield Problem((*where, "stations"), "is for mirrors; the stations of a primary name it themselves (stations[].upstream)")
+        if upstream.ca_file is not None and not upstream.url.startswith("wss:"):
+            yield Problem((*where, "ca_file"), "has no effect on an unencrypted ws:// address; use wss://")
+        if upstream.dial_first_s >= config.listen.handshake_s:
+            most = f"listen.handshake_s, {config.listen.handshake_s:g} s"
+            message = f"is {upstream.dial_first_s:g} s and must be less than {most}: stations would be cut off"
+            yield Problem((*where, "dial_first_s"), message)
+
+
+def listeners(config: Config) -> Iterator[Problem]:
+    """Two doors never share a port, and one of them is open."""
+    listen, tls = config.listen, config.listen.tls
+    if tls is None:
+        if not listen.plain:
+            message = "is false and there is no listen.tls, so no station could connect; add listen.tls or remove plain: false"
+            yield Problem(("listen", "plain"), message)
+        return
+    for name, port, used in (("listen.port", listen.port, listen.plain), ("api.port", config.api.port, True)):
+        if used and tls.port == port != 0:
+            yield Problem(("listen", "tls", "port"), f"port {tls.port} is also {name}; choose another one")
+
+
+def password_hashes(config: Config) -> Iterator[Problem]:
+    """A hash that cannot be read would lock its station out."""
+    for number, station in enumerate(config.stations):
+        if station.password_hash is None:
+            continue
+        where: Where = ("stations", number, "password_hash")
+        if station.password is not None or station.password_file is not None:
+            yield Problem(where, "a password is given too; remove one of them (the hash is the safer place)")
+        try:
+            check_hash(station.password_hash.get_secret_value())
+        except SecretError:
+            yield Problem(where, "is no password hash; run `yardmaster hash-password` and paste what it prints")
+
+
+# -- warnings ---------------------------------------------------------------------------------------------
+
+
+def link_cautions(config: Config) -> Iterator[Problem]:
+    """What somebody should look at twice."""
+    for number, upstream in enumerate(config.upstreams):
+        where: Where = ("upstreams", number)
+        for key, names in (("allow", upstream.commands.allow or ()), ("deny", upstream.commands.deny)):
+            strange = [name for name in names if name not in COMMANDS]
+            if strange:
+                hint = did_you_mean(strange[0], COMMANDS) or " Is it a vendor's own?"
+                yield Problem((*where, "commands", key), f"no OCPP version has {listed(strange, 6)}.{hint}")
+        if upstream.role == "mirror" and upstream.commands.allow:
+            message = f"the mirror {upstream.id} may send {listed(list(upstream.commands.allow), 6)} to stations; a mirror usually only listens"
+            yield Problem((*where, "commands", "allow"), message)
+        if upstream.role == "primary" and upstream.offline_unknown == "accept":
+            yield Problem((*where, "offline_unknown"), f"anybody can charge while the CSMS {upstream.id} is away, except drivers it has blocked")
+    secrets = any(station.password_hash or station.password or station.password_file for station in config.stations)
+    if secrets and config.listen.tls is None and not _loopback(config.listen.host):
+        yield Problem(("listen",), "stations send their passwords unencrypted; listen.tls adds an encrypted door (security profile 2)")
+    if config.authorization.unknown == "accept" and config.authorization.tokens:
+        yield Problem(("authorization", "unknown"), "is accept, so where no CSMS is configured the list of drivers only adds names and priorities")
+
+
+def _loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def missing_files(config: Config) -> Iterator[Problem]:
+    """Certificate files that cannot be opened."""
+    places: list[tuple[Where, Path]] = []
+    for number, certificate in enumerate(config.listen.tls.certificates if config.listen.tls is not None else ()):
+        where: Where = ("listen", "tls", "certificates", number)
+        places += [((*where, "cert_file"), certificate.cert_file), ((*where, "key_file"), certificate.key_file)]
+    for number, upstream in enumerate(config.upstreams):
+        if upstream.ca_file is not None:
+            places.append((("upstreams", number, "ca_file"), upstream.ca_file))
+    for place, path in places:
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            yield Problem(place, f"cannot read {path}: {error.strerror or type(error).__name__}; give the path of a PEM file")

@@ -1,0 +1,107 @@
+"""Mistakes in connections are told where they are and what to do."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.checking.links import link_cautions, listeners, missing_files, password_hashes, upstream_names, upstream_settings
+from controller.checking.problems import Problem
+from controller.config import Config
+from controller.link.secrets import salted_hash
+
+
+def site(**parts: Any) -> Config:
+    data: dict[str, Any] = {
+        "site": {"id": "yard"},
+        "grid": {"fuse_a": 63, "worst_other_load_a": 10},
+        "stations": [{"id": "CP1", "evses": [{"id": 1, "max_current_a": 32}]}],
+        "upstreams": [{"id": "cloud", "url": "wss://csms.example/ocpp"}, {"id": "copy", "role": "mirror", "url": "wss://copy.example/ocpp"}],
+    }
+    return Config.model_validate(data | parts)
+
+
+def station(**more: Any) -> list[dict[str, Any]]:
+    return [{"id": "CP1", "evses": [{"id": 1, "max_current_a": 32}]} | more]
+
+
+def places(problems: Any) -> dict[str, str]:
+    found: list[Problem] = list(problems)
+    return {".".join(str(step) for step in one.where): one.message for one in found}
+
+
+def test_a_good_site_has_no_problem() -> None:
+    config = site(stations=station(upstream="cloud", password_hash=salted_hash("a very long password", bytes(16))))
+    for rule in (upstream_names, upstream_settings, listeners, password_hashes, missing_files):
+        assert places(rule(config)) == {}
+    assert config.upstream_of("CP1") is config.upstreams[0]
+    assert config.mirrors_of("CP1") == (config.upstreams[1],)
+
+
+def test_a_station_may_have_no_csms_but_no_mirror_for_one() -> None:
+    alone = site(stations=station(upstream="none"))
+    assert places(upstream_names(alone)) == {}
+    assert alone.upstream_of("CP1") is None
+    assert "mirror" in places(upstream_names(site(stations=station(upstream="copy"))))["stations.0.upstream"]
+    assert "'cloud'" in places(upstream_names(site(stations=station(upstream="clowd"))))["stations.0.upstream"]
+
+
+def test_names_of_upstreams_and_their_stations() -> None:
+    mirror = {"id": "m", "role": "mirror", "url": "ws://127.0.0.1:1/y", "stations": ["CP9"]}
+    config = site(upstreams=[{"id": "none", "url": "ws://127.0.0.1:1/x"}, mirror])
+    assert set(places(upstream_names(config))) == {"upstreams.0.id", "upstreams.1.stations.0"}
+
+
+def test_settings_that_contradict_each_other() -> None:
+    config = site(upstreams=[{"id": "a", "url": "ws://127.0.0.1:1/x", "stations": ["CP1"], "ca_file": "x.pem", "dial_first_s": 12}])
+    assert set(places(upstream_settings(config))) == {"upstreams.0.stations", "upstreams.0.ca_file", "upstreams.0.dial_first_s"}
+
+
+@pytest.mark.parametrize(
+    ("listen", "place"),
+    [
+        ({"plain": False}, "listen.plain"),
+        ({"tls": {"port": 9000, "certificates": [{"cert_file": "c", "key_file": "k"}]}}, "listen.tls.port"),
+        ({"tls": {"port": 8080, "certificates": [{"cert_file": "c", "key_file": "k"}]}}, "listen.tls.port"),
+    ],
+)
+def test_doors(listen: dict[str, Any], place: str) -> None:
+    assert set(places(listeners(site(listen=listen)))) == {place}
+
+
+def test_without_the_plain_door_its_port_is_free() -> None:
+    assert places(listeners(site(listen={"plain": False, "tls": {"port": 9000, "certificates": [{"cert_file": "c", "key_file": "k"}]}}))) == {}
+
+
+def test_a_hash_that_is_none_and_a_password_beside_a_hash() -> None:
+    told = places(password_hashes(site(stations=station(password_hash="hunter2"))))["stations.0.password_hash"]
+    assert "yardmaster hash-password" in told
+    assert "hunter2" not in told
+    twice = station(password="x" * 20, password_hash=salted_hash("x" * 20, bytes(16)))
+    assert "remove one" in places(password_hashes(site(stations=twice)))["stations.0.password_hash"]
+
+
+def test_cautions() -> None:
+    config = site(
+        listen={"host": "0.0.0.0"},
+        stations=station(password="x" * 20),
+        upstreams=[
+            {"id": "a", "url": "wss://x/y", "offline_unknown": "accept", "commands": {"deny": ["Rest"]}},
+            {"id": "m", "role": "mirror", "url": "wss://x/z", "commands": {"allow": ["Reset"]}},
+        ],
+        authorization={"unknown": "accept", "tokens": [{"id_token": "AA"}]},
+    )
+    told = places(link_cautions(config))
+    assert set(told) == {"upstreams.0.offline_unknown", "upstreams.0.commands.deny", "upstreams.1.commands.allow", "listen", "authorization.unknown"}
+    assert "'Reset'" in told["upstreams.0.commands.deny"]
+    assert places(link_cautions(site())) == {}
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    (tmp_path / "there.pem").write_text("x")
+    there, gone = str(tmp_path / "there.pem"), str(tmp_path / "gone.pem")
+    config = site(
+        listen={"tls": {"certificates": [{"cert_file": there, "key_file": gone}]}},
+        upstreams=[{"id": "a", "url": "wss://x/y", "ca_file": gone}],
+    )
+    assert set(places(missing_files(config))) == {"listen.tls.certificates.0.key_file", "upstreams.0.ca_file"}

@@ -8,9 +8,9 @@ up: ``uplink`` decides what is answered here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from controller.facts import Fact, OutboxRow, Stamp
 from controller.link import policy
@@ -26,6 +26,8 @@ Outcome = Order | Fact
 Payload = dict[str, Any]
 Lookup = Callable[[Payload, Stamp], "Payload | None"]
 """idToken -> idTokenInfo, see ``dialect.TokenLookup``."""
+PLACES_KEPT: Final = 256
+"""Transactions whose EVSE is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Answering:
         "_hooks",
         "_keeps",
         "_lookup",
+        "_places",
         "_replay",
         "_tokens",
         "_unsafe_generation",
@@ -75,6 +78,7 @@ class Answering:
         self._unsafe_generation: int | None = None
         self._about_call: rpc.Call | None = None
         self._about_it = NOTHING
+        self._places: dict[str, int] = {}
 
     def connected(self, generation: int, dialect: Dialect) -> None:
         """The station's socket is open."""
@@ -88,7 +92,20 @@ class Answering:
             event = self.dialect.transaction_event(call.action, call.payload) if self.dialect is not None else None
             self._about_call = call
             self._about_it = About(event, key_of(call.action, event.key)) if event is not None else NOTHING
+            if event is not None:
+                self._note_place(event.transaction_id, event.evse_id)
         return self._about_it
+
+    def _note_place(self, transaction_id: str, evse_id: int) -> None:
+        if transaction_id and evse_id and self._places.get(transaction_id) != evse_id:
+            self._places[transaction_id] = evse_id
+            if len(self._places) > PLACES_KEPT:
+                del self._places[next(iter(self._places))]
+
+    def may_follow(self, about: About, waiting: Iterable[str]) -> bool:
+        """Whether a start may go before the queued transactions ``waiting``: not before one of its own EVSE, or of an unknown one."""
+        evse_id = about.event.evse_id if about.event is not None else 0
+        return bool(evse_id) and all(self._places.get(transaction_id, evse_id) != evse_id for transaction_id in waiting)
 
     @property
     def version(self) -> str:
@@ -131,6 +148,8 @@ class Answering:
         about = relay.about if relay is not None else self.about(call)
         answer = None if verb is Verb.REFUSE else self._own_answer(at, call)
         if answer is None:
+            if not self._keeps:
+                return self.error(call, "NotImplemented", "unknown here, and there is no CSMS to ask", also)
             return self.error(call, "GenericError", "the CSMS is away; send again later", also)
         if verb is Verb.HOLD or about.begins:
             return self._hold(at, call, about, answer, also, relay)
@@ -146,6 +165,7 @@ class Answering:
         if about.begins:
             transaction_id = self._replay.ids.fresh(at)
             answer = self.dialect.assign_transaction(answer, transaction_id)
+            self._note_place(transaction_id, about.event.evse_id if about.event is not None else 0)
         rows = (self._row(at, call, about, transaction_id),) if self._keeps else ()
         return self.store(Held(call, about, rpc.result_text(call.message_id, answer), transaction_id, relay=relay), rows, also)
 
@@ -158,7 +178,7 @@ class Answering:
 
     def _row(self, at: Stamp, call: rpc.Call, about: About, transaction_id: str) -> OutboxRow:
         assert self.dialect is not None
-        payload = self.dialect.mark_offline(call.action, call.payload)
+        payload = self._replay.as_stored(self.dialect, call.action, call.payload)
         values_of = transaction_id or f"evse {self.dialect.status_key(call.payload)[0]}"
         return OutboxRow(
             0,
@@ -171,6 +191,14 @@ class Answering:
             key=about.key,
             values_of=values_of if self.dialect.thinnable(call.action, call.payload) else "",
         )
+
+    def aside(self, at: Stamp, call: rpc.Call) -> list[Outcome]:
+        """Refuse a message about a driver in the words of its version, and keep it for a person to judge (F14)."""
+        assert self.dialect is not None
+        about = self.about(call)
+        answer = self.dialect.answer(at, call.action, call.payload, lambda token: {"status": "Invalid"})
+        rows = (replace(self._row(at, call, about, about.transaction_id), parked=True),) if self._keeps else ()
+        return self.store(Held(call, about, rpc.result_text(call.message_id, answer or {}), about.transaction_id), rows, ())
 
     def holds(self, transaction_id: str) -> bool:
         """Whether a message of this transaction is on its way to the disk."""
@@ -205,6 +233,8 @@ class Answering:
         What the CSMS answered is known by its content only if it started a transaction: all else that
         comes again under a new id is the CSMS's business (P8).
         """
+        if about.begins and about.event is not None:
+            self._note_place(transaction_id, about.event.evse_id)
         self._keep(at, call, about, about.key if about.starts or not live else "", text, transaction_id)
         outcomes = [*self.send(text), *self._also(text, also), *self._boot(at, call, text)]
         return outcomes + (self._hooks.started(at, call, transaction_id) if about.begins and transaction_id else [])
@@ -229,6 +259,8 @@ class Answering:
         return self._hooks.boot_answered(at, text) if call.action == "BootNotification" else []
 
     def _keep(self, at: Stamp, call: rpc.Call, about: About, key: str, text: str, transaction_id: str) -> None:
+        if about.ends:
+            self.repeats.ended(about.transaction_id)
         if key or policy.from_station(self.version, call.action, policy.Upstream.AWAY) is Verb.HOLD:
             self.repeats.keep(call, key, text, at.mono_s, transaction_id or about.transaction_id, about.begins)
 

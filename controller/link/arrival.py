@@ -28,6 +28,8 @@ CONNECT_S = 5.0
 AWAY_KNOWN_S = 60.0
 """How long a failed dial counts as knowledge that the CSMS is away [s]."""
 HALF_TICK_S = 0.5
+TURN_SHARE = 3
+"""Of the time a station may wait for the CSMS, one third is for its turn to dial, the rest for the CSMS to answer."""
 FRAMES_KEPT = 64
 
 
@@ -102,7 +104,7 @@ class Arrival:
             if open_version in offered:
                 return self._answer(at, open_version) if link.is_open else []
             outcomes += self._hang_up("the station offers another OCPP version now")
-        if self._dial_first_s <= 0 or self.away(at) or self._hopeless(at, self._dial_first_s):
+        if self._dial_first_s <= 0 or self.away(at) or self._hopeless(at, self._dial_first_s / TURN_SHARE):
             return outcomes + self._answer(at, self._fallback())
         link.want()
         return outcomes

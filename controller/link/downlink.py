@@ -21,11 +21,13 @@ from controller.link.profile_view import OWN_PROFILE_IDS
 from controller.ocpp import rpc
 from controller.ocpp.dialect import Dialect, Setpoint
 from controller.ocpp.ledger import Owner
-from controller.orders import Inject, InstallFloor, Order, ReadBack, SendStation, SendUpstream, SetAvailable
+from controller.orders import Inject, InstallFloor, Order, ReadBack, SendStation, SendUpstream, SetAvailable, Severity, Tell
 
 Outcome = Order | Fact
 
 STATION_ANSWER_S = 30.0
+UNASKED_PER_MINUTE = 10
+"""Answers to nothing, within one minute, that make a security event (F07)."""
 CSMS_PATIENCE_S = 30.0
 """After which a CALL of the CSMS has its answer, from the station or from us (16.5)."""
 # The setpoint's schedule begins in the past, so that a station whose clock is behind still
@@ -95,6 +97,7 @@ class Downlink:
         "_given_up",
         "_ids",
         "_relayed_answer",
+        "_unasked",
         "_voltage_v",
         "dialect",
         "floors",
@@ -117,6 +120,7 @@ class Downlink:
         self._foreign: set[int] = set()
         self._cleared: set[int] = set()
         self._given_up: Waiting | None = None
+        self._unasked = (0, 0)  # minute, answers in it
 
     def connected(self, generation: int, dialect: Dialect) -> None:
         """A new socket: nothing is in flight. Profiles survive a lost link (K06), so what was accepted still counts."""
@@ -244,8 +248,10 @@ class Downlink:
             frame = self._about(item, frame)
         if item is None:
             late = self.lane.late(frame.message_id)
+            if late is None:
+                return self._nobody_asked(at)
             # A late answer to the CSMS is not forwarded: it has had its error already (F06).
-            return self._ours(at, late.note, frame) if late is not None and isinstance(late.note, Own) else []
+            return self._ours(at, late.note, frame) if isinstance(late.note, Own) else []
         if item.owner is Owner.OURS:
             return [*self._ours(at, item.note, frame), *self.pump(at)]
         if item is self._given_up:
@@ -253,6 +259,16 @@ class Downlink:
             return self.pump(at)
         outcomes = self._to_csms(item, upstream_generation, frame.text)
         return [*outcomes, *self._relayed_answer(at, item.note.call, frame), *self.pump(at)]
+
+    def _nobody_asked(self, at: Stamp) -> list[Outcome]:
+        """An answer to a CALL that was never made is dropped; many of them are an attack, or a broken station (F07)."""
+        minute = int(at.mono_s // 60)
+        count = self._unasked[1] + 1 if self._unasked[0] == minute else 1
+        self._unasked = (minute, count)
+        if count != UNASKED_PER_MINUTE:
+            return []
+        text = f"security event: {count} answers within a minute to CALLs that nobody made - dropped; check who speaks as this station"
+        return [Tell(Severity.ALARM, self.station_id, text)]
 
     def _about(self, item: Waiting | None, frame: rpc.Error) -> rpc.Error:
         if item is None or self.dialect is None:

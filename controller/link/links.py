@@ -38,7 +38,7 @@ from controller.link.local_list import SPACE as LIST_SPACE
 from controller.link.local_list import SiteList
 from controller.link.profiles import SPACE as PROFILE_SPACE
 from controller.link.session import DialSpread, Outcome, Session, Shared
-from controller.link.uplink import BOOT_SPACE, OUTAGE_SPACE
+from controller.link.uplink import BOOT_SPACE, OUTAGE_SPACE, STATUS_SPACE
 from controller.orders import Inject, InstallFloor, Order, ReadBack, SetAvailable
 from controller.snapshot import LinkView
 
@@ -170,10 +170,11 @@ class Links:
             profiles = fact.memories.get((PROFILE_SPACE, station_id))
             boot = fact.memories.get((BOOT_SPACE, station_id))
             outage = fact.memories.get((OUTAGE_SPACE, station_id))
+            statuses = fact.memories.get((STATUS_SPACE, station_id))
             credentials = fact.memories.get((CREDENTIAL_SPACE, station_id))
             listed = fact.memories.get((LIST_SPACE, station_id))
             self._current = station_id
-            outcomes += session.restore(fact.at, fact.outbox.get(station_id, ()), link, profiles, boot, outage, credentials, listed)
+            outcomes += session.restore(fact.at, fact.outbox.get(station_id, ()), link, profiles, boot, outage, credentials, listed, statuses)
         return outcomes
 
     def carry(self, order: Order, at: Stamp) -> list[Outcome]:

@@ -15,7 +15,10 @@ from controller.orders import Order, Persist
 Payload = dict[str, Any]
 
 BOOT_SPACE: Final = "boot"
+STATUS_SPACE: Final = "status"
 BOOT_RETRY_S: Final = 30.0
+LONGEST_INTERVAL_S: Final = 86_400.0
+"""An interval beyond a day is a mistake, and would keep a station from its CSMS."""
 STATUSES_KEPT: Final = 256
 
 
@@ -33,14 +36,16 @@ class OurStatus:
 
 
 class Owed:
-    """Boot and statuses of one station."""
+    """Boot and statuses of one station. barred: the CSMS has heard of its boot, and has not accepted it: nothing of the queue may go up."""
 
-    __slots__ = ("_boot_due_mono_s", "_station_id", "_statuses", "boot")
+    __slots__ = ("_boot_due_mono_s", "_boot_told", "_station_id", "_statuses", "barred", "boot")
 
     def __init__(self, station_id: str) -> None:
         self._station_id = station_id
         self.boot: Payload | None = None
+        self.barred = False
         self._boot_due_mono_s = float("-inf")
+        self._boot_told = False
         self._statuses: dict[tuple[int, int], Payload] = {}
 
     def __len__(self) -> int:
@@ -50,36 +55,57 @@ class Owed:
         """A boot the CSMS has to hear of, or none. On disk, for a 2.x station that reconnects does not boot again."""
         if payload == self.boot:
             return []
-        self.boot = payload
+        self.boot, self._boot_told = payload, False
         return [Persist(0, remember={(BOOT_SPACE, self._station_id): payload})]
 
     def boot_now(self) -> None:
-        """The boot goes up at the next chance."""
-        self._boot_due_mono_s = float("-inf")
+        """The boot goes up at the next chance, but not before the time that the CSMS has named."""
+        if not self._boot_told:
+            self._boot_due_mono_s = float("-inf")
 
-    def boot_later(self, at: Stamp) -> None:
-        """The CSMS did not accept the boot, or did not answer it."""
-        self._boot_due_mono_s = at.mono_s + BOOT_RETRY_S
+    def boot_later(self, at: Stamp, interval_s: Any = None) -> None:
+        """The CSMS did not accept the boot, or did not answer it. interval_s: as it says; 0 or none leaves it to us (F32)."""
+        named = isinstance(interval_s, int | float) and not isinstance(interval_s, bool) and 0 < interval_s <= LONGEST_INTERVAL_S
+        self._boot_told = named
+        self._boot_due_mono_s = at.mono_s + (float(interval_s) if named else BOOT_RETRY_S)
 
     def boot_due(self, at: Stamp) -> bool:
         """Whether the boot may go up now."""
         return self.boot is not None and at.mono_s >= self._boot_due_mono_s
 
-    def status(self, key: tuple[int, int], payload: Payload) -> None:
+    def restore(self, boot: Any, statuses: Any) -> None:
+        """What the journal remembered; what cannot be read is not owed."""
+        self.boot = boot if isinstance(boot, dict) else None
+        for entry in statuses if isinstance(statuses, list) else []:
+            match entry:
+                case [int(evse_id), int(connector_id), dict(payload)]:
+                    self._statuses[(evse_id, connector_id)] = payload
+
+    def forget(self) -> list[Order | Fact]:
+        """The station speaks another version now: what it said in the words of the old one can be told to nobody."""
+        had, self._statuses = bool(self._statuses), {}
+        return [*self.set_boot(None), *([self._write()] if had else [])]
+
+    def _write(self) -> Persist:
+        # On disk, for a station that was online all the time, as it sees it, does not say it again after our restart.
+        statuses = [[*key, payload] for key, payload in self._statuses.items()]
+        return Persist(0, remember={(STATUS_SPACE, self._station_id): statuses or None})
+
+    def status(self, key: tuple[int, int], payload: Payload) -> list[Order | Fact]:
         """A connector changed while the CSMS was away. key: (EVSE, connector), whatever the station invents: bounded."""
         self._statuses.pop(key, None)
         self._statuses[key] = payload
         if len(self._statuses) > STATUSES_KEPT:
             del self._statuses[next(iter(self._statuses))]
+        return [self._write()]
 
-    def status_settled(self, key: tuple[int, int]) -> None:
+    def status_settled(self, key: tuple[int, int]) -> list[Order | Fact]:
         """A newer state of this connector is on its way."""
-        self._statuses.pop(key, None)
+        return [self._write()] if self._statuses.pop(key, None) is not None else []
 
-    def told(self, note: OurStatus) -> None:
+    def told(self, note: OurStatus) -> list[Order | Fact]:
         """The CSMS has heard a status; a newer one that came meanwhile is still owed."""
-        if self._statuses.get(note.key) is note.payload:
-            del self._statuses[note.key]
+        return self.status_settled(note.key) if self._statuses.get(note.key) is note.payload else []
 
     def next_status(self) -> OurStatus | None:
         """The status to tell next."""

@@ -90,15 +90,24 @@ class ProfileView:
     # -- what it means ------------------------------------------------------------------------------
 
     def wish(
-        self, evse_id: int, session_start_wall_s: float | None, now_wall_s: float, voltage_v: float, horizon_s: float = 86_400
+        self,
+        evse_id: int,
+        session_start_wall_s: float | None,
+        now_wall_s: float,
+        voltage_v: float,
+        horizon_s: float = 86_400,
+        wall_trusted: bool = True,
     ) -> tuple[tuple[LimitStep, ...], str]:
         """(steps from now on, words for people): limit per phase [A] that the CSMS sets for an EVSE.
 
         evse_id 0: the station's sum. session_start_wall_s None: as if a session began now. voltage_v:
-        nominal, phase to neutral. The words name the profile that limits now, "upstream profile 17".
+        nominal, phase to neutral. Without a trusted wall clock what depends on the calendar holds all the
+        time with its lowest limit (F78). The words name the profile that limits now, "upstream profile 17".
         """
         own_defaults = {profile.stack_level for owner, profile in self._placed.values() if owner == evse_id and profile.purpose is Purpose.TX_DEFAULT}
         profiles = [profile for owner, profile in self._placed.values() if _acts_on(owner, profile, evse_id, own_defaults)]
+        if not wall_trusted:
+            profiles = [without_calendar(profile, voltage_v) for profile in profiles]
         steps = composite(profiles, now_wall_s, now_wall_s + horizon_s, session_start_wall_s, voltage_v)
         leading = leading_at(profiles, now_wall_s, session_start_wall_s, voltage_v)
         return steps, "no upstream profile" if leading is None else f"upstream profile {leading.profile_id}"

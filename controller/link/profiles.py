@@ -31,9 +31,12 @@ PROFILE_CALLS = frozenset({"SetChargingProfile", "ClearChargingProfile", "GetCha
 """What ``Profiles.csms_call`` answers; the names are the same in all versions."""
 HORIZON_S = 86_400
 WISH_AGAIN_S = 900.0
+JUMP_S = 5.0
+"""Between two ticks the wall clock may be off the monotonic one by this much before it has jumped (F77)."""
 START_WAITS_S = 600.0
 """How long a remote start's profile waits for its transaction [s]."""
 STARTS_KEPT = 8
+_STALE = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class Profiles:
 
     __slots__ = (
         "_down",
+        "_clock",
         "_evse_ids",
         "_next",
         "_phases",
@@ -100,6 +104,7 @@ class Profiles:
         self._next: dict[str, RemoteStart] = {}  # by the message id of the remote start
         self._told: dict[int, Any] = {}
         self._wish_due_mono_s = float("-inf")
+        self._clock: tuple[float, float] | None = None  # monotonic, wall, as last seen
 
     def load(self, data: Any) -> None:
         """The store as the journal remembered it."""
@@ -248,18 +253,20 @@ class Profiles:
         return _minimum(wish, (LimitStep(at.wall_s, commanded_a),))
 
     def _steps(self, at: Stamp, evse_id: int, horizon_s: int, transactions: Mapping[int, Transaction]) -> tuple[LimitStep, ...]:
+        return self._wish(at, evse_id, horizon_s, transactions)[0]
+
+    def _wish(self, at: Stamp, evse_id: int, horizon_s: int, transactions: Mapping[int, Transaction]) -> tuple[tuple[LimitStep, ...], str]:
         running = transactions.get(evse_id)
-        start_wall_s = running.start_wall_s if running is not None else at.wall_s
-        return self._view.wish(evse_id, start_wall_s, at.wall_s, self._voltage_v, horizon_s)[0]
+        # No session begins in the future; one remembered from before we lost the time begins now.
+        start_wall_s = min(running.start_wall_s, at.wall_s) if running is not None else at.wall_s
+        return self._view.wish(evse_id, start_wall_s, at.wall_s, self._voltage_v, horizon_s, at.wall_trusted)
 
     def wishes(self, at: Stamp, transactions: Mapping[int, Transaction]) -> list[Outcome]:
         """The wish of every EVSE and of the station, where it changed."""
         self._wish_due_mono_s = at.mono_s + WISH_AGAIN_S / at.wall_speed
         outcomes: list[Outcome] = []
         for evse_id in (0, *self._evse_ids):
-            running = transactions.get(evse_id)
-            start_wall_s = running.start_wall_s if running is not None else at.wall_s
-            steps, reason = self._view.wish(evse_id, start_wall_s, at.wall_s, self._voltage_v, HORIZON_S)
+            steps, reason = self._wish(at, evse_id, HORIZON_S, transactions)
             known = self._told.get(evse_id)
             empty = all(step.limit_a is None for step in steps)
             # The first step begins "now" each time; only what it says is news.
@@ -271,6 +278,18 @@ class Profiles:
         return outcomes
 
     # -- events ---------------------------------------------------------------------------------------------
+
+    def clock_moved(self, at: Stamp) -> float:
+        """How far the wall clock has jumped since the last tick [s], 0.0 if it has not. The next tick tells all wishes anew."""
+        before, self._clock = self._clock, (at.mono_s, at.wall_s)
+        if before is None:
+            return 0.0
+        moved_s = at.wall_s - before[1] - (at.mono_s - before[0]) * at.wall_speed
+        if abs(moved_s) <= JUMP_S:
+            return 0.0
+        self._told = dict.fromkeys(self._told, _STALE)
+        self._wish_due_mono_s = float("-inf")
+        return moved_s
 
     def tick(self, at: Stamp, transactions: Mapping[int, Transaction]) -> list[Outcome]:
         """The horizon rolls on."""

@@ -25,6 +25,8 @@ Payload = dict[str, Any]
 SPACE: Final = "outage"
 """Journal space of what a station's queue must not forget: transaction ids and retry rules."""
 REPLAYS_PER_SECOND: Final = 5
+"""Rows of one station, so that a CSMS that is back is not flooded; every new row that has to queue brings a turn of its own."""
+MOST_TURNS: Final = 100
 ATTEMPTS: Final = range(1, 101)
 LONGEST_RETRY_S: Final = 3600.0
 
@@ -43,7 +45,20 @@ class OurRow:
 class Replay:
     """The outbox of one station and everything that is needed to empty it."""
 
-    __slots__ = ("_of_site", "_of_station", "_queued_values", "_thinned", "_window", "ids", "outbox", "station_id")
+    __slots__ = (
+        "_newest",
+        "_of_site",
+        "_of_station",
+        "_offline_up_to",
+        "_online",
+        "_queued_values",
+        "_second",
+        "_thinned",
+        "_turns",
+        "ids",
+        "outbox",
+        "station_id",
+    )
 
     def __init__(self, station_id: str, upstream: UpstreamConfig | None) -> None:
         self.station_id = station_id
@@ -53,7 +68,10 @@ class Replay:
         self._of_station = RetryRules(None, None)
         self._queued_values = upstream.queued_values if upstream is not None else 0
         self._thinned = 0
-        self._window = (0, 0)
+        self._second = -1
+        self._turns = 0
+        self._online = False
+        self._newest = self._offline_up_to = 0
 
     # -- memory ------------------------------------------------------------------------------------
 
@@ -71,6 +89,7 @@ class Replay:
         # Between the two writes of a settled start power may fail: the id is on disk, the row is still there.
         settled = tuple(row.number for row in rows if row.key and row.key == self.ids.key_of(row.transaction_id))
         self.outbox.add(row for row in rows if row.number not in settled)
+        self._newest = max((row.number for row in rows), default=0)
         return [*outcomes, *([ForgetRows(settled)] if settled else [])]
 
     def memory(self) -> dict[tuple[str, str], Any]:
@@ -105,6 +124,8 @@ class Replay:
         """New rows are on disk. More readings than may wait are thinned, first and last of a transaction never are."""
         rows = tuple(rows)
         self.outbox.add(rows)
+        self._newest = max([self._newest, *(row.number for row in rows)])
+        self._turns = min(self._turns + len(rows), MOST_TURNS)
         gone = [number for row in rows if row.values_of for number in self.outbox.thin(row.values_of, self._queued_values)]
         if not gone:
             return []
@@ -120,7 +141,8 @@ class Replay:
         return [*(UpdateRow(number, 0, False) for number in numbers), *told]
 
     def back(self, queued: int) -> list[Outcome]:
-        """The CSMS is back: what a person should know."""
+        """The CSMS is back: what a person should know. Everything that is on disk now had to wait offline (E11.FR.07)."""
+        self._online, self._offline_up_to, self._turns = True, self._newest, REPLAYS_PER_SECOND
         thinned, self._thinned = self._thinned, 0
         without = f"; {thinned} periodic meter values were left out" if thinned else ""
         return [Tell(Severity.INFO, self.station_id, f"CSMS is back - {queued} queued messages go up now{without}")] if queued else []
@@ -129,23 +151,36 @@ class Replay:
 
     def next(self, at: Stamp, dialect: Dialect) -> tuple[list[Outcome], OurRow | None]:
         """The row to send now, and what else is to be done first, e.g. to read texts."""
-        second = int(at.mono_s)
-        count = self._window[1] if self._window[0] == second else 0
-        if not len(self.outbox) or count >= REPLAYS_PER_SECOND:
+        if not len(self.outbox) or not self._has_turn(int(at.mono_s)):
             return [], None
         row = self.outbox.next(at.mono_s, dialect.subprotocol)
         if row is None:
             numbers = self.outbox.to_load(at.mono_s, dialect.subprotocol)
             return [LoadRows(self.station_id, numbers)] if numbers else [], None
-        self._window = (second, count + 1)
+        self._turns -= 1
         try:
             frame = rpc.parse(row.text, version=dialect.subprotocol, max_bytes=len(row.text) * 4 + 1024)
         except rpc.FrameError:
             frame = None
         if not isinstance(frame, rpc.Call):
             return self._aside(row.number, f"a stored {row.action} cannot be read"), None
-        payload = self.to_csms(dialect, frame.action, frame.payload, row.transaction_id)
+        waited = dialect.mark_offline(frame.action, frame.payload) if row.number <= self._offline_up_to else frame.payload
+        payload = self.to_csms(dialect, frame.action, waited, row.transaction_id)
         return [], OurRow(row.number, frame.action, payload, row.transaction_id, row.key)
+
+    def _has_turn(self, second: int) -> bool:
+        # A transaction that says more than that a second would else stay behind its own queue for ever.
+        if second != self._second:
+            self._second, self._turns = second, max(self._turns, REPLAYS_PER_SECOND)
+        return self._turns > 0
+
+    def gone(self) -> None:
+        """The CSMS is away."""
+        self._online = False
+
+    def as_stored(self, dialect: Dialect, action: str, payload: Payload) -> Payload:
+        """A message for the disk. What only waits behind others while everybody is online did not happen offline."""
+        return payload if self._online else dialect.mark_offline(action, payload)
 
     def to_csms(self, dialect: Dialect, action: str, payload: Payload, transaction_id: str) -> Payload:
         """A message of the station with the transaction id its CSMS knows; the same object where they agree."""

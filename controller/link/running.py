@@ -33,7 +33,19 @@ class Running:
     places: transaction -> station, shared by all stations of the same CSMS.
     """
 
-    __slots__ = ("_down", "_ended", "_phases", "_places", "_profiles", "_remember", "_states", "_station_id", "_unwanted", "transactions")
+    __slots__ = (
+        "_begun",
+        "_down",
+        "_ended",
+        "_phases",
+        "_places",
+        "_profiles",
+        "_remember",
+        "_states",
+        "_station_id",
+        "_unwanted",
+        "transactions",
+    )
 
     def __init__(
         self,
@@ -50,7 +62,8 @@ class Running:
         self._profiles = profiles
         self._places = places
         self._remember = remember
-        self._ended: tuple[str, ...] = ()
+        self._begun: dict[int, str] = {}  # EVSE -> key of the message its transaction began with, "" if not known
+        self._ended: dict[str, str] = {}  # transaction -> the same, oldest first
         self._unwanted: set[str] = set()
         self._states: dict[int, ChargingState | None] = {}  # as 1.6 tells them: beside the transaction
         self.transactions: dict[int, Transaction] = {}
@@ -64,9 +77,21 @@ class Running:
         """All that run."""
         return {running.transaction_id for running in self.transactions.values()}
 
-    def has_ended(self, transaction_id: str) -> bool:
-        """Whether the end of this transaction has been heard."""
-        return transaction_id in self._ended
+    def is_over(self, event: TransactionEvent) -> bool:
+        """Whether an event is of a transaction whose end has been heard.
+
+        Another start under the id of an old one is none: some count from 1 again after each restart (B28).
+        """
+        begun = self._ended.get(event.transaction_id)
+        another = event.started and not event.offline and event.key not in ("", begun)
+        return begun is not None and not another
+
+    def is_foreign(self, event: TransactionEvent) -> bool:
+        """Whether an event is of a transaction that runs at another station, and never was here (F14)."""
+        transaction_id = event.transaction_id
+        other = self._places.get(transaction_id, self._station_id)
+        known = other == self._station_id or transaction_id in self.ids() or transaction_id in self._ended
+        return not known and not _shared(transaction_id)
 
     # -- the journal's side ----------------------------------------------------------------------------
 
@@ -130,16 +155,27 @@ class Running:
         mine = self.id_at(evse_id) == event.transaction_id
         outcomes = [] if mine else self._strange(event.transaction_id)
         if event.ended:
-            self._ended = (*self._ended, event.transaction_id)[-ENDED_KEPT:]
+            self._end(evse_id if mine else 0, event.transaction_id)
             return outcomes + (self._forget(at, evse_id) if mine else [])
         if not mine:
-            if event.transaction_id in self._ended or (evse_id in self.transactions and event.offline):
+            if self.is_over(event) or (evse_id in self.transactions and event.offline):
                 return outcomes
+            self._begun[evse_id] = event.key
             outcomes += self._begin(at, evse_id, event.transaction_id)
         return [*outcomes, *self._profiles.seen(at, evse_id, event, self.transactions)]
 
+    def _end(self, evse_id: int, transaction_id: str) -> None:
+        begun = self._begun.pop(evse_id, self._ended.pop(transaction_id, ""))
+        self._ended[transaction_id] = begun
+        if len(self._ended) > ENDED_KEPT:
+            del self._ended[next(iter(self._ended))]
+
     def _begin(self, at: Stamp, evse_id: int, transaction_id: str) -> list[Outcome]:
         self._down.transaction_ended(evse_id)
+        self._ended.pop(transaction_id, None)
+        before = self.id_at(evse_id)
+        if before is not None and self._places.get(before) == self._station_id:
+            del self._places[before]
         self.transactions[evse_id] = Transaction(transaction_id, at.wall_s)
         self._places.setdefault(transaction_id, self._station_id)
         return [*self._profiles.started(at, evse_id, transaction_id, self.transactions), self._remember()]
@@ -169,6 +205,13 @@ class Running:
                     more.append(SessionChanged(at, outcome.evse, transaction_id, None, ended=True))
                     more += self._forget(at, outcome.evse.evse_id)
         return outcomes + more
+
+    def wall_moved(self, at: Stamp, moved_s: float) -> list[Outcome]:
+        """The wall clock has jumped: what began by the old one began as long ago by the new one (F77)."""
+        for evse_id, running in list(self.transactions.items()):
+            if running.start_wall_s <= at.wall_s - moved_s:  # else it is from before a restart without the time
+                self.transactions[evse_id] = replace(running, start_wall_s=running.start_wall_s + moved_s)
+        return [self._remember()] if self.transactions else []
 
     def told(self, at: Stamp) -> list[Outcome]:
         """The station is online: after a restart the site knows of no session, and a station may be silent for a quarter of an hour (P9)."""

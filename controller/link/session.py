@@ -20,7 +20,7 @@ from controller.config import AuthorizationConfig, StationConfig, UpstreamConfig
 from controller.facts import EvseKey, Fact, OutboxRow, Stamp, StationOffline, StationOnline
 from controller.link import policy
 from controller.link.answering import Hooks
-from controller.link.arrival import Arrival
+from controller.link.arrival import TURN_SHARE, Arrival
 from controller.link.auth_cache import AuthCache
 from controller.link.downlink import Downlink
 from controller.link.ids import IdSource
@@ -180,7 +180,7 @@ class Session:
         self._since_mono_s = at.mono_s
         self.up.dialect = dialect_for(DEFAULT_VERSION)
         self.drivers.list.load(listed)
-        outcomes = [*self.up.restore(rows, boot, outage), *self.requests.credentials.restore(credentials)]
+        outcomes = [*self.up.restore(rows, boot, outage, statuses), *self.requests.credentials.restore(credentials)]
         try:
             if isinstance(link, dict):
                 self._restore_link(link)
@@ -244,7 +244,7 @@ class Session:
                 outcomes += self.csms_frame(at, leg.generation, text)
         outcomes += self.dial(at)
         link = self.up.link
-        if link is not None and link.state is State.WAITING and self._shared.dials.hopeless(at, self._wait_s):
+        if link is not None and link.state is State.WAITING and self._shared.dials.hopeless(at, self._wait_s / TURN_SHARE):
             outcomes += self._wait_no_longer(at)
         return outcomes
 
@@ -275,6 +275,8 @@ class Session:
         if self.generation is not None:
             outcomes += self._tick_connected(at)
         outcomes += self.up.tick(at, self._since_mono_s if self.generation is None else None)
+        moved_s = self.profiles.clock_moved(at)
+        outcomes += self.running.wall_moved(at, moved_s) if moved_s else []
         outcomes += self.profiles.tick(at, self.transactions)
         outcomes += self.requests.tick(at)
         for mirror in self.mirrors:
@@ -377,11 +379,19 @@ class Session:
             outcomes += self._rebooted(at)
         elif not self.online and not self._booting:
             outcomes += self._go_online(at)
-        outcomes += self.running.observe(at, call, self.up.about(call).event, self._dialect())
+        event = self.up.about(call).event
+        if event is not None and event.ended and self._dialect().assigns_transactions and self.running.is_foreign(event):
+            return [*outcomes, *self._foreign_stop(at, call)]
+        outcomes += self.running.observe(at, call, event, self._dialect())
         outcomes += self._own_profile_answer(call) or self.up.call(at, call)
         for mirror in self.mirrors:
             outcomes += mirror.copy(at, call)
         return outcomes
+
+    def _foreign_stop(self, at: Stamp, call: rpc.Call) -> list[Outcome]:
+        """Where the CSMS numbers the transactions, a station could end the session of another one (F14, CVE-2026-28230)."""
+        text = f"security event: {call.action} for a transaction that runs at another station - refused and kept aside; see `yardmaster queue`"
+        return [Tell(Severity.ALARM, self.station_id, text), *self.up.aside(at, call)]
 
     def _own_profile_answer(self, call: rpc.Call) -> list[Outcome]:
         """A question about a profile that is kept here and never was at the station (2.1 K28)."""
@@ -413,7 +423,7 @@ class Session:
         for mirror in self.mirrors:
             mirror.started(call.message_id, transaction_id)
         event = self.up.about(call).event
-        if event is None or self.running.has_ended(transaction_id):
+        if event is None or self.running.is_over(replace(event, transaction_id=transaction_id)):
             return []
         named = int(transaction_id) if transaction_id.removeprefix("-").isdecimal() else transaction_id
         told = replace(call, payload={**call.payload, "transactionId": named})

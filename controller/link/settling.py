@@ -63,9 +63,7 @@ class Settling:
             return self._row(at, note, frame.payload) if isinstance(frame, rpc.Result) else self._replay.refused(note, frame, at, self.dialect())
         if isinstance(note, OurBoot):
             return self._boot(at, frame)
-        if isinstance(note, OurStatus):
-            self._owed.told(note)
-        return []
+        return self._owed.told(note) if isinstance(note, OurStatus) else []
 
     # -- CALLs of the station ------------------------------------------------------------------------
 
@@ -77,16 +75,19 @@ class Settling:
             outcomes = self._live_start(at, call, relay, frame)
         else:
             outcomes = self._answers.result(at, call, about, frame.text, also=relay.also, live=True)
+        if call.action == "BootNotification":
+            self._owed.barred = self.dialect().boot_status(frame.payload) != "Accepted"
         if about.ends:
             outcomes += self._ended(about.transaction_id)
         return outcomes + self._learn(at, call.action, call.payload, frame.payload)
 
     def _live_start(self, at: Stamp, call: rpc.Call, relay: Relay, frame: rpc.Result) -> list[Outcome]:
-        """The CSMS names the transaction. An id out of our own range could be another one's: the station gets a local one."""
+        """The CSMS names the transaction. An id that means another one, or could, is not for the station: it gets a local one."""
         dialect, ids = self.dialect(), self._replay.ids
-        csms_id = dialect.started_by_answer(call.action, call.payload, frame.payload)
-        if csms_id is None or not ids.reserved(csms_id):
-            return self._answers.result(at, call, relay.about, frame.text, csms_id or "", relay.also, live=True)
+        csms_id, known = dialect.started_by_answer(call.action, call.payload, frame.payload), len(ids)
+        if csms_id is None or not (ids.reserved(csms_id) or ids.taken(csms_id)):
+            outcomes = self._answers.result(at, call, relay.about, frame.text, csms_id or "", relay.also, live=True)
+            return outcomes if len(ids) == known else [*outcomes, Persist(0, remember=self._replay.memory())]
         local = ids.fresh(at)
         ids.settle(local, csms_id, relay.about.key)
         ids.trim(self._replay.outbox.has)
@@ -117,8 +118,9 @@ class Settling:
 
     def _boot(self, at: Stamp, frame: Answer) -> list[Outcome]:
         if isinstance(frame, rpc.Result) and self.dialect().boot_status(frame.payload) == "Accepted":
+            self._owed.barred = False
             return self._owed.set_boot(None)
-        self._owed.boot_later(at)
+        self._owed.boot_later(at, frame.payload.get("interval") if isinstance(frame, rpc.Result) else None)
         return []
 
     # -- late answers --------------------------------------------------------------------------------------

@@ -43,12 +43,11 @@ class Mapped:
 class TransactionIds:
     """The local ids of one station and what the CSMS calls them."""
 
-    __slots__ = ("_last", "_local_of", "_mapped")
+    __slots__ = ("_last", "_mapped")
 
     def __init__(self) -> None:
         self._last = 0
         self._mapped: dict[str, Mapped] = {}
-        self._local_of: dict[str, str] = {}
 
     def __len__(self) -> int:
         return len(self._mapped)
@@ -75,7 +74,20 @@ class TransactionIds:
         """The CSMS has named its id for a local one."""
         self._mapped.pop(local, None)
         self._mapped[local] = Mapped(local, csms, key)
-        self._local_of[csms] = local
+
+    def taken(self, csms: str) -> bool:
+        """Whether a local id goes by this id of the CSMS, which has just given it to another transaction.
+
+        A CSMS whose counter began anew gives its ids a second time, some give the same to everybody. The word
+        of an ended transaction is forgotten then; while the other goes on, the new one needs a local id too.
+        """
+        for known in self._called(csms):
+            if known.ended:
+                self._forget(known)
+        return bool(self._called(csms))
+
+    def _called(self, csms: str) -> list[Mapped]:
+        return [known for known in self._mapped.values() if known.csms == csms]
 
     def key_of(self, local: str) -> str:
         """Key of the start of a mapped transaction; "" if it is not mapped."""
@@ -94,10 +106,10 @@ class TransactionIds:
         return NOBODY if self._is_local(transaction_id) else transaction_id
 
     def to_station(self, transaction_id: str) -> str:
-        """What the station calls a transaction of the CSMS; -1 where the number means another one there."""
-        local = self._local_of.get(transaction_id)
-        if local is not None:
-            return local
+        """What the station calls a transaction of the CSMS, of several the newest that goes on; -1 where the number means another one there."""
+        called = self._called(transaction_id)
+        if called:
+            return next((known for known in reversed(called) if not known.ended), called[-1]).local
         return NOBODY if self._is_local(transaction_id) else transaction_id
 
     def ended(self, local: str, busy: Callable[[str], bool]) -> bool:
@@ -122,8 +134,6 @@ class TransactionIds:
 
     def _forget(self, known: Mapped) -> None:
         self._mapped.pop(known.local, None)
-        if self._local_of.get(known.csms) == known.local:
-            del self._local_of[known.csms]
 
     # -- on disk ----------------------------------------------------------------------------------
 
@@ -137,7 +147,6 @@ class TransactionIds:
         entries = [Mapped(str(local), str(csms), str(key), bool(ended)) for local, csms, key, ended in memory["mapped"]]
         self._last = last if FIRST_LOCAL <= last <= LAST_LOCAL else 0
         self._mapped = {known.local: known for known in entries}
-        self._local_of = {known.csms: known.local for known in entries}
 
 
 def _number(transaction_id: str) -> int:

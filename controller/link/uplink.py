@@ -23,7 +23,7 @@ from controller.link.held import About, Relay
 from controller.link.ids import IdSource
 from controller.link.lane import Lane, Priority, Waiting
 from controller.link.outbox import Outbox
-from controller.link.owed import BOOT_SPACE, OurBoot, OurStatus, Owed
+from controller.link.owed import BOOT_SPACE, STATUS_SPACE, OurBoot, OurStatus, Owed
 from controller.link.policy import Verb
 from controller.link.replay import SPACE as OUTAGE_SPACE
 from controller.link.replay import OurRow, Replay
@@ -35,7 +35,7 @@ from controller.ocpp.ledger import Owner
 from controller.ocpp.registry import dialect_for
 from controller.orders import CloseStation, CloseUpstream, Order, SendUpstream, Severity, Tell
 
-__all__ = ["BOOT_SPACE", "OUTAGE_SPACE", "Hooks", "Uplink"]
+__all__ = ["BOOT_SPACE", "OUTAGE_SPACE", "STATUS_SPACE", "Hooks", "Uplink"]
 
 Outcome = Order | Fact
 Payload = dict[str, Any]
@@ -127,10 +127,11 @@ class Uplink:
             return self.dialect.subprotocol
         return next(iter(self.outbox.versions()), "")
 
-    def restore(self, rows: tuple[OutboxRow, ...], boot: Any, memory: Any = None) -> list[Outcome]:
-        """What the journal remembered: queued messages oldest first, a boot the CSMS has not heard of, and OUTAGE_SPACE."""
+    def restore(self, rows: tuple[OutboxRow, ...], boot: Any, memory: Any = None, statuses: Any = None) -> list[Outcome]:
+        """What the journal remembered: queued messages oldest first, what the CSMS has not heard of (see ``owed``), and OUTAGE_SPACE."""
         outcomes = self._replay.restore(rows, memory)
-        self._owed.boot = boot if isinstance(boot, dict) and self.link is not None else None
+        if self.link is not None:
+            self._owed.restore(boot, statuses)
         known = next((dialect for row in rows if (dialect := dialect_for(row.version)) is not None), None)
         self.dialect = known or self.dialect
         recent = [(row.key, row.transaction_id) for row in rows[-KEYS_RESTORED:] if not row.parked]
@@ -139,14 +140,16 @@ class Uplink:
 
     def connected(self, generation: int, dialect: Dialect) -> list[Outcome]:
         """The station's socket is open."""
+        another = self.dialect is not None and self.dialect.subprotocol != dialect.subprotocol
         self._answers.connected(generation, dialect)
         if self.link is not None:
             self.link.want()
-        return []
+        return self._owed.forget() if another else []
 
     def disconnected(self) -> list[Outcome]:
         """The station's socket is gone: the CSMS shall know within a second (F01)."""
         self._answers.generation = None
+        self._owed.barred = False
         return self.hang_up("station disconnected")
 
     def hang_up(self, reason: str) -> list[Outcome]:
@@ -169,6 +172,7 @@ class Uplink:
         """Nothing is in flight any more; returns what was, or waited."""
         orphans = self.lane.drain()
         self.outbox.lost()
+        self._replay.gone()
         self._settling.forget_leg()
         return orphans
 
@@ -217,6 +221,10 @@ class Uplink:
                 return True
         return False
 
+    def aside(self, at: Stamp, call: rpc.Call) -> list[Outcome]:
+        """A CALL that the CSMS shall not see unless a person says so (F14)."""
+        return self._answers.aside(at, call)
+
     def call(self, at: Stamp, call: rpc.Call) -> list[Outcome]:
         """A new CALL of the station, already observed."""
         about = self.about(call)
@@ -237,7 +245,13 @@ class Uplink:
 
     def _must_wait(self, about: About) -> bool:
         # Order per transaction: a message does not overtake its own transaction's queue (P2). Other
-        # transactions go on live, so that their drivers hear the CSMS itself.
+        # transactions go on live, so that their drivers hear the CSMS itself. Only a start waits for what
+        # is queued of its own EVSE: a CSMS that has not heard of the end of one session refuses the next.
+        if about.starts:
+            held = (held.transaction_id for held in self._answers.held.values())
+            waiting = {*self.outbox.transactions(), *held} - {""}
+            if waiting and not self._answers.may_follow(about, waiting):
+                return True
         transaction_id = about.transaction_id
         if not transaction_id:
             return False
@@ -260,16 +274,17 @@ class Uplink:
         return outcomes
 
     def _relay(self, at: Stamp, call: rpc.Call, about: About) -> list[Outcome]:
+        settled: list[Outcome] = []
         if call.action == "StatusNotification" and self.dialect is not None:
-            self._status_settled(self.dialect.status_key(call.payload))
+            settled = self._status_settled(self.dialect.status_key(call.payload))
         note = Relay(call, about)
         item = Waiting(call.message_id, call.action, self._upward(call, about), Owner.PEER, Priority.RELAYED, at.mono_s, note)
         if not self.lane.offer(item):
-            return self._answers.error(call, "InternalError", "too many messages are waiting; send again later")
+            return [*settled, *self._answers.error(call, "InternalError", "too many messages are waiting; send again later")]
         outcomes = self.pump(at)
         if not any(isinstance(outcome, SendUpstream) for outcome in outcomes):
             note.shed()
-        return outcomes
+        return [*outcomes, *settled]
 
     def _upward(self, call: rpc.Call, about: About) -> str:
         if not about.transaction_id:
@@ -291,13 +306,13 @@ class Uplink:
         if call.action == "StatusNotification":
             key = self.dialect.status_key(call.payload)
             self._status_settled(key)
-            self._owed.status(key, call.payload)
+            return self._owed.status(key, call.payload)
         return []
 
-    def _status_settled(self, key: tuple[int, int]) -> None:
+    def _status_settled(self, key: tuple[int, int]) -> list[Outcome]:
         """A newer state of this connector is on its way: the older one is not told any more."""
-        self._owed.status_settled(key)
         self.lane.withdraw(lambda item: not (isinstance(item.note, OurStatus) and item.note.key == key))
+        return self._owed.status_settled(key)
 
     def persisted(self, token: int, rows: tuple[OutboxRow, ...], at: Stamp) -> list[Outcome] | None:
         """The journal has written ``token``; None if it is not one of ours."""
@@ -436,18 +451,28 @@ class Uplink:
             return []
         if any(item.owner is Owner.OURS for item in self.lane.waiting()):
             return []
-        if self._owed.boot is not None:
-            if self._owed.boot_due(at):
-                self._offer_ours("BootNotification", self._owed.boot, OurBoot(), at, Priority.SAFETY)
-            return []
-        status = self._owed.next_status()
-        if status is not None:
-            self._offer_ours("StatusNotification", status.payload, status, at, Priority.HOUSEKEEPING)
+        if self._leg_is_the_station_s and self._refill_owed(at):
             return []
         outcomes, row = self._replay.next(at, self._settling.dialect())
         if row is not None:
             self._offer_ours(row.action, row.request, row, at, Priority.HOUSEKEEPING)
         return outcomes
+
+    @property
+    def _leg_is_the_station_s(self) -> bool:
+        # A queue may go up in words that the station spoke once; what is owed is in those it speaks now.
+        return self.dialect is None or self._settling.dialect().subprotocol == self.dialect.subprotocol
+
+    def _refill_owed(self, at: Stamp) -> bool:
+        """Boot, then statuses; whether the outbox has to wait."""
+        if self._owed.boot is not None:
+            if self._owed.boot_due(at):
+                self._offer_ours("BootNotification", self._owed.boot, OurBoot(), at, Priority.SAFETY)
+            return True
+        status = self._owed.next_status() if not self._owed.barred else None
+        if status is not None:
+            self._offer_ours("StatusNotification", status.payload, status, at, Priority.HOUSEKEEPING)
+        return status is not None or self._owed.barred
 
     def _offer_ours(self, action: str, payload: Payload, note: Any, at: Stamp, priority: Priority) -> None:
         message_id = self._ids.fresh()

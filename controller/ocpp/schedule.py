@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -116,6 +116,19 @@ def limit_a_at(profile: Profile, wall_s: float, session_start_wall_s: float, vol
         return None
     limits = (_schedule_limit_a(profile, schedule, wall_s, session_start_wall_s, voltage_v) for schedule in profile.schedules)
     return min((limit for limit in limits if limit is not None), default=None)
+
+
+def without_calendar(profile: Profile, voltage_v: float) -> Profile:
+    """What ``profile`` means while nobody knows the date: its lowest limit, always. The same object if it needs no date (F78)."""
+    dated = profile.valid_from_wall_s is not None or profile.valid_to_wall_s is not None
+    if profile.kind is Kind.RELATIVE and not dated:
+        return profile
+    schedule, lowest = min(
+        ((schedule, period) for schedule in profile.schedules for period in schedule.periods),
+        key=lambda found: _amps(found[1], found[0].unit, voltage_v),
+    )
+    always = replace(schedule, periods=(replace(lowest, start_s=0.0),), duration_s=None, start_wall_s=None)
+    return replace(profile, kind=Kind.RELATIVE, schedules=(always,), recurrency=None, valid_from_wall_s=None, valid_to_wall_s=None)
 
 
 def _valid(profile: Profile, wall_s: float) -> bool:

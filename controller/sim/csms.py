@@ -1,28 +1,22 @@
-"""A simulated CSMS for 2.0.1 stations: answers everything, remembers everything, and keeps the books.
-
-``CsmsBooks`` is the pure half: text in, text out, and an account of every transaction, so that a
-demo or a test can say whether anything was lost between station and CSMS (E04: sequence numbers
-without gaps between Started and Ended). ``SimCsms`` puts it behind a real WebSocket server that
-can be stopped and started again: an outage.
+"""A simulated CSMS for stations of every version: ``CsmsBooks`` behind a real WebSocket server that can be stopped and started
+again: an outage.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 from aiohttp import WSMsgType, web
 
 from controller.facts import Stamp
 from controller.sim import wire
+from controller.sim.books import CsmsBooks
 from controller.sim.wire import Payload
 
-SUBPROTOCOL = "ocpp2.0.1"
-HEARTBEAT_S = 60
-KEPT_FRAMES = 20_000
+SUBPROTOCOLS = ("ocpp2.1", "ocpp2.0.1", "ocpp1.6")
 GONE = "the CSMS closed"
+ANSWERS = (wire.CALLRESULT, wire.CALLERROR)
 
 
 class CsmsCallError(Exception):
@@ -33,179 +27,14 @@ class CsmsCallError(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class SeenFrame:
-    """One text message. incoming: from the station."""
-
-    station_id: str
-    wall_s: float
-    incoming: bool
-    text: str
-
-
-@dataclass(slots=True)
-class TransactionBook:
-    """What is known of one transaction. events: seqNo -> payload as it first came."""
-
-    transaction_id: str
-    station_id: str
-    events: dict[int, Payload] = field(default_factory=dict)
-    order: list[int] = field(default_factory=list)
-    duplicates: int = 0
-
-    @property
-    def started(self) -> bool:
-        """The Started event is here."""
-        return any(event["eventType"] == "Started" for event in self.events.values())
-
-    @property
-    def ended(self) -> bool:
-        """The Ended event is here."""
-        return any(event["eventType"] == "Ended" for event in self.events.values())
-
-    @property
-    def missing(self) -> list[int]:
-        """Sequence numbers not seen between 0 and the highest one."""
-        return [number for number in range(max(self.events, default=-1) + 1) if number not in self.events]
-
-    @property
-    def in_order(self) -> bool:
-        """Events came with rising sequence numbers."""
-        return self.order == sorted(self.order)
-
-    @property
-    def complete(self) -> bool:
-        """Started, ended and nothing missing."""
-        return self.started and self.ended and not self.missing
-
-    @property
-    def told_late(self) -> int:
-        """Events that were told with offline = true."""
-        return sum(event.get("offline") is True for event in self.events.values())
-
-
-class CsmsBooks:
-    """Answers station CALLs and keeps account."""
-
-    def __init__(self, refused_tokens: tuple[str, ...] = ()) -> None:
-        self.frames: deque[SeenFrame] = deque(maxlen=KEPT_FRAMES)
-        self.transactions: dict[str, TransactionBook] = {}
-        self.boots: dict[str, int] = {}
-        self.statuses: dict[tuple[str, int], str] = {}
-        self._refused_tokens = refused_tokens
-
-    def handle(self, station_id: str, at: Stamp, text: str) -> list[str]:
-        """One text message of a station; the texts to answer. Results of our own calls are only noted."""
-        self._note(station_id, at, True, text)
-        message = wire.read(text)
-        if message is None:
-            return [self._note(station_id, at, False, wire.error("-1", "RpcFrameworkError", "not a frame"))]
-        if message.kind != wire.CALL:
-            return []
-        answer = self._answer(station_id, at, message)
-        return [self._note(station_id, at, False, answer)]
-
-    def note_call(self, station_id: str, at: Stamp, text: str) -> None:
-        """Remember a CALL we send."""
-        self._note(station_id, at, False, text)
-
-    def gaps(self) -> dict[str, list[int]]:
-        """Transactions with missing events -> the missing sequence numbers."""
-        return {book.transaction_id: book.missing for book in self.transactions.values() if book.missing}
-
-    def running(self) -> list[TransactionBook]:
-        """Transactions without an end."""
-        return [book for book in self.transactions.values() if not book.ended]
-
-    def _note(self, station_id: str, at: Stamp, incoming: bool, text: str) -> str:
-        self.frames.append(SeenFrame(station_id, at.wall_s, incoming, text))
-        return text
-
-    def _answer(self, station_id: str, at: Stamp, message: wire.Message) -> str:
-        make = ANSWERS.get(message.action)
-        if make is None:
-            return wire.error(message.message_id, "NotImplemented", message.action)
-        try:
-            return wire.result(message.message_id, make(self, station_id, at, message.payload))
-        except (KeyError, TypeError) as wrong:
-            return wire.error(message.message_id, "FormatViolation", f"{type(wrong).__name__}: {wrong}")
-
-    def booted(self, station_id: str, at: Stamp, payload: Payload) -> Payload:
-        """B01: everybody is welcome."""
-        self.boots[station_id] = self.boots.get(station_id, 0) + 1
-        return {"currentTime": wire.iso(at.wall_s), "interval": HEARTBEAT_S, "status": "Accepted"}
-
-    def status(self, station_id: str, at: Stamp, payload: Payload) -> Payload:
-        """Keep the connector's last status."""
-        self.statuses[station_id, payload["evseId"]] = payload["connectorStatus"]
-        return {}
-
-    def authorize(self, station_id: str, at: Stamp, payload: Payload) -> Payload:
-        """Every token is accepted except the refused ones."""
-        refused = payload["idToken"]["idToken"] in self._refused_tokens
-        return {"idTokenInfo": {"status": "Invalid" if refused else "Accepted"}}
-
-    def transaction_event(self, station_id: str, at: Stamp, payload: Payload) -> Payload:
-        """Book the event; an idToken in it is answered (E05)."""
-        transaction_id = payload["transactionInfo"]["transactionId"]
-        book = self.transactions.setdefault(transaction_id, TransactionBook(transaction_id, station_id))
-        number = payload["seqNo"]
-        if number in book.events:
-            book.duplicates += 1
-        else:
-            book.events[number] = payload
-            book.order.append(number)
-        return self.authorize(station_id, at, payload) if "idToken" in payload else {}
-
-
-Answer = Callable[[CsmsBooks, str, Stamp, Payload], Payload]
-
-
-def _always(answer: Payload) -> Answer:
-    return lambda _books, _station_id, _at, _payload: dict(answer)
-
-
-ANSWERS: Mapping[str, Answer] = {
-    "BootNotification": CsmsBooks.booted,
-    "StatusNotification": CsmsBooks.status,
-    "Authorize": CsmsBooks.authorize,
-    "TransactionEvent": CsmsBooks.transaction_event,
-    "Heartbeat": lambda _books, _id, at, _payload: {"currentTime": wire.iso(at.wall_s)},
-    "DataTransfer": _always({"status": "UnknownVendorId"}),
-    "NotifyEVChargingNeeds": _always({"status": "Accepted"}),
-    "NotifyEVChargingSchedule": _always({"status": "Accepted"}),
-    "SignCertificate": _always({"status": "Rejected"}),
-    "Get15118EVCertificate": _always({"status": "Failed", "exiResponse": ""}),
-    "GetCertificateStatus": _always({"status": "Failed"}),
-    **{
-        action: _always({})
-        for action in (
-            "MeterValues",
-            "NotifyReport",
-            "NotifyEvent",
-            "NotifyMonitoringReport",
-            "NotifyChargingLimit",
-            "ClearedChargingLimit",
-            "NotifyCustomerInformation",
-            "NotifyDisplayMessages",
-            "ReportChargingProfiles",
-            "ReservationStatusUpdate",
-            "SecurityEventNotification",
-            "LogStatusNotification",
-            "FirmwareStatusNotification",
-            "PublishFirmwareStatusNotification",
-        )
-    },
-}
-
-
 class SimCsms:
-    """The books behind a WebSocket server on the loopback interface."""
+    """The books behind a WebSocket server on the loopback interface. subprotocols: what it speaks."""
 
-    def __init__(self, stamp: Callable[[], Stamp], books: CsmsBooks | None = None) -> None:
+    def __init__(self, stamp: Callable[[], Stamp], books: CsmsBooks | None = None, subprotocols: tuple[str, ...] = SUBPROTOCOLS) -> None:
         self.books = books or CsmsBooks()
         self.port = 0
         self._stamp = stamp
+        self._subprotocols = subprotocols
         self._runner: web.AppRunner | None = None
         self._sockets: dict[str, web.WebSocketResponse] = {}
         self._waiting: dict[str, asyncio.Future[wire.Message]] = {}
@@ -266,9 +95,13 @@ class SimCsms:
         return message.payload
 
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(protocols=(SUBPROTOCOL,), heartbeat=20.0, max_msg_size=1 << 20)
+        socket = web.WebSocketResponse(protocols=self._subprotocols, heartbeat=20.0, max_msg_size=1 << 20)
         await socket.prepare(request)
         station_id = request.match_info["identity"]
+        if socket.ws_protocol is None:  # no version in common: open, then closed at once (P4 3.2)
+            await socket.close(code=1002, message=b"no common subprotocol")
+            return socket
+        self.books.speaks(station_id, socket.ws_protocol)
         self._sockets[station_id] = socket
         try:
             async for message in socket:
@@ -281,7 +114,7 @@ class SimCsms:
 
     async def _take(self, station_id: str, socket: web.WebSocketResponse, text: str) -> None:
         message = wire.read(text)
-        future: asyncio.Future[wire.Message] | None = self._waiting.get(message.message_id) if message and message.kind != wire.CALL else None
+        future: asyncio.Future[wire.Message] | None = self._waiting.get(message.message_id) if message and message.kind in ANSWERS else None
         if future is not None and message is not None and not future.done():
             future.set_result(message)
         for answer in self.books.handle(station_id, self._stamp(), text):

@@ -1,6 +1,6 @@
 """One EVSE of a simulated station: plug, contactor, energy register, the running transaction.
 
-Pure physics and book-keeping; what is said about it on the wire is in ``station``.
+Pure physics and book-keeping; what is said about it on the wire is a ``voice``'s part.
 """
 
 from __future__ import annotations
@@ -24,9 +24,18 @@ class EvseSpec:
     max_current_a: float = 32.0
 
 
+@dataclass(frozen=True, slots=True)
+class RemoteStart:
+    """A session the CSMS asked for. remote_id: its number, where the version has one. profile: as the store takes it."""
+
+    token: Payload
+    remote_id: int | None = None
+    profile: Payload | None = None
+
+
 @dataclass(slots=True)
 class Transaction:
-    """A running transaction. seq_no: of the next event."""
+    """A session, from cable to cable. seq_no: of the next event (2.x). numbered: the CSMS has given it its id (1.6)."""
 
     session: Session
     id_token: Payload
@@ -35,6 +44,7 @@ class Transaction:
     state: str = "EVConnected"
     evse_told: bool = False
     remote_start_id: int | None = None
+    numbered: bool = False
 
     def next_seq_no(self) -> int:
         """Number of the event about to be made; rises by one from 0 (E01.FR.07)."""
@@ -46,7 +56,7 @@ class Transaction:
 class Evse:
     """State of one EVSE. register_wh: import register. offer_a: what the pilot offers now.
 
-    told_a: current per phase in the last event. before_a: at the last look.
+    told_a: current per phase in the last event. before_a: at the last look. served: this car has had its session.
     """
 
     spec: EvseSpec
@@ -56,18 +66,12 @@ class Evse:
     offer_a: float = 0.0
     operative: bool = True
     inoperative_next: bool = False
-    pending_start: Payload | None = None
+    pending_start: RemoteStart | None = None
     reported: str = ""
     next_sample_mono_s: float = 0.0
     told_a: float = 0.0
     before_a: float = 0.0
-
-    @property
-    def status(self) -> str:
-        """connectorStatus."""
-        if self.car is not None:
-            return "Occupied"
-        return "Available" if self.operative else "Unavailable"
+    served: bool = False
 
     @property
     def may_deliver(self) -> bool:

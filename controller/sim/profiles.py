@@ -1,9 +1,10 @@
-"""The charging profiles inside a simulated 2.0.1 station, by the book.
+"""The charging profiles inside a simulated station, by the book of 2.x; ``v16.profiles`` has what 1.6 does otherwise.
 
 Written apart from the controller's own schedule code, so that each can prove the other wrong.
 Within a purpose the highest valid stack level wins outright; across purposes the minimum counts
 (K08.FR.04). A TxProfile outside its validity or behind its duration falls back to the TxDefault
 (K02.FR.08): that is the dead man the controller relies on. No profile at all = unlimited (K06.FR.02).
+A body is a chargingProfile as 2.x writes it.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Stored:
         yield from (moment for moment in (*moments, *self.window) if start_wall_s < moment < end_wall_s)
 
     def _since(self, schedule: Payload, wall_s: float, started_wall_s: float) -> float:
-        if self.body["chargingProfileKind"] == "Relative":
+        if self.body["chargingProfileKind"] == "Relative" or "startSchedule" not in schedule:
             return wall_s - started_wall_s
         since_s = wall_s - unix(schedule["startSchedule"])
         if self.body["chargingProfileKind"] == "Recurring" and since_s >= 0:
@@ -88,7 +89,9 @@ class Stored:
 
 
 class ProfileStore:
-    """Every profile of one station. evse_id 0 is the station itself."""
+    """Every profile of one station. evse_id 0 is the station itself. needs_start: kinds that must say when they begin."""
+
+    needs_start: tuple[str, ...] = ("Absolute", "Recurring")
 
     def __init__(self, evse_ids: tuple[int, ...]) -> None:
         self._evse_ids = evse_ids
@@ -135,7 +138,10 @@ class ProfileStore:
             limit_a = self._leading(TX, (evse_id,), wall_s, started)
             if limit_a is not None:
                 return limit_a
-        return self._leading(TX_DEFAULT, (evse_id, 0), wall_s, started)
+        return self._default_a(evse_id, wall_s, started)
+
+    def _default_a(self, evse_id: int, wall_s: float, started_wall_s: float) -> float | None:
+        return self._leading(TX_DEFAULT, (evse_id, 0), wall_s, started_wall_s)
 
     def station_limit_a(self, wall_s: float) -> float | None:
         """Limit per phase [A] of the sum of all EVSEs (K04)."""
@@ -165,9 +171,26 @@ class ProfileStore:
         }
         if not allowed.get(purpose, False):
             return "InvalidProfile"
-        if purpose == TX and (session is None or body.get("transactionId") != session.transaction_id):
+        if purpose == TX and not self._fits(body, session):
             return "TxNotFound"
-        return _schedule_objection(body) or self._duplicate(evse_id, body)
+        return self._schedule_objection(body) or self._duplicate(evse_id, body)
+
+    def _fits(self, body: Payload, session: Session | None) -> bool:
+        return session is not None and body.get("transactionId") == session.transaction_id
+
+    def _schedule_objection(self, body: Payload) -> str:
+        schedules = body["chargingSchedule"]
+        if len(schedules) != 1:
+            return "InvalidSchedule"
+        starts = [item["startPeriod"] for item in schedules[0]["chargingSchedulePeriod"]]
+        if not starts or starts[0] != 0 or starts != sorted(set(starts)):
+            return "InvalidSchedule"
+        kind = body["chargingProfileKind"]
+        if kind in self.needs_start and "startSchedule" not in schedules[0]:
+            return "InvalidSchedule"
+        if kind == "Recurring" and body.get("recurrencyKind") not in RECURRENCE_S:
+            return "InvalidProfile"
+        return ""
 
     def _duplicate(self, evse_id: int, body: Payload) -> str:
         """K01.FR.39, K01.FR.52, K01.FR.53: same place and level under another id."""
@@ -182,21 +205,6 @@ class ProfileStore:
 def _overlap(one: Stored, other: Stored) -> bool:
     (start, end), (other_start, other_end) = one.window, other.window
     return start < other_end and other_start < end
-
-
-def _schedule_objection(body: Payload) -> str:
-    schedules = body["chargingSchedule"]
-    if len(schedules) != 1:
-        return "InvalidSchedule"
-    starts = [item["startPeriod"] for item in schedules[0]["chargingSchedulePeriod"]]
-    if not starts or starts[0] != 0 or starts != sorted(set(starts)):
-        return "InvalidSchedule"
-    kind = body["chargingProfileKind"]
-    if kind != "Relative" and "startSchedule" not in schedules[0]:
-        return "InvalidSchedule"
-    if kind == "Recurring" and body.get("recurrencyKind") not in RECURRENCE_S:
-        return "InvalidProfile"
-    return ""
 
 
 def _matches(item: Stored, profile_id: int | None, criteria: Payload) -> bool:

@@ -1,31 +1,31 @@
-"""The meter values a simulated station tells about an EVSE."""
+"""What a simulated station measures at an EVSE, before a version puts it into its own words."""
 
 from __future__ import annotations
 
-from controller.facts import Stamp
-from controller.sim import wire
+from dataclasses import dataclass
+
 from controller.sim.car import VOLTAGE_V
 from controller.sim.evse import Evse
-from controller.sim.wire import Payload
 
 
-def meter_value(at: Stamp, evse: Evse, kind: str, trigger: str) -> Payload:
-    """One meterValue: register, power, currents and voltage per wired phase, SoC where the car tells it."""
-    context = {"Started": "Transaction.Begin", "Ended": "Transaction.End"}.get(kind, "Trigger" if trigger == "Trigger" else "Sample.Periodic")
-    samples = [
-        _sample(evse.register_wh, "Energy.Active.Import.Register", "Wh", context),
-        _sample(evse.power_w, "Power.Active.Import", "W", context),
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measured value. phase: "L1", "L1-N" or "" where it has none."""
+
+    value: float
+    measurand: str
+    unit: str
+    phase: str = ""
+
+
+def samples(evse: Evse, with_soc: bool) -> list[Sample]:
+    """Register, power, currents and voltage per wired phase, and the SoC where the car tells it and the version can ask."""
+    found = [
+        Sample(evse.register_wh, "Energy.Active.Import.Register", "Wh"),
+        Sample(evse.power_w, "Power.Active.Import", "W"),
     ]
-    for index in range(len(evse.spec.site_phases)):
-        samples.append(_sample(evse.phase_current_a()[index], "Current.Import", "A", context, f"L{index + 1}"))
-    samples.append(_sample(VOLTAGE_V, "Voltage", "V", context, "L1-N"))
-    if evse.car is not None and evse.car.spec.announces:
-        samples.append(_sample(100.0 * evse.car.soc, "SoC", "Percent", context))
-    return {"timestamp": wire.iso(at.wall_s), "sampledValue": samples}
-
-
-def _sample(value: float, measurand: str, unit: str, context: str, phase: str = "") -> Payload:
-    sample: Payload = {"value": round(value, 2), "measurand": measurand, "context": context, "unitOfMeasure": {"unit": unit}}
-    if phase:
-        sample["phase"] = phase
-    return sample
+    found += [Sample(evse.phase_current_a()[index], "Current.Import", "A", f"L{index + 1}") for index in range(len(evse.spec.site_phases))]
+    found.append(Sample(VOLTAGE_V, "Voltage", "V", "L1-N"))
+    if with_soc and evse.car is not None and evse.car.spec.announces:
+        found.append(Sample(100.0 * evse.car.soc, "SoC", "Percent"))
+    return found

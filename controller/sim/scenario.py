@@ -8,8 +8,8 @@ and the sentence people read.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import pairwise
 
@@ -85,6 +85,7 @@ class Arrival:
 class Scenario:
     """A day. building_w and pv_w (production, >= 0) are curves over the hours; shares by phase.
 
+    speaks: OCPP version by station; those left out speak 2.0.1.
     battery_soc: state of charge (0..1) the battery is found with, by the hour at which the day is entered.
     """
 
@@ -96,6 +97,7 @@ class Scenario:
     pv: Curve
     building_shares: tuple[float, float, float] = (0.36, 0.33, 0.31)
     battery_soc: Curve = ((0, 0.5),)
+    speaks: Mapping[str, str] = field(default_factory=dict)
 
     def building_w(self, hour: float) -> float:
         """Load of the building [W]."""
@@ -201,6 +203,7 @@ DEMO = Scenario(
     visits=EVENING_VANS + NIGHT_VANS + STAFF,
     story=STORY,
     battery_soc=((7, 0.3), (15, 0.85), (21, 0.3)),
+    speaks={"A2": "1.6", "A4": "1.6", "B2": "1.6", "B3": "1.6", "A3": "2.1", "Y1": "2.1"},
     building=(
         (0, 5_000), (5, 6_000), (7, 12_000), (9, 18_000), (12, 21_000), (15, 19_000), (17.2, 19_000),
         (17.25, 35_000), (18.2, 35_000), (18.25, 18_000), (20, 12_000), (22, 7_000), (24, 5_000),

@@ -134,7 +134,7 @@ class SimSite:
 
     def __init__(self, config: Config, scenario: Scenario, start_wall_s: float, seed: int = 1, sample_s: float = 10.0) -> None:
         self.physics = SitePhysics(config, scenario, start_wall_s)
-        self.stations = {station.id: SimStation(station_spec(station, sample_s), seed) for station in config.stations}
+        self.stations = {station.id: SimStation(station_spec(station, sample_s, scenario), seed) for station in config.stations}
         self.plugged: list[Plugged] = []
         self.gone: list[Plugged] = []
         self._coming: deque[Arrival] = deque(
@@ -174,10 +174,10 @@ class SimSite:
         return told
 
 
-def station_spec(station: StationConfig, sample_s: float) -> StationSpec:
-    """The simulated station that fits a configured one."""
+def station_spec(station: StationConfig, sample_s: float, scenario: Scenario) -> StationSpec:
+    """The simulated station that fits a configured one, with the version it has in this scenario."""
     evses = tuple(EvseSpec(evse.id, tuple(PHASE_INDEX[phase] for phase in evse.phases), evse.max_current_a) for evse in station.evses)
-    return StationSpec(station.id, evses, serial=f"SIM-{station.id}"[:25], sample_s=sample_s)
+    return StationSpec(station.id, evses, serial=f"SIM-{station.id}"[:25], sample_s=sample_s, version=scenario.speaks.get(station.id, "2.0.1"))
 
 
 def add_phases(parts: Iterable[PhaseAmps]) -> PhaseAmps:

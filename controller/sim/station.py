@@ -1,10 +1,10 @@
-"""A simulated OCPP 2.0.1 charging station: text frames in, text frames out, no socket, no clock.
+"""A simulated charging station of any OCPP version: text frames in, text frames out, no socket, no clock.
 
 The same object stands behind a WebSocket in the demo (``station_client``) and in the virtual day
-of ``yardmaster simulate``. It keeps the rules a controller relies on: one CALL in flight, nothing
-but BootNotification before the boot is accepted (B02, B03), transaction events numbered from 0 and
-kept while the link is away, then told with ``offline`` (E04, E11), profiles by the stacking
-rules (``profiles``). ``Faults`` makes it a bad neighbour on purpose.
+of ``yardmaster simulate``. This is its neutral part: cars, EVSEs, sessions, profiles, one CALL in flight, and
+nothing but BootNotification before the boot is accepted (B02, B03). What must not be lost is kept while
+the link is away and told later (E04, E11; 16 3.7). The words are those of its ``voice``. ``Faults`` makes it a bad
+neighbour on purpose.
 """
 
 from __future__ import annotations
@@ -17,22 +17,27 @@ from dataclasses import dataclass, replace
 from controller.facts import Stamp
 from controller.sim import wire
 from controller.sim.car import Car, CarSpec
-from controller.sim.commands import answer
-from controller.sim.evse import Evse, EvseSpec, Transaction
-from controller.sim.profiles import ProfileStore, Session
-from controller.sim.samples import meter_value
-from controller.sim.variables import Settings
+from controller.sim.evse import Evse, EvseSpec, RemoteStart, Transaction
+from controller.sim.profiles import Session
+from controller.sim.v2.voice import Voice201
+from controller.sim.v16.voice import Voice16
+from controller.sim.v21.voice import Voice21
+from controller.sim.voice import Ending, Moment, Outgoing, Voice
 from controller.sim.wire import Payload
 
 MESSAGE_TIMEOUT_S = 30.0
 MAX_ATTEMPTS = 5
-DEFAULT_HEARTBEAT_S = 60.0
+DEFAULT_HEARTBEAT_S = 60
 BOOT_RETRY_S = 5.0
+VOICES: dict[str, type[Voice]] = {"1.6": Voice16, "2.0.1": Voice201, "2.1": Voice21}
 
 
 @dataclass(frozen=True, slots=True)
 class StationSpec:
-    """What a station is. sample_s: control seconds between two periodic meter values."""
+    """What a station is. sample_s: control seconds between two periodic meter values. version: "1.6", "2.0.1" or "2.1".
+
+    stream_s: a 2.1 station offers its power as a periodic event stream, a value every so many seconds; 0 = it does not.
+    """
 
     id: str
     evses: tuple[EvseSpec, ...]
@@ -41,27 +46,27 @@ class StationSpec:
     serial: str = "SIM-0001"
     sample_s: float = 10.0
     boots_on_reconnect: bool = False
+    version: str = "2.0.1"
+    stream_s: int = 0
+
+    @property
+    def subprotocol(self) -> str:
+        """The WebSocket subprotocol it offers."""
+        return f"ocpp{self.version}"
 
 
 @dataclass(slots=True)
 class Faults:
-    """Bad habits that can be switched while running."""
+    """Bad habits that can be switched while running. refused_purpose: profiles of this purpose are Rejected, as the version names it."""
 
     ignores_profiles: bool = False
     rejects_profiles: bool = False
+    refused_purpose: str = ""
     never_answers: bool = False
 
-
-@dataclass(slots=True)
-class Outgoing:
-    """A CALL waiting for its turn. durable: kept over a lost link. not_before: mono time of a retry."""
-
-    action: str
-    payload: Payload
-    evse_id: int = 0
-    durable: bool = False
-    attempts: int = 0
-    not_before_mono_s: float = 0.0
+    def refuses(self, raw_profile: Payload) -> bool:
+        """Whether a SetChargingProfile is Rejected out of a bad habit."""
+        return self.rejects_profiles or raw_profile["chargingProfilePurpose"] == self.refused_purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +79,29 @@ class InFlight:
 
 
 class SimStation:
-    """One charging station. Feed it with ``opened``, ``handle_frame``, ``tick``, ``closed``."""
+    """One charging station. Feed it with ``opened``, ``handle_frame``, ``tick``, ``closed``.
+
+    confirmed: marks (``wire.mark``) of the transaction messages the other side has taken, in that order.
+    """
 
     def __init__(self, spec: StationSpec, seed: int = 0) -> None:
         self.spec = spec
+        self.voice = VOICES[spec.version]()
         self.faults = Faults()
         self.evses: dict[int, Evse] = {evse.id: Evse(evse) for evse in spec.evses}
-        self.profiles = ProfileStore(tuple(self.evses))
+        self.profiles = self.voice.profiles(tuple(self.evses))
         self.connected = False
         self.accepted = False
         self.wants_close = False
+        self.confirmed: list[str] = []
         self._random = random.Random(f"{seed}/{spec.id}")
         self._queue: deque[Outgoing] = deque()
         self._in_flight: InFlight | None = None
         self._boot_reason = "PowerUp"
         self._next_boot_mono_s = 0.0
-        self._heartbeat_s = DEFAULT_HEARTBEAT_S
         self._next_heartbeat_mono_s = 0.0
         self._last: Stamp | None = None
-        self.settings: Settings = {("OCPPCommCtrlr", "HeartbeatInterval"): "60", ("SampledDataCtrlr", "TxUpdatedInterval"): str(int(spec.sample_s))}
+        self.settings = self.voice.settings(spec)
 
     # -- the physical side ---------------------------------------------------------------------
 
@@ -100,6 +109,7 @@ class SimStation:
         """A car arrives: cable in, transaction begins, authorisation is asked for."""
         evse = self.evses[evse_id]
         car = evse.car = Car(spec, len(evse.spec.site_phases))
+        evse.served = False
         token = {"idToken": f"SIM-{spec.name}"[:36], "type": "ISO14443"}
         self.begin(at, evse, token)
         return car
@@ -109,7 +119,7 @@ class SimStation:
         evse = self.evses[evse_id]
         car = evse.car
         if evse.transaction is not None:
-            self.end(at, evse, "EVCommunicationLost", "EVDisconnected")
+            self.end(at, evse, Ending.UNPLUGGED)
         evse.car = None
         self._settle_availability(evse)
         self.report_status(at, evse)
@@ -154,26 +164,26 @@ class SimStation:
         return self.tick(at)
 
     def closed(self, at: Stamp) -> None:
-        """The WebSocket is gone: what must not be lost is kept and will be told as offline (E11.FR.07)."""
+        """The WebSocket is gone: what must not be lost is kept and will be told later (E11.FR.07; 16 3.7)."""
         self.connected = False
         for evse in self.evses.values():
             if evse.transaction is not None:
-                self._release(at, evse, evse.transaction, "Authorized")
+                self._release(at, evse, evse.transaction)
         if self._in_flight is not None:
             self._queue.appendleft(self._in_flight.call)
             self._in_flight = None
         self._queue = deque(item for item in self._queue if item.durable)
         for item in self._queue:
-            item.payload["offline"] = True
+            self.voice.lost_link(item.payload)
         self._last = self._last or at
 
-    def reboot(self, at: Stamp, reason: str = "PowerUp") -> None:
+    def reboot(self, at: Stamp, ending: Ending = Ending.POWER_LOST) -> None:
         """Power cycle: transactions end, volatile profiles are gone, the link drops."""
         for evse in self.evses.values():
-            if evse.transaction is not None:
-                self.end(at, evse, "ResetCommand" if reason == "RemoteReset" else "AbnormalCondition", "ImmediateReset")
+            self.end(at, evse, ending)
         self.profiles.forget_volatile()
-        self.accepted, self.wants_close, self._boot_reason = False, True, reason
+        self._boot_reason = "PowerUp" if ending is Ending.POWER_LOST else "RemoteReset"
+        self.accepted, self.wants_close = False, True
 
     @property
     def waiting(self) -> int:
@@ -188,7 +198,8 @@ class SimStation:
         self._expire(at)
         if self.accepted:
             self._periodic(at)
-        return self._pump(at)
+        sends = self.voice.sends(self, at) if self.accepted else []
+        return sends + self._pump(at)
 
     def handle_frame(self, at: Stamp, text: str) -> list[str]:
         """One text message from the other side; the texts to send in return."""
@@ -196,18 +207,41 @@ class SimStation:
         if message is None:
             return [wire.error("-1", "RpcFrameworkError", "not a frame")]
         if message.kind == wire.CALL:
-            return answer(self, at, message) + self._pump(at)
+            return self._obey(at, message) + self._pump(at)
         self._settle(at, message)
         return self._pump(at)
+
+    def _obey(self, at: Stamp, message: wire.Message) -> list[str]:
+        """The answer to one CALL, [] if the station is in the mood not to answer."""
+        if self.faults.never_answers:
+            return []
+        handler = self.voice.commands.get(message.action)
+        if handler is None:
+            return [wire.error(message.message_id, "NotImplemented", message.action)]
+        if not self.accepted and message.action not in self.voice.early:
+            return [wire.error(message.message_id, "SecurityError", "not accepted yet")]  # B02.FR.09
+        try:
+            return [wire.result(message.message_id, handler(self, at, message.payload))]
+        except (KeyError, TypeError, ValueError, AttributeError) as wrong:
+            return [wire.error(message.message_id, self.voice.unreadable, f"{type(wrong).__name__}: {wrong}")]
 
     # -- our CALLs -----------------------------------------------------------------------------
 
     def say(self, action: str, payload: Payload, evse_id: int = 0) -> None:
         """Queue a CALL that may be lost with the link."""
-        self._queue.append(Outgoing(action, payload, evse_id))
+        evse = self.evses.get(evse_id)
+        self._queue.append(Outgoing(action, payload, evse_id, transaction=evse.transaction if evse else None))
+
+    def keep(self, action: str, payload: Payload, evse: Evse) -> None:
+        """Queue a CALL about the running transaction; it is kept over a lost link and told late."""
+        if not self.connected:
+            self.voice.lost_link(payload)
+        self._queue.append(Outgoing(action, payload, evse.spec.id, durable=True, transaction=evse.transaction))
 
     def boot_now(self, at: Stamp) -> None:
-        """Do not wait for the boot interval (TriggerMessage)."""
+        """Do not wait for the boot interval, or boot again in words only (TriggerMessage)."""
+        if self.accepted:
+            self._queue.append(self._boot(at))
         self._next_boot_mono_s = at.mono_s
 
     def forget_events(self) -> None:
@@ -216,13 +250,14 @@ class SimStation:
 
     def queued_transactions(self) -> list[str]:
         """Transaction ids of the events still waiting (E14)."""
-        return [item.payload["transactionInfo"]["transactionId"] for item in self._queue if item.durable]
+        return [item.transaction.session.transaction_id for item in self._queue if item.durable and item.transaction is not None]
 
     def _pump(self, at: Stamp) -> list[str]:
         call = self._next_call(at) if self.connected and self._in_flight is None else None
         if call is None:
             return []
         call.attempts += 1
+        self.voice.ready(call)
         message_id = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
         self._in_flight = InFlight(message_id, call, at.mono_s + MESSAGE_TIMEOUT_S)
         return [wire.call(message_id, call.action, call.payload)]
@@ -236,8 +271,7 @@ class SimStation:
 
     def _boot(self, at: Stamp) -> Outgoing:
         self._next_boot_mono_s = at.mono_s + MESSAGE_TIMEOUT_S + BOOT_RETRY_S
-        box = {"model": self.spec.model[:20], "vendorName": self.spec.vendor, "serialNumber": self.spec.serial[:25], "firmwareVersion": "1.0.0"}
-        return Outgoing("BootNotification", {"chargingStation": box, "reason": self._boot_reason})
+        return Outgoing("BootNotification", self.voice.boot(self.spec, self._boot_reason))
 
     def _expire(self, at: Stamp) -> None:
         flight = self._in_flight
@@ -260,107 +294,97 @@ class SimStation:
             self._again(at, flight.call)
         elif flight.call.action == "BootNotification":
             self._booted(at, message.payload)
-        elif flight.call.action in ("Authorize", "TransactionEvent"):
-            self._authorised(at, flight.call, message.payload)
+        else:
+            self._confirm(flight.call)
+            self.voice.answered(self, at, flight.call, message.payload)
+
+    def _confirm(self, call: Outgoing) -> None:
+        mark = wire.mark(call.action, call.payload) if call.durable else None
+        if mark is not None:
+            self.confirmed.append(mark)
 
     def _booted(self, at: Stamp, payload: Payload) -> None:
-        interval_s = float(payload.get("interval") or 0)
+        interval_s, was_accepted = int(payload.get("interval") or 0), self.accepted
         self.accepted = payload.get("status") == "Accepted"
         if not self.accepted:
             self._next_boot_mono_s = at.mono_s + (interval_s or BOOT_RETRY_S)
             return
-        self._heartbeat_s = interval_s or DEFAULT_HEARTBEAT_S
-        self._next_heartbeat_mono_s = at.mono_s + self._heartbeat_s
+        self.settings[self.voice.heartbeat] = str(interval_s or DEFAULT_HEARTBEAT_S)
+        self._next_heartbeat_mono_s = at.mono_s + self._seconds(self.voice.heartbeat)
+        if not was_accepted:
+            self.voice.welcomed(self, at)
 
-    def _authorised(self, at: Stamp, call: Outgoing, payload: Payload) -> None:
-        info = payload.get("idTokenInfo")
+    def permit(self, at: Stamp, call: Outgoing, accepted: bool) -> None:
+        """The answer to a token: the session it was asked for may charge, or ends."""
         evse = self.evses.get(call.evse_id)
         transaction = evse.transaction if evse else None
-        if evse is None or transaction is None or info is None:
+        if evse is None or transaction is None or transaction is not call.transaction:
             return
-        if call.action == "TransactionEvent" and call.payload["transactionInfo"]["transactionId"] != transaction.session.transaction_id:
-            return
-        if info.get("status") == "Accepted":
-            self._release(at, evse, transaction, "Authorized")
+        if accepted:
+            self._release(at, evse, transaction)
         else:
-            self.end(at, evse, "Deauthorized", "DeAuthorized")
+            self.end(at, evse, Ending.REFUSED)
 
     def _periodic(self, at: Stamp) -> None:
         if at.mono_s >= self._next_heartbeat_mono_s:
-            self._next_heartbeat_mono_s = at.mono_s + self._heartbeat_s
+            self._next_heartbeat_mono_s = at.mono_s + self._seconds(self.voice.heartbeat)
             self.say("Heartbeat", {})
         for evse in self.evses.values():
             self.report_status(at, evse)
 
     def report_status(self, at: Stamp, evse: Evse) -> None:
         """Tell the connector's status if it is not known to the other side yet."""
-        if evse.reported == evse.status or not self.connected:
+        status = self.voice.status(evse)
+        if evse.reported == status or not self.connected:
             return
-        evse.reported = evse.status
-        body = {"timestamp": wire.iso(at.wall_s), "connectorStatus": evse.status, "evseId": evse.spec.id, "connectorId": 1}
-        self.say("StatusNotification", body)
+        evse.reported = status
+        self.say(*self.voice.status_call(at, evse))
 
-    # -- transactions --------------------------------------------------------------------------
+    # -- sessions ------------------------------------------------------------------------------
 
     def begin(self, at: Stamp, evse: Evse, id_token: Payload) -> None:
-        """A cable was plugged in: the transaction starts (TxStartPoint EVConnected)."""
+        """A cable was plugged in: the session begins (TxStartPoint EVConnected in 2.x)."""
         transaction_id = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
         transaction = evse.transaction = Transaction(Session(transaction_id, at.wall_s), id_token)
         self.report_status(at, evse)
-        self.event(at, evse, "Started", "CablePluggedIn")
+        self.voice.happened(self, at, evse, Moment.PLUGGED)
         start = evse.pending_start
         if start is not None:
             evse.pending_start = None
             self.remote_start(at, evse, transaction, start)
         elif self.connected:
-            self.say("Authorize", {"idToken": id_token}, evse.spec.id)
+            self.say("Authorize", self.voice.authorize(id_token), evse.spec.id)
         else:
-            self._release(at, evse, transaction, "Authorized")  # LocalAuthorizeOffline: a depot knows its cars
+            self._release(at, evse, transaction)  # LocalAuthorizeOffline: a depot knows its cars
 
-    def remote_start(self, at: Stamp, evse: Evse, transaction: Transaction, start: Payload) -> None:
-        """Authorise a plugged-in car by RequestStartTransaction (F01, F02)."""
-        transaction.id_token, transaction.remote_start_id = start["idToken"], start["remoteStartId"]
-        profile = start.get("chargingProfile")
-        if profile is not None:  # K05: the TxProfile of a start has no transaction id yet
-            self.profiles.put(evse.spec.id, {**profile, "transactionId": transaction.session.transaction_id}, transaction.session)
-        self._release(at, evse, transaction, "RemoteStart")
+    def remote_start(self, at: Stamp, evse: Evse, transaction: Transaction, start: RemoteStart) -> None:
+        """Authorise a plugged-in car from afar (F01, F02; 16 5.11)."""
+        transaction.id_token, transaction.remote_start_id = start.token, start.remote_id
+        if start.profile is not None:  # K05: the TxProfile of a start has no transaction id yet
+            self.profiles.put(evse.spec.id, {**start.profile, "transactionId": transaction.session.transaction_id}, transaction.session)
+        self._release(at, evse, transaction, Moment.STARTED_REMOTELY)
 
-    def _release(self, at: Stamp, evse: Evse, transaction: Transaction, trigger: str) -> None:
+    def _release(self, at: Stamp, evse: Evse, transaction: Transaction, moment: Moment = Moment.AUTHORISED) -> None:
         if transaction.authorised:
             return
-        transaction.authorised = True
+        transaction.authorised = evse.served = True
         transaction.session = replace(transaction.session, started_wall_s=at.wall_s)
-        info = {} if transaction.remote_start_id is None else {"remoteStartId": transaction.remote_start_id}
-        self.event(at, evse, "Updated", trigger, {"idToken": transaction.id_token}, info)
-        self._announce(evse)
+        self.voice.happened(self, at, evse, moment)
 
-    def _announce(self, evse: Evse) -> None:
-        car = evse.car
-        if car is None or not car.spec.announces:
+    def end(self, at: Stamp, evse: Evse, ending: Ending) -> None:
+        """End the running session, if there is one."""
+        if evse.transaction is None:
             return
-        kind = {1: "AC_single_phase", 2: "AC_two_phase"}.get(car.phases, "AC_three_phase")
-        needs = {
-            "requestedEnergyTransfer": kind,
-            "departureTime": wire.iso(car.spec.departure_wall_s),
-            "acChargingParameters": {
-                "energyAmount": round(car.missing_wh),
-                "evMinCurrent": 6,
-                "evMaxCurrent": int(car.spec.max_current_a),
-                "evMaxVoltage": 400,
-            },
-        }
-        self.say("NotifyEVChargingNeeds", {"evseId": evse.spec.id, "chargingNeeds": needs})
-
-    def end(self, at: Stamp, evse: Evse, trigger: str, reason: str) -> None:
-        """End the running transaction, if there is one."""
-        transaction = evse.transaction
-        if transaction is None:
-            return
-        self.event(at, evse, "Ended", trigger, info={"stoppedReason": reason})
+        self.voice.ended(self, at, evse, ending)
         evse.transaction = None
         evse.offer_a = 0.0
         self.profiles.end_session(evse.spec.id)
         self._settle_availability(evse)
+
+    def told(self, at: Stamp, evse: Evse) -> None:
+        """Meter values of an EVSE have just been told: the next ones are due an interval later."""
+        evse.next_sample_mono_s = at.mono_s + self._seconds(self.voice.sample)
+        evse.told_a = evse.phase_current_a()[0]
 
     def _watch_states(self, at: Stamp) -> None:
         for evse in self.evses.values():
@@ -370,41 +394,16 @@ class SimStation:
             state = evse.charging_state()
             if state != transaction.state:
                 transaction.state = state
-                self.event(at, evse, "Updated", "ChargingStateChanged")
-            elif evse.rate_changed():
-                self.event(at, evse, "Updated", "ChargingRateChanged")
+                self.voice.happened(self, at, evse, Moment.STATE_CHANGED)
+            elif self.voice.tells_rate and evse.rate_changed():
+                self.voice.happened(self, at, evse, Moment.RATE_CHANGED)
             elif at.mono_s >= evse.next_sample_mono_s and transaction.authorised:
-                self.event(at, evse, "Updated", "MeterValuePeriodic")
+                self.voice.happened(self, at, evse, Moment.SAMPLE_DUE)
 
-    def event(self, at: Stamp, evse: Evse, kind: str, trigger: str, extra: Payload | None = None, info: Payload | None = None) -> None:
-        """Queue the next TransactionEvent of an EVSE's running transaction. info: more fields of transactionInfo."""
-        transaction = evse.transaction
-        assert transaction is not None
-        state = "Idle" if kind == "Ended" and trigger == "EVCommunicationLost" else transaction.state
-        payload: Payload = {
-            "eventType": kind,
-            "timestamp": wire.iso(at.wall_s),
-            "triggerReason": trigger,
-            "seqNo": transaction.next_seq_no(),
-            "transactionInfo": {"transactionId": transaction.session.transaction_id, "chargingState": state, **(info or {})},
-            "meterValue": [meter_value(at, evse, kind, trigger)],
-            **(extra or {}),
-        }
-        if not transaction.evse_told:  # E01: told once
-            payload["evse"] = {"id": evse.spec.id, "connectorId": 1}
-            transaction.evse_told = True
-        if state == "Charging" and evse.car is not None:
-            payload["numberOfPhasesUsed"] = evse.car.phases
-        if not self.connected:
-            payload["offline"] = True
-        evse.next_sample_mono_s = at.mono_s + self._sample_s
-        evse.told_a = evse.phase_current_a()[0]
-        self._queue.append(Outgoing("TransactionEvent", payload, evse.spec.id, durable=True))
+    def _seconds(self, key: tuple[str, str]) -> float:
+        return float(self.settings[key])
 
-    @property
-    def _sample_s(self) -> float:
-        return float(self.settings["SampledDataCtrlr", "TxUpdatedInterval"])
-
-    def _settle_availability(self, evse: Evse) -> None:
+    @staticmethod
+    def _settle_availability(evse: Evse) -> None:
         if evse.inoperative_next and evse.transaction is None:
             evse.operative, evse.inoperative_next = False, False

@@ -11,7 +11,6 @@ from aiohttp import BasicAuth, ClientError, ClientSession, ClientTimeout, Client
 from controller.facts import Stamp
 from controller.sim.station import SimStation
 
-SUBPROTOCOL = "ocpp2.0.1"
 RETRY_MIN_S, RETRY_MAX_S = 0.5, 5.0
 
 
@@ -48,9 +47,10 @@ class StationClient:
             await socket.close()
 
     async def _link(self, session: ClientSession) -> bool:
+        subprotocol = self.station.spec.subprotocol
         try:
-            async with session.ws_connect(self.url, protocols=(SUBPROTOCOL,), auth=self._auth, heartbeat=20.0) as socket:
-                if socket.protocol != SUBPROTOCOL:
+            async with session.ws_connect(self.url, protocols=(subprotocol,), auth=self._auth, heartbeat=20.0) as socket:
+                if socket.protocol != subprotocol:
                     return False
                 await self._serve(socket)
                 return True

@@ -32,7 +32,7 @@ from controller.facts import (
 )
 from controller.orders import CloseStation, CloseUpstream, DialUpstream, Order, Persist, SendStation, SendUpstream, SolvePlan, Tell
 from controller.sim.account import Account, Outcome
-from controller.sim.csms import SUBPROTOCOL, CsmsBooks
+from controller.sim.books import CsmsBooks
 from controller.sim.scenario import Scenario
 from controller.sim.site import MeterValues, SimSite
 from controller.sim.strategies import STEP_S, Progress, moments
@@ -84,7 +84,8 @@ class VirtualDay:
 
     def _connect(self, at: Stamp, station_id: str) -> None:
         generation = self._generations[station_id] = self._generations.get(station_id, 0) + 1
-        self._submit(StationConnected(at, station_id, generation, SUBPROTOCOL, "127.0.0.1"))
+        subprotocol = self.site.stations[station_id].spec.subprotocol
+        self._submit(StationConnected(at, station_id, generation, subprotocol, "127.0.0.1"))
         self._from_station(at, station_id, self.site.stations[station_id].opened(at))
 
     def _from_station(self, at: Stamp, station_id: str, texts: list[str]) -> None:
@@ -117,6 +118,7 @@ class VirtualDay:
                 if generation == self._generations.get(station_id):
                     self._close(at, station_id, reason)
             case DialUpstream(station_id, generation, _, offered):
+                self.books.speaks(station_id, offered[0])
                 self._todo.append(UpstreamOpened(at, station_id, generation, offered[0]))
             case SendUpstream(station_id, generation, text):
                 self._todo.extend(UpstreamFrame(at, station_id, generation, answer) for answer in self.books.handle(station_id, at, text))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from controller.facts import Stamp
 from controller.io.clock import Clock
-from controller.sim.csms import CsmsBooks, SimCsms
+from controller.sim.books import CsmsBooks
+from controller.sim.csms import SimCsms
 
 
 class LoggedBooks(CsmsBooks):

@@ -17,8 +17,8 @@ from typing import Any
 from controller.facts import Stamp
 from controller.io.clock import Clock
 from controller.io.tasks import end, spawn
+from controller.sim.books import CsmsBooks
 from controller.sim.car import Car, CarSpec
-from controller.sim.csms import CsmsBooks
 from controller.sim.evse import EvseSpec
 from controller.sim.station import SimStation, StationSpec
 from controller.sim.station_client import StationClient

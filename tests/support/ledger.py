@@ -94,6 +94,11 @@ class Pen:
         return message
 
     @property
+    def in_session(self) -> bool:
+        """Whether a session runs."""
+        return self._session != OUTSIDE
+
+    @property
     def time(self) -> str:
         """Now, as it stands in messages."""
         return datetime.fromtimestamp(self._wall_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -165,7 +170,7 @@ class Arrived:
 
 @dataclass(slots=True)
 class Verdict:
-    """What is wrong, in words, and what was counted. left_out: acknowledged, thinned by the rules, not at the CSMS."""
+    """What is wrong, in words, and what was counted."""
 
     lost: list[str] = field(default_factory=list)
     reordered: list[str] = field(default_factory=list)

@@ -74,7 +74,10 @@ class LedgerCsms:
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """One station's connection."""
         socket = web.WebSocketResponse(protocols=VERSIONS)
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionError:
+            return socket  # the caller was killed meanwhile
         station_id, version = request.path.rsplit("/", 1)[1], socket.ws_protocol or ""
         async for message in socket:
             if message.type is not WSMsgType.TEXT:

@@ -47,6 +47,7 @@ class Yard:
         self.log = folder / "yardmaster.log"
         self.ocpp_url = f"ws://127.0.0.1:{data['listen']['port']}/ocpp"
         self.api_url = f"http://127.0.0.1:{data['api']['port']}"
+        self.program = ("-m", "controller")
         self.process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Yard:
@@ -62,8 +63,7 @@ class Yard:
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-m",
-                "controller",
+                *self.program,
                 "run",
                 str(self.file),
                 stdout=log,

@@ -20,7 +20,7 @@ import pytest
 from controller.config import Config
 from controller.facts import SourceChanged
 from controller.io.clock import Clock, VirtualClock
-from controller.io.system import CALM_S, GROWN_BYTES, LAG_ALARM_S, MEMORY_EVERY_S, LagMeter, SystemShell, allow_files, on_stop_signal
+from controller.io.system import CALM_S, GROWN_BLOCKS, LAG_ALARM_S, MEMORY_EVERY_S, LagMeter, SystemShell, allow_files, on_stop_signal
 from tests.support.facts import FactLog
 
 CONFIG = Config.model_validate({"site": {"id": "t"}, "grid": {"fuse_a": 63, "worst_other_load_a": 20}})
@@ -121,15 +121,15 @@ def test_f71_memory_that_grows_is_searched_for_what_nobody_needs() -> None:
         def __init__(self) -> None:
             self.me = self
 
-    clock, used = VirtualClock(), [100]
-    shell = SystemShell(CONFIG, clock, FactLog().submit, {}, memory=lambda: (used[0], 10**12))
+    clock, blocks = VirtualClock(), [100]
+    shell = SystemShell(CONFIG, clock, FactLog().submit, {}, blocks=lambda: blocks[0])
     gc.collect()
     found = []
-    for grown in (GROWN_BYTES + 200, 0, GROWN_BYTES // 2, GROWN_BYTES):
+    for grown in (GROWN_BLOCKS + 200, 0, GROWN_BLOCKS // 2, GROWN_BLOCKS):
         gc.disable()
         try:
             gone = weakref.ref(Ring())
-            used[0] += grown
+            blocks[0] += grown
             clock.advance(MEMORY_EVERY_S)
             shell.beat()
         finally:

@@ -641,7 +641,6 @@ def test_f23_a_thousand_reconnects_leave_nothing_behind() -> None:
             len(up_side._settling._late_rows),
             len(up_side._owed),
             len(ids),
-            len(ids._local_of),
             len(up_side._answers.repeats),
         )
 

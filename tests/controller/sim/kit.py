@@ -12,8 +12,8 @@ import ocpp
 from jsonschema import Draft7Validator
 
 from controller.facts import Stamp
+from controller.sim.books import CsmsBooks
 from controller.sim.car import CarSpec
-from controller.sim.csms import CsmsBooks
 from controller.sim.evse import EvseSpec
 from controller.sim.station import SimStation, StationSpec
 from controller.sim.wire import iso

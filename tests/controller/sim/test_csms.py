@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from controller.sim.csms import CsmsBooks, CsmsCallError, SimCsms, TransactionBook
+from controller.sim.books import CsmsBooks, TransactionBook
+from controller.sim.csms import CsmsCallError, SimCsms
 from controller.sim.evse import EvseSpec
 from controller.sim.station import SimStation, StationSpec
 from controller.sim.station_client import StationClient

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from controller.sim.books import CsmsBooks
 from controller.sim.car import Car
-from controller.sim.csms import CsmsBooks
 from controller.sim.evse import Evse, EvseSpec, Transaction
 from controller.sim.profiles import Session
 from controller.sim.station import SimStation, StationSpec

@@ -1,4 +1,4 @@
-"""What a simulated station answers to the CALLs of the other side.
+"""What a simulated 2.x station answers to the CALLs of the other side.
 
 A table from action to a function (station, at, payload) -> payload. Reports that a command asks for
 are queued in the station and follow the answer.
@@ -6,39 +6,19 @@ are queued in the station and follow the answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from controller.facts import Stamp
-from controller.sim import wire
+from controller.sim import deeds, wire
 from controller.sim.car import VOLTAGE_V
-from controller.sim.evse import Evse
-from controller.sim.samples import meter_value
-from controller.sim.variables import variable_results, variable_set_results
+from controller.sim.evse import Evse, RemoteStart
+from controller.sim.v2.variables import variable_results, variable_set_results
+from controller.sim.voice import Ending, Handler, Moment
 from controller.sim.wire import Payload
 
 if TYPE_CHECKING:
     from controller.sim.station import SimStation
-
-Handler = Callable[["SimStation", Stamp, Payload], Payload]
-
-BEFORE_ACCEPTED = ("TriggerMessage", "GetBaseReport", "GetVariables", "SetVariables")
-
-
-def answer(station: SimStation, at: Stamp, message: wire.Message) -> list[str]:
-    """The answer to one CALL, [] if the station is in the mood not to answer."""
-    if station.faults.never_answers:
-        return []
-    handler = HANDLERS.get(message.action)
-    if handler is None:
-        return [wire.error(message.message_id, "NotImplemented", message.action)]
-    if not station.accepted and message.action not in BEFORE_ACCEPTED:
-        return [wire.error(message.message_id, "SecurityError", "not accepted yet")]  # B02.FR.09
-    try:
-        return [wire.result(message.message_id, handler(station, at, message.payload))]
-    except (KeyError, TypeError, ValueError, AttributeError) as wrong:
-        return [wire.error(message.message_id, "FormatViolation", f"{type(wrong).__name__}: {wrong}")]
 
 
 def _rejected(reason: str) -> Payload:
@@ -49,7 +29,7 @@ def _rejected(reason: str) -> Payload:
 
 
 def _set_profile(station: SimStation, at: Stamp, payload: Payload) -> Payload:
-    if station.faults.rejects_profiles:
+    if station.faults.refuses(payload["chargingProfile"]):
         return _rejected("InternalError")
     evse = station.evses.get(payload["evseId"])
     session = evse.transaction.session if evse and evse.transaction else None
@@ -82,49 +62,23 @@ def _composite(station: SimStation, at: Stamp, payload: Payload) -> Payload:
         return _rejected("UnknownEvse")
     chosen = list(station.evses.values()) if evse_id == 0 else [station.evses[evse_id]]
     phases = max(len(evse.spec.site_phases) for evse in chosen)
+    factor = 1.0 if unit == "A" else VOLTAGE_V * phases
+    steps = deeds.schedule(station, at, chosen, duration_s)
     schedule = {
         "evseId": evse_id,
         "duration": duration_s,
         "scheduleStart": wire.iso(at.wall_s),
         "chargingRateUnit": unit,
-        "chargingSchedulePeriod": _periods(station, at, chosen, duration_s, phases, 1.0 if unit == "A" else VOLTAGE_V * phases),
+        "chargingSchedulePeriod": [{"startPeriod": start, "limit": round(limit_a * factor, 3), "numberPhases": phases} for start, limit_a in steps],
     }
     return {"status": "Accepted", "schedule": schedule}
-
-
-def _periods(station: SimStation, at: Stamp, chosen: list[Evse], duration_s: float, phases: int, factor: float) -> list[Payload]:
-    started = min((evse.transaction.session.started_wall_s for evse in chosen if evse.transaction), default=at.wall_s)
-    periods: list[Payload] = []
-    for moment in station.profiles.edges(at.wall_s, at.wall_s + duration_s, started):
-        limit = round(factor * _limit_a(station, replace(at, wall_s=moment), chosen), 3)
-        if not periods or periods[-1]["limit"] != limit:
-            periods.append({"startPeriod": round(moment - at.wall_s), "limit": limit, "numberPhases": phases})
-    return periods
-
-
-def _limit_a(station: SimStation, at: Stamp, chosen: Iterable[Evse]) -> float:
-    """Sum of the EVSEs' limits per phase [A] (K08.FR.04)."""
-    total_a = 0.0
-    for evse in chosen:
-        session = evse.transaction.session if evse.transaction else None
-        own_a = station.profiles.evse_limit_a(evse.spec.id, at.wall_s, session)
-        total_a += evse.spec.max_current_a if own_a is None else min(evse.spec.max_current_a, own_a)
-    whole_a = station.profiles.station_limit_a(at.wall_s)
-    return total_a if whole_a is None else min(total_a, whole_a)
 
 
 # -- start, stop, availability ---------------------------------------------------------------------
 
 
 def _change_availability(station: SimStation, at: Stamp, payload: Payload) -> Payload:
-    operative = payload["operationalStatus"] == "Operative"
-    scheduled = False
-    for evse in _named(station, payload):
-        waits = not operative and evse.transaction is not None  # G03.FR.05: not while somebody charges
-        evse.inoperative_next = waits
-        evse.operative = evse.operative if waits else operative
-        scheduled = scheduled or waits
-        station.report_status(at, evse)
+    scheduled = deeds.set_available(station, at, _named(station, payload), payload["operationalStatus"] == "Operative")
     return {"status": "Scheduled" if scheduled else "Accepted"}
 
 
@@ -134,25 +88,15 @@ def _named(station: SimStation, payload: Payload) -> list[Evse]:
 
 def _request_start(station: SimStation, at: Stamp, payload: Payload) -> Payload:
     chosen = [station.evses[payload["evseId"]]] if "evseId" in payload else list(station.evses.values())
-    evse = next((item for item in chosen if item.operative and not (item.transaction and item.transaction.authorised)), None)
+    evse = deeds.start(station, at, chosen, RemoteStart(payload["idToken"], payload["remoteStartId"], payload.get("chargingProfile")))
     if evse is None:
         return _rejected("NoFreeEvse")
-    if evse.transaction is not None:
-        station.remote_start(at, evse, evse.transaction, payload)
-    else:
-        evse.pending_start = payload
-        if evse.car is not None:
-            station.begin(at, evse, payload["idToken"])
     started = {"transactionId": evse.transaction.session.transaction_id} if evse.transaction else {}
     return {"status": "Accepted", **started}
 
 
 def _request_stop(station: SimStation, at: Stamp, payload: Payload) -> Payload:
-    for evse in station.evses.values():
-        if evse.transaction is not None and evse.transaction.session.transaction_id == payload["transactionId"]:
-            station.end(at, evse, "RemoteStop", "Remote")
-            return {"status": "Accepted"}
-    return _rejected("TxNotFound")
+    return {"status": "Accepted"} if deeds.stop(station, at, payload["transactionId"]) else _rejected("TxNotFound")
 
 
 def _transaction_status(station: SimStation, at: Stamp, payload: Payload) -> Payload:
@@ -166,7 +110,7 @@ def _transaction_status(station: SimStation, at: Stamp, payload: Payload) -> Pay
 def _reset(station: SimStation, at: Stamp, payload: Payload) -> Payload:
     if payload["type"] == "OnIdle" and any(evse.transaction for evse in station.evses.values()):
         return _rejected("TxInProgress")
-    station.reboot(at, "RemoteReset")
+    station.reboot(at, Ending.RESET)
     return {"status": "Accepted"}
 
 
@@ -184,25 +128,16 @@ def _trigger(station: SimStation, at: Stamp, payload: Payload) -> Payload:
     return {"status": "Accepted"}
 
 
-def _trigger_status(station: SimStation, at: Stamp, evse: Evse) -> None:
-    evse.reported = ""
-    station.report_status(at, evse)
-
-
-def _trigger_meter_values(station: SimStation, at: Stamp, evse: Evse) -> None:
-    station.say("MeterValues", {"evseId": evse.spec.id, "meterValue": [meter_value(at, evse, "Updated", "Trigger")]})
-
-
 def _trigger_event(station: SimStation, at: Stamp, evse: Evse) -> None:
     if evse.transaction is not None:
-        station.event(at, evse, "Updated", "Trigger")
+        station.voice.happened(station, at, evse, Moment.ASKED_FOR)
 
 
 TRIGGERS: Mapping[str, Callable[[SimStation, Stamp, Evse], None]] = {
     "BootNotification": lambda station, at, _: station.boot_now(at),
     "Heartbeat": lambda station, _at, evse: station.say("Heartbeat", {}) if evse is next(iter(station.evses.values())) else None,
-    "StatusNotification": _trigger_status,
-    "MeterValues": _trigger_meter_values,
+    "StatusNotification": deeds.tell_status_again,
+    "MeterValues": lambda station, at, evse: station.voice.meter_values(station, at, evse),
     "TransactionEvent": _trigger_event,
 }
 
@@ -221,7 +156,7 @@ def _base_report(station: SimStation, at: Stamp, payload: Payload) -> Payload:
     return {"status": "Accepted"}
 
 
-HANDLERS: Mapping[str, Handler] = {
+COMMANDS: Mapping[str, Handler] = {
     "SetChargingProfile": _set_profile,
     "ClearChargingProfile": _clear_profile,
     "GetChargingProfiles": _get_profiles,

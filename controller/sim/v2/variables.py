@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from controller.sim.voice import Settings
 from controller.sim.wire import Payload
-
-Settings = dict[tuple[str, str], str]
-"""(component, variable) -> value, all whole seconds."""
 
 
 def variable_results(payload: Payload, settings: Settings) -> list[Payload]:

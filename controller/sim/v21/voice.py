@@ -1,0 +1,101 @@
+"""The words of OCPP 2.1 where they differ from 2.0.1.
+
+Statuses are told as events of the connector's AvailabilityState, transactions name their operation mode, and the
+station's power can come as a periodic event stream: SENDs that nobody answers (N11-N15).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from controller.facts import Stamp
+from controller.sim import wire
+from controller.sim.evse import Evse
+from controller.sim.v2.commands import COMMANDS
+from controller.sim.v2.voice import Voice201
+from controller.sim.voice import Handler, Outgoing
+from controller.sim.wire import Payload
+
+if TYPE_CHECKING:
+    from controller.sim.station import SimStation
+
+STREAM_ID = 1
+POWER_MONITOR = 1
+
+
+class Voice21(Voice201):
+    """OCPP 2.1. See ``controller.sim.voice.Voice``. A stream goes on with the CSMS's consent, until the next boot."""
+
+    version = "2.1"
+
+    def __init__(self) -> None:
+        self._events = 0
+        self._sends = 0
+        self._streams = False
+        self._next_value_mono_s = 0.0
+
+    @property
+    def commands(self) -> Mapping[str, Handler]:
+        """What the station obeys, by action."""
+        return COMMANDS_21
+
+    def welcomed(self, station: SimStation, at: Stamp) -> None:
+        """Offer the stream (N11)."""
+        self._streams = False
+        if station.spec.stream_s:
+            parameters = {"interval": station.spec.stream_s, "values": 1}
+            stream = {"id": STREAM_ID, "variableMonitoringId": POWER_MONITOR, "params": parameters}
+            station.say("OpenPeriodicEventStream", {"constantStreamData": stream})
+
+    def status_call(self, at: Stamp, evse: Evse) -> tuple[str, Payload]:
+        """NotifyEvent of AvailabilityState."""
+        self._events += 1
+        event = {
+            "eventId": self._events,
+            "timestamp": wire.iso(at.wall_s),
+            "trigger": "Delta",
+            "actualValue": self.status(evse),
+            "eventNotificationType": "HardWiredNotification",
+            "component": {"name": "Connector", "evse": {"id": evse.spec.id, "connectorId": 1}},
+            "variable": {"name": "AvailabilityState"},
+        }
+        return "NotifyEvent", {"generatedAt": wire.iso(at.wall_s), "seqNo": 0, "tbc": False, "eventData": [event]}
+
+    def answered(self, station: SimStation, at: Stamp, call: Outgoing, payload: Payload) -> None:
+        """Also whether the stream is wanted."""
+        if call.action == "OpenPeriodicEventStream":
+            self._streams, self._next_value_mono_s = payload.get("status") == "Accepted", at.mono_s
+        super().answered(station, at, call, payload)
+
+    def sends(self, station: SimStation, at: Stamp) -> list[str]:
+        """The power now, when it is due."""
+        if not self._streams or at.mono_s < self._next_value_mono_s:
+            return []
+        self._next_value_mono_s = at.mono_s + station.spec.stream_s
+        self._sends += 1
+        power_w = sum(evse.power_w for evse in station.evses.values())
+        body = {"id": STREAM_ID, "pending": 0, "basetime": wire.iso(at.wall_s), "data": [{"t": 0, "v": f"{power_w:.0f}"}]}
+        return [wire.send(f"{station.spec.id}-stream-{self._sends}"[-36:], "NotifyPeriodicEventStream", body)]
+
+    def streams(self, station: SimStation) -> list[Payload]:
+        """constantStreamData of the streams that flow (N12)."""
+        parameters = {"interval": station.spec.stream_s, "values": 1}
+        return [{"id": STREAM_ID, "variableMonitoringId": POWER_MONITOR, "params": parameters}] if self._streams else []
+
+    def _event(self, station: SimStation, at: Stamp, evse: Evse, kind: str, trigger: str, extra: Payload, info: Payload) -> None:
+        mode = "ChargingOnly" if evse.may_deliver else "Idle"
+        super()._event(station, at, evse, kind, trigger, extra, {**info, "operationMode": mode})
+
+
+def _get_streams(station: SimStation, _at: Stamp, _payload: Payload) -> Payload:
+    voice = station.voice
+    streams = voice.streams(station) if isinstance(voice, Voice21) else []
+    return {"constantStreamData": streams} if streams else {}
+
+
+COMMANDS_21: Mapping[str, Handler] = {
+    **COMMANDS,
+    "GetPeriodicEventStream": _get_streams,
+    "UsePriorityCharging": lambda _station, _at, _payload: {"status": "NoProfile"},
+}

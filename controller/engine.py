@@ -105,7 +105,7 @@ class Engine:
         return outcomes
 
     def _told(self, tell: Tell, at: Stamp) -> list[Order]:
-        told = replace(tell, wall_s=at.wall_s)
+        told = replace(tell, wall_s=at.wall_s, text=_one_line(tell.text))
         return [told] if self.events.add(told, at.mono_s) else []
 
     def snapshot(self, at: Stamp) -> Snapshot:
@@ -139,6 +139,11 @@ class Engine:
         legs = [(link.online, mirror) for link in links for mirror in link.mirrors if mirror.id == upstream_id]
         states = [mirror.state for online, mirror in legs if online]
         return _csms_source(upstream_id, states, f"{sum(mirror.queued for _, mirror in legs)} copies wait in memory")
+
+
+def _one_line(text: str) -> str:
+    """A text with words of a peer in it (an action, an error code) must not look like two entries of the log, nor steer a terminal."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _csms_source(upstream_id: str, states: list[str], queued: str) -> SourceView:

@@ -8,6 +8,8 @@ from controller.orders import Tell
 from controller.snapshot import EventView
 
 KEPT = 300
+SUBJECTS_KEPT = 10_000
+"""Whose last text is remembered; strangers who knock may invent names."""
 
 
 class EventLog:
@@ -24,6 +26,8 @@ class EventLog:
         if last is not None and last[0] == tell.text and mono_s - last[1] < 60.0:
             return False
         self._last[tell.subject] = (tell.text, mono_s)
+        if len(self._last) > SUBJECTS_KEPT:
+            del self._last[next(iter(self._last))]
         self._number += 1
         self._events.append(EventView(self._number, tell.wall_s, tell.severity.value, tell.subject, tell.text))
         return True

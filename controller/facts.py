@@ -247,7 +247,8 @@ class UpstreamFrame(Fact):
 class UpstreamClosed(Fact):
     """The upstream socket of a station closed, or a dial failed.
 
-    no_common_version: the CSMS answered, but speaks none of the versions offered to it.
+    no_common_version: the CSMS answered, but speaks none of the versions offered to it. version_in_doubt: it
+    may be so; it refused the request as such, as some do with a version they do not know, and others for other reasons.
     """
 
     station_id: str
@@ -255,6 +256,7 @@ class UpstreamClosed(Fact):
     reason: str
     no_common_version: bool = False
     mirror_id: str = ""
+    version_in_doubt: bool = False
 
 
 # -- from the shells: meters, limits, plans --------------------------------------------------

@@ -258,7 +258,7 @@ class StationsShell:
             if self._wrong.retry_after_s(("", address), self._clock.stamp().mono_s) > 0:
                 return self._too_many(self._wrong, ("", address))
             found = await self._passwords.which(target.identity, decision.password, decision.hashes)
-        if found is None:
+        if found is None or found not in (self._hashes.get(target.identity) or decision.hashes):  # replaced while it was being checked (A01.FR.03)
             self._wrong.failed(("", address), self._clock.stamp().mono_s)
             return self._refuse(decision.wrong, target.identity, address)
         return await self._let_in(request, target, decision.then, address, found)

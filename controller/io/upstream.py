@@ -46,14 +46,17 @@ MAX_FRAME_BYTES = 4 * 1024 * 1024
 STOP_S = 0.8
 ADDRESS_KEPT_S = 86_400.0
 ADDRESSES_KEPT = 64
+BAD_REQUEST = (400, 406, 426)
+"""What some CSMSs answer to versions they do not know, instead of finishing the handshake without one."""
 
 
 class DialError(Exception):
-    """The socket did not open. The text is one sentence for the event log. no_common_version: the CSMS speaks none of those offered."""
+    """The socket did not open. The text is one sentence for the event log. no_common_version, version_in_doubt: see ``UpstreamClosed``."""
 
-    def __init__(self, text: str, *, no_common_version: bool = False) -> None:
+    def __init__(self, text: str, *, no_common_version: bool = False, version_in_doubt: bool = False) -> None:
         super().__init__(text)
         self.no_common_version = no_common_version
+        self.version_in_doubt = version_in_doubt
 
 
 class LastingResolver(AbstractResolver):
@@ -176,25 +179,26 @@ class UpstreamShell:
             _hang_up(leg)
 
     async def _run(self, leg: _Leg, order: DialUpstream) -> None:
-        reason, no_common_version = "closed by us", False
+        reason, refused = "closed by us", DialError("")
         try:
             socket = await self._open(leg, order)
             reason = await self._talk(leg, socket)
         except DialError as error:
-            reason, no_common_version = str(error), error.no_common_version
+            reason, refused = str(error), error
         except Exception:
             log.exception("upstream of station %s: internal error, the socket is closed", leg.station_id)
             reason = "internal error"
         finally:
-            self._end(leg, leg.broken or reason, no_common_version)
+            self._end(leg, leg.broken or reason, refused)
             key = (leg.station_id, leg.mirror_id)
             if self._legs.get(key) is leg:
                 del self._legs[key]
 
-    def _end(self, leg: _Leg, reason: str, no_common_version: bool = False) -> None:
+    def _end(self, leg: _Leg, reason: str, refused: DialError | None = None) -> None:
         if not leg.reported:
             leg.reported = True
-            self._submit(UpstreamClosed(self._clock.stamp(), leg.station_id, leg.generation, reason, no_common_version, leg.mirror_id))
+            sure, doubt = (refused.no_common_version, refused.version_in_doubt) if refused is not None else (False, False)
+            self._submit(UpstreamClosed(self._clock.stamp(), leg.station_id, leg.generation, reason, sure, leg.mirror_id, doubt))
 
     async def _open(self, leg: _Leg, order: DialUpstream) -> ClientWebSocketResponse:
         upstream = self._upstreams.get(order.upstream_id)
@@ -206,14 +210,15 @@ class UpstreamShell:
         except TimeoutError:
             raise DialError(f"no answer within {self._open_s:g} s") from None
         except aiohttp.WSServerHandshakeError as error:
-            raise DialError(_refusal(error)) from None
+            raise DialError(_refusal(error), version_in_doubt=error.status in BAD_REQUEST) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise DialError(f"cannot connect: {_trouble(error)}") from None
         if socket.protocol not in order.offered:
             text = f"the CSMS did not agree to {' or '.join(order.offered)}; it may speak another version only"
-            self._end(leg, text, no_common_version=True)  # told before the goodbye: a station waits for it in its handshake
+            refused = DialError(text, no_common_version=True)
+            self._end(leg, text, refused)  # told before the goodbye: a station waits for it in its handshake
             await socket.close(code=1002, message=b"no common OCPP version")
-            raise DialError(text, no_common_version=True)
+            raise refused
         return socket
 
     async def _connect(self, http: aiohttp.ClientSession, upstream: UpstreamConfig, order: DialUpstream) -> ClientWebSocketResponse:

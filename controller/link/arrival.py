@@ -8,6 +8,9 @@ dialled first where that is possible in time, and the station gets what the CSMS
 not, the station gets a version all the same and is served from here; a leg that opens later with
 another version is closed and dialled anew with exactly the station's (trap 4, F29). What the CSMS
 sends before the station is there is kept, bounded. A leg nobody comes for is hung up.
+
+Where the CSMS does not speak what the station was given while it was away, the next dial offers everything the
+station had offered: the session asks the station to connect again when it is sure that this helps.
 """
 
 from __future__ import annotations
@@ -59,7 +62,7 @@ class Arrival:
     dial could begin within so many seconds, as others wait for their turn already (F12).
     """
 
-    __slots__ = ("_dial_first_s", "_failed_mono_s", "_hang_up", "_hopeless", "_leg", "_link", "_station_id", "_visit", "agreed")
+    __slots__ = ("_dial_first_s", "_failed_mono_s", "_hang_up", "_hopeless", "_leg", "_link", "_offered", "_station_id", "_visit", "agreed")
 
     def __init__(
         self,
@@ -75,6 +78,7 @@ class Arrival:
         self._hang_up = hang_up
         self._hopeless = hopeless
         self._visit: Visit | None = None
+        self._offered: tuple[str, ...] = ()
         self._leg: Leg | None = None
         self._failed_mono_s: float | None = None
         self.agreed = ""  # the version last spoken with this CSMS; the session keeps it on disk
@@ -84,11 +88,15 @@ class Arrival:
         """Whether a handshake has been told of and its station is not connected yet."""
         return self._visit is not None
 
-    def offer(self, version: str) -> tuple[str, ...]:
-        """What a dial shall offer. version: that of the station as it is connected or was last."""
+    def others(self, version: str) -> tuple[str, ...]:
+        """What the connected station could speak as well as ``version``."""
+        return tuple(offered for offered in self._offered if offered != version)
+
+    def offer(self, version: str, others: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """What a dial shall offer. version: that of the station as it is connected or was last; others: what it may be asked to change to."""
         visit = self._visit
         if visit is None:
-            return (version,)
+            return (version, *others)
         return (visit.answered,) if visit.answered else visit.offered
 
     # -- the station's side --------------------------------------------------------------------------
@@ -117,6 +125,7 @@ class Arrival:
 
     def connected(self) -> Leg | None:
         """The station is connected; the leg that is open for it already, if any."""
+        self._offered = self._visit.offered if self._visit is not None else ()
         leg, self._leg, self._visit = self._leg, None, None
         return leg
 

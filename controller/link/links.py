@@ -129,7 +129,7 @@ class Links:
             case UpstreamOpened():
                 return session.opened(fact.at, fact.generation, fact.version)
             case UpstreamClosed():
-                return session.closed(fact.at, fact.generation, fact.reason, fact.no_common_version)
+                return session.closed(fact.at, fact.generation, fact.reason, fact.no_common_version, fact.version_in_doubt)
 
     @staticmethod
     def _mirror(session: Session, fact: UpstreamOpened | UpstreamFrame | UpstreamClosed) -> list[Outcome]:

@@ -35,6 +35,8 @@ Ask = Callable[[Stamp, rpc.Call, Done], "list[Outcome] | None"]
 """Gives a CALL to the station if the safety rules let it pass; None = refuse it."""
 
 COPIES_KEPT: Final = 1000
+COPIES_KEPT_BYTES: Final = 256 * 1024
+"""Of one station for one mirror, the newest copy always; a thousand large ones would take a quarter of a gigabyte."""
 TRANSACTIONS_KEPT: Final = 64
 CALLS_AT_ONCE: Final = 8
 SILENCES: Final = 2
@@ -45,19 +47,20 @@ UNKNOWN: Final = "-1"
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """What the station said. key: the message id it said it under."""
+    """What the station said, as it came; read again when its turn comes. key: the message id it said it under."""
 
     action: str
-    payload: Payload
+    text: str
     key: str
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The copy in flight."""
+    """The copy in flight. payload: as the station said it."""
 
     message_id: str
     copy: Copy
+    payload: Payload
     deadline_mono_s: float
 
 
@@ -108,6 +111,7 @@ class Mirror:
         "_ask",
         "_asked",
         "_boot",
+        "_bytes",
         "_commands",
         "_dialect",
         "_ids",
@@ -135,11 +139,12 @@ class Mirror:
         self.link = UpstreamLink(f"{station_id} {upstream.id}", upstream.reconnect_min_s, upstream.reconnect_max_s)
         self._commands = CommandPolicy(station_id, upstream.id, upstream.commands, mirror=True)
         self._queue: deque[Copy] = deque()
+        self._bytes = 0
         self._names = TransactionNames()
         self._asked: set[str] = set()
         self._dialect: Dialect | None = None
         self._url_tail = ""
-        self._boot: Payload | None = None
+        self._boot = ""
         self._sent: Sent | None = None
         self._not_before_mono_s = float("-inf")
         self._silences = 0
@@ -162,7 +167,7 @@ class Mirror:
         if self._dialect is not None and self._dialect.subprotocol != dialect.subprotocol:
             # Written in the words of the other version: they would mean nothing now.
             self._queue.clear()
-            self._boot = None
+            self._bytes, self._boot = 0, ""
         self._dialect, self._url_tail = dialect, url_tail
         self.link.want()
         return outcomes
@@ -174,21 +179,27 @@ class Mirror:
     def copy(self, at: Stamp, call: rpc.Call) -> list[Outcome]:
         """The station said something."""
         if call.action == "BootNotification":
-            self._boot = call.payload
+            self._boot = call.text
             if not self.link.is_open:
                 return []  # told first of all when the mirror is there
         if self._dialect is not None and self._dialect.assigns_transactions:
             event = self._dialect.transaction_event(call.action, call.payload)
             if event is not None and event.started:
                 self._names.begun(call.message_id)
-        self._queue.append(Copy(call.action, call.payload, call.message_id))
-        if len(self._queue) <= COPIES_KEPT:
-            return self.pump(at)
-        self._queue.popleft()
+        self._queue.append(Copy(call.action, call.text, call.message_id))
+        self._bytes += len(call.text)
+        return [*(self._leave_out() if self._too_many() else []), *self.pump(at)]
+
+    def _too_many(self) -> bool:
+        return len(self._queue) > COPIES_KEPT or (self._bytes > COPIES_KEPT_BYTES and len(self._queue) > 1)
+
+    def _leave_out(self) -> list[Outcome]:
+        while self._too_many():
+            self._bytes -= len(self._queue.popleft().text)
         if self._lossy:
             return []
         self._lossy = True
-        text = f"mirror {self.mirror_id} is too far behind - it keeps the last {COPIES_KEPT} messages of the station and misses older ones"
+        text = f"mirror {self.mirror_id} is too far behind - it gets the last {len(self._queue)} messages of the station and misses older ones"
         return [Tell(Severity.WARNING, self._station_id, text)]
 
     def send(self, frame: rpc.Send) -> list[Outcome]:
@@ -208,9 +219,10 @@ class Mirror:
         if version != self._dialect.subprotocol:
             return [*self._refused_version(at, generation), CloseUpstream(self._station_id, generation, "no common version", self.mirror_id)]
         self._silences, self._not_before_mono_s = 0, float("-inf")
-        if self._boot is not None:
+        if self._boot:
             self._queue = deque(copy for copy in self._queue if copy.action != "BootNotification")
             self._queue.appendleft(Copy("BootNotification", self._boot, ""))
+            self._bytes = sum(len(copy.text) for copy in self._queue)
         news = [Tell(Severity.INFO, self._station_id, f"mirror {self.mirror_id} is back")] if self._told_away or self._told_version else []
         self._told_away = self._told_version = False
         return [*news, *self.pump(at)]
@@ -233,6 +245,7 @@ class Mirror:
         self.link.closed(generation, at.mono_s, "another version")
         self._unsent()
         self._queue.clear()
+        self._bytes = 0
         if self._told_version:
             return []
         self._told_version = True
@@ -262,12 +275,12 @@ class Mirror:
         if sent is None or sent.message_id != message_id or self._dialect is None:
             return []
         self._sent, self._silences = None, 0
-        named = self._dialect.started_by_answer(sent.copy.action, sent.copy.payload, result) if result is not None else None
+        named = self._dialect.started_by_answer(sent.copy.action, sent.payload, result) if result is not None else None
         if named is not None:
             self._names.mirror_named(sent.copy.key, named)
         if sent.copy.action == "BootNotification" and (result is None or self._dialect.boot_status(result) != "Accepted"):
             self._not_before_mono_s = at.mono_s + BOOT_RETRY_S
-            self._queue.appendleft(sent.copy)
+            self._again(sent.copy)
         return self.pump(at)
 
     # -- commands of the mirror ------------------------------------------------------------------------------
@@ -345,23 +358,34 @@ class Mirror:
         if self._sent is not None or not self._queue or not self.link.is_open or at.mono_s < self._not_before_mono_s:
             return []
         copy = self._queue.popleft()
+        self._bytes -= len(copy.text)
         self._lossy = self._lossy and bool(self._queue)
-        message_id = self._ids.fresh()
-        self._sent = Sent(message_id, copy, at.mono_s + self._upstream.call_timeout_s)
-        return [self._up(rpc.call_text(message_id, copy.action, self._for_mirror(copy)))]
+        message_id, payload = self._ids.fresh(), self._payload(copy)
+        self._sent = Sent(message_id, copy, payload, at.mono_s + self._upstream.call_timeout_s)
+        return [self._up(rpc.call_text(message_id, copy.action, self._for_mirror(copy.action, payload)))]
 
-    def _for_mirror(self, copy: Copy) -> Payload:
+    def _payload(self, copy: Copy) -> Payload:
+        assert self._dialect is not None
+        frame = rpc.parse(copy.text, version=self._dialect.subprotocol, max_bytes=len(copy.text) * 4 + 4)
+        assert isinstance(frame, rpc.Call)
+        return frame.payload
+
+    def _for_mirror(self, action: str, payload: Payload) -> Payload:
         """The payload with the mirror's own name of its transaction."""
         dialect = self._dialect
-        event = dialect.transaction_event(copy.action, copy.payload) if dialect is not None and dialect.assigns_transactions else None
+        event = dialect.transaction_event(action, payload) if dialect is not None and dialect.assigns_transactions else None
         if dialect is None or event is None or not event.transaction_id:
-            return copy.payload
-        return dialect.with_transaction(copy.action, copy.payload, self._names.to_mirror(event.transaction_id))
+            return payload
+        return dialect.with_transaction(action, payload, self._names.to_mirror(event.transaction_id))
+
+    def _again(self, copy: Copy) -> None:
+        self._queue.appendleft(copy)
+        self._bytes += len(copy.text)
 
     def _unsent(self) -> None:
         """What was in flight goes again."""
         if self._sent is not None:
-            self._queue.appendleft(self._sent.copy)
+            self._again(self._sent.copy)
         self._sent = None
         self._asked.clear()
 

@@ -20,6 +20,8 @@ BOOT_RETRY_S: Final = 30.0
 LONGEST_INTERVAL_S: Final = 86_400.0
 """An interval beyond a day is a mistake, and would keep a station from its CSMS."""
 STATUSES_KEPT: Final = 256
+BARRED_S: Final = 600.0
+"""How long, at least, a station that the CSMS has not accepted may take to boot again; then its queue is tried all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,13 @@ class OurStatus:
 class Owed:
     """Boot and statuses of one station. barred: the CSMS has heard of its boot, and has not accepted it: nothing of the queue may go up."""
 
-    __slots__ = ("_boot_due_mono_s", "_boot_told", "_station_id", "_statuses", "barred", "boot")
+    __slots__ = ("_barred_until_mono_s", "_boot_due_mono_s", "_boot_told", "_station_id", "_statuses", "barred", "boot")
 
     def __init__(self, station_id: str) -> None:
         self._station_id = station_id
         self.boot: Payload | None = None
         self.barred = False
+        self._barred_until_mono_s = float("-inf")
         self._boot_due_mono_s = float("-inf")
         self._boot_told = False
         self._statuses: dict[tuple[int, int], Payload] = {}
@@ -68,6 +71,16 @@ class Owed:
         named = isinstance(interval_s, int | float) and not isinstance(interval_s, bool) and 0 < interval_s <= LONGEST_INTERVAL_S
         self._boot_told = named
         self._boot_due_mono_s = at.mono_s + (float(interval_s) if named else BOOT_RETRY_S)
+
+    def bar(self, at: Stamp, interval_s: Any) -> None:
+        """The CSMS has not accepted the boot that the station told it itself, and names the time for the next."""
+        named = isinstance(interval_s, int | float) and not isinstance(interval_s, bool) and 0 < interval_s <= LONGEST_INTERVAL_S
+        self.barred, self._barred_until_mono_s = True, at.mono_s + max(BARRED_S, 2.0 * interval_s if named else 0.0)
+
+    def tick(self, at: Stamp) -> None:
+        """A second has passed."""
+        if self.barred and at.mono_s >= self._barred_until_mono_s:
+            self.barred = False
 
     def boot_due(self, at: Stamp) -> bool:
         """Whether the boot may go up now."""

@@ -21,7 +21,18 @@ from typing import Any, Final
 
 from controller.facts import LimitStep
 from controller.ocpp.dialect import ProfileCriteria
-from controller.ocpp.schedule import Kind, Profile, ProfileError, Purpose, composite, leading_at, profile_from_json, profile_to_json
+from controller.ocpp.schedule import (
+    Kind,
+    Profile,
+    ProfileError,
+    Purpose,
+    composite,
+    leading_at,
+    on_phases,
+    profile_from_json,
+    profile_to_json,
+    without_calendar,
+)
 
 OWN_PROFILE_IDS: Final = range(900_000_000, 900_001_000)
 """Ids of the profiles Yardmaster itself writes into stations."""
@@ -97,15 +108,17 @@ class ProfileView:
         voltage_v: float,
         horizon_s: float = 86_400,
         wall_trusted: bool = True,
+        phase_count: int = 3,
     ) -> tuple[tuple[LimitStep, ...], str]:
         """(steps from now on, words for people): limit per phase [A] that the CSMS sets for an EVSE.
 
         evse_id 0: the station's sum. session_start_wall_s None: as if a session began now. voltage_v:
         nominal, phase to neutral. Without a trusted wall clock what depends on the calendar holds all the
-        time with its lowest limit (F78). The words name the profile that limits now, "upstream profile 17".
+        time with its lowest limit (F78). phase_count: of the EVSE. The words name the profile that limits now, "upstream profile 17".
         """
         own_defaults = {profile.stack_level for owner, profile in self._placed.values() if owner == evse_id and profile.purpose is Purpose.TX_DEFAULT}
-        profiles = [profile for owner, profile in self._placed.values() if _acts_on(owner, profile, evse_id, own_defaults)]
+        acting = [profile for owner, profile in self._placed.values() if _acts_on(owner, profile, evse_id, own_defaults)]
+        profiles = [on_phases(profile, phase_count) for profile in acting]
         if not wall_trusted:
             profiles = [without_calendar(profile, voltage_v) for profile in profiles]
         steps = composite(profiles, now_wall_s, now_wall_s + horizon_s, session_start_wall_s, voltage_v)

@@ -76,8 +76,8 @@ class Profiles:
     """Store, answers and wishes of one station's upstream profiles. phases: EVSE id -> number of its phases."""
 
     __slots__ = (
-        "_down",
         "_clock",
+        "_down",
         "_evse_ids",
         "_next",
         "_phases",
@@ -104,7 +104,7 @@ class Profiles:
         self._next: dict[str, RemoteStart] = {}  # by the message id of the remote start
         self._told: dict[int, Any] = {}
         self._wish_due_mono_s = float("-inf")
-        self._clock: tuple[float, float] | None = None  # monotonic, wall, as last seen
+        self._clock: Stamp | None = None  # as last seen
 
     def load(self, data: Any) -> None:
         """The store as the journal remembered it."""
@@ -259,7 +259,9 @@ class Profiles:
         running = transactions.get(evse_id)
         # No session begins in the future; one remembered from before we lost the time begins now.
         start_wall_s = min(running.start_wall_s, at.wall_s) if running is not None else at.wall_s
-        return self._view.wish(evse_id, start_wall_s, at.wall_s, self._voltage_v, horizon_s, at.wall_trusted)
+        # The sum of a station may be spread over other phases than each EVSE has.
+        phases = self._phases.get(evse_id, 3) if len(self._phases) > 1 else max(self._phases.values())
+        return self._view.wish(evse_id, start_wall_s, at.wall_s, self._voltage_v, horizon_s, at.wall_trusted, phases)
 
     def wishes(self, at: Stamp, transactions: Mapping[int, Transaction]) -> list[Outcome]:
         """The wish of every EVSE and of the station, where it changed."""
@@ -280,12 +282,10 @@ class Profiles:
     # -- events ---------------------------------------------------------------------------------------------
 
     def clock_moved(self, at: Stamp) -> float:
-        """How far the wall clock has jumped since the last tick [s], 0.0 if it has not. The next tick tells all wishes anew."""
-        before, self._clock = self._clock, (at.mono_s, at.wall_s)
-        if before is None:
-            return 0.0
-        moved_s = at.wall_s - before[1] - (at.mono_s - before[0]) * at.wall_speed
-        if abs(moved_s) <= JUMP_S:
+        """How far the wall clock has jumped since the last tick [s], 0.0 if it has not. After a jump all wishes are told anew."""
+        before, self._clock = self._clock, at
+        moved_s = at.wall_s - before.wall_in(at.mono_s - before.mono_s) if before is not None else 0.0
+        if before is None or (abs(moved_s) <= JUMP_S and at.wall_trusted == before.wall_trusted):
             return 0.0
         self._told = dict.fromkeys(self._told, _STALE)
         self._wish_due_mono_s = float("-inf")

@@ -35,7 +35,7 @@ from controller.link.upstream import State
 from controller.ocpp import rpc
 from controller.ocpp.dialect import Dialect
 from controller.ocpp.registry import dialect_for
-from controller.orders import CloseStation, DialUpstream, Order, Persist, SendStation, SendUpstream, Severity, Tell
+from controller.orders import CloseStation, CloseUpstream, DialUpstream, Order, Persist, SendStation, SendUpstream, Severity, Tell
 from controller.snapshot import LinkView
 
 Outcome = Order | Fact
@@ -44,6 +44,8 @@ Outcome = Order | Fact
 SILENT_START_S = 5.0
 DEFAULT_VERSION = "ocpp2.0.1"
 """Taken for a station of which nothing is known yet; its first connection says better."""
+CHOOSE_AGAIN_S = 600.0
+"""A station is not asked more often than this to connect again for another version."""
 BAD_FRAMES_PER_MINUTE = 60
 RESULTS_KEPT = 16
 """Ids of relayed answers that a CALLRESULTERROR may still name."""
@@ -100,6 +102,7 @@ class Session:
     __slots__ = (
         "_bad_frames",
         "_booting",
+        "_chose_mono_s",
         "_leg_version",
         "_max_frame_bytes",
         "_no_common_version",
@@ -108,6 +111,7 @@ class Session:
         "_shared",
         "_since_mono_s",
         "_url_tail",
+        "_version_in_doubt",
         "_wait_s",
         "arrival",
         "down",
@@ -139,7 +143,8 @@ class Session:
         self._leg_version = ""
         self._since_mono_s: float | None = None
         self._bad_frames = (0, 0)
-        self._no_common_version = False
+        self._no_common_version = self._version_in_doubt = False
+        self._chose_mono_s = float("-inf")
         self._results_up: tuple[str, ...] = ()
         self._results_down: tuple[str, ...] = ()
         self._max_frame_bytes = shared.max_frame_bytes
@@ -175,6 +180,7 @@ class Session:
         outage: Any = None,
         credentials: Any = None,
         listed: Any = None,
+        statuses: Any = None,
     ) -> list[Outcome]:
         """What the journal remembered: queued messages first, then what may be damaged without losing them."""
         self._since_mono_s = at.mono_s
@@ -225,6 +231,7 @@ class Session:
         news = version != self.version
         self.version, self.remote_address, self._url_tail = version, remote_address, url_tail
         self.online, self._booting, self._since_mono_s = False, False, at.mono_s
+        self._version_in_doubt = False
         self._results_up = self._results_down = ()
         self.down.connected(generation, dialect)
         self.profiles.dialect = dialect
@@ -299,7 +306,7 @@ class Session:
         if link is None or not link.due(at.mono_s) or not self._shared.dials.may(at):
             return []
         version = self.version if self.generation is not None else self.up.drain_version or self.version
-        offered, password = self.arrival.offer(version), self.requests.credentials.dial_password()
+        offered, password = self.arrival.offer(version, self._others(at)), self.requests.credentials.dial_password()
         return [DialUpstream(self.station_id, link.dial(), self.upstream_id, offered, self._url_tail, password=password)]
 
     def _go_online(self, at: Stamp) -> list[Outcome]:
@@ -448,6 +455,8 @@ class Session:
             return []
         agreed = self.arrival.agreed
         waiting = self.arrival.opened(at, generation, version)
+        if waiting is None and version in self._others(at):
+            return self._choose_again(at, self.generation or 0, generation, version)
         if waiting is None and self.generation is not None and version != self.version:
             waiting = self.arrival.mismatch(generation, self.version, version)
         if waiting is not None:
@@ -455,14 +464,32 @@ class Session:
         return self._open(at, generation, version)
 
     def _open(self, at: Stamp, generation: int, version: str) -> list[Outcome]:
-        self._leg_version, self._no_common_version = version, False
+        self._leg_version, self._no_common_version, self._version_in_doubt = version, False, False
         outcomes = self.requests.credentials.upstream_opened()
         if self.generation is not None and self.arrival.agreed != version:
             self.arrival.agreed = version
             outcomes.append(self._remember())
         return [*outcomes, *self.up.opened(generation, at, version)]
 
-    def closed(self, at: Stamp, generation: int, reason: str, no_common_version: bool = False) -> list[Outcome]:
+    def _others(self, at: Stamp) -> tuple[str, ...]:
+        """Versions the station could change to for a CSMS that does not speak the one it was given; none while it charges."""
+        calm = self.generation is not None and not self.running.transactions and at.mono_s - self._chose_mono_s >= CHOOSE_AGAIN_S
+        return self.arrival.others(self.version) if self._version_in_doubt and calm else ()
+
+    def _choose_again(self, at: Stamp, generation: int, leg: int, version: str) -> list[Outcome]:
+        """The CSMS speaks what the station has offered too: it gets that when it connects again, which it does at once."""
+        assert self.up.link is not None
+        self.up.link.release()
+        self._version_in_doubt, self._chose_mono_s, self.arrival.agreed = False, at.mono_s, version
+        text = f"the CSMS speaks {version}, not {self.version} as the station was given while it was away - the station is asked to connect again"
+        return [
+            CloseUpstream(self.station_id, leg, "the station connects again first"),
+            CloseStation(self.station_id, generation, 1012, f"connect again for {version}"),
+            Tell(Severity.INFO, self.station_id, text),
+            self._remember(),
+        ]
+
+    def closed(self, at: Stamp, generation: int, reason: str, no_common_version: bool = False, version_in_doubt: bool = False) -> list[Outcome]:
         """The upstream socket closed or a dial failed."""
         if generation != self._leg_generation():
             return []
@@ -472,6 +499,7 @@ class Session:
         waiting = self.arrival.closed(at, generation, reason, no_common_version)
         if waiting is not None:
             return waiting
+        self._version_in_doubt = no_common_version or version_in_doubt
         self.down.forget_csms()
         return [*self._without_common_version(no_common_version), *self.up.closed(generation, at, reason)]
 

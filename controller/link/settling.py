@@ -3,6 +3,11 @@
 An answer may come late, when the station has had its own already and the message waits on disk: it
 settles the row then, and the CSMS hears the message once (F21). It may name a 1.6 transaction, it
 may say that a driver must not charge, and it is always the CSMS's newest word about a driver (4.4).
+
+A CALLERROR to a message that went up live goes down as it came, also where money is in it (16.11): nothing was
+acknowledged, so the record is still the station's, and the station repeats it by its own rules (E13, 1.6
+TransactionMessageAttempts). Repeating it here as well would tell the CSMS twice, and tell the station a
+success that nobody has seen. Only what was answered here is ours to repeat (``replay``).
 """
 
 from __future__ import annotations
@@ -27,6 +32,8 @@ Learn = Callable[[Payload, Payload, float], dict[tuple[str, str], Any]]
 """(idToken, idTokenInfo as the CSMS has just said, wall time) -> what the journal shall remember."""
 
 LATE_ROWS_KEPT: Final = 16
+SPEAKS_OF_ACCEPTANCE: Final = ("Authorize", "Heartbeat")
+"""With transaction messages, what no CSMS answers to a station that it has not accepted."""
 
 
 class Settling:
@@ -76,7 +83,11 @@ class Settling:
         else:
             outcomes = self._answers.result(at, call, about, frame.text, also=relay.also, live=True)
         if call.action == "BootNotification":
-            self._owed.barred = self.dialect().boot_status(frame.payload) != "Accepted"
+            self._owed.barred = False
+            if self.dialect().boot_status(frame.payload) != "Accepted":
+                self._owed.bar(at, frame.payload.get("interval"))
+        elif about.event is not None or call.action in SPEAKS_OF_ACCEPTANCE:
+            self._owed.barred = False
         if about.ends:
             outcomes += self._ended(about.transaction_id)
         return outcomes + self._learn(at, call.action, call.payload, frame.payload)

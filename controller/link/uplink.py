@@ -144,7 +144,15 @@ class Uplink:
         self._answers.connected(generation, dialect)
         if self.link is not None:
             self.link.want()
-        return self._owed.forget() if another else []
+        return [*self._owed.forget(), *self._other_words(dialect.subprotocol)] if another else []
+
+    def _other_words(self, version: str) -> list[Outcome]:
+        """The station changed its version while messages in the old one wait: they are not lost, but a person should know (trap 4)."""
+        waiting = [known for known in self.outbox.versions() if known not in ("", version)]
+        if not waiting:
+            return []
+        text = f"queued messages in {' and '.join(waiting)} go to the CSMS when the station is away for a minute, or speaks that again"
+        return [Tell(Severity.WARNING, self.station_id, text)]
 
     def disconnected(self) -> list[Outcome]:
         """The station's socket is gone: the CSMS shall know within a second (F01)."""
@@ -384,9 +392,17 @@ class Uplink:
         if item is None and self._speaks_of_the_only_one(frame):
             item = self.lane.settle_only()
         if item is not None:
-            return [*self._settling.answered(at, item, frame), *self.pump(at)]
+            outcomes = self._settling.answered(at, item, frame)
+            if self._owed.barred:
+                self._withhold()
+            return [*outcomes, *self.pump(at)]
         late = self.lane.late(frame.message_id)
         return self._settling.late(at, late, frame) if late is not None and isinstance(frame, rpc.Result) else []
+
+    def _withhold(self) -> None:
+        """Rows and statuses that stand in line already wait until the CSMS has accepted the station."""
+        self.lane.withdraw(lambda item: not isinstance(item.note, OurRow | OurStatus))
+        self.outbox.lost()
 
     def _speaks_of_the_only_one(self, frame: rpc.Result | rpc.Error) -> bool:
         # An error without an id is about the CALL in flight (16.5), but in 2.1 it may be about a SEND as well.
@@ -396,6 +412,7 @@ class Uplink:
 
     def tick(self, at: Stamp, offline_since_mono_s: float | None) -> list[Outcome]:
         """A second has passed: deadlines, draining without the station."""
+        self._owed.tick(at)
         outcomes: list[Outcome] = []
         for item in self.lane.overdue(at.mono_s):
             outcomes += self._overdue(at, item)

@@ -131,6 +131,17 @@ def without_calendar(profile: Profile, voltage_v: float) -> Profile:
     return replace(profile, kind=Kind.RELATIVE, schedules=(always,), recurrency=None, valid_from_wall_s=None, valid_to_wall_s=None)
 
 
+def on_phases(profile: Profile, count: int) -> Profile:
+    """``profile`` for an EVSE with ``count`` phases: watts flow over those it has, whatever the profile assumes (trap 12)."""
+    if all(period.phase_count <= count for schedule in profile.schedules for period in schedule.periods):
+        return profile
+    fewer = [
+        replace(schedule, periods=tuple(replace(period, phase_count=min(period.phase_count, count)) for period in schedule.periods))
+        for schedule in profile.schedules
+    ]
+    return replace(profile, schedules=tuple(fewer))
+
+
 def _valid(profile: Profile, wall_s: float) -> bool:
     if profile.valid_from_wall_s is not None and wall_s < profile.valid_from_wall_s:
         return False

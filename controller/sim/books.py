@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from controller.facts import Stamp
 from controller.sim import wire
@@ -307,7 +306,7 @@ ANSWERS_21: Mapping[str, Answer] = {
     "OpenPeriodicEventStream": _always({"status": "Accepted"}),
     "PullDynamicScheduleUpdate": _always({"status": "Rejected"}),
     "VatNumberValidation": lambda _books, _id, _at, payload: {"vatNumber": payload["vatNumber"], "status": "Rejected"},
-    "GetCertificateChainStatus": lambda _books, _id, at, payload: {"certificateStatus": [_failed(at, item) for item in payload["certificateStatusRequests"]]},
+    "GetCertificateChainStatus": lambda _books, _id, at, payload: _chain_status(at, payload["certificateStatusRequests"]),
     **_nothing("ClosePeriodicEventStream", "NotifyPriorityCharging", "NotifySettlement", "BatterySwap"),
     **_nothing("NotifyDERAlarm", "NotifyDERStartStop", "ReportDERControl"),
 }
@@ -315,5 +314,6 @@ ANSWERS: Mapping[str, Mapping[str, Answer]] = {"ocpp1.6": ANSWERS_16, "ocpp2.0.1
 UNREADABLE = {"ocpp1.6": "FormationViolation", "ocpp2.0.1": "FormatViolation", "ocpp2.1": "FormatViolation"}
 
 
-def _failed(at: Stamp, asked: Any) -> Payload:
-    return {"certificateHashData": asked["certificateHashData"], "source": asked["source"], "status": "Failed", "nextUpdate": wire.iso(at.wall_s)}
+def _chain_status(at: Stamp, asked: list[Payload]) -> Payload:
+    same = {"status": "Failed", "nextUpdate": wire.iso(at.wall_s)}
+    return {"certificateStatus": [{"certificateHashData": item["certificateHashData"], "source": item["source"], **same} for item in asked]}

@@ -9,12 +9,16 @@ import asyncio
 import json
 import logging
 
+import aiohttp
 import paho.mqtt.client as paho
 from amqtt.broker import Broker
 from paho.mqtt.enums import CallbackAPIVersion
 
 logging.getLogger("amqtt").setLevel(logging.CRITICAL)
 logging.getLogger("transitions").setLevel(logging.CRITICAL)
+
+API_ANSWER_S = 5.0
+ACCEPTED = 202
 
 
 class SimBroker:
@@ -40,11 +44,12 @@ class SimBroker:
 
 
 class FleetManager:
-    """Publishes limits for a site as a fleet system would."""
+    """Publishes limits for a site as a fleet system would, and tells its API what cars need whose stations cannot (1.6)."""
 
-    def __init__(self, site_id: str, port: int) -> None:
+    def __init__(self, site_id: str, port: int, page_port: int = 0) -> None:
         self._topic = f"yardmaster/{site_id}/limit/set"
         self._port = port
+        self._url = f"http://127.0.0.1:{page_port}/api/v1/evses"
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id="fleet-manager")
 
     async def start(self) -> None:
@@ -61,3 +66,13 @@ class FleetManager:
         """Set a limit for the whole site: per phase [A] or in total [W], for so many seconds."""
         body = {"value": value, "unit": unit, "valid_for_s": valid_for_s, "source": "fleet"}
         self._client.publish(self._topic, json.dumps(body), qos=1)
+
+    async def need(self, station_id: str, evse_id: int, energy_wh: float, departure_wall_s: float) -> bool:
+        """State what the car at an EVSE still needs; False if it was not taken, e.g. because no session runs there yet."""
+        body = {"energy_wh": energy_wh, "departure": departure_wall_s}
+        try:
+            limit = aiohttp.ClientTimeout(total=API_ANSWER_S)
+            async with aiohttp.ClientSession(timeout=limit) as session, session.post(f"{self._url}/{station_id}/{evse_id}/need", json=body) as answer:
+                return answer.status == ACCEPTED
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return False

@@ -149,7 +149,8 @@ class Demo:
         start_wall_s = DEMO_MIDNIGHT_WALL_S + 3600.0 * DEMO.start_h
         self.clock = Clock(speed, start_wall_s)
         now = self.clock.stamp()
-        self.settings = Settings(str(path), DEMO.id, now.mono_s, now.wall_s, speed, ports.stations, ports.csms, ports.meters, ports.mqtt)
+        at = (now.mono_s, now.wall_s, speed)
+        self.settings = Settings(str(path), DEMO.id, *at, ports.stations, ports.csms, ports.meters, ports.mqtt, ports.page)
         self.config = patched(load_config(path), ports, folder)
         self.app = App(self.config, self.clock)
         self.console = Console(self.app.snapshot)

@@ -31,12 +31,16 @@ TICK_S = 0.2
 DOORS_OPEN_S = 8.0
 BOOKS_EVERY_S = 5.0
 ASIDE_S = 8.0
+NEEDS_EVERY_S = 1.0
 GRID_UNIT, PV_UNIT, BATTERY_UNIT = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the parent decides. mono_s and wall_s: one moment on both clocks; ports are free loopback ports."""
+    """What the parent decides. mono_s and wall_s: one moment on both clocks; ports are free loopback ports.
+
+    page_port: of the controller's API.
+    """
 
     config: str
     scenario: str
@@ -47,6 +51,7 @@ class Settings:
     csms_port: int
     meters_port: int
     mqtt_port: int
+    page_port: int
 
     def text(self) -> str:
         """As one JSON line."""
@@ -67,7 +72,7 @@ class Neighbours:
         units = {GRID_UNIT: lambda: physics.grid, PV_UNIT: lambda: physics.pv, BATTERY_UNIT: lambda: physics.battery_meter}
         self.meters = SimMeters(config_dir() / "meters", units)
         self.broker = SimBroker()
-        self.fleet = FleetManager(config.site.id, settings.mqtt_port)
+        self.fleet = FleetManager(config.site.id, settings.mqtt_port, settings.page_port)
         url = f"ws://127.0.0.1:{settings.stations_port}{config.listen.path}"
         self.clients = [StationClient(station, url, self.clock.stamp) for station in self.site.stations.values()]
 
@@ -84,6 +89,7 @@ class Neighbours:
             spawn(client.run(), f"station {client.station.spec.id}")
         spawn(self._world(), "world")
         spawn(self._story(), "story")
+        spawn(self._needs(), "needs")
         spawn(self._account(), "account")
 
     async def stop(self) -> None:
@@ -116,6 +122,15 @@ class Neighbours:
             say(story=step.sentence, wall_s=wall_s)
             await self._do(step)
 
+    async def _needs(self) -> None:
+        """The fleet manager speaks for the cars whose stations cannot."""
+        while True:
+            await asyncio.sleep(NEEDS_EVERY_S)
+            for item in self.site.unspoken():
+                spec = item.car.spec
+                if await self.fleet.need(item.arrival.station_id, item.arrival.evse_id, item.car.missing_wh, spec.departure_wall_s):
+                    self.site.stated(item)
+
     async def _do(self, step: Happening) -> None:
         match step.deed:
             case Deed.LIMIT:
@@ -124,14 +139,16 @@ class Neighbours:
                 await self.csms.stop()
             case Deed.CSMS_UP:
                 await self.csms.start(self.settings.csms_port)
-                spawn(self._audit(), "audit")
+                confirmed = {station.spec.id: tuple(station.confirmed) for station in self.site.stations.values()}
+                spawn(self._audit(confirmed), "audit")
 
-    async def _audit(self) -> None:
-        """After the outage: what does the CSMS have, what is missing?"""
+    async def _audit(self, confirmed: dict[str, tuple[str, ...]]) -> None:
+        """After the outage: has the CSMS all that the stations had had confirmed by its end, without a gap and in order?"""
         await asyncio.sleep(ASIDE_S)
-        books = self.csms.books.transactions.values()
+        account = self.csms.books
+        books = account.transactions.values()
         late = sum(book.told_late for book in books)
-        gaps = sum(len(book.missing) for book in books)
+        gaps = sum(len(book.missing) for book in books) + sum(len(account.unheard(*row)) for row in confirmed.items()) + len(account.strays)
         disorder = sum(not book.in_order for book in books)
         verdict = "nothing is missing, all in order" if gaps == disorder == 0 else f"{gaps} still missing, {disorder} transactions out of order"
         say(story=f"The CSMS has counted: {late} messages came in after the outage; {verdict}.", wall_s=self.clock.stamp().wall_s)
@@ -141,7 +158,8 @@ class Neighbours:
             await asyncio.sleep(BOOKS_EVERY_S)
             books = self.csms.books.transactions.values()
             events = sum(len(book.events) for book in books)
-            say(books={"transactions": len(books), "events": events, "gaps": sum(len(book.missing) for book in books)})
+            gaps = sum(len(book.missing) for book in books) + len(self.csms.books.strays)
+            say(books={"transactions": len(books), "events": events, "gaps": gaps})
 
 
 def say(**fields: Any) -> None:

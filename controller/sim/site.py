@@ -141,6 +141,7 @@ class SimSite:
             arrival for arrival in scenario.arrivals(start_wall_s, start_wall_s + LOOK_AHEAD_S) if arrival.station_id in self.stations
         )
         self._last: Stamp | None = None
+        self._stated: set[str] = set()
 
     def advance(self, at: Stamp) -> list[str]:
         """Bring the site to a moment; what people would notice, as sentences."""
@@ -156,11 +157,25 @@ class SimSite:
         """Sum of all cars by site phase [A]."""
         return add_phases(station.site_current_a() for station in self.stations.values())
 
+    def unspoken(self) -> list[Plugged]:
+        """Cars whose needs the fleet knows but their station has no words for (1.6), once their session has its number."""
+        return [item for item in self.plugged if _place(item.arrival) not in self._stated and self._speechless(item)]
+
+    def _speechless(self, item: Plugged) -> bool:
+        station = self.stations[item.arrival.station_id]
+        transaction = station.evses[item.arrival.evse_id].transaction
+        return item.car.spec.announces and not station.voice.tells_needs and transaction is not None and transaction.numbered
+
+    def stated(self, item: Plugged) -> None:
+        """The fleet has told what this car needs."""
+        self._stated.add(_place(item.arrival))
+
     def _departures(self, at: Stamp) -> list[str]:
         leaving = [item for item in self.plugged if item.car.spec.departure_wall_s <= at.wall_s]
         for item in leaving:
             self.stations[item.arrival.station_id].unplug(at, item.arrival.evse_id)
             self.plugged.remove(item)
+            self._stated.discard(_place(item.arrival))
             self.gone.append(item)
         return [_farewell(item) for item in leaving]
 

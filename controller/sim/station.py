@@ -22,7 +22,7 @@ from controller.sim.profiles import Session
 from controller.sim.v2.voice import Voice201
 from controller.sim.v16.voice import Voice16
 from controller.sim.v21.voice import Voice21
-from controller.sim.voice import Ending, Moment, Outgoing, Voice
+from controller.sim.voice import Ending, Moment, Outgoing, Settings, Voice
 from controller.sim.wire import Payload
 
 MESSAGE_TIMEOUT_S = 30.0
@@ -86,7 +86,7 @@ class SimStation:
 
     def __init__(self, spec: StationSpec, seed: int = 0) -> None:
         self.spec = spec
-        self.voice = VOICES[spec.version]()
+        self.voice: Voice = VOICES[spec.version]()
         self.faults = Faults()
         self.evses: dict[int, Evse] = {evse.id: Evse(evse) for evse in spec.evses}
         self.profiles = self.voice.profiles(tuple(self.evses))
@@ -101,7 +101,7 @@ class SimStation:
         self._next_boot_mono_s = 0.0
         self._next_heartbeat_mono_s = 0.0
         self._last: Stamp | None = None
-        self.settings = self.voice.settings(spec)
+        self.settings: Settings = self.voice.settings(spec)
 
     # -- the physical side ---------------------------------------------------------------------
 

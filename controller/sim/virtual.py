@@ -14,8 +14,10 @@ from dataclasses import replace
 from controller.config import Config
 from controller.engine import Engine
 from controller.facts import (
+    EvseKey,
     Fact,
     MeterRead,
+    NeedStated,
     Persisted,
     PlanFailed,
     PlanSolved,
@@ -73,6 +75,10 @@ class VirtualDay:
             if not station.connected:
                 self._connect(at, station_id)
             self._from_station(at, station_id, station.tick(at))
+        for item in self.site.unspoken():  # what the fleet says through the API in the field
+            self.site.stated(item)
+            evse = EvseKey(item.arrival.station_id, item.arrival.evse_id)
+            self._submit(NeedStated(at, evse, item.car.missing_wh, item.car.spec.departure_wall_s, "fleet"))
         for reading in self._readings():
             self._submit(MeterRead(at, reading))
         self._submit(TimePassed(at))

@@ -67,12 +67,17 @@ class Outgoing:
 
 
 class Voice(Protocol):
-    """One version. early: actions obeyed before the boot is accepted. tells_rate: a changed current is told at once."""
+    """One version.
+
+    early: actions obeyed before the boot is accepted. tells_rate: a changed current is told at once. tells_needs: there
+    are words for what a car needs (ISO 15118).
+    """
 
     version: str
     heartbeat: Key
     sample: Key
     tells_rate: bool
+    tells_needs: bool
     early: tuple[str, ...]
     unreadable: str
 

@@ -108,13 +108,13 @@ def _follow(controller: Controller, arguments: argparse.Namespace, printer: _Pri
     seen = 0
     for event in controller.events("tap", **_query(arguments)):
         if event.name == "start":
-            printer.start(event.data, controller.url)
             if writer is not None:
                 writer.header(event.data)
+            printer.start(event.data, controller.url)
             continue
-        printer.record(event.data)
         if writer is not None:
-            writer.record(event.data)
+            writer.record(event.data)  # before it is shown: what was seen is in the file, whenever Ctrl-C comes
+        printer.record(event.data)
         seen += 1
         if arguments.count is not None and seen >= arguments.count:
             return 0

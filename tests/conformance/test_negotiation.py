@@ -56,7 +56,7 @@ async def places(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict
     async with AsyncExitStack() as stack:
         csmss = [await stack.enter_async_context(Csms()) for _ in names]
         data = site(folder)
-        data["listen"]["path"] = MISLEADING
+        data["listen"] |= {"path": MISLEADING, "handshake_s": 45}
         data["stations"] = [{"id": name, "upstream": f"up{number}", "evses": [{"id": 1, "max_current_a": 16}]} for number, name in enumerate(names)]
         data["upstreams"] = [
             {
@@ -219,6 +219,29 @@ async def test_an_upstream_that_opens_later_speaks_the_version_of_the_station(qu
     await until(lambda: len(quick.csms.requests) > 1)
     assert quick.csms.requests[1].headers["sec-websocket-protocol"] == "ocpp2.0.1"
     await wire.close()
+
+
+@pytest.mark.parametrize("status", ["101 Switching Protocols", "400 Bad Request"])
+async def test_a_station_that_got_another_version_in_an_outage_is_asked_to_connect_again(place: Place, status: str) -> None:
+    """F29: the CSMS is down when the station comes, and speaks 1.6 only when it is back; it refuses 2.0.1 in one way or the other."""
+    place.csms.status = "503 Service Unavailable"
+    head, wire = await dial(place.url, "ocpp2.0.1, ocpp1.6")
+    assert head.headers["sec-websocket-protocol"] == "ocpp2.0.1"
+    place.csms.status = status
+    await until(lambda: place.csms.requests[-1].headers["sec-websocket-protocol"].replace(" ", "") == "ocpp2.0.1,ocpp1.6" and _late(place))
+    place.csms.status, place.csms.protocol = "101 Switching Protocols", "ocpp1.6"
+    while (frame := await wire.receive()).opcode != 8:
+        assert frame.opcode == 1
+    assert frame.code == 1012
+    await wire.close()
+    head, wire = await dial(place.url, "ocpp2.0.1, ocpp1.6")
+    assert head.headers["sec-websocket-protocol"] == "ocpp1.6"
+    await wire.close()
+
+
+def _late(place: Place) -> bool:
+    """The whole offer was made more than in the handshake."""
+    return sum("ocpp1.6" in request.headers["sec-websocket-protocol"] for request in place.csms.requests) > 1
 
 
 # -- compression -----------------------------------------------------------------------------------------------------------------

@@ -24,7 +24,6 @@ from controller.io.system import SystemShell
 from controller.orders import Order, Publish
 from controller.snapshot import Snapshot
 from tests.support.playbook import BOOT, TOKEN, event
-from tests.support.yard import until
 
 
 def site(folder: Path, **more: Any) -> Config:

@@ -44,7 +44,7 @@ def drive(one: Target, largest: int) -> None:
         one(options.replay.read_bytes())
     elif atheris is not None:
         folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
-        arguments = [f"-max_total_time={options.seconds}", f"-max_len={largest}", f"-artifact_prefix={folder}/"]
+        arguments = [f"-max_total_time={options.seconds}", f"-max_len={largest}", "-len_control=0", f"-artifact_prefix={folder}/"]
         atheris.Setup([sys.argv[0], *arguments], one)
         atheris.Fuzz()
     else:

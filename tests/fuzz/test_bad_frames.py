@@ -1,4 +1,4 @@
-"""Bad input catalogue, frames: B02 to B15 (B01 and the fragments of B16 are met by the WebSocket shell)."""
+"""Bad input catalogue, frames: B02 to B15 in every version (B01, and fragments, are met by the WebSocket shell)."""
 
 import json
 
@@ -25,9 +25,10 @@ def test_b02_not_json_is_answered_under_id_minus_one_without_our_exception_text(
     assert error.__cause__ is None
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("text", ["{}", "[]", "1", '"x"', "null", "true"])
-def test_b03_json_but_no_filled_array(text: str) -> None:
-    error = refused(text)
+def test_b03_json_but_no_filled_array(text: str, version: str) -> None:
+    error = refused(text, version)
     assert (error.code, error.message_id, error.ignore) == ("RpcFrameworkError", "-1", False)
 
 
@@ -51,21 +52,24 @@ def test_b04_types_5_and_6_exist_only_at_21_and_a_5_is_never_answered() -> None:
     assert refused('[6,"a","X",[]]', V21).ignore
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("message_id", ['""', f'"{"x" * 37}"', "12", "1.5", "null", "[]", "{}", "true", f'"{"x" * 200_000}"'])
-def test_b05_unusable_ids_are_answered_under_minus_one(message_id: str) -> None:
-    error = refused(f'[2,{message_id},"Heartbeat",{{}}]')
+def test_b05_unusable_ids_are_answered_under_minus_one(message_id: str, version: str) -> None:
+    error = refused(f'[2,{message_id},"Heartbeat",{{}}]', version)
     assert (error.code, error.message_id, error.ignore) == ("RpcFrameworkError", "-1", False)
-    assert refused(f"[3,{message_id},{{}}]").ignore
+    assert refused(f"[3,{message_id},{{}}]", version).ignore
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("message_id", ["x", "x" * 36, 'q"uo\\te', "line\r\nbreak", "\x01\x7f", "🔌" * 36, "-1", " "])
-def test_b06_odd_ids_are_allowed_up_to_36_characters(message_id: str) -> None:
-    assert rpc.parse(json.dumps([2, message_id, "Heartbeat", {}]), version=V201).message_id == message_id
+def test_b06_odd_ids_are_allowed_up_to_36_characters(message_id: str, version: str) -> None:
+    assert rpc.parse(json.dumps([2, message_id, "Heartbeat", {}]), version=version).message_id == message_id
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(("action", "code"), [('""', "FormatViolation"), ("7", "FormatViolation"), ("null", "FormatViolation")])
-def test_b07_an_action_that_is_no_name(action: str, code: str) -> None:
-    error = refused(f'[2,"a",{action},{{}}]')
+def test_b07_an_action_that_is_no_name(action: str, code: str, version: str) -> None:
+    error = refused(f'[2,"a",{action},{{}}]', version)
     assert (error.code, error.message_id) == (code, "a")
 
 
@@ -80,9 +84,10 @@ def test_b08_a_payload_that_is_no_object(payload: str) -> None:
     assert json.loads(rpc.error_text("a", error.code, error.detail, version=V16))[2] == "FormationViolation"
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("text", ['[2,"a","Heartbeat",{},1]', '[2,"a","Heartbeat"]', '[2,"a"]'])
-def test_b09_too_many_or_too_few_elements(text: str) -> None:
-    error = refused(text)
+def test_b09_too_many_or_too_few_elements(text: str, version: str) -> None:
+    error = refused(text, version)
     assert (error.code, error.message_id) == ("ProtocolError", "a")
 
 
@@ -90,14 +95,16 @@ def test_b09_a_lone_type_has_no_id() -> None:
     assert refused("[2]").message_id == "-1"
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("payload", ['{"a":1,"a":1}', '{"x":[{"a":1,"\\u0061":2}]}'])
-def test_b10_duplicate_keys(payload: str) -> None:
-    assert refused(f'[2,"a","Heartbeat",{payload}]').detail == "duplicate key"
+def test_b10_duplicate_keys(payload: str, version: str) -> None:
+    assert refused(f'[2,"a","Heartbeat",{payload}]', version).detail == "duplicate key"
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
-def test_b11_values_that_are_no_numbers(value: str) -> None:
-    assert refused(f'[2,"a","MeterValues",{{"v":{value}}}]').message_id == "a"
+def test_b11_values_that_are_no_numbers(value: str, version: str) -> None:
+    assert refused(f'[2,"a","MeterValues",{{"v":{value}}}]', version).message_id == "a"
 
 
 @pytest.mark.parametrize("value", ["-0", "-0.0", "-0e5"])
@@ -107,19 +114,22 @@ def test_b11_minus_zero_is_valid_json_and_read_as_zero(value: str) -> None:
     assert str(frame.payload["v"]).startswith("0")
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("value", ["9" * 5000, "-" + "9" * 301, "0." + "1" * 400, "1" + "0" * 301 + ".5", "1e-" + "0" * 400 + "1"])
-def test_b12_endless_digits_are_refused_before_conversion(value: str) -> None:
-    assert refused(f'[2,"a","MeterValues",{{"v":{value}}}]').detail == "number too long"
+def test_b12_endless_digits_are_refused_before_conversion(value: str, version: str) -> None:
+    assert refused(f'[2,"a","MeterValues",{{"v":{value}}}]', version).detail == "number too long"
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("text", ["[" * 65, '[2,"a","X",' + '{"a":' * 64 + "1" + "}" * 64 + "]", "[" * 200_000, "[{" * 100_000])
-def test_b13_nesting_is_refused_before_parsing(text: str) -> None:
-    assert refused(text).detail == "nested deeper than 64"
+def test_b13_nesting_is_refused_before_parsing(text: str, version: str) -> None:
+    assert refused(text, version).detail == "nested deeper than 64"
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("text", ['[2,"a","X",{"v":"\ud800"}]', '[2,"a","X",{"v":"\\ud800"}]', '[2,"a","X",{"\\udfff\\ud800":1}]', "\udc80"])
-def test_b14_lone_surrogates(text: str) -> None:
-    assert refused(text).detail == "text is not valid Unicode"
+def test_b14_lone_surrogates(text: str, version: str) -> None:
+    assert refused(text, version).detail == "text is not valid Unicode"
 
 
 def test_b14_a_surrogate_pair_is_one_letter() -> None:

@@ -68,7 +68,7 @@ def citations() -> dict[str, list[str]]:
         name = str(file.relative_to(TESTS))
         for test, text in _blocks(file.read_text(encoding="utf-8")):
             where = f"{name}::{test}" if test else name
-            for number in sorted({single for cited in CITED.findall(text) for single in _single(cited)}):
+            for number in sorted({single for cited in CITED.findall(text) for single in _single(cited)} | _in_name(test)):
                 found[number].append(where)
     return dict(found)
 
@@ -86,6 +86,12 @@ def _blocks(text: str) -> Iterator[tuple[str, str]]:
             taken.update(span)
             yield node.name, "\n".join(lines[index] for index in span)
     yield "", "\n".join(line for index, line in enumerate(lines) if index not in taken)
+
+
+def _in_name(test: str) -> set[str]:
+    """Numbers in the name of a test: "test_trap_23_25_...", "test_e11_fr_07_..."."""
+    traps = {f"trap {int(number):02d}" for named in re.findall(r"_trap((?:_\d+)+)_", test) for number in named.strip("_").split("_")}
+    return traps | {f"{case.upper()}.FR.{number}" for case, number in re.findall(r"_([a-s]\d\d)_fr_(\d+)_", test)}
 
 
 def _single(cited: str) -> list[str]:

@@ -37,6 +37,11 @@ def read_notes(log: Path) -> list[Arrived]:
     return [Arrived(*json.loads(line)) for line in log.read_text().split("\n")[:-1]]
 
 
+def dials_log(log: Path) -> Path:
+    """Where the moments of all connections stand [s, monotonic]."""
+    return log.with_suffix(".dials")
+
+
 class LedgerCsms:
     """Answers and notes. Started again it knows the ids it has given."""
 
@@ -48,6 +53,7 @@ class LedgerCsms:
                 self._given(note.station_id, note.content, int(note.transaction_id))
         _end_line(log)
         self._log = log.open("a", buffering=1)
+        self._dials = dials_log(log).open("a", buffering=1)
         self._random = Random(seed)
 
     def _given(self, station_id: str, content: str, number: int) -> None:
@@ -71,13 +77,14 @@ class LedgerCsms:
         self._log.write(json.dumps([station_id, number, transaction_id, content]) + "\n")
         return [3, message_id, result]
 
-    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+    async def serve(self, request: web.Request) -> web.StreamResponse:
         """One station's connection."""
         socket = web.WebSocketResponse(protocols=VERSIONS)
         try:
             await socket.prepare(request)
         except ConnectionError:
-            return socket  # the caller was killed meanwhile
+            return web.Response(status=500)  # the caller was killed meanwhile; nobody reads this
+        self._dials.write(f"{asyncio.get_running_loop().time():.3f}\n")
         station_id, version = request.path.rsplit("/", 1)[1], socket.ws_protocol or ""
         async for message in socket:
             if message.type is not WSMsgType.TEXT:

@@ -39,6 +39,7 @@ class LedgerStation:
         self.connected = self.accepted = False
         self.connections = 0
         self.setpoints = 0
+        self.worst_answer_s = 0.0
         self.transaction_id: dict[int, int] = {}
         self._url = f"{url}/{self.station_id}"
         self._rate = rate
@@ -128,7 +129,10 @@ class LedgerStation:
             await socket.send_str(json.dumps([2, self._message_id, action, payload]))
         except (ConnectionError, RuntimeError):
             return None
+        asked_s = asyncio.get_running_loop().time()
         await asyncio.wait((answer, reading), timeout=ANSWER_S, return_when=asyncio.FIRST_COMPLETED)
+        if not reading.done():
+            self.worst_answer_s = max(self.worst_answer_s, asyncio.get_running_loop().time() - asked_s)
         return answer.result() if answer.done() and not answer.cancelled() else None
 
     def _fresh_id(self) -> None:

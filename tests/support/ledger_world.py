@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -14,7 +15,7 @@ from typing import Any
 
 from controller.io.tasks import end, spawn
 from tests.support.ledger import Verdict, judge
-from tests.support.ledger_csms import knows_repeats, read_notes
+from tests.support.ledger_csms import dials_log, knows_repeats, read_notes
 from tests.support.ledger_station import LedgerStation
 from tests.support.yard import ROOT, Yard, free_port, until
 
@@ -43,6 +44,10 @@ class LedgerCsmsProcess:
         self._process = await asyncio.create_subprocess_exec(*self._command, *program, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
         assert self._process.stdout is not None
         assert await asyncio.wait_for(self._process.stdout.readline(), 30) == b"ready\n"
+
+    def dials_by_second(self) -> Counter[int]:
+        """How many connections were opened to it, by second."""
+        return Counter(int(float(line)) for line in dials_log(self.log).read_text().splitlines())
 
     def freeze(self) -> None:
         """It hangs, its sockets stay."""

@@ -29,6 +29,19 @@ DIALECT_21: Final = "controller/ocpp/v21/test_dialect.py"
 SCHEDULE: Final = "controller/ocpp/test_schedule.py"
 FRAMES: Final = "controller/ocpp/test_rpc.py"
 LEDGER: Final = "controller/ocpp/test_ledger.py"
+FAULTS: Final = "faults/test_link_faults.py"
+TRAPS: Final = "faults/test_traps.py"
+VALUES: Final = "fuzz/test_bad_values.py"
+LONG: Final = "faults/test_long_outage.py"
+LIST: Final = "controller/link/test_local_list.py"
+CREDENTIALS: Final = "controller/link/test_credentials.py"
+REQUESTS: Final = "controller/link/test_requests.py"
+UPLINK: Final = "controller/link/test_uplink.py"
+OBSERVE_16: Final = "controller/ocpp/v16/test_observe.py"
+ANSWERS_16: Final = "controller/ocpp/v16/test_answers.py"
+CONFIGURATION_16: Final = "controller/ocpp/v16/test_configuration.py"
+PROFILES_16: Final = "controller/ocpp/v16/test_profiles.py"
+TOKENS_16: Final = "controller/ocpp/v16/test_tokens.py"
 
 
 class Requirement(NamedTuple):
@@ -58,29 +71,78 @@ FRAMES_AND_LINKS: Final = (
 OCPP_16: Final = (
     Requirement("16 3.5-3.7", "done", "transactions, their messages kept and repeated while the CSMS is away", (OUTBOX,)),
     Requirement("16 3.13", "done", "smart charging: profiles of the CSMS are kept here and carried out within the site's limits", (VIEW, SCHEDULE)),
-    Requirement("16 4", "passes", "what a station sends; see the table of actions", (WIRE,)),
-    Requirement("16 5", "passes", "what a central system sends; see the table of actions", (WIRE,)),
+    Requirement("16 4.1", "done", "Authorize passes; away it comes from list and cache, and from the site's own list", (ANSWERS_16, LIST, VALUES)),
+    Requirement("16 4.2", "done", "boot: accepted with real time while the CSMS is away, told to it first, repeated when it says", (FAULTS, SESSION)),
+    Requirement("16 4.3", "passes", "DataTransfer of the station; Rejected while the CSMS is away", (ANSWERS_16,)),
+    Requirement("16 4.4", "done", "DiagnosticsStatusNotification is kept on disk while the CSMS is away", (POLICY,)),
+    Requirement("16 4.5", "done", "FirmwareStatusNotification, likewise", (POLICY,)),
+    Requirement("16 4.6", "done", "heartbeats are answered here while the CSMS is away", (ANSWERS_16,)),
+    Requirement("16 4.7", "done", "MeterValues are read for the site, kept on disk and thinned only where allowed", (OBSERVE_16, UPLINK, VALUES)),
+    Requirement("16 4.8", "done", "StartTransaction: an id of ours while the CSMS is away, mapped to the CSMS's for good", (UPLINK, TRAPS, LONG)),
+    Requirement("16 4.9", "done", "StatusNotification: after an outage the current state only", (SESSION, CRITIC)),
+    Requirement("16 4.10", "done", "StopTransaction under the id of who reads it; of another station's transaction refused", (UPLINK, FAULTS)),
+    Requirement("16 5.1", "passes", "CancelReservation"),
+    Requirement(
+        "16 5.2",
+        "done",
+        "ChangeAvailability passes, and is our own last means against a station that ignores its limit",
+        (WIRE, "faults/test_site_faults.py"),
+    ),
+    Requirement(
+        "16 5.3", "done", "ChangeConfiguration goes on unless it touches the link or the password", (CONFIGURATION_16, CREDENTIALS, REQUESTS)
+    ),
+    Requirement("16 5.4", "done", "ClearCache goes to the station, and empties our copy", (LIST,)),
+    Requirement("16 5.5", "done", "ClearChargingProfile clears what is kept here", (PROFILES_16, VIEW)),
+    Requirement("16 5.6", "passes", "DataTransfer of the CSMS", (WIRE,)),
+    Requirement("16 5.7", "done", "GetCompositeSchedule tells the lower of the CSMS's wish and what the station has accepted", (FAULTS, PROFILES_16)),
+    Requirement("16 5.8", "passes", "GetConfiguration; what it says of repeats is read", (WIRE, CONFIGURATION_16)),
+    Requirement("16 5.9", "passes", "GetDiagnostics"),
+    Requirement("16 5.10", "done", "GetLocalListVersion passes; another version than ours makes our copy void", (LIST,)),
+    Requirement("16 5.11", "done", "RemoteStartTransaction passes; its profile stays here (16E 3.41)", (REQUESTS,)),
+    Requirement("16 5.12", "done", "RemoteStopTransaction reaches the transaction it means", (REQUESTS,)),
+    Requirement("16 5.13", "passes", "ReserveNow"),
+    Requirement("16 5.14", "passes", "Reset; after the boot the floor is confirmed anew", (FAULTS,)),
+    Requirement("16 5.15", "done", "SendLocalList passes and is kept in step, full and differential", (LIST, TOKENS_16)),
+    Requirement("16 5.16", "done", "SetChargingProfile is judged, kept and answered here", (PROFILES_16, FAULTS, TRAPS)),
+    Requirement("16 5.17", "passes", "TriggerMessage"),
+    Requirement("16 5.18", "passes", "UnlockConnector"),
+    Requirement("16 5.19", "passes", "UpdateFirmware"),
     Requirement("16S", "passes", "security whitepaper: its eleven messages go through; the password changes both legs", (WIRE,)),
     Requirement("16J", "done", "framing, subprotocol, HTTP Basic", (FRAMES, DOOR)),
 )
 
 OCPP_2: Final = (
-    Requirement("A00", "done", "security profiles 1 and 2 towards stations and the CSMS, passwords per station", (ADMISSION, DOOR)),
-    Requirement("A01", "done", "a new password from the CSMS is recognised and never shown", (SECRETS,)),
+    Requirement(
+        "A00",
+        "done",
+        "security profiles 1 and 2 towards stations and the CSMS, passwords per station",
+        (ADMISSION, DOOR, "controller/io/test_tls.py"),
+    ),
+    Requirement(
+        "A01",
+        "done",
+        "a new password from the CSMS changes both legs, or neither, and is never shown",
+        (SECRETS, CREDENTIALS, "system/test_password_change.py"),
+    ),
     Requirement("A02", "passes", "certificate renewal asked for by the CSMS; SignCertificate is Rejected while it is away", (ANSWERS,)),
     Requirement("A03", "passes", "certificate renewal started by the station", (ANSWERS,)),
     Requirement("A04", "done", "security events are kept on disk while the CSMS is away", (POLICY,)),
     Requirement("A05", "done", "a change of the security profile would move the station and is refused", (SECRETS,)),
-    Requirement("B01", "done", "boot accepted with real time while the CSMS is away, told to it on its return", (ANSWERS, SESSION)),
-    Requirement("B02", "done", "Pending passes; without a trusted clock it is our own answer", (ANSWERS,)),
-    Requirement("B03", "done", "Rejected passes, and the station gets no commands of ours", (SESSION,)),
+    Requirement("B01", "done", "boot accepted with real time while the CSMS is away, told to it on its return", (ANSWERS, SESSION, FAULTS)),
+    Requirement("B02", "done", "Pending passes, and its interval is kept; without a trusted clock it is our own answer", (ANSWERS, FAULTS)),
+    Requirement("B03", "done", "Rejected passes, and the station gets no commands of ours", (SESSION, FAULTS)),
     Requirement("B04", "done", "after an outage the current state of the connectors goes up", (SESSION,)),
     Requirement("B05", "done", "SetVariables goes on unless it touches the link, the password or our limits", (SECRETS, REFUSALS)),
     Requirement("B06", "passes", "GetVariables"),
     Requirement("B07", "passes", "base reports"),
     Requirement("B08", "passes", "custom reports"),
-    Requirement("B09", "done", "SetNetworkProfile is refused: it would lead the station past the fuse guard", (POLICY, REFUSALS)),
-    Requirement("B10", "done", "migration to another CSMS is done in site.yaml; NetworkConfigurationPriority is refused", (SECRETS,)),
+    Requirement(
+        "B09",
+        "done",
+        "SetNetworkProfile is refused: it would lead the station past the fuse guard, unless the operator opened a window",
+        (POLICY, REFUSALS, REQUESTS),
+    ),
+    Requirement("B10", "done", "migration to another CSMS is done in site.yaml; NetworkConfigurationPriority is refused", (SECRETS, REQUESTS)),
     Requirement("B11", "passes", "reset without a transaction"),
     Requirement("B12", "passes", "reset with a transaction; after the boot the floor is confirmed anew", (SESSION,)),
     Requirement("B13", "passes", "2.1: resuming after a reset"),
@@ -94,11 +156,13 @@ OCPP_2: Final = (
     Requirement("C08", "passes", "external identification at ISO 15118"),
     Requirement("C09", "passes", "group ids"),
     Requirement("C10", "done", "authorisation cache from the CSMS's answers, with their expiry", (CACHE,)),
-    Requirement("C11", "passes", "ClearCache goes to the station"),
+    Requirement("C11", "done", "ClearCache goes to the station, and empties our copy", (LIST,)),
     Requirement("C12", "done", "start with a cached id", (CACHE, ANSWERS)),
-    Requirement("C13", "done", "offline start from the local list: the list is read on its way to the station", (OUTAGE,)),
+    Requirement(
+        "C13", "done", "offline start from the local list: the list is read on its way to the station, and goes before the cache", (OUTAGE, LIST)
+    ),
     Requirement("C14", "passes", "online start from the local list"),
-    Requirement("C15", "done", "unknown ids while the CSMS is away: refused or accepted as site.yaml says", (ANSWERS,)),
+    Requirement("C15", "done", "unknown ids while the CSMS is away: refused or accepted as site.yaml says", (ANSWERS, LIST)),
     Requirement("C16", "passes", "master pass"),
     Requirement("C17", "passes", "2.1: prepaid cards; their answers expire at once and are not cached", (CACHE,)),
     Requirement("C18", "done", "2.1: a payment its terminal has taken is accepted while the CSMS is away", (DIALECT_21,)),
@@ -109,8 +173,8 @@ OCPP_2: Final = (
     Requirement("C23", "passes", "2.1: raising the amount"),
     Requirement("C24", "passes", "2.1: stand-alone terminals"),
     Requirement("C25", "passes", "2.1: QR codes; needs the time we give", (ANSWERS,)),
-    Requirement("D01", "done", "a list the station accepts is kept here too, full and differential", (OUTAGE,)),
-    Requirement("D02", "done", "the list version is read", (OUTAGE,)),
+    Requirement("D01", "done", "a list the station accepts is kept here too, full and differential, over restarts", (OUTAGE, LIST)),
+    Requirement("D02", "done", "the list version is read; another one than ours makes our copy void", (OUTAGE, LIST)),
     Requirement("E01", "done", "transactions are followed; ids are the station's own", (OUTAGE, SESSION)),
     Requirement("E02", "passes", "cable first"),
     Requirement("E03", "passes", "id first"),
@@ -121,10 +185,10 @@ OCPP_2: Final = (
     Requirement("E08", "done", "an end told late is the end all the same", (CRITIC,)),
     Requirement("E09", "passes", "unplugged: stop"),
     Requirement("E10", "passes", "unplugged: suspend"),
-    Requirement("E11", "done", "what had to wait carries the offline flag", (SESSION, DIALECT)),
-    Requirement("E12", "done", "in order per transaction, thinned only where allowed", (OUTBOX, OUTAGE)),
-    Requirement("E13", "done", "repeated as the station's variables or site.yaml say, then kept aside", (OUTBOX, OUTAGE)),
-    Requirement("E14", "done", "answered from our queue where it has something", (ANSWERS, SESSION)),
+    Requirement("E11", "done", "what had to wait carries the offline flag", (SESSION, DIALECT, TRAPS)),
+    Requirement("E12", "done", "in order per transaction, thinned only where allowed", (OUTBOX, OUTAGE, FAULTS)),
+    Requirement("E13", "done", "repeated as the station's variables or site.yaml say, then kept aside", (OUTBOX, OUTAGE, FAULTS)),
+    Requirement("E14", "done", "answered from our queue where it has something", (ANSWERS, SESSION, TRAPS)),
     Requirement("E15", "passes", "end of charging with ISO 15118"),
     Requirement("E16", "passes", "2.1: limits of a transaction; messages about a reached limit are never thinned", (OUTAGE,)),
     Requirement("E17", "passes", "2.1: resumed transactions"),
@@ -154,13 +218,13 @@ OCPP_2: Final = (
     Requirement("K03", "done", "the site's own distribution", (DIALECT, SESSION)),
     Requirement("K04", "done", "ChargingStationMaxProfile bounds the sum of a station", (VIEW,)),
     Requirement("K05", "done", "a profile in a remote start stays here and binds to the transaction", (SESSION, PROFILES)),
-    Requirement("K06", "done", "our own TxProfiles end by themselves: a lost link never leaves a high limit", (DIALECT,)),
+    Requirement("K06", "done", "our own TxProfiles end by themselves: a lost link never leaves a high limit", (DIALECT, TRAPS)),
     Requirement("K07", "done", "without a link a station starts at its floor", (DIALECT,)),
     Requirement("K08", "done", "the lower of the CSMS's profiles and what the station has accepted", (PROFILES, SESSION)),
     Requirement("K09", "done", "reported from what is kept here", (PROFILES, VIEW)),
     Requirement("K10", "done", "cleared here", (PROFILES, VIEW)),
     *(Requirement(f"K{n}", "later", "telling the CSMS of a limit at the site") for n in (11, 12, 13, 14)),
-    Requirement("K15", "done", "needs of the car are read; never Rejected while the CSMS is away", (ANSWERS,)),
+    Requirement("K15", "done", "needs of the car are read; never Rejected while the CSMS is away", (ANSWERS, TRAPS)),
     Requirement("K16", "passes", "renegotiation by the CSMS"),
     Requirement("K17", "passes", "renegotiation by the car"),
     Requirement("K18", "done", "2.1: as K15, answered NoChargingProfile", (ANSWERS, DIALECT_21)),

@@ -16,6 +16,8 @@ from tests.support.playbook import BOOT, BOOT_16, TOKEN, Playbook, event, start_
 
 V16, V201, V21 = "ocpp1.6", "ocpp2.0.1", "ocpp2.1"
 VERSIONS: Final = (V16, V201, V21)
+SCHEMAS: Final = {V16: "v16", V201: "v201", V21: "v21"}
+"""As ``tests.support.schemas`` calls them."""
 EVSE: Final = EvseKey("CP1", 1)
 ACCEPTED: Final = {"status": "Accepted", "interval": 300, "currentTime": "2026-11-21T16:00:00Z"}
 ALLOWED_16: Final = {"idTagInfo": {"status": "Accepted"}}

@@ -203,7 +203,7 @@ async def test_a_wrong_file_is_refused_with_all_its_problems(tmp_path: Path) -> 
     assert not (tmp_path / "data").exists()
 
 
-async def test_fallbacks_above_the_fuse_are_refused(tmp_path: Path) -> None:
+async def test_fallbacks_above_the_fuse_are_refused(tmp_path: Path) -> None:  # trap 17
     stations = [{"id": "CP1", "evses": [{"id": 1, "max_current_a": 32, "fallback_a": 32}]}]
     code, said = await run(write(tmp_path, site(tmp_path, stations=stations, grid={"fuse_a": 40, "worst_other_load_a": 10})))
     assert code == 1

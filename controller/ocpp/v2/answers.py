@@ -7,7 +7,7 @@ from its own earlier answers, certificates are not issued, transactions are only
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from controller.facts import Stamp
 from controller.ocpp.dialect import TokenLookup
@@ -17,6 +17,8 @@ Payload = dict[str, Any]
 
 BOOT_INTERVAL_S = 60
 PENDING_INTERVAL_S = 10
+MAX_TOKEN_CHARS = 255
+"""Of 2.1; 2.0.1 has 36."""
 
 _FIXED: dict[str, Payload] = {
     "StatusNotification": {},
@@ -75,8 +77,14 @@ def _authorize(payload: Payload, known: TokenLookup) -> Payload:
 def _token_info(token: Any, known: TokenLookup) -> Payload:
     if isinstance(token, dict) and token.get("type") == "NoAuthorization":
         return {"status": "Accepted"}
-    info = known(token) if isinstance(token, dict) else None
+    info = known(token) if is_token(token) else None
     return info if info is not None else {"status": "Unknown"}
+
+
+def is_token(token: Any) -> TypeGuard[Payload]:
+    """Whether this names a driver: a text of 1 to MAX_TOKEN_CHARS. Whatever else is nobody's, also if a CSMS once said yes to it (B29)."""
+    name = token.get("idToken") if isinstance(token, dict) else None
+    return isinstance(name, str) and 0 < len(name) <= MAX_TOKEN_CHARS
 
 
 def queue_status(payload: Payload, running: set[str], queued: set[str], any_queued: bool) -> Payload:

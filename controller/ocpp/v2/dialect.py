@@ -77,7 +77,7 @@ class Dialect2:
     def token_answer(self, action: str, request: Payload, result: Payload) -> tuple[Payload, Payload] | None:
         """(idToken, idTokenInfo) of an Authorize or TransactionEvent exchange."""
         token, info = request.get("idToken"), result.get("idTokenInfo")
-        if action not in ("Authorize", "TransactionEvent") or not isinstance(token, dict) or not isinstance(info, dict):
+        if action not in ("Authorize", "TransactionEvent") or not answers.is_token(token) or not isinstance(info, dict):
             return None
         return (token, info) if isinstance(info.get("status"), str) else None
 

@@ -44,6 +44,7 @@ class Voice201:
     heartbeat = ("OCPPCommCtrlr", "HeartbeatInterval")
     sample = ("SampledDataCtrlr", "TxUpdatedInterval")
     tells_rate = True
+    tells_needs = True
     early: tuple[str, ...] = ("TriggerMessage", "GetBaseReport", "GetVariables", "SetVariables")
     unreadable = "FormatViolation"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -401,6 +401,22 @@ async def test_f27_hashes_of_a_changed_password_replace_the_configured_one() -> 
         server.shell.carry(SetStationSecret("SAFE", ()))
         await server.connect("/ocpp/SAFE", headers=credentials(PASSWORD, "SAFE"))
         assert (await server.next(StationConnected, 4)).secret == ""
+
+
+async def test_a01_fr_03_a_password_that_is_replaced_while_it_is_checked_lets_nobody_in() -> None:
+    old, new = (salted_hash(text, bytes(16), QUICK_COST) for text in (PASSWORD, "the new password"))
+    async with serving() as server:
+        server.shell.carry(SetStationSecret("SAFE", (old, new)))
+        which = server.shell._passwords.which
+
+        async def meanwhile(identity: str, password: bytes, hashes: Sequence[str]) -> str | None:
+            found = await which(identity, password, hashes)
+            server.shell.carry(SetStationSecret("SAFE", (new,)))
+            return found
+
+        server.shell._passwords.which = meanwhile  # type: ignore[method-assign]
+        assert await server.status("/ocpp/SAFE", headers=credentials(PASSWORD, "SAFE")) == 401
+        assert not server.of(StationConnected)
 
 
 # -- the version is agreed with the CSMS ------------------------------------------------------------
@@ -853,7 +869,7 @@ async def test_f13_a_flood_is_slowed_down_and_nothing_is_lost() -> None:
         assert [frame.text for frame in server.of(StationFrame) if frame.station_id == "CP1"] == [str(n) for n in range(110)]
 
 
-async def test_a_silent_station_is_given_up_after_its_ping_stays_unanswered() -> None:
+async def test_a_silent_station_is_given_up_after_its_ping_stays_unanswered() -> None:  # F02
     async with serving(site(ping_s=1)) as server:
         await server.connect(autoping=False)
         assert "ping" in (await server.next(StationClosed)).reason

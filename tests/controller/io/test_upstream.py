@@ -194,6 +194,14 @@ async def test_a_refusal_is_told_in_words(status: int, words: str) -> None:
         assert not far.of(UpstreamOpened)
 
 
+@pytest.mark.parametrize(("status", "doubt"), [(400, True), (426, True), (401, False), (404, False), (503, False)])
+async def test_a_csms_that_answers_a_bad_request_may_speak_another_version_but_nobody_knows(status: int, doubt: bool) -> None:
+    async with csms(status=status) as far:
+        far.dial()
+        closed = await far.next(UpstreamClosed)
+        assert (closed.no_common_version, closed.version_in_doubt) == (False, doubt)
+
+
 @pytest.mark.parametrize("speaks", [(), ("ocpp1.6",)])
 async def test_a_csms_that_does_not_agree_to_the_version_is_left(speaks: tuple[str, ...]) -> None:
     async with csms(speaks=speaks) as far:
@@ -236,7 +244,7 @@ async def test_a_mirror_s_leg_is_another_one() -> None:
 
 
 @pytest.mark.parametrize(("password", "sent"), [("given by the CSMS", b"given by the CSMS"), ("\udcff\udc80key", b"\xff\x80key"), ("", b"")])
-async def test_a_station_s_own_password_wins_over_the_configured_one(password: str, sent: bytes) -> None:
+async def test_a_station_s_own_password_wins_over_the_configured_one(password: str, sent: bytes) -> None:  # trap 6
     async with csms(upstream={"password": PASSWORD}) as far:
         order = DialUpstream("CP1", 1, "cloud", ("ocpp2.0.1",), password=password)
         far.shell.carry(order)

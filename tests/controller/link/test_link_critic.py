@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from controller.facts import SessionChanged
-from controller.ocpp.times import wall_time
+from controller.engine import Engine
+from controller.facts import SessionChanged, UpstreamClosed, UpstreamFrame
 from controller.orders import CloseStation, Tell
 from tests.support.playbook import BOOT, BOOT_16, Playbook, config, event, start_16, stop_16, values_16
 
@@ -170,10 +170,23 @@ def test_the_queue_waits_until_the_csms_has_accepted_the_boot_it_hears_itself(ve
     play.csms(3, "mine", {**ACCEPTED, "status": verdict, "interval": 40})
     assert not play.sent_up
     play.wait(35)
-    assert not [o for o in play.sent_up]
+    assert not play.sent_up
     play.station(2, "mine-2", "BootNotification", BOOT)
     play.csms(3, "mine-2", ACCEPTED)
     assert up(play)[2] == "TransactionEvent"
+
+
+def test_a_station_that_does_not_boot_again_does_not_keep_its_queue_from_the_csms_for_ever() -> None:
+    play = booted()
+    play.close()
+    play.station(2, "a", "StartTransaction", start_16())
+    back(play)
+    first = up(play)  # the row went up before the boot
+    play.station(2, "mine", "BootNotification", BOOT_16)
+    play.csms(4, first[1], "SecurityError", "", {})
+    play.csms(3, "mine", {**ACCEPTED, "status": "Pending", "interval": 0})
+    assert up(play, 700)[2] == "StartTransaction"
+    assert play.mono_s > 1590.0
 
 
 def test_a_boot_that_is_owed_is_repeated_when_the_csms_wants_it() -> None:
@@ -238,6 +251,19 @@ def test_a_status_told_in_an_outage_survives_our_restart() -> None:
     assert not play.sent_up
 
 
+@pytest.mark.parametrize("action", ["StartTransaction", "StopTransaction", "MeterValues"])
+def test_an_error_to_a_live_message_is_the_station_s_to_repeat(action: str) -> None:
+    # 16.11, E13: it has not been acknowledged, so it is not ours; a queued copy would reach the CSMS twice.
+    play = booted()
+    payload = {"StartTransaction": start_16(), "StopTransaction": stop_16(9), "MeterValues": values_16(9)}[action]
+    play.station(2, "a", action, payload)
+    play.csms(4, "a", "InternalError", "", {})
+    assert play.down()[:3] == [4, "a", "InternalError"]
+    assert not play.rows
+    play.station(2, "b", action, payload)
+    assert play.up()[1:3] == ["b", action]
+
+
 # -- memory --------------------------------------------------------------------------------------------
 
 
@@ -296,13 +322,40 @@ def test_a_station_that_was_given_a_version_the_csms_does_not_speak_is_asked_to_
 
 def test_a_station_is_not_asked_to_choose_again_while_it_charges() -> None:
     play = admitted_in_an_outage("ocpp2.0.1", "ocpp1.6")
-    play.station(2, "e", "TransactionEvent", event("Started", 0))
     assert dialled(play) == ("ocpp2.0.1",)
     play.close("no common version", no_common_version=True)
+    play.station(2, "e", "TransactionEvent", event("Started", 0))
     assert dialled(play) == ("ocpp2.0.1",)
     play.close("no common version", no_common_version=True)
     play.station(2, "f", "TransactionEvent", event("Ended", 1))
     assert dialled(play) == ("ocpp2.0.1", "ocpp1.6")
+
+
+def test_a_csms_that_refuses_the_request_as_such_may_speak_another_version() -> None:
+    # HTTP 400 to an unknown subprotocol: no proof, so nobody is turned away, but worth a dial with all the station offers.
+    play = admitted_in_an_outage("ocpp2.0.1", "ocpp1.6")
+    play.feed(UpstreamClosed(play.at, "CP1", play.upstream_generation, "HTTP 400", version_in_doubt=True))
+    assert dialled(play) == ("ocpp2.0.1", "ocpp1.6")
+    play.open("ocpp2.0.1")
+    assert not play.closes()
+
+
+def test_a_station_is_not_asked_again_and_again() -> None:
+    # Two servers behind one address, one for each version.
+    asked = 0
+    play = admitted_in_an_outage("ocpp2.0.1", "ocpp1.6")
+    for _ in range(20):
+        dialled(play)
+        play.close("no common version", no_common_version=True)
+        dialled(play)
+        play.open("ocpp1.6")
+        asked += sum(isinstance(order, CloseStation) for order in play.closes())
+        play.hang_up()
+        play.arrive("ocpp2.0.1", "ocpp1.6")
+        play.close("connection refused")
+        play.version = "ocpp2.0.1"
+        play.admit()
+    assert 1 <= asked <= 4
 
 
 def test_a_station_with_one_version_is_left_alone() -> None:
@@ -331,20 +384,29 @@ def test_a_boot_and_a_status_in_the_words_of_another_version_are_told_to_nobody(
     assert play.up()[1] == "boot-2"
 
 
+def test_messages_in_the_words_of_an_old_version_are_told_of_and_go_up_when_the_station_is_away() -> None:
+    play = booted()
+    play.close()
+    play.station(2, "a", "StartTransaction", start_16())
+    play.hang_up()
+    play.version = "ocpp2.0.1"
+    play.admit()
+    assert any("queued messages in ocpp1.6" in text for text in play.told())
+    play.open()
+    play.hang_up()
+    assert dialled(play) == ("ocpp1.6",)
+    play.open("ocpp1.6")
+    assert up(play)[2] == "StartTransaction"
+
+
 # -- texts of others in our event log --------------------------------------------------------------------
 
 
 def test_names_and_codes_of_a_csms_cannot_write_lines_of_their_own_into_the_log() -> None:
     play = booted("ocpp2.0.1", commands={"allow": ["Reset"]})
-    play.csms(2, "x", "Evil\nALARM all is well\x1b[2J", {})
-    texts = play.told()
-    play.close()
-    play.station(2, "e", "TransactionEvent", event("Started", 0))
-    back(play)
-    for _ in range(3):
-        play.csms(4, up(play, 200)[1], "Bad\nALARM nothing\x1b", "", {})
-        texts += play.told()
+    engine = Engine(play.config, "seed", {})
+    engine.links = play.links
+    evil = UpstreamFrame(play.at, "CP1", play.upstream_generation, json.dumps([2, "x", "Evil\nALARM all is well\x1b[2J", {}]))
+    texts = [order.text for order in engine.handle(evil) if isinstance(order, Tell)]
     assert texts
     assert all(text.isprintable() for text in texts), texts
-    assert wall_time("2026-11-21T16:00:00Z") is not None
-    assert any(isinstance(outcome, Tell) for outcome in play.outcomes)

@@ -1,7 +1,7 @@
 """What the CSMS missed: the boot first, then one status per connector, the newest."""
 
 from controller.facts import Stamp
-from controller.link.owed import BOOT_RETRY_S, BOOT_SPACE, STATUSES_KEPT, Owed
+from controller.link.owed import BOOT_RETRY_S, BOOT_SPACE, LONGEST_INTERVAL_S, STATUSES_KEPT, Owed
 from controller.orders import Persist
 
 
@@ -45,3 +45,19 @@ def test_a_boot_is_due_at_once_and_again_after_a_while() -> None:
     owed.boot_later(Stamp(50.0, 0.0))
     owed.boot_now()
     assert owed.boot_due(Stamp(50.0, 0.0))
+
+
+def test_the_csms_names_when_it_wants_to_hear_a_boot_again() -> None:  # F32, B02
+    owed = Owed("CP1")
+    owed.set_boot({})
+    owed.boot_later(Stamp(0.0, 0.0), 900)
+    owed.boot_now()
+    assert not owed.boot_due(Stamp(899.0, 0.0)), "a new connection does not shorten it"
+    assert owed.boot_due(Stamp(900.0, 0.0))
+    for none in (0, -5, True, "900", None, LONGEST_INTERVAL_S + 1):
+        owed.boot_later(Stamp(0.0, 0.0), none)
+        assert owed.boot_due(Stamp(BOOT_RETRY_S, 0.0)), none
+    owed.boot_later(Stamp(0.0, 0.0), 900)
+    owed.set_boot({"reason": "PowerUp"})
+    owed.boot_now()
+    assert owed.boot_due(Stamp(1.0, 0.0)), "the station has booted again"

@@ -52,7 +52,7 @@ def test_the_site_is_moved_to_the_ports_and_stays_on_the_loopback() -> None:
 def test_settings_survive_the_pipe() -> None:
     import json
 
-    settings = Settings("x.yaml", "demo", 1.0, 2.0, 60.0, 1, 2, 3, 4)
+    settings = Settings("x.yaml", "demo", 1.0, 2.0, 60.0, 1, 2, 3, 4, 5)
     assert Settings(**json.loads(settings.text())) == settings
 
 

@@ -19,7 +19,7 @@ from tests.controller.sim.kit import DAY
 
 async def started(ports: Ports) -> Process:
     now_mono_s, path = Clock().stamp().mono_s, str(config_dir() / "site.demo.yaml")
-    settings = Settings(path, DEMO.id, now_mono_s, DAY + 15.5 * 3600, 60.0, ports.stations, ports.csms, ports.meters, ports.mqtt)
+    settings = Settings(path, DEMO.id, now_mono_s, DAY + 15.5 * 3600, 60.0, ports.stations, ports.csms, ports.meters, ports.mqtt, ports.page)
     child = await asyncio.create_subprocess_exec(sys.executable, "-m", "controller.sim.neighbours", stdin=PIPE, stdout=PIPE)
     assert child.stdin is not None
     child.stdin.write(settings.text().encode())

@@ -6,13 +6,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test check bench bench-relay fuzz schema constraints install clean
+.PHONY: help demo test test-kill test-power-cut test-72h check bench bench-relay fuzz schema constraints install clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo         watch a depot charge: simulated stations, CSMS, meters and a page at http://127.0.0.1:8080/"
 	@echo "                  ARGS are handed on, e.g. make demo ARGS='--port 8081'; ARGS=--help shows them"
 	@echo "make test         run all tests (installs mosquitto and chromium if it may)"
+	@echo "make test-kill    kill -9 the controller 200 times under traffic (about 8 minutes); ARGS='--rounds 1000' for more"
+	@echo "make test-power-cut  cut the power 50 times under traffic (about 6 minutes; mounts an image if it may); ARGS='--rounds 200' for more"
+	@echo "make test-72h     three days without a CSMS, 100 stations, in virtual time (about 8 minutes)"
 	@echo "make check        style, types, import contracts, schema, links"
 	@echo "make bench        measure: guard with and without the solver, arbiter, optimizer"
 	@echo "make bench-relay  measure the relay beside a direct connection and nginx (about 10 minutes; needs a C compiler)"
@@ -30,6 +33,15 @@ demo: .venv-demo
 test: .venv-dev
 	@deploy/install-test-tools.sh
 	@exec $(BIN)/python -m pytest $(ARGS)
+
+test-kill: .venv-dev
+	@exec $(BIN)/python -m tests.support.kill_rounds $(ARGS)
+
+test-power-cut: .venv-dev
+	@exec $(BIN)/python -m tests.support.power_cut $(ARGS)
+
+test-72h: .venv-dev
+	@exec $(BIN)/python -m tests.support.long_outage $(ARGS)
 
 check: .venv-dev
 	$(BIN)/ruff check .

@@ -9,7 +9,6 @@ nothing is left; only orders for shells come out.
 from __future__ import annotations
 
 import traceback
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -55,21 +54,23 @@ class Engine:
 
     def handle(self, fact: Fact) -> list[Order]:
         """Orders that follow from a fact. Never raises: a defect met with one station closes that station."""
-        todo: deque[Outcome] = deque((fact,))
         orders: list[Order] = []
-        while todo:
-            item = todo.popleft()
-            if isinstance(item, Fact):
-                todo.extend(self._both(item))
-            elif isinstance(item, Tell):
-                orders += self._told(item, fact.at)
-            elif isinstance(item, INTERNAL):
-                todo.extend(self._carry(item, fact.at))
-            else:
-                orders.append(item)
+        todo = self._both(fact)
+        while todo:  # round by round, each in order: facts found here come after what was found with them
+            later: list[Outcome] = []
+            for item in todo:
+                if isinstance(item, Fact):
+                    later += self._both(item)
+                elif isinstance(item, Tell):
+                    orders += self._told(item, fact.at)
+                elif isinstance(item, INTERNAL):
+                    later += self._carry(item, fact.at)
+                else:
+                    orders.append(item)
+            todo = later
         return orders
 
-    def _both(self, fact: Fact) -> list[Outcome]:
+    def _both(self, fact: Fact) -> Sequence[Outcome]:
         if isinstance(fact, ONLY_FRAMES):  # mean nothing to the site; everything else may
             return self._safely(self.links.handle, fact, fact.station_id)
         if isinstance(fact, ONLY_WATTS):
@@ -85,13 +86,13 @@ class Engine:
         outcomes = self._safely(self.links.handle, fact, getattr(fact, "station_id", ""))
         return [*outcomes, *self._safely(self.site.handle, fact, "")]
 
-    def _carry(self, order: Inject | InstallFloor | ReadBack | SetAvailable, at: Stamp) -> list[Outcome]:
+    def _carry(self, order: Inject | InstallFloor | ReadBack | SetAvailable, at: Stamp) -> Sequence[Outcome]:
         return self._safely(lambda order: self.links.carry(order, at), order, order.evse.station_id)
 
-    def _safely(self, step: Callable[[Subject], Sequence[Outcome]], subject: Subject, station_id: str) -> list[Outcome]:
+    def _safely(self, step: Callable[[Subject], Sequence[Outcome]], subject: Subject, station_id: str) -> Sequence[Outcome]:
         """The one place where a defect is caught (house rule 18, P7): what else follows from the fact still does."""
         try:
-            return list(step(subject))
+            return step(subject)
         except Exception:
             return self._defect(station_id)
 

@@ -35,6 +35,7 @@ from controller.facts import StationArrived, StationConnected, StationLeft, Stat
 from controller.io.bucket import TokenBucket
 from controller.io.door import Door, DoorServer, Handler, Listener, address_of, listening_sockets
 from controller.io.passwords import PasswordChecker
+from controller.io.pinging import StationSocket
 from controller.io.pump import install
 from controller.io.shell import Clock, Submit, listen_error
 from controller.io.station_session import CLOSE_S, StationSession
@@ -356,7 +357,7 @@ class StationsShell:
 
     def _socket(self, version: str) -> web.WebSocketResponse:
         listen = self._config.listen
-        return web.WebSocketResponse(
+        return StationSocket(
             timeout=CLOSE_S,
             autoping=False,  # pongs must be seen: they prove that an old connection lives
             autoclose=False,  # a close code that must not be on the wire is answered as what it is (B17)

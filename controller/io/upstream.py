@@ -31,6 +31,7 @@ from yarl import URL
 from controller.config import Config, UpstreamConfig
 from controller.facts import UpstreamClosed, UpstreamFrame, UpstreamOpened
 from controller.io.outgoing import Outgoing, close_words
+from controller.io.pinging import UpstreamSocket
 from controller.io.pump import install, pumping
 from controller.io.shell import Clock, Submit
 from controller.io.tasks import end, spawn
@@ -132,6 +133,7 @@ class UpstreamShell:
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
             middlewares=(_refuse_redirect,),
+            ws_response_class=UpstreamSocket,
         )
 
     async def stop(self) -> None:

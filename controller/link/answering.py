@@ -119,6 +119,8 @@ class Answering:
         """Outcomes for a CALL that has its answer, or will have it when the disk has it; None for any other."""
         about = self.about(call)
         known = self.repeats.of_key(about.key) or self.repeats.of_id(call, at.mono_s)
+        if known is None and not self.held:
+            return None
         if known is not None:
             return self._known(at, call, about, known)
         for held in self.held.values():

@@ -36,6 +36,8 @@ CLOCK_SLACK_S = 60.0
 READ_BACK_S = 300
 FLOOR_STACK = 0
 SETPOINT_STACK = 1
+# After so many TxProfiles refused in a row a station gets its setpoints as TxDefaultProfiles of finite life.
+TX_REFUSALS = 2
 
 
 def floor_id(evse_id: int) -> int:
@@ -97,6 +99,7 @@ class Downlink:
         "_given_up",
         "_ids",
         "_relayed_answer",
+        "_tx_refusals",
         "_unasked",
         "_voltage_v",
         "dialect",
@@ -120,6 +123,7 @@ class Downlink:
         self._foreign: set[int] = set()
         self._cleared: set[int] = set()
         self._given_up: Waiting | None = None
+        self._tx_refusals: dict[int, int] = {}
         self._unasked = (0, 0)  # minute, answers in it
 
     def connected(self, generation: int, dialect: Dialect) -> None:
@@ -129,12 +133,14 @@ class Downlink:
         self._cleared.clear()
 
     def rebooted(self) -> None:
-        """The station started anew: its TxProfiles are gone."""
+        """The station started anew: its TxProfiles are gone, and it may have learned what it refused before."""
         self.setpoints.clear()
+        self._tx_refusals.clear()
 
     def transaction_ended(self, evse_id: int) -> None:
-        """A TxProfile dies with its transaction (K02.FR.08): the floor holds again."""
-        self.setpoints.pop(evse_id, None)
+        """A TxProfile dies with its transaction (K02.FR.08): the floor holds again. A default lives on until it ends."""
+        if self._tx_refusals.get(evse_id, 0) < TX_REFUSALS:
+            self.setpoints.pop(evse_id, None)
 
     def disconnected(self, at: Stamp) -> list[Outcome]:
         """The socket is gone: our own CALLs have failed, the CSMS's die with its upstream leg."""
@@ -205,7 +211,7 @@ class Downlink:
             order.phase_count,
             at.wall_in(-CLOCK_SLACK_S),
             at.wall_in(order.life_s),
-            transaction_id,
+            transaction_id if self._tx_refusals.get(evse_id, 0) < TX_REFUSALS else None,
         )
         replaced = self.lane.withdraw(lambda item: not self._is_setpoint_of(item, order.evse))
         outcomes: list[Outcome] = []
@@ -295,6 +301,7 @@ class Downlink:
         if not accepted:
             return self._rejected(at, order, reason)
         if isinstance(order, Inject):
+            self._forgive(order.evse.evse_id)
             known = self.setpoints.get(order.evse.evse_id)
             if known is None or known.number < order.number:
                 self.setpoints[order.evse.evse_id] = Command(order.limit_a, note.ends_mono_s, order.number)
@@ -309,7 +316,28 @@ class Downlink:
         if "DuplicateProfile" in reason and isinstance(order, Inject | InstallFloor) and order.number not in self._cleared:
             self._cleared.add(order.number)
             outcomes = self._clear_foreign(at, order.evse.evse_id, isinstance(order, InstallFloor))
+        elif self.dialect is not None and self.dialect.profiles_replace:
+            outcomes = self._refused_without_reason(at, order)
         return outcomes + self._failed_order(at, order, reason)
+
+    def _refused_without_reason(self, at: Stamp, order: Order) -> list[Outcome]:
+        """1.6 does not say why: perhaps others' profiles fill the station, perhaps it takes no TxProfiles at all.
+
+        A floor's next try clears first, unless one of ours is known to hold: that is not given up for a guess.
+        A setpoint's first refusal clears the TxProfiles, whereupon the floor holds; after the second it comes as default.
+        """
+        if isinstance(order, InstallFloor) and order.evse.evse_id not in self.floors:
+            self._foreign.add(order.evse.evse_id)
+        if not isinstance(order, Inject):
+            return []
+        evse_id = order.evse.evse_id
+        self._tx_refusals[evse_id] = min(self._tx_refusals.get(evse_id, 0) + 1, TX_REFUSALS)
+        return self._clear_foreign(at, evse_id, floor=False) if self._tx_refusals[evse_id] == 1 else []
+
+    def _forgive(self, evse_id: int) -> None:
+        """A setpoint was taken: earlier refusals count no more, unless only a default is taken here."""
+        if self._tx_refusals.get(evse_id, 0) < TX_REFUSALS:
+            self._tx_refusals.pop(evse_id, None)
 
     def _read_back(self, at: Stamp, order: ReadBack, frame: rpc.Result) -> FloorConfirmed:
         assert self.dialect is not None

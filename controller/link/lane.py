@@ -79,6 +79,15 @@ class Lane:
         self._bytes += _size(item)
         return True
 
+    def go(self, item: Waiting) -> bool:
+        """Book a CALL as sent now, as ``offer`` and ``take`` would if nothing else is there; False, and nothing changed, if anything is."""
+        if self._items or self.ledger.pending:
+            return False
+        self._relayed_first = False
+        now_mono_s = item.queued_mono_s
+        self.ledger.book(Entry(item.message_id, item.owner, item.action, now_mono_s, now_mono_s + self.timeout_s, item))
+        return True
+
     def _full(self, item: Waiting) -> bool:
         if not self._items:
             return False

@@ -89,6 +89,12 @@ class Links:
                 return []
             self._current = fact.station_id
             return session.station_frame(fact.at, fact.generation, fact.text)
+        if isinstance(fact, UpstreamFrame) and not fact.mirror_id:
+            session = self.sessions.get(fact.station_id)
+            if session is None:
+                return []
+            self._current = fact.station_id
+            return session.csms_frame(fact.at, fact.generation, fact.text)
         if isinstance(fact, TimePassed):
             return self._tick(fact)
         if isinstance(fact, (Persisted, PersistFailed)):

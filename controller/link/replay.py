@@ -83,6 +83,7 @@ class Replay:
                 self.ids.load(memory["ids"])
                 attempts, interval_s = memory["retry"]
                 self._learn(RetryRules(attempts, interval_s))
+                self._thinned = int(memory.get("thinned", 0))
             except (AttributeError, KeyError, TypeError, ValueError):
                 text = "remembered transaction ids cannot be read - transactions started without the CSMS go up with id -1"
                 outcomes.append(Tell(Severity.WARNING, self.station_id, text))
@@ -95,7 +96,8 @@ class Replay:
     def memory(self) -> dict[tuple[str, str], Any]:
         """For ``Persist.remember``."""
         retry = [self._of_station.attempts, self._of_station.interval_s]
-        return {(SPACE, self.station_id): {"ids": self.ids.memory(), "retry": retry}}
+        thinned = {"thinned": self._thinned} if self._thinned else {}
+        return {(SPACE, self.station_id): {"ids": self.ids.memory(), "retry": retry, **thinned}}
 
     def learn(self, rules: RetryRules) -> list[Outcome]:
         """What the station's own configuration says about repeats; it wins over ours."""
@@ -132,7 +134,7 @@ class Replay:
         first, self._thinned = self._thinned == 0, self._thinned + len(gone)
         text = f"more than {self._queued_values} periodic meter values of one session wait for the CSMS - every second one is left out from now on"
         told = [Tell(Severity.WARNING, self.station_id, f"{text} ({len(gone)} so far)")] if first else []
-        return [ForgetRows(tuple(gone)), *told]
+        return [ForgetRows(tuple(gone)), Persist(0, remember=self.memory()), *told]
 
     def returned(self, rows: Iterable[OutboxRow]) -> list[Outcome]:
         """The operator wants messages that were given up to be sent again."""
@@ -144,8 +146,11 @@ class Replay:
         """The CSMS is back: what a person should know. Everything that is on disk now had to wait offline (E11.FR.07)."""
         self._online, self._offline_up_to, self._turns = True, self._newest, REPLAYS_PER_SECOND
         thinned, self._thinned = self._thinned, 0
+        if not thinned and not queued:
+            return []
         without = f"; {thinned} periodic meter values were left out" if thinned else ""
-        return [Tell(Severity.INFO, self.station_id, f"CSMS is back - {queued} queued messages go up now{without}")] if queued else []
+        told = Tell(Severity.INFO, self.station_id, f"CSMS is back - {queued} queued messages go up now{without}")
+        return [*([Persist(0, remember=self.memory())] if thinned else []), told]
 
     # -- out ------------------------------------------------------------------------------------------
 
@@ -253,5 +258,3 @@ def _begins(dialect: Dialect, action: str, payload: Payload) -> bool:
 
 def _busy(error: rpc.Error) -> bool:
     return error.code in ("RpcFrameworkError", "ProtocolError") and "progress" in error.description.lower()
-
-

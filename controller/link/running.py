@@ -114,7 +114,9 @@ class Running:
         place = self._place(event) if event is not None else 0
         facts = dialect.observe(at, self._station_id, call.action, call.payload, place)
         if event is None or not event.transaction_id:
-            return self._named(facts)
+            return self._named(facts) if facts else []
+        if self._is_routine(place, event):
+            return [*facts]
         if event.started:
             facts = [self._with_state(fact) for fact in facts]
         elif not event.ended and event.transaction_id in self._ended:
@@ -123,6 +125,12 @@ class Running:
             # However late it comes, the end of the running transaction is news (E04).
             facts = [replace(fact, live=True) if isinstance(fact, SessionChanged) else fact for fact in facts]
         return [*facts, *(self._book(at, place, event) if place in self._phases else [])]
+
+    def _is_routine(self, place: int, event: TransactionEvent) -> bool:
+        """Whether nothing but its facts can follow from a message: it goes on with what runs at its EVSE, as nearly all do."""
+        running = self.transactions.get(place)
+        news = event.started or event.ended or event.remote_start_id is not None or event.transaction_id in self._ended
+        return not news and running is not None and running.transaction_id == event.transaction_id
 
     def _named(self, facts: list[Fact]) -> list[Outcome]:
         """A state told without a transaction (1.6) is that of the one that runs there; where none does it is kept for the next."""

@@ -332,14 +332,15 @@ class Session:
             return self._bad_frame(at, error)
         if isinstance(frame, rpc.Call):
             return self._station_call(at, frame)
-        if isinstance(frame, rpc.Result | rpc.Error):
+        if isinstance(frame, (rpc.Result, rpc.Error)):
             return self._station_answer(at, frame)
         return self._station_send(frame) if isinstance(frame, rpc.Send) else self._complaint_up(frame)
 
     def _station_answer(self, at: Stamp, frame: rpc.Result | rpc.Error) -> list[Outcome]:
         outcomes = self.down.answer(at, frame, self._upstream_generation())
         if outcomes and isinstance(outcomes[0], SendUpstream) and outcomes[0].text is frame.text:
-            self._results_up = (*self._results_up, frame.message_id)[-RESULTS_KEPT:]
+            if self._leg_version == "ocpp2.1":
+                self._results_up = (*self._results_up, frame.message_id)[-RESULTS_KEPT:]
         return self.running.lost(at, outcomes)
 
     def _station_send(self, frame: rpc.Send) -> list[Outcome]:
@@ -532,7 +533,7 @@ class Session:
             return self._bad_csms_frame(at, generation, error)
         if isinstance(frame, rpc.Call):
             return self._csms_call(at, generation, frame)
-        if isinstance(frame, rpc.Result | rpc.Error):
+        if isinstance(frame, (rpc.Result, rpc.Error)):
             return self._csms_answer(at, frame)
         return self._complaint_down(frame) if isinstance(frame, rpc.ResultError) else []
 
@@ -545,7 +546,8 @@ class Session:
     def _csms_answer(self, at: Stamp, frame: rpc.Result | rpc.Error) -> list[Outcome]:
         outcomes = self.up.answer(at, frame)
         if outcomes and isinstance(outcomes[0], SendStation) and outcomes[0].text is frame.text:
-            self._results_down = (*self._results_down, frame.message_id)[-RESULTS_KEPT:]
+            if self.version == "ocpp2.1":  # no other knows a CALLRESULTERROR
+                self._results_down = (*self._results_down, frame.message_id)[-RESULTS_KEPT:]
         return outcomes
 
     def _complaint_down(self, frame: rpc.ResultError) -> list[Outcome]:

@@ -255,6 +255,8 @@ class Uplink:
         # Order per transaction: a message does not overtake its own transaction's queue (P2). Other
         # transactions go on live, so that their drivers hear the CSMS itself. Only a start waits for what
         # is queued of its own EVSE: a CSMS that has not heard of the end of one session refuses the next.
+        if not self._answers.held and not len(self._replay.outbox):
+            return False
         if about.starts:
             held = (held.transaction_id for held in self._answers.held.values())
             waiting = {*self.outbox.transactions(), *held} - {""}
@@ -263,7 +265,7 @@ class Uplink:
         transaction_id = about.transaction_id
         if not transaction_id:
             return False
-        return self.outbox.has(transaction_id) or self._answers.holds(transaction_id)
+        return self._replay.outbox.has(transaction_id) or self._answers.holds(transaction_id)
 
     def _queue(self, at: Stamp, call: rpc.Call, about: About) -> list[Outcome]:
         return [*self._sweep(at, about.transaction_id), *self._answers.local(at, call, Verb.HOLD)]
@@ -287,6 +289,8 @@ class Uplink:
             settled = self._status_settled(self.dialect.status_key(call.payload))
         note = Relay(call, about)
         item = Waiting(call.message_id, call.action, self._upward(call, about), Owner.PEER, Priority.RELAYED, at.mono_s, note)
+        if self.link is not None and self.link.is_open and self._owes_nothing and self.lane.go(item):
+            return [SendUpstream(self.station_id, self.link.generation, item.text), *settled]  # nearly always
         if not self.lane.offer(item):
             return [*settled, *self._answers.error(call, "InternalError", "too many messages are waiting; send again later")]
         outcomes = self.pump(at)
@@ -458,13 +462,15 @@ class Uplink:
         """Send what may go up now."""
         if self.link is None or not self.link.is_open or self.lane.ledger.pending:
             return []
+        if not len(self.lane) and self._owes_nothing:
+            return []
         outcomes = self._refill(at)
         item = self.lane.take(at.mono_s)
         return [*outcomes, SendUpstream(self.station_id, self.link.generation, item.text)] if item is not None else outcomes
 
     def _refill(self, at: Stamp) -> list[Outcome]:
         """Put our own next CALL in line: boot, then statuses, then one row of the outbox."""
-        if not len(self._owed) and not len(self.outbox):
+        if self._owes_nothing:
             return []
         if any(item.owner is Owner.OURS for item in self.lane.waiting()):
             return []
@@ -474,6 +480,10 @@ class Uplink:
         if row is not None:
             self._offer_ours(row.action, row.request, row, at, Priority.HOUSEKEEPING)
         return outcomes
+
+    @property
+    def _owes_nothing(self) -> bool:
+        return not len(self._replay.outbox) and not len(self._owed)
 
     @property
     def _leg_is_the_station_s(self) -> bool:

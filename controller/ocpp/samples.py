@@ -53,7 +53,12 @@ class Samples:
 
     def add(self, measurand: Any, value: float, unit: Any, phase: Any) -> None:
         """One sampled value as the version names it; value finite, unit e.g. "kW" or None, phase e.g. "L1-N" or None."""
-        value *= 1000.0 if unit in _KILO else 1.0
+        if unit in _KILO:
+            value *= 1000.0
+        if measurand == ENERGY:
+            if phase is None and abs(value) <= MAX_ENERGY_WH:
+                self._energy_wh, self.seen = value, True
+            return
         index = PHASE_INDEX.get(phase) if isinstance(phase, str) else None
         sign = -1.0 if isinstance(measurand, str) and ".Export" in measurand else 1.0
         # A silent counterpart in the other direction (0 exported) says nothing about what is imported.
@@ -61,8 +66,6 @@ class Samples:
             self._current(sign * value, phase, index)
         elif measurand in ("Power.Active.Import", "Power.Active.Export") and (value or sign > 0):
             self._power(sign * value, phase, index)
-        elif measurand == ENERGY and phase is None and abs(value) <= MAX_ENERGY_WH:
-            self._energy_wh, self.seen = value, True
         elif measurand == "SoC" and 0.0 <= value <= 100.0:
             self._soc_percent, self.seen = value, True
         elif measurand == "Voltage" and (phase is None or index == 0) and 0.0 <= value <= MAX_VOLTAGE_V:
@@ -87,9 +90,9 @@ class Samples:
     def fact(self, at: Stamp, evse: EvseKey) -> EvseMeasured:
         """The fact. A current without a phase is taken for every phase: the safe side for the fuse."""
         current = self._current_a
-        if self._current_all_a is not None and all(value is None for value in current):
+        if self._current_all_a is not None and current == [None, None, None]:
             current = [self._current_all_a] * 3
         power_w = self._power_w
-        if power_w is None and any(value is not None for value in self._phase_power_w):
+        if power_w is None and self._phase_power_w != [None, None, None]:
             power_w = sum(value or 0.0 for value in self._phase_power_w)
         return EvseMeasured(at, evse, (current[0], current[1], current[2]), power_w, self._energy_wh, self._soc_percent, self._voltage_v)

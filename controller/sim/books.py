@@ -18,7 +18,7 @@ from controller.sim.wire import Payload
 HEARTBEAT_S = 60
 KEPT_FRAMES = 20_000
 FIRST_ID = 1001
-LATE_S = 60.0
+LATE_S = 10.0
 DEFAULT_SUBPROTOCOL = "ocpp2.0.1"
 
 
@@ -75,7 +75,7 @@ class TransactionBook:
 
 @dataclass(slots=True)
 class TransactionBook16(TransactionBook):
-    """A transaction of 1.6. Nothing shows what is missing in it: see ``CsmsBooks.unheard``. late: heard a minute or more after its time."""
+    """A transaction of 1.6. Nothing shows what is missing in it: see ``CsmsBooks.unheard``. late: heard ten seconds or more after its time."""
 
     late: int = 0
 

@@ -250,6 +250,7 @@ class Console:
     def welcome(self, port: int, speed: float) -> None:
         """The first lines: where to look and how to end it."""
         self._write("Yardmaster demo: a depot with 10 stations, 12 bays and a 125 A connection, from half past three in the afternoon.")
+        self._write("  Stations five speak OCPP 2.0.1, three 1.6 and two 2.1")
         self._write(f"  Page     http://127.0.0.1:{port}/")
         self._write(f"  Time     one real minute is {speed:g} minutes of the day; the control loop itself runs in real time")
         self._write("  End      Ctrl-C")

@@ -214,21 +214,32 @@ class EvseState:
 
 def measured(state: EvseState, fact: EvseMeasured, voltage_v: float, offer_a: float) -> EvseState:
     """The picture after a meter value of the station. offer_a: setpoint in force per phase [A]."""
-    changes: dict[str, Any] = {}  # written at once: a copy per value is what costs most in this path
     current_a = _by_site_phase(state, fact, voltage_v)
     power_w = fact.power_w if _finite(fact.power_w) else _power_of(current_a, voltage_v)
-    if power_w is not None:
-        changes["power_w"] = power_w
-    if _finite(fact.soc_percent):
-        changes["soc_percent"] = fact.soc_percent
-    if fact.energy_wh is not None and _finite(fact.energy_wh):
-        changes["energy_wh"] = fact.energy_wh
-        changes["session"] = _counted(state.session, fact.energy_wh)
-    if current_a != UNKNOWN:
-        now_mono_s = fact.at.mono_s
-        changes |= {"current_a": current_a, "measured_mono_s": now_mono_s} | _learned(state, current_a, now_mono_s)
-        changes["unused_since_mono_s"] = _unused_since(state, current_a, now_mono_s, offer_a)
-    return replace(state, **changes)
+    energy_wh = fact.energy_wh if fact.energy_wh is not None and _finite(fact.energy_wh) else None
+    session = state.session if energy_wh is None else _counted(state.session, energy_wh)
+    told = current_a != UNKNOWN
+    pattern, pattern_since_mono_s, learned = state.pattern, state.pattern_since_mono_s, state.learned
+    if told:
+        pattern, pattern_since_mono_s, learned = _learned(state, current_a, fact.at.mono_s)
+    return EvseState(  # most messages of a site come here: ``replace`` takes three times as long
+        place=state.place,
+        status=state.status,
+        session=session,
+        current_a=current_a if told else state.current_a,
+        power_w=power_w if power_w is not None else state.power_w,
+        energy_wh=energy_wh if energy_wh is not None else state.energy_wh,
+        soc_percent=fact.soc_percent if _finite(fact.soc_percent) else state.soc_percent,
+        measured_mono_s=fact.at.mono_s if told else state.measured_mono_s,
+        pattern=pattern,
+        pattern_since_mono_s=pattern_since_mono_s,
+        learned=learned,
+        unused_since_mono_s=_unused_since(state, current_a, fact.at.mono_s, offer_a) if told else state.unused_since_mono_s,
+        wish=state.wish,
+        wish_reason=state.wish_reason,
+        left_a=state.left_a,
+        left_until_mono_s=state.left_until_mono_s,
+    )
 
 
 def _finite(number: float | None) -> bool:
@@ -237,6 +248,10 @@ def _finite(number: float | None) -> bool:
 
 def _by_site_phase(state: EvseState, fact: EvseMeasured, voltage_v: float) -> MaybeTriple:
     """Station phases to site phases; from power alone when no current was told."""
+    first_a, second_a, third_a = fact.phase_current_a
+    if state.place.phases == PHASES and first_a is not None and second_a is not None and third_a is not None:
+        if math.isfinite(first_a + second_a + third_a):
+            return fact.phase_current_a  # most chargers
     amps: list[float | None] = [None, None, None]
     for phase, told_a in zip(state.place.phases, fact.phase_current_a, strict=False):
         if told_a is not None and math.isfinite(told_a):
@@ -261,24 +276,42 @@ def _counted(session: Session | None, energy_wh: float) -> Session | None:
     base_wh = session.base_wh if session.base_wh is not None else energy_wh
     if energy_wh < base_wh + session.charged_wh:
         base_wh = energy_wh - session.charged_wh
-    return replace(session, base_wh=base_wh, charged_wh=energy_wh - base_wh)
+    charged_wh = energy_wh - base_wh
+    return session if (base_wh, charged_wh) == (session.base_wh, session.charged_wh) else _with_count(session, base_wh, charged_wh)
 
 
-def _learned(state: EvseState, current_a: MaybeTriple, now_mono_s: float) -> dict[str, Any]:
-    """Believe a pattern of used phases after it held for a while; a used phase more is believed at once."""
+def _with_count(session: Session, base_wh: float, charged_wh: float) -> Session:
+    return Session(
+        transaction_id=session.transaction_id,
+        started_mono_s=session.started_mono_s,
+        started_wall_s=session.started_wall_s,
+        charging_state=session.charging_state,
+        told_phase_count=session.told_phase_count,
+        base_wh=base_wh,
+        charged_wh=charged_wh,
+        target_wh=session.target_wh,
+        departure_wall_s=session.departure_wall_s,
+        need_source=session.need_source,
+        car_max_a=session.car_max_a,
+    )
+
+
+def _learned(state: EvseState, current_a: MaybeTriple, now_mono_s: float) -> tuple[tuple[int, ...], float, tuple[int, ...]]:
+    """Believe a pattern of used phases after it held for a while; a used phase more is believed at once. (pattern, since when, learned)."""
     phases = state.place.phases
-    used = tuple(phase for phase in phases if (current_a[phase] or 0.0) > DRAWING_A)
+    amps = [current_a[phase] or 0.0 for phase in phases]
+    used = tuple([phase for phase, drawn_a in zip(phases, amps, strict=True) if drawn_a > DRAWING_A])
     if not used:
-        return {"pattern": ()}
-    learned = state.learned if set(used) <= set(state.learned) else ()
-    clear = all(phase in used or (current_a[phase] or 0.0) < IDLE_PHASE_A for phase in phases)
+        return (), state.pattern_since_mono_s, state.learned
+    learned = state.learned if used == state.learned or set(used) <= set(state.learned) else ()
+    clear = used == phases or all(phase in used or drawn_a < IDLE_PHASE_A for phase, drawn_a in zip(phases, amps, strict=True))
     if used != state.pattern or not clear:
-        return {"pattern": used if clear else (), "pattern_since_mono_s": now_mono_s, "learned": learned}
-    return {"learned": used if now_mono_s - state.pattern_since_mono_s >= LEARN_AFTER_S else learned}
+        return (used if clear else ()), now_mono_s, learned
+    return state.pattern, state.pattern_since_mono_s, used if now_mono_s - state.pattern_since_mono_s >= LEARN_AFTER_S else learned
 
 
 def _unused_since(state: EvseState, current_a: MaybeTriple, now_mono_s: float, offer_a: float) -> float | None:
-    drawn_a = max((amps for amps in current_a if amps is not None), default=0.0)
+    drawn_a = max([amps for amps in current_a if amps is not None], default=0.0)
     unused = state.session is not None and offer_a > 0 and drawn_a < offer_a - UNUSED_A
     if not unused:
         return None

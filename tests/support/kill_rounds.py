@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -39,7 +40,8 @@ class Outcome:
 
     def __str__(self) -> str:
         seen = f"{self.rounds} kills, {self.csms_outages} outages of the CSMS, {self.connections} connections of stations, {self.took_s:.0f} s"
-        return "\n".join([f"{seen}; {self.late} times a message was found waiting on disk when the CSMS came back", str(self.verdict), *self.complaints[:20]])
+        late = f"{self.late} times a message was found waiting on disk when the CSMS came back"
+        return "\n".join([f"{seen}; {late}", str(self.verdict), *self.complaints[:20]])
 
 
 async def one_life(world: LedgerWorld, random: Random) -> None:
@@ -71,10 +73,8 @@ async def _after_an_answer(world: LedgerWorld, random: Random) -> None:
 
     for station in world.stations:
         station.on_acknowledged = strike
-    try:
+    with suppress(TimeoutError):
         await asyncio.wait_for(struck.wait(), 3.0)
-    except TimeoutError:
-        pass
     for station in world.stations:
         station.on_acknowledged = _nothing
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from controller.io.tasks import end, spawn
+from controller.io.tasks import spawn
 from tests.support.ledger import Verdict, judge
 from tests.support.ledger_csms import dials_log, knows_repeats, read_notes
 from tests.support.ledger_station import LedgerStation
@@ -29,6 +29,7 @@ class LedgerCsmsProcess:
         self.host = host
         self.lives = 0
         self.outages = 0
+        self.stays = True
         self._command = tuple(command)
         self._process: asyncio.subprocess.Process | None = None
 
@@ -51,13 +52,15 @@ class LedgerCsmsProcess:
 
     def freeze(self) -> None:
         """It hangs, its sockets stay."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """It goes on where it was."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
 
     async def kill(self) -> None:
         """kill -9."""
@@ -66,8 +69,9 @@ class LedgerCsmsProcess:
             await self._process.wait()
 
     async def come_and_go(self, random: Random) -> None:
-        """There for some seconds, away for some; every third outage it only hangs."""
-        while True:
+        """There for some seconds, away for some; every third outage it only hangs. Ends, there, after ``stays``."""
+        self.stays = False
+        while not self.stays:
             await asyncio.sleep(random.uniform(1.0, 5.0))
             self.outages += 1
             if random.random() < 1 / 3:
@@ -123,7 +127,6 @@ class LedgerWorld:
         await self.csms_stays(start=False)
         for station in self.stations:
             await station.stop()
-        self.csms.thaw()
         await self.csms.kill()
 
     def csms_comes_and_goes(self, random: Random) -> None:
@@ -132,10 +135,10 @@ class LedgerWorld:
 
     async def csms_stays(self, start: bool = True) -> None:
         """No outage any more."""
+        self.csms.stays = True
         if self._chaos is not None:
-            await end([self._chaos])
+            await self._chaos
             self._chaos = None
-        self.csms.thaw()
         if start:
             await self.csms.kill()
             await self.csms.start()

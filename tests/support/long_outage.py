@@ -327,7 +327,7 @@ def config(folder: Path, stations: int) -> Config:
     entries = [{"id": f"CP{number + 1}", "evses": [{"id": 1, "max_current_a": 32, "fallback_a": 6}]} for number in range(stations)]
     upstream = {"id": "csms", "url": "ws://127.0.0.1:1/", "offline_unknown": "accept"}
     grid = {"fuse_a": min(6000, 40 * stations), "worst_other_load_a": 1}
-    control = {"setpoint_life_s": 3600, "setpoint_renew_s": 1800}  # fewer setpoints: this is about messages
+    control = {"setpoint_life_s": 3600, "setpoint_renew_s": 1800, "plan_every_s": 3600}  # this is about messages, not about watts
     site = {"site": {"id": "t"}, "grid": grid, "stations": entries, "upstreams": [upstream], "control": control, "data_dir": str(folder)}
     return Config.model_validate(site)
 
@@ -409,7 +409,9 @@ def drain(world: World, queued: int, kill: bool = True) -> float:
     raise AssertionError(f"{world.queued} messages still wait after a day")
 
 
-def account(world: World, hours: float, queued: int = 0, journal_mib: float = 0.0, drained_s: float = 0.0, memory: dict[str, float] | None = None) -> Outcome:
+def account(
+    world: World, hours: float, queued: int = 0, journal_mib: float = 0.0, drained_s: float = 0.0, memory: dict[str, float] | None = None
+) -> Outcome:
     """What stations and CSMS say at the end."""
     stations = world.stations.values()
     missing, others = 0, []

@@ -28,7 +28,7 @@ from random import Random
 from controller.io.clock import Clock
 from controller.io.journal_store import FILE_NAME, JournalStore
 from tests.support.kill_rounds import SETTLE_S
-from tests.support.ledger import OUTSIDE, V16, Message, Verdict, content_of, number_of
+from tests.support.ledger import OUTSIDE, Message, Verdict, content_of, number_of
 from tests.support.ledger_station import LedgerStation
 from tests.support.ledger_world import LedgerCsmsProcess, LedgerWorld, complaints, ledger_site, sent_late
 from tests.support.recorded_disk import PowerCut, notes
@@ -327,9 +327,9 @@ def _by_record(folder: Path, options: argparse.Namespace) -> bool:
 
 def _by_image(folder: Path, options: argparse.Namespace) -> bool:
     lost = {}
-    for synchronous in ("NORMAL", "FULL"):
-        (folder / synchronous).mkdir()
-        lost[synchronous] = lost_by_a_writer(folder / synchronous, synchronous)
+    for level in ("NORMAL", "FULL"):
+        (folder / level).mkdir()
+        lost[level] = lost_by_a_writer(folder / level, level)
     _say(f"a plain writer's 300 commits, image copied: {lost} lost")
     (folder / "image").mkdir()
     outcome = asyncio.run(loop_cuts(folder / "image", options.rounds, options.stations, options.rate, options.seed, say=True))

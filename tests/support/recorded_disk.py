@@ -112,11 +112,11 @@ class Recorder:
 
         def noted_write(at: int, data: int, count: int, offset: int) -> int:
             self._note(WRITE, self._names[at], offset, ctypes.string_at(data, count))
-            return write(at, data, count, offset)
+            return int(write(at, data, count, offset))
 
         def noted_truncate(at: int, size: int) -> int:
             self._note(TRUNCATE, self._names[at], size)
-            return truncate(at, size)
+            return int(truncate(at, size))
 
         def noted_sync(at: int, flags: int) -> int:
             result: int = sync(at, flags)

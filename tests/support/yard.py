@@ -47,7 +47,7 @@ class Yard:
         self.log = folder / "yardmaster.log"
         self.ocpp_url = f"ws://127.0.0.1:{data['listen']['port']}/ocpp"
         self.api_url = f"http://127.0.0.1:{data['api']['port']}"
-        self.program = ("-m", "controller")
+        self.program: tuple[str, ...] = ("-m", "controller")
         self.process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Yard:

@@ -11,7 +11,7 @@ import sys
 
 from tests.support.yard import ROOT
 
-STATIONS, HOURS = 5, 72
+STATIONS, HOURS = 3, 72
 MESSAGES = STATIONS * HOURS * 60
 BYTES_PER_QUEUED = 600
 
@@ -27,6 +27,6 @@ async def test_f19_three_days_away_everything_arrives_in_order_and_memory_stays_
     assert seen["missing_other"] == seen["wrong"] == seen["alarms"] == []
     assert seen["missing"] == seen["left_out"] > 0, "one car stays for more than a day: its values are thinned, and we are told how many"
     assert seen["arrivals"] - seen["repeats"] + seen["missing"] == seen["said"]
-    assert seen["queued"] > MESSAGES * 0.8
+    assert seen["queued"] + seen["missing"] > MESSAGES * 0.95
     memory = seen["rss_mib"]
     assert memory["72 h"] - memory["12 h"] < 8 + BYTES_PER_QUEUED * seen["queued"] / 2**20

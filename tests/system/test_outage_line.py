@@ -20,7 +20,7 @@ pytestmark = pytest.mark.system
 
 
 async def test_f33_on_a_lossy_slow_line_nothing_is_lost_and_stations_are_answered_in_time(tmp_path: Path) -> None:
-    program = await asyncio.to_thread(in_own_network, str(tmp_path), "15")
+    program = await asyncio.to_thread(in_own_network, str(tmp_path), "8")
     process = await asyncio.create_subprocess_exec(*program, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
     said, _ = await process.communicate()
     assert process.returncode == 0

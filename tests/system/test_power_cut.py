@@ -16,7 +16,7 @@ from random import Random
 
 import pytest
 
-from tests.support.power_cut import lost_by_a_writer, loop_allowed, loop_cuts, record, recorded_cuts
+from tests.support.power_cut import loop_allowed, loop_cuts, lost_by_a_writer, record, recorded_cuts
 from tests.support.recorded_disk import NAME, SYNC, PowerCut, notes
 from tests.support.yard import ROOT
 

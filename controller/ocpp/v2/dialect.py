@@ -40,8 +40,10 @@ class Dialect2:
 
     def transaction_event(self, action: str, payload: Payload) -> TransactionEvent | None:
         """Transaction bookkeeping of a TransactionEvent."""
+        if action != "TransactionEvent":
+            return None
         info = payload.get("transactionInfo")
-        if action != "TransactionEvent" or not isinstance(info, dict) or not isinstance(info.get("transactionId"), str):
+        if not isinstance(info, dict) or not isinstance(info.get("transactionId"), str):
             return None
         kind, remote_start_id = payload.get("eventType"), info.get("remoteStartId")
         return TransactionEvent(

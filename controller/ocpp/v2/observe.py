@@ -40,9 +40,14 @@ STATUSES = {
     "Faulted": EvseStatus.FAULTED,
 }
 
+TELLING = frozenset({"StatusNotification", "TransactionEvent", "MeterValues", "NotifyEVChargingNeeds", "NotifyEvent"})
+"""Actions that tell the site something."""
+
 
 def observe(at: Stamp, station_id: str, action: str, payload: Payload, evse_hint: int = 0) -> list[Fact]:
     """Neutral facts of one CALL; evse_hint names the EVSE when the message does not (E01: sent once)."""
+    if action not in TELLING:
+        return []
     evse = EvseKey(station_id, evse_number(payload) or evse_hint)
     if action == "StatusNotification":
         return _status(at, evse, payload.get("connectorStatus"))
@@ -114,15 +119,18 @@ def _measured(at: Stamp, evse: EvseKey, values: Any) -> list[Fact]:
 
 def _take(reader: Samples, sample: Payload) -> None:
     """One sampled value. Values at the grid side of the station (Inlet, location of DC stations) count too; Upstream is the site's meter."""
-    value, scale = number(sample.get("value")), sample.get("unitOfMeasure")
+    value, scale, unit = sample.get("value"), sample.get("unitOfMeasure"), None
+    if type(value) is not float or not math.isfinite(value):  # else as it is, as nearly always
+        value = number(value)
     if value is None or sample.get("location") in ("Body", "Cable", "Upstream"):
         return
-    scale = scale if isinstance(scale, dict) else {}
-    multiplier = scale.get("multiplier", 0)
-    if multiplier and isinstance(multiplier, int) and -12 <= multiplier <= 12:
-        value *= 10.0**multiplier
-    if math.isfinite(value):
-        reader.add(sample.get("measurand", ENERGY), value, scale.get("unit"), sample.get("phase"))
+    if isinstance(scale, dict):
+        unit, multiplier = scale.get("unit"), scale.get("multiplier", 0)
+        if multiplier and isinstance(multiplier, int) and -12 <= multiplier <= 12:
+            value *= 10.0**multiplier
+            if not math.isfinite(value):
+                return
+    reader.add(sample.get("measurand", ENERGY), value, unit, sample.get("phase"))
 
 
 def _needs(at: Stamp, evse: EvseKey, needs: Any) -> list[Fact]:

@@ -141,9 +141,24 @@ def test_thinning_is_told_once_and_counted_when_the_csms_is_back() -> None:
     gone = sum(len(one.numbers) for one in outcomes if isinstance(one, ForgetRows))
     assert gone == 39 - len(made.outbox) > 20
     assert len([one for one in outcomes if isinstance(one, Tell)]) == 1
-    (told,) = made.back(len(made.outbox))
+    *_, told = made.back(len(made.outbox))
     assert isinstance(told, Tell)
     assert f"{gone} periodic meter values were left out" in told.text
     (told,) = made.back(1)
     assert isinstance(told, Tell)
     assert "left out" not in told.text
+
+
+def test_what_was_thinned_is_still_counted_after_a_restart() -> None:
+    made, memory, gone = replay(), None, 0
+    for number in range(1, 40):
+        for one in made.stored([row(number, values_of=LOCAL)]):
+            gone += len(one.numbers) if isinstance(one, ForgetRows) else 0
+            memory = one.remember[("outage", "CP1")] if isinstance(one, Persist) else memory
+    other = replay()
+    assert other.restore((), json.loads(json.dumps(memory))) == []
+    persist, told = other.back(0)
+    assert isinstance(told, Tell)
+    assert f"{gone} periodic meter values were left out" in told.text
+    assert isinstance(persist, Persist)
+    assert "thinned" not in persist.remember[("outage", "CP1")], "told once"

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Any
-
-import ocpp
-from jsonschema import Draft7Validator
 
 from controller.facts import Stamp
 from controller.sim.books import CsmsBooks
@@ -17,15 +12,9 @@ from controller.sim.car import CarSpec
 from controller.sim.evse import EvseSpec
 from controller.sim.station import SimStation, StationSpec
 from controller.sim.wire import iso
+from tests.support.schemas import check_request, check_response
 
-SCHEMAS = Path(ocpp.__file__).parent / "v201" / "schemas"
 DAY = 1_781_654_400.0  # a midnight in UTC
-
-
-@cache
-def validator(name: str) -> Draft7Validator:
-    """The published schema of a message, e.g. "HeartbeatResponse"."""
-    return Draft7Validator(json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8-sig")))
 
 
 def stamp(second: float, speed: float = 1.0) -> Stamp:
@@ -33,20 +22,21 @@ def stamp(second: float, speed: float = 1.0) -> Stamp:
 
 
 class SchemaWatch:
-    """Checks every frame against the published schemas; knows which action an answer belongs to."""
+    """Checks every frame against the published schemas of a version; knows which action an answer belongs to."""
 
-    def __init__(self) -> None:
+    def __init__(self, subprotocol: str = "ocpp2.0.1") -> None:
+        self.subprotocol = subprotocol
         self.actions: dict[str, str] = {}
         self.errors: list[str] = []
 
     def check(self, text: str) -> None:
         frame = json.loads(text)
-        if frame[0] == 2:
+        if frame[0] in (2, 6):
             self.actions[frame[1]] = frame[2]
             assert len(frame[1]) <= 36
-            validator(f"{frame[2]}Request").validate(frame[3])
+            check_request(frame[2], frame[3], self.subprotocol)
         elif frame[0] == 3:
-            validator(f"{self.actions[frame[1]]}Response").validate(frame[2])
+            check_response(self.actions[frame[1]], frame[2], self.subprotocol)
         else:
             self.errors.append(frame[2])
 
@@ -104,7 +94,10 @@ class Bench:
 
 def make_bench(evses: int = 1, **spec: Any) -> Bench:
     parts = tuple(EvseSpec(number + 1) for number in range(evses))
-    return Bench(SimStation(StationSpec("A1", parts, **spec), seed=1))
+    bench = Bench(SimStation(StationSpec("A1", parts, **spec), seed=1))
+    bench.watch.subprotocol = bench.station.spec.subprotocol
+    bench.books.speaks("A1", bench.station.spec.subprotocol)
+    return bench
 
 
 def car(**changes: Any) -> CarSpec:

@@ -6,9 +6,11 @@ import asyncio
 
 import paho.mqtt.client as paho
 import pytest
+from aiohttp import web
 from paho.mqtt.enums import CallbackAPIVersion
 
 from controller.facts import LimitUnit
+from controller.io.api_models import NeedBody
 from controller.io.payloads import parse_limit
 from controller.sim.broker import FleetManager, SimBroker
 from controller.sim.demo import choose_ports
@@ -40,3 +42,25 @@ async def test_a_limit_reaches_a_listener_and_is_a_valid_limit() -> None:
         await fleet.stop()
         await broker.stop()
     assert (limit.source, limit.value, limit.unit, limit.valid_for_s) == ("mqtt:fleet", 50.0, LimitUnit.A, 30.0)
+
+
+@pytest.mark.system
+async def test_the_fleet_manager_says_what_a_car_needs_and_sees_whether_it_was_taken() -> None:
+    heard, answers = [], iter([202, 409])
+
+    async def need(request: web.Request) -> web.Response:
+        heard.append((request.path, await request.json()))
+        return web.json_response({}, status=next(answers))
+
+    app = web.Application()
+    app.router.add_post("/api/v1/evses/{station}/{evse}/need", need)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    fleet = FleetManager("depot", 0, runner.addresses[0][1])
+    taken = [await fleet.need("A5", 1, 40_000.0, 1_781_762_400.0) for _ in range(2)]
+    await runner.cleanup()
+    assert [*taken, await fleet.need("A5", 1, 1.0, 2.0)] == [True, False, False]
+    path, body = heard[0]
+    assert path == "/api/v1/evses/A5/1/need"
+    assert NeedBody.model_validate(body).energy_wh == 40_000.0

@@ -7,9 +7,11 @@ import yaml
 
 from controller.config import BatteryConfig, Config
 from controller.paths import config_dir
+from controller.sim.books import CsmsBooks
 from controller.sim.car import VOLTAGE_V
 from controller.sim.scenario import DEMO
 from controller.sim.site import SHAVE_ABOVE_W, SimBattery, SimSite
+from controller.sim.station import SimStation
 from tests.controller.sim.kit import DAY, stamp
 
 CONFIG = Config.model_validate(yaml.safe_load((config_dir() / "site.demo.yaml").read_text()))
@@ -64,3 +66,28 @@ def test_the_battery_never_leaves_its_bounds() -> None:
     for others_w in [-30_000] * 200 + [90_000] * 400:
         battery.step(others_w, 12.0)
         assert 399.9 <= battery.stored_wh <= 4_000.1
+
+
+def test_needs_the_station_has_no_words_for_are_left_to_the_fleet_once() -> None:
+    site = SimSite(CONFIG, DEMO, DAY + 16.3 * 3600)
+    books = CsmsBooks()
+    for name, station in site.stations.items():
+        books.speaks(name, station.spec.subprotocol)
+        relay(books, station, station.opened(stamp(16.3 * 3600)))
+    found: dict[str, str] = {}
+    for second in range(int(16.3 * 3600), int(17.3 * 3600), 10):
+        site.advance(stamp(second))
+        for station in site.stations.values():
+            relay(books, station, station.tick(stamp(second)), second)
+        for item in site.unspoken():
+            assert item.car.spec.name not in found
+            found[item.car.spec.name] = site.stations[item.arrival.station_id].spec.version
+            site.stated(item)
+    assert found == {"staff-2": "1.6", "van-05": "1.6", "van-08": "1.6"}, "van-11 and the others can say it, the visitor has nothing to say"
+
+
+def relay(books: CsmsBooks, station: SimStation, texts: list[str], second: float = 16.3 * 3600) -> None:
+    """The station and the CSMS talk until neither has more to say."""
+    for text in texts:
+        for answer in books.handle(station.spec.id, stamp(second), text):
+            relay(books, station, station.handle_frame(stamp(second), answer), second)

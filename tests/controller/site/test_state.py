@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
-from controller.facts import ChargingState, EvseKey, EvseMeasured, LimitStep, NeedsAnnounced, NeedStated, SessionChanged, Stamp, UpstreamWished
+from controller.facts import (
+    ChargingState,
+    EvseKey,
+    EvseMeasured,
+    EvseStatus,
+    LimitStep,
+    NeedsAnnounced,
+    NeedStated,
+    SessionChanged,
+    Stamp,
+    UpstreamWished,
+)
 from controller.site import state
-from controller.site.state import EvseState, layout_of
+from controller.site.state import EvseState, Session, layout_of
 from tests.support.site_story import depot
 
 KEY = EvseKey("CP1", 1)
@@ -51,6 +62,32 @@ def test_power_alone_is_spread_over_the_phases_in_use() -> None:
 def test_nothing_told_changes_nothing_known() -> None:
     before = state.measured(evse(), told(current=(6.0, 6.0, 6.0)), V, 32.0)
     assert state.measured(before, told(5.0, energy_wh=1.0), V, 32.0).current_a == (6.0, 6.0, 6.0)
+
+
+def everything_known() -> EvseState:
+    """No field as it was born."""
+    session = Session("tx", 1.0, 2.0, ChargingState.CHARGING, 2, 100.0, 50.0, 5000.0, 9000.0, "car", 20.0)
+    steps = (LimitStep(0.0, 10.0),)
+    place = evse().place
+    return EvseState(
+        place, EvseStatus.OCCUPIED, session, (1.0, 2.0, 3.0), 4.0, 150.0, 6.0, 7.0, (0,), 8.0, (0, 1), 9.0, steps, "why", (1.0, None, 2.0), 10.0
+    )
+
+
+def test_a_reading_touches_only_what_it_tells() -> None:
+    known = everything_known()
+    assert [one.name for one in fields(known) if getattr(known, one.name) == one.default] == []
+    assert known.session is not None
+    assert [one.name for one in fields(known.session) if getattr(known.session, one.name) == one.default] == []
+    assert state.measured(known, told(20.0), V, 32.0) == known
+    assert state.measured(known, told(20.0, energy_wh=150.0), V, 32.0) == known
+    counted = replace(known.session, charged_wh=80.0)
+    assert state.measured(known, told(20.0, energy_wh=180.0), V, 32.0) == replace(known, energy_wh=180.0, session=counted)
+    assert state.measured(known, told(20.0, soc_percent=70.0), V, 32.0) == replace(known, soc_percent=70.0)
+    assert state.measured(known, told(20.0, power_w=0.0), V, 32.0).session is known.session
+    drawing = state.measured(known, told(20.0, (16.0, 16.0, 16.0)), V, 16.0)
+    seen = {"current_a": (16.0, 16.0, 16.0), "power_w": 48.0 * V, "measured_mono_s": 20.0, "unused_since_mono_s": None}
+    assert drawing == replace(known, **seen, pattern=(0, 1, 2), pattern_since_mono_s=20.0, learned=())
 
 
 def test_a_one_phase_car_is_learned_after_a_while_and_unlearned_at_once() -> None:

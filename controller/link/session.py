@@ -338,9 +338,9 @@ class Session:
 
     def _station_answer(self, at: Stamp, frame: rpc.Result | rpc.Error) -> list[Outcome]:
         outcomes = self.down.answer(at, frame, self._upstream_generation())
-        if outcomes and isinstance(outcomes[0], SendUpstream) and outcomes[0].text is frame.text:
-            if self._leg_version == "ocpp2.1":
-                self._results_up = (*self._results_up, frame.message_id)[-RESULTS_KEPT:]
+        # Only 2.1 knows a CALLRESULTERROR, which may name them.
+        if self._leg_version == "ocpp2.1" and outcomes and isinstance(outcomes[0], SendUpstream) and outcomes[0].text is frame.text:
+            self._results_up = (*self._results_up, frame.message_id)[-RESULTS_KEPT:]
         return self.running.lost(at, outcomes)
 
     def _station_send(self, frame: rpc.Send) -> list[Outcome]:
@@ -545,9 +545,8 @@ class Session:
 
     def _csms_answer(self, at: Stamp, frame: rpc.Result | rpc.Error) -> list[Outcome]:
         outcomes = self.up.answer(at, frame)
-        if outcomes and isinstance(outcomes[0], SendStation) and outcomes[0].text is frame.text:
-            if self.version == "ocpp2.1":  # no other knows a CALLRESULTERROR
-                self._results_down = (*self._results_down, frame.message_id)[-RESULTS_KEPT:]
+        if self.version == "ocpp2.1" and outcomes and isinstance(outcomes[0], SendStation) and outcomes[0].text is frame.text:
+            self._results_down = (*self._results_down, frame.message_id)[-RESULTS_KEPT:]
         return outcomes
 
     def _complaint_down(self, frame: rpc.ResultError) -> list[Outcome]:

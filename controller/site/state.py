@@ -249,9 +249,9 @@ def _finite(number: float | None) -> bool:
 def _by_site_phase(state: EvseState, fact: EvseMeasured, voltage_v: float) -> MaybeTriple:
     """Station phases to site phases; from power alone when no current was told."""
     first_a, second_a, third_a = fact.phase_current_a
-    if state.place.phases == PHASES and first_a is not None and second_a is not None and third_a is not None:
-        if math.isfinite(first_a + second_a + third_a):
-            return fact.phase_current_a  # most chargers
+    whole = first_a is not None and second_a is not None and third_a is not None and math.isfinite(first_a + second_a + third_a)
+    if whole and state.place.phases == PHASES:
+        return fact.phase_current_a  # most chargers
     amps: list[float | None] = [None, None, None]
     for phase, told_a in zip(state.place.phases, fact.phase_current_a, strict=False):
         if told_a is not None and math.isfinite(told_a):

@@ -683,7 +683,10 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8), lambda part: st.lists(part, max_size=3), max_leaves=6
 )
 KEYS = st.sampled_from(
-    "value unit valid_for_s circuit sequence issued_at source energy_wh departure transaction_id numbers station minutes".split()
+    [
+        "value", "unit", "valid_for_s", "circuit", "sequence", "issued_at",
+        "source", "energy_wh", "departure", "transaction_id", "numbers", "station", "minutes",
+    ]
 ) | st.text(max_size=6)
 
 

@@ -13,6 +13,7 @@ import json
 import logging
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -190,7 +191,8 @@ async def _run(settings: Settings) -> None:
         await neighbours.start()
         await gone
     finally:
-        await asyncio.wait_for(neighbours.stop(), 1.0)
+        with suppress(TimeoutError):  # on a busy machine; what is still open ends with this process
+            await asyncio.wait_for(neighbours.stop(), 1.0)
 
 
 def main() -> int:

@@ -110,7 +110,7 @@ def ledger_site(folder: Path, csms_url: str, count: int, data_dir: Path | None =
 
 
 class LedgerWorld:
-    """The stations around one controller and one CSMS. Use as async context manager; it starts none of the two."""
+    """The stations around one controller and one CSMS. Use as async context manager: it starts none of the two, but leaves none behind."""
 
     def __init__(self, yard: Yard, csms: LedgerCsmsProcess, count: int, rate: float, seed: int) -> None:
         self.yard = yard
@@ -128,6 +128,8 @@ class LedgerWorld:
         for station in self.stations:
             await station.stop()
         await self.csms.kill()
+        if self.yard.process is not None and self.yard.process.returncode is None:
+            await self.yard.kill()
 
     def csms_comes_and_goes(self, random: Random) -> None:
         """From now on."""

@@ -35,6 +35,7 @@ from tests.support.recorded_disk import PowerCut, notes
 from tests.support.yard import Yard
 
 IMAGE_MIB = 96
+STILL_TRIES = 100
 
 # -- a file system in a file ---------------------------------------------------------------------------
 
@@ -50,7 +51,7 @@ class LoopDisk:
         self.path.mkdir()
         with self._image.open("wb") as file:
             file.truncate(mib * 2**20)
-        _run("mkfs.ext4", "-q", str(self._image))
+        _run("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(self._image))  # or the kernel goes on writing
 
     def mount(self) -> None:
         """Raises CalledProcessError where that is not allowed."""
@@ -65,7 +66,7 @@ class LoopDisk:
         self._cuts += 1
         copy = self._folder / f"disk-{self._cuts}.img"
         before = ""
-        for _ in range(10):
+        for _ in range(STILL_TRIES):
             _run("cp", "--sparse=always", str(self._image), str(copy))
             now = _hash(copy)
             if now == before:

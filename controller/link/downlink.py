@@ -34,7 +34,6 @@ CSMS_PATIENCE_S = 30.0
 # finds it active; the same span is added to its duration.
 CLOCK_SLACK_S = 60.0
 READ_BACK_S = 300
-FLOOR_STACK = 0
 SETPOINT_STACK = 1
 # After so many TxProfiles refused in a row a station gets its setpoints as TxDefaultProfiles of finite life.
 TX_REFUSALS = 2

@@ -233,8 +233,15 @@ class AuthorizationConfig(Model):
     tokens_file: Path | None = Field(default=None, description="CSV file with more of them: id_token, name, expires, priority.")
     unknown: Literal["accept", "refuse"] | None = Field(
         default=None,
-        description="Where no CSMS is configured: what a driver who is not on the list hears; default: accept while the list is empty, else refuse.",
+        description="Where no CSMS is configured: what a driver who is not on the list hears; default: accept if there is no list, else refuse.",
     )
+
+    @property
+    def accepts_unknown(self) -> bool:
+        """What ``unknown`` means here. A file that cannot be read is a list all the same: nobody gets in by its loss."""
+        if self.unknown is None:
+            return not self.tokens and self.tokens_file is None
+        return self.unknown == "accept"
 
 
 class ModbusSource(Model):

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from controller.checking.fallback import path_to_grid
-from controller.checking.links import link_cautions
+from controller.checking.links import is_loopback, link_cautions
 from controller.checking.problems import Problem, Where, listed
-from controller.checking.rules import Site, is_loopback
+from controller.checking.rules import Site
 from controller.checking.secret_files import open_to_others
 from controller.config import ROOT_CIRCUIT, Config, ModbusSource
 

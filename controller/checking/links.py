@@ -1,8 +1,9 @@
-"""Cross checks of everything that is a connection: station passwords, listeners, CSMSs, mirrors, drivers."""
+"""Cross checks of everything that is a connection: station passwords, listeners, CSMSs, mirrors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 from controller.checking.problems import Problem, Where, did_you_mean, listed
@@ -93,14 +94,18 @@ def link_cautions(config: Config) -> Iterator[Problem]:
         if upstream.role == "primary" and upstream.offline_unknown == "accept":
             yield Problem((*where, "offline_unknown"), f"anybody can charge while the CSMS {upstream.id} is away, except drivers it has blocked")
     secrets = any(station.password_hash or station.password or station.password_file for station in config.stations)
-    if secrets and config.listen.tls is None and not _loopback(config.listen.host):
+    if secrets and config.listen.tls is None and not is_loopback(config.listen.host):
         yield Problem(("listen",), "stations send their passwords unencrypted; listen.tls adds an encrypted door (security profile 2)")
     if config.authorization.unknown == "accept" and config.authorization.tokens:
         yield Problem(("authorization", "unknown"), "is accept, so where no CSMS is configured the list of drivers only adds names and priorities")
 
 
-def _loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address. A name we do not know counts as no."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def missing_files(config: Config) -> Iterator[Problem]:

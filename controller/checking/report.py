@@ -170,9 +170,9 @@ def _csms(config: Config) -> Iterator[str]:
 
 
 def _who_may_charge(config: Config) -> str:
-    count = len(config.authorization.tokens)
-    accepts = config.authorization.unknown == "accept" if config.authorization.unknown is not None else not count
-    return "Everybody may charge there." if accepts else f"Only the {count} drivers on the site's own list may charge there."
+    if config.authorization.accepts_unknown:
+        return "Everybody may charge there."
+    return f"Only the {len(config.authorization.tokens)} drivers on the site's own list may charge there."
 
 
 def _broker(config: Config) -> str:

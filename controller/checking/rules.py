@@ -11,12 +11,11 @@ import difflib
 import zoneinfo
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from itertools import pairwise
 
 from controller.checking.drivers import drivers
 from controller.checking.fallback import fallback_problems
-from controller.checking.links import listeners, password_hashes, upstream_names, upstream_settings
+from controller.checking.links import is_loopback, listeners, password_hashes, upstream_names, upstream_settings
 from controller.checking.problems import Problem, Where, did_you_mean, listed
 from controller.checking.salvage import pattern_of
 from controller.config import PHASE_INDEX, ROOT_CIRCUIT, Config, EvseConfig, InfluxHistory, MeterConfig, ModbusSource, MqttSource, StationConfig
@@ -301,14 +300,6 @@ def _forecast(site: Site) -> Iterator[Problem]:
 
 
 # -- doors and secrets ----------------------------------------------------------------------------------
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address. A name we do not know counts as no."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _open_door(site: Site) -> Iterator[Problem]:

@@ -105,8 +105,8 @@ class Links:
         if session is None:
             return []
         self._current = session.station_id
-        if isinstance(fact, (UpstreamFrame, UpstreamOpened, UpstreamClosed)):
-            return self._upstream(session, fact) if not fact.mirror_id else self._mirror(session, fact)
+        if isinstance(fact, (UpstreamFrame, UpstreamOpened, UpstreamClosed)) and fact.mirror_id:
+            return self._mirror(session, fact)
         return self._station(session, fact)
 
     def _station(self, session: Session, fact: Fact) -> list[Outcome]:
@@ -123,19 +123,13 @@ class Links:
                 return session.up.returned(fact.at, fact.rows)
             case RowsLoaded():
                 return session.loaded(fact.at, fact.rows, fact.asked)
-            case MaintenanceOpened():
-                return session.maintenance(fact.at, fact.for_s)
-        return []
-
-    @staticmethod
-    def _upstream(session: Session, fact: UpstreamOpened | UpstreamFrame | UpstreamClosed) -> list[Outcome]:
-        match fact:
-            case UpstreamFrame():
-                return session.csms_frame(fact.at, fact.generation, fact.text)
             case UpstreamOpened():
                 return session.opened(fact.at, fact.generation, fact.version)
             case UpstreamClosed():
                 return session.closed(fact.at, fact.generation, fact.reason, fact.no_common_version, fact.version_in_doubt)
+            case MaintenanceOpened():
+                return session.maintenance(fact.at, fact.for_s)
+        return []
 
     @staticmethod
     def _mirror(session: Session, fact: UpstreamOpened | UpstreamFrame | UpstreamClosed) -> list[Outcome]:

@@ -38,9 +38,6 @@ class SiteList:
     def __init__(self, config: AuthorizationConfig) -> None:
         self._tokens = {token.id_token.lower(): token for token in config.tokens}
 
-    def __len__(self) -> int:
-        return len(self._tokens)
-
     def lookup(self, token: Payload, wall_s: float) -> Payload | None:
         """idTokenInfo of a driver on the list (Expired after its end), None for any other."""
         known = self._tokens.get(str(token.get("idToken", "")).lower()) if token.get("type", "") in (*CARDS, "eMAID") else None
@@ -112,11 +109,8 @@ class Authorizer:
         self.list = LocalList(station_id)
         self._site = site
         self._cache = cache
-        if upstream is not None:
-            self._unknown = upstream.offline_unknown == "accept"
-        else:
-            # Nobody could ever say yes: without a list, the gate of the depot does.
-            self._unknown = config.unknown == "accept" if config.unknown is not None else not len(site)
+        # Without a CSMS nobody could ever say yes: where there is no list either, the gate of the depot does.
+        self._unknown = upstream.offline_unknown == "accept" if upstream is not None else config.accepts_unknown
 
     def lookup(self, token: Payload, wall_s: float) -> Payload | None:
         """idTokenInfo of a driver; None for one nobody knows and nobody vouches for."""

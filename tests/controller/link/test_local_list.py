@@ -140,6 +140,12 @@ def test_without_a_csms_unknown_drivers_hear_what_the_site_file_says(unknown: st
     assert (authorize(play)["status"] == "Accepted") is accepted
 
 
+def test_a_list_in_a_file_that_cannot_be_read_lets_nobody_in() -> None:
+    play = Playbook(site(upstream=False, authorization={"tokens_file": "gone.csv"}))
+    play.connect(csms=None)
+    assert authorize(play)["status"] == "Unknown"
+
+
 def test_the_priority_of_the_site_s_list_is_told() -> None:
     play = Playbook(site(upstream=False, authorization={"tokens": [{"id_token": "AABBCC", "priority": 5}]}))
     play.connect(csms=None)

@@ -49,6 +49,12 @@ class GridConfig(Model):
         ge=0, le=6300, description="Largest load per phase of everything that is not a charger, used when nobody measures it [A]."
     )
     meter: Identifier | None = Field(default=None, description="Id of the meter at the grid connection.")
+    max_unbalance_a: float | None = Field(
+        default=None,
+        gt=0,
+        le=6300,
+        description="Largest allowed difference between two phases at the grid connection, caused by charging [A]; default: no such limit.",
+    )
 
 
 class CircuitConfig(Model):
@@ -212,6 +218,13 @@ class UpstreamConfig(Model):
     )
     password: SecretStr | None = Field(default=None, description="HTTP Basic password used for every station identity.")
     password_file: Path | None = Field(default=None, description="File that holds the password instead.")
+    notify_limits: bool = Field(
+        default=True, description="Tell this CSMS when the site holds a charger below what the CSMS allows (NotifyChargingLimit; not in 1.6)."
+    )
+    limit_significance_percent: float = Field(
+        default=10.0, ge=0, le=100, description="Smaller changes of such a limit are not told, as a part of the last one told [%]."
+    )
+    notify_schedules: bool = Field(default=False, description="Attach the schedule to such a message; a station's own setting wins.")
     reconnect_min_s: float = Field(default=2.0, gt=0, le=300, description="First wait before dialling again [s].")
     reconnect_max_s: float = Field(default=60.0, gt=0, le=3600, description="Longest wait before dialling again [s].")
     call_timeout_s: float = Field(default=30.0, gt=0, le=300, description="How long the CSMS may take to answer one message [s].")
@@ -223,12 +236,25 @@ class TokenConfig(Model):
     id_token: str = Field(min_length=1, max_length=36, description="Card number as the station reports it, or another id; capitals do not matter.")
     name: str = Field(default="", max_length=80, description="Who this is, for people; never sent anywhere.")
     expires: datetime | None = Field(default=None, description="Not valid from then on, ISO 8601 with time zone.")
-    priority: int = Field(default=0, ge=-9, le=9, description="Charging priority, -9 to 9.")
+    priority: int | None = Field(default=None, ge=-9, le=9, description="Charging priority, -9 to 9; default: that of the group, else 0.")
+    group: Identifier | None = Field(default=None, description="Fleet group of this driver, one of authorization.groups.")
+
+
+class GroupConfig(Model):
+    """A fleet group: drivers that share a priority and usual needs."""
+
+    id: Identifier = Field(description="Name of the group.")
+    priority: int = Field(default=0, ge=-9, le=9, description="Charging priority, -9 to 9; one the CSMS states for a driver wins.")
+    departure: str | None = Field(
+        default=None, pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="Local time the group usually leaves, HH:MM; what car or fleet state wins."
+    )
+    energy_wh: float | None = Field(default=None, gt=0, le=2_000_000, description="Energy a session of this group usually needs [Wh].")
 
 
 class AuthorizationConfig(Model):
     """The site's own list of drivers."""
 
+    groups: tuple[GroupConfig, ...] = Field(default=(), max_length=200, description="Fleet groups.")
     tokens: tuple[TokenConfig, ...] = Field(default=(), max_length=20_000, description="Drivers known to the site.")
     tokens_file: Path | None = Field(default=None, description="CSV file with more of them: id_token, name, expires, priority.")
     unknown: Literal["accept", "refuse"] | None = Field(
@@ -393,6 +419,9 @@ class ControlConfig(Model):
     offline_hold_s: float = Field(default=120.0, ge=0, le=3600, description="How long the last setpoint of a lost station stays booked [s].")
     ramp_up_a_per_s: float = Field(default=4.0, gt=0, le=100, description="Setpoints rise no faster than this per phase [A/s].")
     dead_band_a: float = Field(default=1.0, ge=0, le=10, description="Smaller rises are not sent [A].")
+    turn_s: float = Field(default=300.0, ge=30, le=7200, description="When not everybody can charge, a turn lasts at least this long [s].")
+    unused_after_s: float = Field(default=30.0, ge=5, le=3600, description="An offer not used for this long is offered to others [s].")
+    phase_switch_s: float = Field(default=600.0, ge=60, le=86_400, description="Between two switches of a car between one and three phases [s].")
 
 
 class Config(Model):

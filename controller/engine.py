@@ -31,13 +31,14 @@ from controller.facts import (
 )
 from controller.link.links import Links
 from controller.ocpp.times import timestamp, wall_time
-from controller.orders import CloseStation, Inject, InstallFloor, Order, ReadBack, SetAvailable, Severity, Tell
+from controller.orders import AnnounceLimit, ClearSetpoint, CloseStation, Inject, InstallFloor, Order, ReadBack, SetAvailable, Severity, Tell, Wake
 from controller.site.charger import ChargerModel
 from controller.site.site import Site
 from controller.snapshot import LinkView, Snapshot, SourceView
 
 Outcome = Order | Fact
-INTERNAL = (Inject, InstallFloor, ReadBack, SetAvailable)
+Carried = Inject | InstallFloor | ReadBack | SetAvailable | ClearSetpoint | Wake | AnnounceLimit
+INTERNAL = (Inject, InstallFloor, ReadBack, SetAvailable, ClearSetpoint, Wake, AnnounceLimit)
 ONLY_FRAMES = (StationFrame, UpstreamFrame, StationConnected)
 ONLY_WATTS = (EvseMeasured, SessionChanged, EvseStatusChanged)
 Subject = TypeVar("Subject")
@@ -86,7 +87,7 @@ class Engine:
         outcomes = self._safely(self.links.handle, fact, getattr(fact, "station_id", ""))
         return [*outcomes, *self._safely(self.site.handle, fact, "")]
 
-    def _carry(self, order: Inject | InstallFloor | ReadBack | SetAvailable, at: Stamp) -> Sequence[Outcome]:
+    def _carry(self, order: Carried, at: Stamp) -> Sequence[Outcome]:
         return self._safely(lambda order: self.links.carry(order, at), order, order.evse.station_id)
 
     def _safely(self, step: Callable[[Subject], Sequence[Outcome]], subject: Subject, station_id: str) -> Sequence[Outcome]:

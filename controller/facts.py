@@ -460,59 +460,140 @@ class EvseMeasured(Fact):
 
 @dataclass(frozen=True, slots=True)
 class NeedsAnnounced(Fact):
-    """NotifyEVChargingNeeds was seen on its way: what the car itself asks for."""
+    """NotifyEVChargingNeeds was seen on its way: what the car itself asks for (K15, K18-K20, Q01). None = not said.
+
+    energy_wh: still to be charged, at the charger. max_discharge_w >= 0: the most it gives back, over all phases.
+    capacity_wh, soc_percent: of its battery. min_wh, max_wh: energy relative to now that brings it to its own lowest
+    and highest state (negative = above it); min_v2x_wh, max_v2x_wh: the range it lets itself be cycled in. bidirectional:
+    it asked for a transfer mode that can give back. dynamic_control: ISO 15118-20 dynamic mode, False = scheduled or -2.
+    """
 
     evse: EvseKey
     energy_wh: float | None
     departure_wall_s: float | None
     max_current_a: float | None = None
     max_discharge_w: float | None = None
+    min_current_a: float | None = None
+    max_power_w: float | None = None
+    min_power_w: float | None = None
+    min_discharge_w: float | None = None
+    capacity_wh: float | None = None
+    soc_percent: float | None = None
+    min_wh: float | None = None
+    max_wh: float | None = None
+    min_v2x_wh: float | None = None
+    max_v2x_wh: float | None = None
+    bidirectional: bool = False
+    dynamic_control: bool | None = None
+    transfer_mode: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleAnnounced(Fact):
+    """NotifyEVChargingSchedule: what the car says it will take, per phase [A]; () = it takes it back (K15-K17)."""
+
+    evse: EvseKey
+    steps: tuple[LimitStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DriverKnown(Fact):
+    """Who charges here, as far as it decides on service; told anew when it changes. None = not said.
+
+    priority: -9..9, from the CSMS's chargingPriority, else the site's list or the driver's group (E01.FR.18, K21).
+    departure_wall_s, energy_wh: what the driver's group usually needs. group: its name, "" = none.
+    """
+
+    evse: EvseKey
+    transaction_id: str
+    priority: int | None
+    departure_wall_s: float | None = None
+    energy_wh: float | None = None
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturesLearned(Fact):
+    """What a station says it can do with charging profiles; () / None / False = not said, taken as no.
+
+    units: "A", "W". modes: 2.1 operation modes by their names. dynamic, max_offline: Dynamic profiles, maxOfflineDuration.
+    phase_switching: ACPhaseSwitchingSupported / ConnectorSwitch3to1PhaseSupported. rotation: EVSE id -> "RST" etc.
+    v2x: EVSE ids whose V2XChargingCtrlr is available.
+    """
+
+    station_id: str
+    units: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
+    dynamic: bool = False
+    max_offline: bool = False
+    phase_switching: bool = False
+    max_stack_level: int | None = None
+    max_profiles: int | None = None
+    rotation: tuple[tuple[int, str], ...] = ()
+    v2x: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class LimitStep:
     """One step of a limit over time: from start_wall_s until the next step, limit_a per phase.
 
-    limit_a None = no limit in this step.
+    limit_a None = no limit in this step. discharge_a <= 0: the deepest discharge allowed, None = nothing said about it.
+    setpoint_a: what shall flow, negative = given back, None = up to the site and the car. phase_count, phase_to_use: what
+    the limit means, None = as the EVSE is wired. mode: 2.1 operation mode, "" = ChargingOnly.
     """
 
     start_wall_s: float
     limit_a: float | None
+    discharge_a: float | None = None
+    setpoint_a: float | None = None
+    phase_count: int | None = None
+    phase_to_use: int | None = None
+    mode: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamWished(Fact):
     """The composite of the CSMS's own profiles for one EVSE (evse_id 0: the station's sum).
 
-    steps ascend and cover the next 24 h; the last one holds on. reason names the profile.
+    steps ascend and cover the next 24 h; the last one holds on. reason names the profile. prioritised: PriorityCharging
+    is active (K21/K22). min_rate_a: less than this is inefficient, says the profile (K01.FR.21), a hint.
     """
 
     evse: EvseKey
     steps: tuple[LimitStep, ...]
     reason: str
+    prioritised: bool = False
+    min_rate_a: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SetpointAnswered(Fact):
     """The station answered an ``Inject`` or ``InstallFloor``.
 
-    accepted False: rejected, error or deadline passed; reason says which.
+    accepted False: rejected, error or deadline passed; reason says which. lost: nobody knows whether it was taken
+    (no answer, connection gone). retry_after_s: the station asked to wait so long (RateLimitExceeded, K01.FR.56-59).
     """
 
     evse: EvseKey
     number: int
     accepted: bool
     reason: str = ""
+    lost: bool = False
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FloorConfirmed(Fact):
-    """The composite schedule read back from a station shows a limit [A] at or below the floor."""
+    """The composite schedule read back from a station shows a limit [A] at or below what was expected.
+
+    number: of the setpoint it was read for, 0 = the floor.
+    """
 
     evse: EvseKey
     limit_a: float | None
     ok: bool
     detail: str = ""
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,13 +192,32 @@ class Tell(Order):
 
 
 @dataclass(frozen=True, slots=True)
+class Strategy:
+    """How a setpoint or a floor is brought to a station, by its charger model; the next one follows a rejection (F04).
+
+    purpose: "tx", "tx_default" or "station_max" (the whole station, EVSE 0). unit: "A" per phase or "W" in all. relative:
+    the schedule counts from the session, not from a date. stack_level: of the setpoint; floors lie below it. dynamic: a 2.1
+    Dynamic profile, updated by UpdateDynamicSchedule. max_offline_s: 2.1, the profile ends when the station is offline so long.
+    """
+
+    purpose: str = "tx"
+    unit: str = "A"
+    relative: bool = False
+    stack_level: int = 1
+    dynamic: bool = False
+    max_offline_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Inject(Order):
     """Internal. Bring a setpoint to a station as a charging profile of finite life.
 
-    limit_a: per phase [A]; 0 = pause. phase_count: 1..3 phases the limit counts for.
+    limit_a: per phase [A]; 0 = pause. phase_count: 1..3 phases the limit counts for; phase_to_use: 1..3 of the
+    station's own phases, only with phase_count 1 and a charger that can switch.
     life_s: monotonic seconds after which the station must have fallen back to its floor.
     number: comes back in ``SetpointAnswered``. urgent: overtakes everything waiting.
-    setpoint_w: for V2G, signed total power [W]; None for plain charging.
+    setpoint_w: for V2G, signed total power [W] (operation mode CentralSetpoint); None for plain charging.
+    idle: 2.1 operation mode Idle, neither charge nor discharge.
     """
 
     evse: EvseKey
@@ -209,27 +228,41 @@ class Inject(Order):
     reason: str
     urgent: bool = False
     setpoint_w: float | None = None
+    strategy: Strategy = Strategy()
+    phase_to_use: int | None = None
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class InstallFloor(Order):
     """Internal. Write the persistent fallback (TxDefaultProfile) into a station.
 
-    limit_a: per phase [A]. Answered by ``SetpointAnswered`` with ``number``.
+    limit_a: per phase [A]. Answered by ``SetpointAnswered`` with ``number``. strategy: unit, purpose ("tx_default" or
+    "station_max") and stack level.
     """
 
     evse: EvseKey
     number: int
     limit_a: float
     phase_count: int
+    strategy: Strategy = Strategy(purpose="tx_default", stack_level=0)
+
+
+@dataclass(frozen=True, slots=True)
+class ClearSetpoint(Order):
+    """Internal. Take our setpoint out of a station (another strategy follows); answered by ``SetpointAnswered``."""
+
+    evse: EvseKey
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
 class ReadBack(Order):
-    """Internal. Ask a station for its composite schedule; answered by ``FloorConfirmed``."""
+    """Internal. Ask a station for its composite schedule; answered by ``FloorConfirmed``. number: of the setpoint, 0 = floor."""
 
     evse: EvseKey
     expected_a: float
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,3 +271,27 @@ class SetAvailable(Order):
 
     evse: EvseKey
     operative: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wake(Order):
+    """Internal. Help a car that sleeps after a pause of 0 A (trap 19). trick: "status" or "availability", see ``site.charger``."""
+
+    evse: EvseKey
+    trick: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnnounceLimit(Order):
+    """Internal. The site holds an EVSE (evse_id 0: a station) below what its CSMS allows: tell the CSMS (K11-K14, K24-K26).
+
+    limit_a: per phase [A] now, None = the site holds nothing back any more. source: "EMS", "SO" or "Other". critical: for the
+    grid. Told by every decision that changes it; the link keeps the significance and the pace.
+    """
+
+    evse: EvseKey
+    limit_a: float | None
+    source: str
+    reason: str
+    critical: bool = False
+    until_wall_s: float | None = None

@@ -37,6 +37,18 @@ class ChargerFile(BaseModel):
     keeps_default: bool = Field(default=True, description="The TxDefaultProfile survives a reboot.")
     reads_back: bool = Field(default=True, description="GetCompositeSchedule is supported and tells the truth.")
     min_current_a: float = Field(default=6.0, ge=0, le=32, description="Below this current it pauses [A].")
+    other_unit: bool = Field(default=True, description="The other unit may be tried when this one is refused.")
+    relative: bool = Field(default=False, description="Setpoints count from the session instead of from a date: for boxes without a clock.")
+    overdraw_part: float = Field(default=0.0, ge=0, le=0.25, description="It lets a car draw up to this part more than told, 0.05 = 5 %.")
+    min_write_s: float = Field(default=0.0, ge=0, le=3600, description="Rises are not written more often than this [s].")
+    writes_per_day: int = Field(default=0, ge=0, le=100_000, description="Most profiles a day for rises and renewals, 0 = no bound (flash wear).")
+    phase_switching: bool = Field(default=False, description="Switches a running car between one and three phases.")
+    phase_pause_s: float = Field(default=10.0, ge=0, le=600, description="How long it pauses for such a switch [s].")
+    resume: Literal["none", "status", "availability"] = Field(default="status", description="What wakes a car that sleeps after a pause of 0 A.")
+    dynamic: bool = Field(default=True, description="2.1: Dynamic profiles may be used where the station announces them.")
+    csms_profiles: Literal["merge", "overlay"] = Field(
+        default="merge", description="merge: the CSMS's profiles stay in Yardmaster; overlay: they pass, and the station-max profile holds the station."
+    )
 
 
 def load_charger(path: Path) -> ChargerModel:

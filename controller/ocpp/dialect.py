@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from controller.facts import Fact, LimitStep, Stamp
 from controller.ocpp.schedule import Profile, ProfileError
+from controller.orders import Strategy
 
 Payload = dict[str, Any]
 
@@ -38,7 +39,11 @@ class CompositeRequest:
 
 @dataclass(frozen=True, slots=True)
 class Setpoint:
-    """A setpoint to write as a profile: limit_a per phase, ends at until_wall_s."""
+    """A setpoint to write as a profile: limit_a per phase, ends at until_wall_s.
+
+    strategy: see ``orders.Strategy``. voltage_v: nominal, for limits in W. phase_to_use: of the station's own phases, 1..3.
+    setpoint_w: CentralSetpoint, signed, over all phases; idle: operation mode Idle (2.1 both).
+    """
 
     evse_id: int
     profile_id: int
@@ -48,6 +53,11 @@ class Setpoint:
     start_wall_s: float
     until_wall_s: float
     transaction_id: str | None
+    strategy: Strategy = Strategy()
+    voltage_v: float = 230.0
+    phase_to_use: int | None = None
+    setpoint_w: float | None = None
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,12 +73,23 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A setpoint: limit_a per phase [A], why it is not higher. waiting: no room for its minimum."""
+    """A setpoint: limit_a per phase [A], why it is not higher. waiting: no room for its minimum.
+
+    source: who holds it back, in the words of NotifyChargingLimit: "EMS" (the site), "SO" (the grid operator), "CSO" (its
+    CSMS), "" (nobody: charger or car). ends_wall_s: when what holds it back ends, None = not known. phase_count, phase_to_use:
+    None = as it is wired. setpoint_w: signed power for a V2G setpoint, None = plain charging. idle: neither charge nor discharge.
+    """
 
     key: EvseKey
     limit_a: float
     reason: str
     waiting: bool = False
+    source: str = ""
+    ends_wall_s: float | None = None
+    phase_count: int | None = None
+    phase_to_use: int | None = None
+    setpoint_w: float | None = None
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)

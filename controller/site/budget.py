@@ -72,10 +72,11 @@ class StationWish:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the plan gives an EVSE now, per phase [A]; a ceiling, never more."""
+    """What the plan gives an EVSE now, per phase [A]; a ceiling, never more. discharge_w > 0: what it shall give back, in all."""
 
     limit_a: float
     reason: str
+    discharge_w: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

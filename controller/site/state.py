@@ -17,6 +17,7 @@ from typing import Any
 from controller.config import PHASE_INDEX, ROOT_CIRCUIT, Config, EvseConfig
 from controller.facts import (
     ChargingState,
+    DriverKnown,
     EvseKey,
     EvseMeasured,
     EvseStatus,
@@ -151,6 +152,10 @@ class Session:
     departure_wall_s: float | None = None
     need_source: str = ""
     car_max_a: float | None = None
+    announced: NeedsAnnounced | None = None
+    """The car's own last word about its needs (ISO 15118)."""
+    driver: DriverKnown | None = None
+    """What is known of who charges here."""
 
     @property
     def need_wh(self) -> float | None:
@@ -293,6 +298,8 @@ def _with_count(session: Session, base_wh: float, charged_wh: float) -> Session:
         departure_wall_s=session.departure_wall_s,
         need_source=session.need_source,
         car_max_a=session.car_max_a,
+        announced=session.announced,
+        driver=session.driver,
     )
 
 
@@ -370,6 +377,8 @@ def need_announced(state: EvseState, fact: NeedsAnnounced) -> EvseState:
     session = state.session
     if session is None:
         return state
+    session = replace(session, announced=fact)
+    state = replace(state, session=session)
     if fact.max_current_a is not None and math.isfinite(fact.max_current_a) and fact.max_current_a > 0:
         state = replace(state, session=replace(session, car_max_a=fact.max_current_a))
     if session.need_source not in ("", "car"):

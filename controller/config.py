@@ -75,6 +75,9 @@ class V2gConfig(Model):
     max_discharge_w: float = Field(gt=0, le=1_000_000, description="Largest discharge power of the EVSE [W].")
     reserve_percent: float = Field(default=50.0, ge=0, le=100, description="State of charge below which a car is never discharged [%].")
     wear_per_kwh: float = Field(default=0.08, ge=0, le=10, description="Price of battery wear per discharged kWh [currency/kWh].")
+    despite_profiles: bool = Field(
+        default=False, description="Discharge also while a charging profile of the CSMS only says how fast to charge, and nothing about giving back."
+    )
 
 
 class EvseConfig(Model):
@@ -256,7 +259,7 @@ class AuthorizationConfig(Model):
 
     groups: tuple[GroupConfig, ...] = Field(default=(), max_length=200, description="Fleet groups.")
     tokens: tuple[TokenConfig, ...] = Field(default=(), max_length=20_000, description="Drivers known to the site.")
-    tokens_file: Path | None = Field(default=None, description="CSV file with more of them: id_token, name, expires, priority.")
+    tokens_file: Path | None = Field(default=None, description="CSV file with more of them: id_token, name, expires, priority, group.")
     unknown: Literal["accept", "refuse"] | None = Field(
         default=None,
         description="Where no CSMS is configured: what a driver who is not on the list hears; default: accept if there is no list, else refuse.",

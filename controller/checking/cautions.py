@@ -19,7 +19,7 @@ LONG_LIMIT_S = 7 * 86_400.0
 
 def warnings_about(site: Site) -> list[Problem]:
     """All warnings, in the order of the rules below."""
-    rules = (_grid, _circuits, _stations, _passwords, _fallbacks, _meters, _upstreams, _limits, _times, _battery)
+    rules = (_grid, _circuits, _stations, _unbalance, _passwords, _fallbacks, _meters, _upstreams, _limits, _times, _battery)
     return [*(found for rule in rules for found in rule(site)), *link_cautions(site.config)]
 
 
@@ -63,9 +63,18 @@ def _stations(site: Site) -> Iterator[Problem]:
             fuse_a, name = narrowest
             message = f"{station.id}/{evse.id}: {evse.max_current_a:g} A can never be reached behind the fuse of {name!r} ({fuse_a:g} A)"
             yield Problem((*where, "max_current_a"), message)
-        if evse.v2g is not None:
-            message = f"{station.id}/{evse.id}: has no effect yet: OCPP 2.0.1 does not tell a car's capacity, so no car is discharged in this version"
+        if evse.v2g is not None and config.grid.max_export_w is None:
+            message = f"{station.id}/{evse.id}: cars may give back, and grid.max_export_w sets no bound but the fuse; ask the grid operator what may be fed in"
             yield Problem((*where, "v2g"), message)
+
+
+def _unbalance(site: Site) -> Iterator[Problem]:
+    """A limit below the minimum current keeps every single-phase car from charging alone."""
+    most_a = site.config.grid.max_unbalance_a
+    single = [f"{station.id}/{evse.id}" for _, station, evse in site.evses() if most_a is not None and evse.min_current_a > most_a]
+    if most_a is not None and single:
+        message = f"{most_a:g} A is less than the smallest charging current: a one-phase car at {listed(single, 6)} can never charge alone"
+        yield Problem(("grid", "max_unbalance_a"), message)
 
 
 def _passwords(site: Site) -> Iterator[Problem]:

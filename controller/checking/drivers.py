@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from controller.checking.problems import Problem, Where
 from controller.config import Config, TokenConfig
 
-COLUMNS = ("id_token", "name", "expires", "priority")
+COLUMNS = ("id_token", "name", "expires", "priority", "group")
 MAX_LIST_BYTES = 4 * 1024 * 1024
 MAX_TOLD = 20
 
@@ -28,6 +28,22 @@ def drivers(config: Config) -> Iterator[Problem]:
             yield Problem((*where, "id_token"), f"is on the list already (authorization.tokens.{twin}); capitals do not matter")
         if _zoneless(token):
             yield Problem((*where, "expires"), "has no time zone; write it like 2027-01-01T00:00:00+01:00 or end it with Z")
+    yield from _groups(config)
+
+
+def _groups(config: Config) -> Iterator[Problem]:
+    """Fleet groups: each once, and every driver in one that there is."""
+    groups = [group.id for group in config.authorization.groups]
+    for number, name in enumerate(groups):
+        if name in groups[:number]:
+            yield Problem(("authorization", "groups", number, "id"), f"group {name!r} is on the list already; give each its own id")
+    for number, token in enumerate(config.authorization.tokens):
+        if token.group is not None and token.group not in groups:
+            yield Problem(("authorization", "tokens", number, "group"), f"there is no group {token.group!r}; {_known(groups)}")
+
+
+def _known(groups: list[str]) -> str:
+    return f"this site has {', '.join(groups)}" if groups else "name it in authorization.groups first"
 
 
 def _zoneless(token: TokenConfig) -> bool:
@@ -50,10 +66,18 @@ def with_drivers(config: Config) -> tuple[Config, list[Problem]]:
     except ValueError as error:
         return config, [Problem(where, f"{path} {error}")]
     tokens, problems = _read(content, where, path)
+    tokens, strays = _known_groups(tokens, {group.id for group in config.authorization.groups}, where, path)
     known = {token.id_token.lower() for token in config.authorization.tokens}
     more = tuple(token for token in tokens if token.id_token.lower() not in known)
     authorization = config.authorization.model_copy(update={"tokens": (*config.authorization.tokens, *more)})
-    return config.model_copy(update={"authorization": authorization}), problems
+    return config.model_copy(update={"authorization": authorization}), [*problems, *strays][:MAX_TOLD]
+
+
+def _known_groups(tokens: list[TokenConfig], groups: set[str], where: Where, path: Path) -> tuple[list[TokenConfig], list[Problem]]:
+    """A driver of an unknown group may charge all the same, as one without a group."""
+    strays = sorted({token.group for token in tokens if token.group is not None and token.group not in groups})
+    kept = [token.model_copy(update={"group": None}) if token.group in strays else token for token in tokens]
+    return kept, [Problem(where, f"{path}: there is no group {name!r} in authorization.groups; its drivers count as without group") for name in strays]
 
 
 def _content(path: Path) -> str:

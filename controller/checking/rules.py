@@ -226,6 +226,12 @@ def _evse_phases(site: Site) -> Iterator[Problem]:
             yield Problem((*where, "phases"), message)
 
 
+def _unbalance(site: Site) -> Iterator[Problem]:
+    grid = site.config.grid
+    if grid.max_unbalance_a is not None and grid.phases == 1:
+        yield Problem(("grid", "max_unbalance_a"), "the grid connection has one phase (grid.phases: 1), there is nothing to balance; remove this line")
+
+
 def _v2g(site: Site) -> Iterator[Problem]:
     for where, station, evse in site.evses():
         most_w = evse.max_current_a * site.config.grid.voltage_v * len(evse.phases)
@@ -370,6 +376,7 @@ RULES: tuple[tuple[Rule, str], ...] = (
     (_evse_currents, f"~{_EVSE}.min_current_a ~{_EVSE}.max_current_a ~{_EVSE}.fallback_a"),
     (_evse_phases, f"grid.phases ~{_EVSE}.phases"),
     (_v2g, f"grid.voltage_v ~{_EVSE}.phases ~{_EVSE}.max_current_a ~{_EVSE}.v2g"),
+    (_unbalance, "grid.phases grid.max_unbalance_a"),
     (_timezone, "site.timezone"),
     (_control_times, "control"),
     (_other_times, "limits upstreams.reconnect_min_s upstreams.reconnect_max_s"),

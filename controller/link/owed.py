@@ -6,10 +6,12 @@ of each connector only the newest status goes up.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from controller.facts import Fact, Stamp
+from controller.ocpp import rpc
 from controller.orders import Order, Persist
 
 Payload = dict[str, Any]
@@ -35,6 +37,17 @@ class OurStatus:
 
     key: tuple[int, int]
     payload: Payload
+
+
+Done = Callable[[Stamp, "rpc.Result | rpc.Error | None"], list[Order | Fact]]
+"""Called once with the CSMS's answer to a CALL of ours, None when it did not come in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class OurAsked:
+    """Note of a CALL of ours whose answer somebody of this side waits for."""
+
+    done: Done
 
 
 class Owed:

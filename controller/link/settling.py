@@ -19,7 +19,7 @@ from controller.facts import Fact, OutboxRow, Stamp
 from controller.link.answering import Answering, Hooks
 from controller.link.held import Held, Relay
 from controller.link.lane import Waiting
-from controller.link.owed import OurBoot, OurStatus, Owed
+from controller.link.owed import OurAsked, OurBoot, OurStatus, Owed
 from controller.link.replay import OurRow, Replay
 from controller.ocpp import rpc
 from controller.ocpp.dialect import Dialect
@@ -70,6 +70,8 @@ class Settling:
             return self._row(at, note, frame.payload) if isinstance(frame, rpc.Result) else self._replay.refused(note, frame, at, self.dialect())
         if isinstance(note, OurBoot):
             return self._boot(at, frame)
+        if isinstance(note, OurAsked):
+            return note.done(at, frame)
         return self._owed.told(note) if isinstance(note, OurStatus) else []
 
     # -- CALLs of the station ------------------------------------------------------------------------

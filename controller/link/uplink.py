@@ -23,7 +23,7 @@ from controller.link.held import About, Relay
 from controller.link.ids import IdSource
 from controller.link.lane import Lane, Priority, Waiting
 from controller.link.outbox import Outbox
-from controller.link.owed import BOOT_SPACE, STATUS_SPACE, OurBoot, OurStatus, Owed
+from controller.link.owed import BOOT_SPACE, STATUS_SPACE, Done, OurAsked, OurBoot, OurStatus, Owed
 from controller.link.policy import Verb
 from controller.link.replay import SPACE as OUTAGE_SPACE
 from controller.link.replay import OurRow, Replay
@@ -431,6 +431,8 @@ class Uplink:
             self.outbox.silent(item.note.number, at.mono_s)
         elif isinstance(item.note, OurBoot):
             self._owed.boot_later(at)
+        elif isinstance(item.note, OurAsked):
+            outcomes = item.note.done(at, None)
         elif not self.transparent:
             outcomes = self._orphan_late(at, item)
         self._silences += 1
@@ -504,6 +506,19 @@ class Uplink:
     def _offer_ours(self, action: str, payload: Payload, note: Any, at: Stamp, priority: Priority) -> None:
         message_id = self._ids.fresh()
         self.lane.offer(Waiting(message_id, action, rpc.call_text(message_id, action, payload), Owner.OURS, priority, at.mono_s, note))
+
+    @property
+    def at_leisure(self) -> bool:
+        """Whether the CSMS is there and owes or misses nothing: what can wait may go up now."""
+        return self.upstream is policy.Upstream.OPEN and not self._owed.barred and not self.queued
+
+    def ask(self, at: Stamp, action: str, payload: Payload, done: Done) -> list[Outcome]:
+        """Send a CALL of our own upstream, behind all others; ``done`` gets its answer, None when it does not come in time.
+
+        When the CSMS goes away before, nobody is told: the asker hears of that by itself.
+        """
+        self._offer_ours(action, payload, OurAsked(done), at, Priority.HOUSEKEEPING)
+        return self.pump(at)
 
     def offer_own(self, at: Stamp, action: str, payload: Payload) -> list[Outcome]:
         """Send a CALL of our own upstream whose answer nobody waits for, e.g. a report."""

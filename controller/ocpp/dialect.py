@@ -110,6 +110,45 @@ class SecretChange:
     text: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class LimitNotice:
+    """A limit that is not the CSMS's own, to be told to it: limit_a per phase [A] (K11-K14).
+
+    evse_id 0: the whole station. source: "EMS", "SO" or "Other". with_schedule: NotifyChargingLimitWithSchedules.
+    until_wall_s: when it ends, None = not known.
+    """
+
+    evse_id: int
+    limit_a: float
+    source: str
+    critical: bool
+    with_schedule: bool
+    phase_count: int
+    start_wall_s: float
+    until_wall_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """What a station is set to about such messages; None = not said here."""
+
+    significance_percent: float | None = None
+    schedules: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalLimit:
+    """NotifyChargingLimit or ClearedChargingLimit of a station: what limits it beside OCPP (K11-K13).
+
+    evse_id 0: the station, or in a cleared one whatever its source limited. profile None: it names no limit.
+    """
+
+    evse_id: int
+    source: str
+    cleared: bool
+    profile: Profile | None = None
+
+
 TokenLookup = Callable[[Payload], "Payload | None"]
 """idToken -> idTokenInfo as the CSMS last said, or None when it never did or that is too old.
 
@@ -288,3 +327,17 @@ class Dialect(Protocol):
     def own_profile_call(self, action: str, payload: Payload) -> Payload | None:
         """The answer to a 2.1 message about a single profile that is not kept here: PullDynamicScheduleUpdate,
         UpdateDynamicSchedule, UsePriorityCharging; None for any other."""
+
+    # -- limits that are not the CSMS's (K11-K14) ------------------------------------------------------------
+
+    def limit_notice(self, notice: LimitNotice) -> tuple[str, Payload] | None:
+        """CALL that tells the CSMS of a limit: (action, payload); None in a version without it (1.6)."""
+
+    def limit_cleared(self, evse_id: int, source: str) -> tuple[str, Payload] | None:
+        """CALL that tells the CSMS that a limit is over; None in 1.6."""
+
+    def limit_settings(self, action: str, request: Payload, result: Payload) -> LimitSettings | None:
+        """What an exchange between CSMS and station says about LimitChangeSignificance and NotifyChargingLimitWithSchedules."""
+
+    def external_limit(self, at: Stamp, action: str, payload: Payload) -> ExternalLimit | None:
+        """A limit the station tells of; None for any other CALL."""

@@ -4,24 +4,25 @@ The picture becomes a ``Problem`` (24 h in quarter hours), a child process solve
 is believed only after ``optimizer.check`` has verified it against the very problem it was made for.
 No plan, a late plan, a wrong plan: the last good one is kept for a while, clamped by the arbiter
 like every plan; after that ``optimizer.rules`` allocates. A plan is a ceiling, never a permission.
-Serves F59, F60, F61. V2G: a car's battery capacity is not known from OCPP 2.0.1, so discharging is
-never planned and a negative plan means a pause.
+Serves F59, F60, F61. V2G: what may give back, and how much, is decided in ``v2g``; a plan that gives back
+is a wish for the arbiter.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from controller.config import ROOT_CIRCUIT, Config
-from controller.facts import ChargingState, EvseKey, LimitStep, PhaseAmps, Stamp
+from controller.facts import ChargingState, EvseKey, FeaturesLearned, LimitStep, PhaseAmps, Stamp
 from controller.orders import Order, Severity, SolvePlan, Tell
 from controller.site.actuate import Channel
 from controller.site.budget import CircuitLoad, Target
 from controller.site.limits import Limit
 from controller.site.state import PHASES, EvseState, Layout, number_or_none
+from controller.site.v2g import EFFICIENCY_ONE_WAY, NO_STORE, store_of
 from controller.snapshot import PlanView
 from optimizer.check import check
 from optimizer.forecast import base_load_a, make_slots, prices_per_slot, prorated_demand, pv_production_w
@@ -68,6 +69,7 @@ class PlanInputs:
     battery_w: float | None
     soc_percent: float | None
     peak_w: float
+    features: Mapping[str, FeaturesLearned] = field(default_factory=dict)
 
 
 class Planner:
@@ -208,7 +210,7 @@ class Planner:
         amps = power_w / (self._layout.voltage_v * len(evse.phases))
         min_a, step_a = evse.place.min_a, evse.place.model.step_a
         if power_w < 0:
-            return Target(0.0, "plan: discharging is not possible at this station")
+            return Target(0.0, "plan: gives back", -power_w)
         if amps < min_a:
             if amps > 0 and amps >= min_a * (STAY_PART if charging else START_PART):
                 return Target(min_a, "plan")
@@ -374,6 +376,7 @@ def _evs(config: Config, layout: Layout, inputs: PlanInputs, slots: tuple[Slot, 
         most_a = min(place.config.max_current_a, evse.session.car_max_a or math.inf)
         wished = tuple(per_a * _step_limit(evse.wish, slot, most_a) for slot in slots) if evse.wish else ()
         need_wh, departure_wall_s = needs(config, evse, at)
+        store = store_of(evse, inputs.features.get(key.station_id), at.wall_s, layout.voltage_v) or NO_STORE
         yield Ev(
             ev_id=str(key),
             node_id=_station_node(key.station_id) if inputs.station_wishes.get(key.station_id) else place.circuit,
@@ -385,6 +388,12 @@ def _evs(config: Config, layout: Layout, inputs: PlanInputs, slots: tuple[Slot, 
             max_power_w=most_a * per_a,
             priority=place.config.priority,
             max_slot_power_w=wished,
+            efficiency=EFFICIENCY_ONE_WAY if store is not NO_STORE else 1.0,
+            max_discharge_w=store.max_discharge_w,
+            capacity_wh=store.capacity_wh,
+            soc_wh=store.soc_wh,
+            reserve_wh=store.reserve_wh,
+            wear_per_kwh=store.wear_per_kwh,
             present_power_w=max(0.0, evse.power_w or 0.0),
         )
 

@@ -156,11 +156,20 @@ class Session:
     """The car's own last word about its needs (ISO 15118)."""
     driver: DriverKnown | None = None
     """What is known of who charges here."""
+    given_wh: float = 0.0
+    """Energy the car has given back so far, at the charger."""
+    announced_net_wh: float = 0.0
+    """charged_wh - given_wh when the car announced its needs."""
 
     @property
     def need_wh(self) -> float | None:
-        """Energy still wanted [Wh], None when nobody said."""
-        return None if self.target_wh is None else max(0.0, self.target_wh - self.charged_wh)
+        """Energy still wanted [Wh], None when nobody said. What the car gives back, it wants again."""
+        return None if self.target_wh is None else max(0.0, self.target_wh - self.charged_wh + self.given_wh)
+
+    @property
+    def net_given_wh(self) -> float:
+        """Energy that left the car since it announced itself, negative = came in [Wh]."""
+        return self.given_wh - self.charged_wh + self.announced_net_wh
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +232,8 @@ def measured(state: EvseState, fact: EvseMeasured, voltage_v: float, offer_a: fl
     power_w = fact.power_w if _finite(fact.power_w) else _power_of(current_a, voltage_v)
     energy_wh = fact.energy_wh if fact.energy_wh is not None and _finite(fact.energy_wh) else None
     session = state.session if energy_wh is None else _counted(state.session, energy_wh)
+    if session is not None and state.power_w is not None and state.power_w < 0:
+        session = _given(session, -state.power_w, state.measured_mono_s, fact.at)
     told = current_a != UNKNOWN
     pattern, pattern_since_mono_s, learned = state.pattern, state.pattern_since_mono_s, state.learned
     if told:
@@ -285,6 +296,16 @@ def _counted(session: Session | None, energy_wh: float) -> Session | None:
     return session if (base_wh, charged_wh) == (session.base_wh, session.charged_wh) else _with_count(session, base_wh, charged_wh)
 
 
+MOST_GAP_S = 300.0
+"""Between two readings a discharge is taken to have gone on for at most this long [s]."""
+
+
+def _given(session: Session, power_w: float, since_mono_s: float, at: Stamp) -> Session:
+    """Energy given back since the last reading, from the power told then."""
+    passed_s = min(max(0.0, at.mono_s - since_mono_s), MOST_GAP_S) * at.wall_speed
+    return replace(session, given_wh=session.given_wh + power_w * passed_s / 3600.0)
+
+
 def _with_count(session: Session, base_wh: float, charged_wh: float) -> Session:
     return Session(
         transaction_id=session.transaction_id,
@@ -300,6 +321,8 @@ def _with_count(session: Session, base_wh: float, charged_wh: float) -> Session:
         car_max_a=session.car_max_a,
         announced=session.announced,
         driver=session.driver,
+        given_wh=session.given_wh,
+        announced_net_wh=session.announced_net_wh,
     )
 
 
@@ -377,7 +400,7 @@ def need_announced(state: EvseState, fact: NeedsAnnounced) -> EvseState:
     session = state.session
     if session is None:
         return state
-    session = replace(session, announced=fact)
+    session = replace(session, announced=fact, announced_net_wh=session.charged_wh - session.given_wh)
     state = replace(state, session=session)
     if fact.max_current_a is not None and math.isfinite(fact.max_current_a) and fact.max_current_a > 0:
         state = replace(state, session=replace(session, car_max_a=fact.max_current_a))
@@ -413,6 +436,7 @@ def session_memory(session: Session) -> dict[str, Any]:
         "target_wh": session.target_wh,
         "departure_wall_s": session.departure_wall_s,
         "need_source": session.need_source,
+        "given_wh": session.given_wh,
     }
 
 
@@ -428,6 +452,7 @@ def session_recalled(session: Session, memory: Mapping[str, Any], at: Stamp) -> 
         target_wh=number_or_none(memory.get("target_wh")),
         departure_wall_s=number_or_none(memory.get("departure_wall_s")),
         need_source=str(memory.get("need_source", "")),
+        given_wh=max(0.0, number_or_none(memory.get("given_wh")) or 0.0),
     )
 
 

@@ -8,9 +8,23 @@ from controller.checking.drivers import MAX_LIST_BYTES, drivers, with_drivers
 from controller.config import Config
 
 
-def site(path: Path | None = None, *tokens: dict[str, object]) -> Config:
-    data = {"site": {"id": "yard"}, "grid": {"fuse_a": 63, "worst_other_load_a": 10}, "authorization": {"tokens": list(tokens), "tokens_file": path}}
-    return Config.model_validate(data)
+def site(path: Path | None = None, *tokens: dict[str, object], groups: tuple[dict[str, object], ...] = ()) -> Config:
+    authorization = {"tokens": list(tokens), "tokens_file": path, "groups": list(groups)}
+    return Config.model_validate({"site": {"id": "yard"}, "grid": {"fuse_a": 63, "worst_other_load_a": 10}, "authorization": authorization})
+
+
+def test_groups_are_named_once_and_every_driver_is_in_one_that_exists() -> None:
+    found = list(drivers(site(None, {"id_token": "aa", "group": "vans"}, {"id_token": "bb", "group": "vens"}, groups=({"id": "vans"}, {"id": "vans"}))))
+    assert [one.where[1:] for one in found] == [("groups", 1, "id"), ("tokens", 1, "group")]
+    assert "this site has vans" in found[1].message
+
+
+def test_a_driver_of_an_unknown_group_in_the_file_may_charge_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "drivers.csv"
+    path.write_text("id_token,group\nAA,vans\nBB,pool\nCC,pool\n", encoding="utf-8")
+    config, problems = with_drivers(site(path, groups=({"id": "vans", "priority": 3},)))
+    assert [(token.id_token, token.group) for token in config.authorization.tokens] == [("AA", "vans"), ("BB", None), ("CC", None)]
+    assert ["'pool'" in problem.message for problem in problems] == [True]
 
 
 def test_a_driver_twice_and_a_time_without_a_zone() -> None:

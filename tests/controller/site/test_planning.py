@@ -150,7 +150,7 @@ def test_pv_is_taken_out_of_the_building_and_forecast_by_itself() -> None:
         (4.0 * 690.0, 6.0, "plan"),
         (1.0 * 690.0, 0.0, "plan: charges later"),
         (0.0, 0.0, "plan: charges later"),
-        (-5000.0, 0.0, "plan: discharging is not possible at this station"),
+        (-5000.0, 0.0, "plan: gives back"),
     ],
 )
 def test_a_plan_is_a_ceiling_in_amps(watts: float, limit_a: float, reason: str) -> None:

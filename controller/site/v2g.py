@@ -1,0 +1,136 @@
+"""Vehicle to grid: whether a car may give back now, how much, and why not.
+
+Four have to agree: the owner (a ``v2g`` block at the EVSE), the station (it announced the operation mode
+CentralSetpoint and V2X for this EVSE, Q01.FR.31), the car (it asked for a bidirectional transfer and told how much it
+gives, Q01) and its CSMS (no profile of it forbids; its dischargeLimit bounds, K08.FR.08). The state of charge
+has to be known and above the reserve. Anything unknown means no. Decides the bound only; the plan and the
+CSMS's setpoints say how much of it is used, the arbiter what the copper carries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from controller.config import V2gConfig
+from controller.facts import FeaturesLearned, LimitStep, NeedsAnnounced
+from controller.site.state import EvseState
+
+CENTRAL_SETPOINT: Final = "CentralSetpoint"
+IDLE: Final = "Idle"
+RESERVE_BAND_PERCENT: Final = 2.0
+"""So far above its reserve a car must be before it gives back again: no flapping at the edge [%]."""
+EFFICIENCY_ONE_WAY: Final = 0.94
+"""Between the charger's grid side and the car's cells, either way, where nobody measured it."""
+NO_SETPOINTS: Final = "its station announced no V2X setpoints"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A car as a store for the plan. Energies at the cells [Wh], power at the charger [W], wear in currency per kWh given back."""
+
+    capacity_wh: float
+    soc_wh: float
+    reserve_wh: float
+    max_discharge_w: float
+    wear_per_kwh: float
+
+
+NO_STORE: Final = Store(0.0, 0.0, 0.0, 0.0, 0.0)
+"""A car that gives nothing back."""
+
+
+def may_discharge_w(evse: EvseState, features: FeaturesLearned | None, wall_s: float | None = None, voltage_v: float = 230.0) -> tuple[float, str]:
+    """(most it may give back now [W], >= 0, over all phases; what bounds or forbids it).
+
+    wall_s: for the CSMS's schedule; None leaves the CSMS out. voltage_v: nominal, phase to neutral.
+    """
+    allowed, session = evse.place.config.v2g, evse.session
+    if allowed is None:
+        return 0.0, "giving back is not allowed here (no v2g at this EVSE)"
+    if not announced_by_station(evse, features):
+        return 0.0, NO_SETPOINTS
+    car = session.announced if session is not None else None
+    if car is None or not car.bidirectional or not car.max_discharge_w:
+        return 0.0, "the car did not offer to give back"
+    percent = soc_percent(evse)
+    if percent is None:
+        return 0.0, "the car's state of charge is not known"
+    if percent <= allowed.reserve_percent + _band(evse):
+        return 0.0, f"the car's reserve of {allowed.reserve_percent:g} %"
+    if car.min_v2x_wh is not None and car.min_v2x_wh + _given_wh(evse) >= 0:
+        return 0.0, "the car is below what it lets itself be cycled in"
+    return _bounded(evse, allowed, car, wall_s, voltage_v)
+
+
+def _bounded(evse: EvseState, allowed: V2gConfig, car: NeedsAnnounced, wall_s: float | None, voltage_v: float) -> tuple[float, str]:
+    bounds = [(allowed.max_discharge_w, "the EVSE's v2g limit"), (car.max_discharge_w or 0.0, "the car's limit")]
+    step = step_at(evse, wall_s) if wall_s is not None else None
+    if step is not None:
+        bounds += _of_csms(evse, allowed, step, voltage_v)
+    return min(bounds, key=lambda bound: bound[0])
+
+
+def _of_csms(evse: EvseState, allowed: V2gConfig, step: LimitStep, voltage_v: float) -> list[tuple[float, str]]:
+    per_a = voltage_v * (step.phase_count or len(evse.place.phases))
+    if step.discharge_a is not None:
+        return [(-step.discharge_a * per_a, evse.wish_reason)]
+    if step.setpoint_a is not None:
+        return [(max(0.0, -step.setpoint_a) * per_a, evse.wish_reason)]
+    only_charging = step.limit_a is not None and not allowed.despite_profiles
+    return [(0.0, f"{evse.wish_reason} only lets it charge")] if only_charging else []
+
+
+def announced_by_station(evse: EvseState, features: FeaturesLearned | None) -> bool:
+    """Whether the station said that this EVSE takes V2X setpoints."""
+    return features is not None and CENTRAL_SETPOINT in features.modes and evse.place.key.evse_id in features.v2x
+
+
+def may_idle(evse: EvseState, features: FeaturesLearned | None) -> bool:
+    """Whether the station takes the operation mode Idle at this EVSE (Q10)."""
+    return announced_by_station(evse, features) and features is not None and IDLE in features.modes
+
+
+def soc_percent(evse: EvseState) -> float | None:
+    """State of charge now [%]: measured, else what the car announced while nothing has flowed since."""
+    if evse.soc_percent is not None:
+        return evse.soc_percent
+    car = evse.session.announced if evse.session is not None else None
+    if car is None or car.soc_percent is None or not car.capacity_wh:
+        return None
+    return min(100.0, max(0.0, car.soc_percent - 100.0 * _given_wh(evse) / car.capacity_wh))
+
+
+def _given_wh(evse: EvseState) -> float:
+    """Energy that left the car since it announced itself, negative = came in [Wh]."""
+    session = evse.session
+    return session.net_given_wh if session is not None else 0.0
+
+
+def _band(evse: EvseState) -> float:
+    giving = (evse.power_w or 0.0) < 0
+    return 0.0 if giving else RESERVE_BAND_PERCENT
+
+
+def step_at(evse: EvseState, wall_s: float) -> LimitStep | None:
+    """The step of the CSMS's wish that holds at a moment."""
+    found: LimitStep | None = None
+    for step in evse.wish:
+        if step.start_wall_s > wall_s:
+            break
+        found = step
+    return found
+
+
+def store_of(evse: EvseState, features: FeaturesLearned | None, wall_s: float, voltage_v: float) -> Store | None:
+    """The car as a store for the plan; None where it may not give back or does not tell enough."""
+    power_w, _ = may_discharge_w(evse, features, wall_s, voltage_v)
+    allowed, session = evse.place.config.v2g, evse.session
+    car, percent = (session.announced if session is not None else None), soc_percent(evse)
+    if power_w <= 0 or allowed is None or car is None or not car.capacity_wh or percent is None:
+        return None
+    soc_wh = car.capacity_wh * percent / 100.0
+    reserve_wh = car.capacity_wh * allowed.reserve_percent / 100.0
+    if car.min_v2x_wh is not None:  # the car's own floor, in energy from where it was when it said so
+        reserve_wh = max(reserve_wh, soc_wh + car.min_v2x_wh + _given_wh(evse))
+    return Store(car.capacity_wh, soc_wh, min(reserve_wh, soc_wh), power_w, allowed.wear_per_kwh)

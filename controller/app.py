@@ -17,20 +17,21 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from controller.config import Config
 from controller.engine import Engine
-from controller.facts import Fact, TimePassed
+from controller.facts import EvseKey, Fact, TimePassed
 from controller.io.clock import fresh_seed
 from controller.io.journal import JournalShell
-from controller.io.shell import Clock, Shell, StartError, Submit
+from controller.io.shell import Clock, Shell, StartError, Submit, TraceUser, WhyUser
 from controller.io.stations import StationsShell
 from controller.io.system import SystemShell, on_stop_signal
 from controller.io.tap import Tap, TapUser
 from controller.io.tasks import end, keep
 from controller.io.upstream import UpstreamShell
 from controller.orders import Order, Publish, RecordPoint, Severity, SolvePlan, Tell
-from controller.snapshot import Snapshot
+from controller.snapshot import Snapshot, WhyView
 
 log = logging.getLogger("yardmaster")
 
@@ -85,6 +86,10 @@ class App:
         for part in self.parts:
             if isinstance(part.shell, TapUser):
                 part.shell.tap = self.tap
+            if isinstance(part.shell, TraceUser):
+                part.shell.trace = self._trace
+            if isinstance(part.shell, WhyUser):
+                part.shell.why = self._why
         self._carriers: dict[type, Shell] = {kind: part.shell for part in self.parts for kind in part.shell.orders}
         self._inbox: deque[Fact] = deque()
         self._open = False  # facts wait until every part runs
@@ -99,6 +104,15 @@ class App:
     def snapshot(self) -> Snapshot:
         """The picture of the site now."""
         return self.engine.snapshot(self._clock.stamp())
+
+    def _trace(self, after: int) -> dict[str, Any]:
+        """The trace of commissioning behind a number."""
+        site = self.engine.site
+        return site.commissioning.view(self._clock.stamp(), site.grants, after)
+
+    def _why(self, key: EvseKey) -> WhyView | None:
+        """The chain of limits behind a setpoint."""
+        return self.engine.why(key, self._clock.stamp())
 
     def port_of(self, name: str) -> int:
         """The TCP port a part named "stations" or "api" listens on; 0 if it does not listen."""

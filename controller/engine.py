@@ -18,6 +18,7 @@ from controller.config import Config
 from controller.events import EventLog
 from controller.facts import (
     CertificateEnding,
+    EvseKey,
     EvseMeasured,
     EvseStatusChanged,
     Fact,
@@ -34,7 +35,7 @@ from controller.ocpp.times import timestamp, wall_time
 from controller.orders import AnnounceLimit, ClearSetpoint, CloseStation, Inject, InstallFloor, Order, ReadBack, SetAvailable, Severity, Tell, Wake
 from controller.site.charger import ChargerModel
 from controller.site.site import Site
-from controller.snapshot import LinkView, Snapshot, SourceView
+from controller.snapshot import LinkView, Snapshot, SourceView, WhyView
 
 Outcome = Order | Fact
 Carried = Inject | InstallFloor | ReadBack | SetAvailable | ClearSetpoint | Wake | AnnounceLimit
@@ -49,7 +50,8 @@ class Engine:
 
     def __init__(self, config: Config, seed: str, charger_models: Mapping[str, ChargerModel]) -> None:
         self.config = config
-        self.links = Links(config, seed, wall_time)
+        overlay = frozenset(station.id for station in config.stations if _passes(charger_models.get(station.model)))
+        self.links = Links(config, seed, wall_time, overlay)
         self.site = Site(config, charger_models)
         self.events = EventLog()
 
@@ -129,6 +131,10 @@ class Engine:
             self.events.entries(),
         )
 
+    def why(self, key: EvseKey, at: Stamp) -> WhyView | None:
+        """The chain of limits behind an EVSE's setpoint; None for one this site does not have."""
+        return self.site.why(key, at, self.links.profile_chain(key.station_id, key.evse_id, at))
+
     def _csms(self, links: tuple[LinkView, ...]) -> list[SourceView]:
         return [self._mirror(up.id, links) if up.role == "mirror" else self._primary(up.id, links) for up in self.config.upstreams]
 
@@ -141,6 +147,11 @@ class Engine:
         legs = [(link.online, mirror) for link in links for mirror in link.mirrors if mirror.id == upstream_id]
         states = [mirror.state for online, mirror in legs if online]
         return _csms_source(upstream_id, states, f"{sum(mirror.queued for _, mirror in legs)} copies wait in memory")
+
+
+def _passes(model: ChargerModel | None) -> bool:
+    """Whether the CSMS's profiles pass to a charger of this model."""
+    return model is not None and model.csms_profiles == "overlay"
 
 
 def _one_line(text: str) -> str:

@@ -605,3 +605,53 @@ class SetpointInForce:
     reason: str
     phases: int = 3
     extra: dict[str, Any] = field(default_factory=dict)
+
+
+# -- from the shells: commissioning -----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A setpoint written in one certain manner, to see whether a station obeys it. Fields as in ``orders.Strategy``.
+
+    limit_a: per phase; the site lowers it to what the EVSE is allowed now. life_s: of the profile.
+    """
+
+    limit_a: float
+    life_s: float
+    purpose: str = "tx"
+    unit: str = "A"
+    relative: bool = False
+    stack_level: int = 1
+    dynamic: bool = False
+
+
+class Deed(StrEnum):
+    """One thing done once during a test. NONE: only the limit counts."""
+
+    NONE = ""
+    WAKE_STATUS = "wake_status"
+    WAKE_AVAILABILITY = "wake_availability"
+    READ_BACK = "read_back"
+    CLEAR = "clear"
+    REWRITE = "rewrite"
+    HOLD_OFF = "hold_off"
+    LOOK_FIRST = "look_first"
+
+
+@dataclass(frozen=True, slots=True)
+class TrialAsked(Fact):
+    """The installer tests an EVSE (``yardmaster commission``): one test on the site at a time.
+
+    limit_a: held at most there, inside every limit of the site, while all others may not rise; None = not held. for_s:
+    seconds from ``at`` after which it ends by itself, 0 = now. session: who tests; another one must wait. deed, probe: done
+    once. hold_s: how long HOLD_OFF keeps the station out.
+    """
+
+    evse: EvseKey
+    limit_a: float | None
+    for_s: float
+    session: str
+    deed: Deed = Deed.NONE
+    probe: Probe | None = None
+    hold_s: float = 0.0

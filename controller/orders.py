@@ -62,6 +62,14 @@ class CloseStation(Order):
 
 
 @dataclass(frozen=True, slots=True)
+class HoldOffStation(Order):
+    """Drop a station's connection and let it not in again for so many seconds: the "pull our plug" test of commissioning."""
+
+    station_id: str
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class DialUpstream(Order):
     """Open the upstream socket of a station, offering the subprotocols ``offered`` in this order.
 

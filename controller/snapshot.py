@@ -176,6 +176,91 @@ class SiteView:
 
 
 @dataclass(frozen=True, slots=True)
+class WhyLayer:
+    """One limit on an EVSE by its own. limit_a: per phase. source: a word of ``site.layers``. binds: it is the lowest of all."""
+
+    what: str
+    source: str
+    limit_a: float
+    ends_wall_s: float | None
+    binds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WhyRow:
+    """One thing the EVSE shares with others, on one phase: a fuse, a limit, a station's sum. All per phase [A].
+
+    carries_a: what it carries in all, other_a: what flows besides cars, margin_a: kept free, booked_a: kept free for EVSEs that
+    cannot be commanded, others_a: given to other cars, own_a: given to this one, left_a: what remains. binds: it holds this EVSE.
+    """
+
+    what: str
+    phase: str
+    carries_a: float
+    other_a: float
+    margin_a: float
+    booked_a: float
+    others_a: float
+    own_a: float
+    left_a: float
+    binds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WhyProfile:
+    """A charging profile of the CSMS that counts now: the leading one of its purpose. limit_a: per phase, None = none."""
+
+    profile_id: int
+    purpose: str
+    stack_level: int
+    limit_a: float | None
+    setpoint_a: float | None
+    counts: bool
+    binds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WhyStep:
+    """One stretch of the plan: mean power [W], limit per phase [A], and what holds it there."""
+
+    start_wall_s: float
+    end_wall_s: float
+    power_w: float
+    limit_a: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WhyView:
+    """Why an EVSE gets what it gets, now and over the plan. sentence: all of it in one line.
+
+    layers: lowest first. rows: tightest first. told: how the station is told, floor and refusals included.
+    """
+
+    id: str
+    name: str
+    now_wall_s: float
+    state: str
+    sentence: str
+    limit_a: float | None
+    setpoint_w: float | None
+    drawn_a: float | None
+    reason: str
+    ends_wall_s: float | None
+    priority: int
+    priority_from: str
+    layers: tuple[WhyLayer, ...]
+    rows: tuple[WhyRow, ...]
+    profiles: tuple[WhyProfile, ...]
+    plan: tuple[WhyStep, ...]
+    told: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain dicts and lists, ready for ``json.dumps``."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything at one moment."""
 

@@ -64,7 +64,7 @@ def _stations(site: Site) -> Iterator[Problem]:
             message = f"{station.id}/{evse.id}: {evse.max_current_a:g} A can never be reached behind the fuse of {name!r} ({fuse_a:g} A)"
             yield Problem((*where, "max_current_a"), message)
         if evse.v2g is not None and config.grid.max_export_w is None:
-            message = f"{station.id}/{evse.id}: cars may give back, and grid.max_export_w sets no bound but the fuse; ask the grid operator what may be fed in"
+            message = f"{station.id}/{evse.id}: cars may give back and grid.max_export_w is not set; ask the grid operator what may be fed in"
             yield Problem((*where, "v2g"), message)
 
 

@@ -77,7 +77,7 @@ def _known_groups(tokens: list[TokenConfig], groups: set[str], where: Where, pat
     """A driver of an unknown group may charge all the same, as one without a group."""
     strays = sorted({token.group for token in tokens if token.group is not None and token.group not in groups})
     kept = [token.model_copy(update={"group": None}) if token.group in strays else token for token in tokens]
-    return kept, [Problem(where, f"{path}: there is no group {name!r} in authorization.groups; its drivers count as without group") for name in strays]
+    return kept, [Problem(where, f"{path}: there is no group {name!r} in authorization.groups; its drivers count without") for name in strays]
 
 
 def _content(path: Path) -> str:

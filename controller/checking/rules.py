@@ -229,7 +229,7 @@ def _evse_phases(site: Site) -> Iterator[Problem]:
 def _unbalance(site: Site) -> Iterator[Problem]:
     grid = site.config.grid
     if grid.max_unbalance_a is not None and grid.phases == 1:
-        yield Problem(("grid", "max_unbalance_a"), "the grid connection has one phase (grid.phases: 1), there is nothing to balance; remove this line")
+        yield Problem(("grid", "max_unbalance_a"), "the grid connection has one phase (grid.phases: 1), nothing to balance; remove this line")
 
 
 def _v2g(site: Site) -> Iterator[Problem]:

@@ -20,6 +20,7 @@ from aiohttp_sse import sse_response
 from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import EvseKey, LimitReceived, NeedStated
 from controller.io import api_rules, metrics, openapi, pages
+from controller.io.api_commissioning import Trials
 from controller.io.api_models import (
     MAX_BODY_BYTES,
     MAX_POINTS,
@@ -32,10 +33,11 @@ from controller.io.api_models import (
     read_query,
 )
 from controller.io.api_traffic import Traffic, is_private
+from controller.io.api_why import Reasons
 from controller.io.door import quiet_log
 from controller.io.feed import Feed, to_json
 from controller.io.payloads import LimitPayload, PayloadError, parse_limit
-from controller.io.shell import Clock, Submit, listen_error
+from controller.io.shell import Clock, Submit, Trace, Why, listen_error
 from controller.io.tap import Tap
 from controller.orders import Order
 from controller.snapshot import Snapshot
@@ -103,6 +105,9 @@ class ApiShell:
         self._files: dict[str, pages.StoredFile] = {}
         self._runner: web.AppRunner | None = None
         self.tap: Tap | None = None
+        self.trace: Trace | None = None
+        self.why: Why | None = None
+        self._trials = Trials(config, clock, submit, lambda: self.trace)
         self._traffic = Traffic(config, clock, submit, lambda: self.tap, self._stopping)
         self.port = 0
 
@@ -150,7 +155,9 @@ class ApiShell:
         add("/metrics", self._metrics)
         app.router.add_post("/api/v1/limits", self._set_limit)
         app.router.add_post("/api/v1/evses/{station}/{evse}/need", self._state_need)
+        app.router.add_routes(Reasons(self._known_evse, lambda: self.why).routes())
         app.router.add_routes(self._traffic.routes())
+        app.router.add_routes(self._trials.routes())
         return app
 
     # -- start-up ---------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from controller.io.tap import Listener, Tap, Want
 
 log = logging.getLogger(__name__)
 
-PRIVATE_PATHS = ("/api/v1/tap", "/api/v1/queue", "/api/v1/parked")
+PRIVATE_PATHS = ("/api/v1/tap", "/api/v1/queue", "/api/v1/parked", "/api/v1/commissioning")
 """Whatever begins so needs the right to change things even for reading."""
 
 TRANSCRIPT_FORMAT = 1

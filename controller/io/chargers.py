@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from controller.site.charger import GENERIC, ChargerModel
 
@@ -31,10 +31,10 @@ class ChargerFile(BaseModel):
         default=("TxProfile", "TxDefaultProfile"), min_length=1, description="Profile purposes it honours for live setpoints, best first."
     )
     unit: Literal["A", "W"] = Field(default="A", description="Unit of the limits it understands.")
-    stack_level: int = Field(default=0, ge=0, le=1000, description="Stack level of our profiles.")
+    stack_level: int = Field(default=0, ge=0, le=1000, description="Stack level of our fallback; setpoints lie one above.")
     apply_s: float = Field(default=GENERIC.apply_s, ge=0, le=120, description="From its Accepted until the limit acts, measured at the meter [s].")
     step_a: float = Field(default=1.0, ge=0.1, le=16, description="Smallest step of a limit it follows [A].")
-    keeps_default: bool = Field(default=True, description="The TxDefaultProfile survives a reboot.")
+    keeps_default: bool = Field(default=True, description="The fallback survives a reboot and a lost connection.")
     reads_back: bool = Field(default=True, description="GetCompositeSchedule is supported and tells the truth.")
     min_current_a: float = Field(default=6.0, ge=0, le=32, description="Below this current it pauses [A].")
     other_unit: bool = Field(default=True, description="The other unit may be tried when this one is refused.")
@@ -47,8 +47,16 @@ class ChargerFile(BaseModel):
     resume: Literal["none", "status", "availability"] = Field(default="status", description="What wakes a car that sleeps after a pause of 0 A.")
     dynamic: bool = Field(default=True, description="2.1: Dynamic profiles may be used where the station announces them.")
     csms_profiles: Literal["merge", "overlay"] = Field(
-        default="merge", description="merge: the CSMS's profiles stay in Yardmaster; overlay: they pass, and the station-max profile holds the station."
+        default="merge", description="merge: the CSMS's profiles stay in Yardmaster; overlay: they pass, the station-max profile is ours."
     )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ChargerFile:
+        if len(set(self.purposes)) != len(self.purposes):
+            raise ValueError("purposes: name each purpose once, best first")
+        if self.relative and (self.csms_profiles == "overlay" or set(self.purposes) == {"ChargingStationMaxProfile"}):
+            raise ValueError("relative: a station-max profile cannot count from a session (K01.FR.38); leave it out")
+        return self
 
 
 def load_charger(path: Path) -> ChargerModel:

@@ -10,10 +10,11 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
+from controller.io.api_commissioning import TrialBody
 from controller.io.api_models import MAX_POINTS, ErrorBody, NeedBody
 from controller.io.api_traffic import MAX_PAGE, MaintenanceBody, ReturnBody
 from controller.io.payloads import LimitPayload
-from controller.snapshot import EventView, SiteView, Snapshot
+from controller.snapshot import EventView, SiteView, Snapshot, WhyView
 
 Schema = dict[str, Any]
 
@@ -83,6 +84,9 @@ def _paths() -> Schema:
         "/api/v1/evses/{station}/{evse}/need": {
             "post": _changing("Say what a car still needs", "NeedBody", "NeedAnswer", _evse_path(), 404)
         },
+        "/api/v1/evses/{station}/{evse}/why": {
+            "get": _reading("Why an EVSE gets what it gets: the chain of limits, now and over the plan", "WhyView", _evse_path(), 404, 503)
+        },
         "/api/v1/tap": {"get": _tap()},
         "/api/v1/queue": {
             "get": _private(
@@ -100,6 +104,10 @@ def _paths() -> Schema:
         "/api/v1/parked/export": {"get": _export()},
         "/api/v1/parked/requeue": {
             "post": _changing("Send messages that were given up again", "ReturnBody", "ReturnAnswer", None, 404, 503)
+        },
+        "/api/v1/commissioning": {
+            "get": _private(_reading("The running commissioning test and its trace", "Commissioning", [_after()], 422, 503)),
+            "post": _changing("Begin, go on with or end a commissioning test of one EVSE", "TrialBody", "TrialAnswer", None, 404, 503),
         },
         "/api/v1/stations/{station}/maintenance": {
             "post": _changing("Let a CSMS move the station for a while", "MaintenanceBody", "MaintenanceAnswer", [_station_path()], 404)
@@ -147,12 +155,13 @@ def _schemas() -> Schema:
             }
         ),
     }
-    models = _of_models(LimitPayload, NeedBody, ErrorBody, ReturnBody, MaintenanceBody)
-    return _of_data(Snapshot) | _of_data(EventView) | _of_data(SiteView) | models | answers | _traffic_schemas()
+    models = _of_models(LimitPayload, NeedBody, ErrorBody, ReturnBody, MaintenanceBody, TrialBody)
+    return _of_data(Snapshot) | _of_data(EventView) | _of_data(SiteView) | _of_data(WhyView) | models | answers | _traffic_schemas()
 
 
 def _traffic_schemas() -> Schema:
     count, seconds, text = {"type": "integer", "minimum": 0}, {"type": "number"}, {"type": "string"}
+    thing, maybe = {"type": "object"}, {"type": ["object", "null"]}
     oldest = {"type": ["number", "null"], "description": "When the oldest was stored; null when none waits."}
     queue = {"station_id": text, "queued": count, "transactions": count, "oldest_wall_s": oldest, "attempts": count, "parked": count}
     waiting = {
@@ -181,6 +190,10 @@ def _traffic_schemas() -> Schema:
         "ParkedMessage": _object(message),
         "Parked": _object({"messages": _list(_ref("ParkedMessage")), "next": {"type": ["integer", "null"]}}),
         "ReturnAnswer": _object({"requeued": count, "more": {"type": "boolean", "description": "There are more than one call takes: call again."}}),
+        "Commissioning": _object(
+            {"mono_s": seconds, "wall_s": seconds, "trial": maybe, "features": thing, "last": count, "entries": _list(thing)}
+        ),
+        "TrialAnswer": _object({"trial": maybe, "last": count, "mono_s": seconds}),
         "MaintenanceAnswer": _object({"station_id": text, "minutes": {"type": "number"}, "ends_wall_s": {"type": ["number", "null"]}}),
     }
 

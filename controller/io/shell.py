@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from controller.facts import Fact, Stamp
+from controller.facts import EvseKey, Fact, Stamp
+from controller.snapshot import WhyView
 
 Submit = Callable[[Fact], None]
 """Hands a fact to the engine. Never blocks, never raises, may be called from any thread."""
@@ -25,6 +26,28 @@ class Clock(Protocol):
 
     def stamp(self) -> Stamp:
         """Both clocks, read now."""
+
+
+Trace = Callable[[int], dict[str, Any]]
+"""The running test of commissioning and its trace behind a number, plain data."""
+
+
+@runtime_checkable
+class TraceUser(Protocol):
+    """A shell that wants the trace; the app gives it one before the start."""
+
+    trace: Trace | None
+
+
+Why = Callable[[EvseKey], WhyView | None]
+"""The chain of limits behind an EVSE's setpoint now; None for an EVSE the site does not have."""
+
+
+@runtime_checkable
+class WhyUser(Protocol):
+    """A shell that explains setpoints; the app gives it the way to ask before the start."""
+
+    why: Why | None
 
 
 class Shell(Protocol):

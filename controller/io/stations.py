@@ -43,7 +43,7 @@ from controller.io.tasks import end, keep
 from controller.io.tls import Certificates
 from controller.link.admission import Admit, AdmitWithoutVersion, FailureBucket, Prove, Refuse, Target, decide, printable, read_target, split_offer
 from controller.ocpp.registry import dialects
-from controller.orders import AnswerStation, CloseStation, Order, SendStation, SetStationSecret
+from controller.orders import AnswerStation, CloseStation, HoldOffStation, Order, SendStation, SetStationSecret
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class StationsShell:
     take to choose the version, at most half of ``listen.handshake_s``. port, tls_port: where it listens, 0 = not.
     """
 
-    orders: tuple[type[Order], ...] = (SendStation, CloseStation, AnswerStation, SetStationSecret)
+    orders: tuple[type[Order], ...] = (SendStation, CloseStation, AnswerStation, SetStationSecret, HoldOffStation)
 
     def __init__(
         self,
@@ -123,6 +123,7 @@ class StationsShell:
         self._generations: dict[str, int] = {}
         self._deciding: set[str] = set()
         self._arrivals: dict[int, _Arrival] = {}
+        self._held_off: dict[str, float] = {}  # until when on mono_s; "pull our plug" of commissioning
         self._waiting: dict[Handler, int] = {}
         self._tickets = count(1)
         self._web: DoorServer | None = None
@@ -134,14 +135,15 @@ class StationsShell:
             CloseStation: self._close,
             AnswerStation: self._answer,
             SetStationSecret: self._set_secret,
+            HoldOffStation: self._hold_off,
         }
         self.port = 0
         self.tls_port = 0
 
     # -- the shape of every shell ---------------------------------------------------------------
 
-    def carry(self, order: SendStation | CloseStation | AnswerStation | SetStationSecret) -> None:
-        """Send, close, finish a handshake, change a password; an order for a connection that is gone does nothing."""
+    def carry(self, order: SendStation | CloseStation | AnswerStation | SetStationSecret | HoldOffStation) -> None:
+        """Send, close, finish a handshake, change a password, hold off; an order for a connection that is gone does nothing."""
         self._carriers[type(order)](order)
 
     async def start(self) -> None:
@@ -211,6 +213,14 @@ class StationsShell:
         self._hashes[order.station_id] = order.hashes
         self._passwords.forget(order.station_id, order.hashes)
 
+    def _hold_off(self, order: HoldOffStation) -> None:
+        if order.station_id not in self._reports:  # not one of ours
+            return
+        self._held_off[order.station_id] = self._clock.stamp().mono_s + order.for_s
+        session = self._sessions.get(order.station_id)
+        if session is not None:
+            session.abort(f"held off for {order.for_s:g} s by a commissioning test")
+
     # -- who knocks -------------------------------------------------------------------------------
 
     def _lost(self, handler: Handler) -> None:
@@ -243,6 +253,9 @@ class StationsShell:
             return self._refuse(Refuse(404, "asked for a path that is not a station's"), request.raw_path, address)
         if self._failures.retry_after_s(_key(target.identity, address), self._clock.stamp().mono_s) > 0:
             return self._too_many(self._failures, _key(target.identity, address))
+        held_s = self._held_off.get(target.identity, 0.0) - self._clock.stamp().mono_s
+        if held_s > 0:
+            return _answer(503, {hdrs.RETRY_AFTER: str(int(held_s) + 1)})
         hashes = self._hashes.get(target.identity, ())
         offered = split_offer(request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ()))
         decision = decide(target.identity, request.headers.getall(hdrs.AUTHORIZATION, ()), offered, self._config, self._spoken, hashes)

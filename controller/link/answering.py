@@ -36,12 +36,14 @@ class Hooks:
 
     boot_answered(at, text): an answer to a BootNotification goes down. started(at, call, id): the
     station has its answer to a start that had no id of its own; it may be told again for a repeat.
-    unwanted(at, id): the CSMS does not accept the driver of a transaction that began without it.
+    unwanted(at, id): the CSMS does not accept the driver of a transaction that began without it. heard(at, action,
+    request, result): the CSMS has answered a message of the station, now or later.
     """
 
     boot_answered: Callable[[Stamp, str], list[Outcome]]
     started: Callable[[Stamp, rpc.Call, str], list[Outcome]]
     unwanted: Callable[[Stamp, str], list[Outcome]]
+    heard: Callable[[Stamp, str, Payload, Payload], list[Outcome]] = lambda at, action, request, result: []
 
 
 class Answering:

@@ -9,6 +9,7 @@ and in size, so that one that does not listen costs little.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -46,17 +47,22 @@ class Waiting:
 
 
 class Lane:
-    """Queue and ledger of one direction. timeout_s: how long an answer may take."""
+    """Queue and ledger of one direction. timeout_s: how long an answer may take.
 
-    __slots__ = ("_bytes", "_items", "_relayed_first", "ledger", "max_waiting", "timeout_s")
+    own_patience_s: a CALL of ours that has waited so long takes turns with the peer's, whatever their priorities (F26).
+    """
 
-    def __init__(self, timeout_s: float, max_waiting: int = MAX_WAITING) -> None:
+    __slots__ = ("_bytes", "_items", "_own_last", "_own_patience_s", "_relayed_first", "ledger", "max_waiting", "timeout_s")
+
+    def __init__(self, timeout_s: float, max_waiting: int = MAX_WAITING, own_patience_s: float = math.inf) -> None:
         self.timeout_s = timeout_s
+        self._own_patience_s = own_patience_s
         self.max_waiting = max_waiting
         self.ledger = Ledger(memory=LATE_KEPT)
         self._items: list[Waiting] = []  # in order of service
         self._bytes = 0
         self._relayed_first = False
+        self._own_last = False
 
     def __len__(self) -> int:
         return len(self._items)
@@ -84,6 +90,7 @@ class Lane:
         if self._items or self.ledger.pending:
             return False
         self._relayed_first = False
+        self._own_last = item.owner is Owner.OURS
         now_mono_s = item.queued_mono_s
         self.ledger.book(Entry(item.message_id, item.owner, item.action, now_mono_s, now_mono_s + self.timeout_s, item))
         return True
@@ -118,16 +125,23 @@ class Lane:
         """The CALL to send now, booked in the ledger; None while one is in flight or nothing waits."""
         if not self._items or self.ledger.pending:
             return None
-        item = self._items.pop(self._place())
+        item = self._items.pop(self._place(now_mono_s))
         self._bytes -= _size(item)
+        self._own_last = item.owner is Owner.OURS
         self.ledger.book(Entry(item.message_id, item.owner, item.action, now_mono_s, now_mono_s + self.timeout_s, item))
         return item
 
-    def _place(self) -> int:
+    def _place(self, now_mono_s: float) -> int:
         # A peer that is silent to our CALLs must not keep everybody else's waiting for ever (F05).
         first, self._relayed_first = self._relayed_first, False
-        relayed = (place for place, item in enumerate(self._items) if item.priority is Priority.RELAYED)
-        return next(relayed, 0) if first else 0
+        if first:
+            relayed = (place for place, item in enumerate(self._items) if item.priority is Priority.RELAYED)
+            return next(relayed, 0)
+        if self._own_last or self._items[0].priority is Priority.SAFETY:
+            return 0
+        # A peer with many CALLs must not keep ours waiting: they take turns with its.
+        since_mono_s = now_mono_s - self._own_patience_s
+        return next((place for place, item in enumerate(self._items) if item.owner is Owner.OURS and item.queued_mono_s <= since_mono_s), 0)
 
     def settle(self, message_id: str) -> Waiting | None:
         """The CALL an answer belongs to, no longer in flight; None if it was not ours to wait for."""

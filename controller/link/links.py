@@ -33,27 +33,33 @@ from controller.facts import (
 from controller.link.auth_cache import SPACE as TOKEN_SPACE
 from controller.link.auth_cache import AuthCache
 from controller.link.credentials import SPACE as CREDENTIAL_SPACE
+from controller.link.driver import SPACE as DRIVER_SPACE
+from controller.link.driver import Groups
+from controller.link.features import SPACE as FEATURE_SPACE
 from controller.link.ids import IdSource
+from controller.link.limit_news import SPACE as NEWS_SPACE
 from controller.link.local_list import SPACE as LIST_SPACE
 from controller.link.local_list import SiteList
 from controller.link.profiles import SPACE as PROFILE_SPACE
 from controller.link.session import DialSpread, Outcome, Session, Shared
 from controller.link.uplink import BOOT_SPACE, OUTAGE_SPACE, STATUS_SPACE
-from controller.orders import Inject, InstallFloor, Order, ReadBack, SetAvailable
-from controller.snapshot import LinkView
+from controller.orders import AnnounceLimit, ClearSetpoint, Inject, InstallFloor, Order, ReadBack, SetAvailable, Wake
+from controller.snapshot import LinkView, WhyProfile
 
 DIALS_PER_SECOND = 10
 """New upstream connections per second, at least."""
 DIAL_ALL_S = 30.0
 """All stations' upstream connections begin within this time after a power cut (F12)."""
 
-Internal = Inject | InstallFloor | ReadBack | SetAvailable
+Internal = Inject | InstallFloor | ReadBack | SetAvailable | ClearSetpoint | Wake | AnnounceLimit
 
 
 class Links:
-    """The message half of the engine. seed: fresh per start, makes our message ids unique."""
+    """The message half of the engine. seed: fresh per start, makes our message ids unique. overlay: see ``session.Shared``."""
 
-    def __init__(self, config: Config, seed: str, read_time: Callable[[Any], float | None]) -> None:
+    def __init__(
+        self, config: Config, seed: str, read_time: Callable[[Any], float | None], overlay: frozenset[str] = frozenset()
+    ) -> None:
         self.cache = AuthCache(read_time)
         tokens = count(1)
         self._owners: dict[int, str] = {}
@@ -76,6 +82,8 @@ class Links:
             DialSpread(per_second),
             DialSpread(per_second),
             {},
+            Groups(config.authorization, config.site.timezone),
+            overlay,
         )
         self.sessions = {
             station.id: Session(station, config.upstream_of(station.id), shared, config.mirrors_of(station.id)) for station in config.stations
@@ -108,6 +116,11 @@ class Links:
         if isinstance(fact, (UpstreamFrame, UpstreamOpened, UpstreamClosed)) and fact.mirror_id:
             return self._mirror(session, fact)
         return self._station(session, fact)
+
+    def profile_chain(self, station_id: str, evse_id: int, at: Stamp) -> tuple[WhyProfile, ...]:
+        """The CSMS's profiles that count for an EVSE now; () for a station this site does not have."""
+        session = self.sessions.get(station_id)
+        return session.profiles.chain(at, evse_id, session.transactions) if session is not None else ()
 
     def _station(self, session: Session, fact: Fact) -> list[Outcome]:
         match fact:
@@ -174,6 +187,9 @@ class Links:
             credentials = fact.memories.get((CREDENTIAL_SPACE, station_id))
             listed = fact.memories.get((LIST_SPACE, station_id))
             self._current = station_id
+            session.features.load(fact.memories.get((FEATURE_SPACE, station_id)))
+            session.who.load(fact.memories.get((DRIVER_SPACE, station_id)))
+            session.limit_news.load(fact.memories.get((NEWS_SPACE, station_id)))
             outcomes += session.restore(fact.at, fact.outbox.get(station_id, ()), link, profiles, boot, outage, credentials, listed, statuses)
         return outcomes
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from controller.config import AuthorizationConfig, UpstreamConfig
+from controller.config import AuthorizationConfig, TokenConfig, UpstreamConfig
 from controller.link.auth_cache import KEPT, AuthCache, token_key
 from controller.ocpp.dialect import ListUpdate, Payload
 from controller.ocpp.times import timestamp
@@ -37,10 +37,11 @@ class SiteList:
 
     def __init__(self, config: AuthorizationConfig) -> None:
         self._tokens = {token.id_token.lower(): token for token in config.tokens}
+        self._groups = {group.id: group.priority for group in config.groups}
 
     def lookup(self, token: Payload, wall_s: float) -> Payload | None:
         """idTokenInfo of a driver on the list (Expired after its end), None for any other."""
-        known = self._tokens.get(str(token.get("idToken", "")).lower()) if token.get("type", "") in (*CARDS, "eMAID") else None
+        known = self._known(token)
         if known is None:
             return None
         info: Payload = {"status": "Accepted"}
@@ -49,7 +50,19 @@ class SiteList:
             if expires_wall_s <= wall_s:
                 return {"status": "Expired"}
             info["cacheExpiryDateTime"] = timestamp(expires_wall_s)
-        return info | ({"chargingPriority": known.priority} if known.priority else {})
+        priority = self.service(token)[0]
+        return info | ({"chargingPriority": priority} if priority else {})
+
+    def service(self, token: Payload) -> tuple[int | None, str]:
+        """(priority, name of the fleet group) of a driver on the list; (None, "") for any other."""
+        known = self._known(token)
+        if known is None:
+            return None, ""
+        group = known.group or ""
+        return self._groups.get(group) if known.priority is None else known.priority, group
+
+    def _known(self, token: Payload) -> TokenConfig | None:
+        return self._tokens.get(str(token.get("idToken", "")).lower()) if token.get("type", "") in (*CARDS, "eMAID") else None
 
 
 class LocalList:
@@ -118,6 +131,15 @@ class Authorizer:
         if known is None and self._unknown and not self._barred(token):
             return {"status": "Accepted"}
         return known
+
+    def service(self, token: Payload, wall_s: float) -> tuple[int | None, str]:
+        """(priority, name of the fleet group): the CSMS's own word first, then the station's list, then the site's (E01.FR.18)."""
+        priority, group = self._site.service(token)
+        for info in (self._said(token, wall_s), self.list.lookup(token)):
+            said = info.get("chargingPriority") if info is not None else None
+            if type(said) is int and -9 <= said <= 9:
+                return said, group
+        return priority, group
 
     def _listed(self, token: Payload, wall_s: float) -> Payload | None:
         info = self.list.lookup(token)

@@ -2,26 +2,34 @@
 
 The station's stack of profiles belongs to Yardmaster (OCPP-NOTES 5.6). What the CSMS sets is
 stored durably, answered as the station would, told to the site as a wish, and reported back from
-the same store. GetCompositeSchedule tells the truth: the lower of the wish and what the station
-has really been told (K08). A setpoint in force is reported as holding on, although the station
-knows it for two minutes only: it is renewed until something changes, and a CSMS that asks for an
-hour wants to know what to expect.
+the same store. GetCompositeSchedule tells the truth: the lower of the wish, what the car will take
+and what the station has really been told (K08). A setpoint in force is reported as holding on,
+although the station knows it for two minutes only: it is renewed until something changes, and a CSMS
+that asks for an hour wants to know what to expect.
+
+Profiles that change in place (2.1) are in ``dynamic``, those that wait for a remote start in
+``starts``. At a station in overlay mode the CSMS's profiles pass (``overlay``) and are booked here when
+the station has taken them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from datetime import tzinfo
 from typing import Any
 
-from controller.facts import EvseKey, Fact, LimitStep, Stamp, UpstreamWished
+from controller.facts import EvseKey, Fact, LimitStep, ScheduleAnnounced, Stamp, UpstreamWished
 from controller.link.downlink import Downlink
-from controller.link.profile_view import ProfileView
+from controller.link.profile_view import Circumstances, ProfileView, Wish
+from controller.link.starts import RemoteStart, Starts
+from controller.link.steps import Steps, lowest, total
 from controller.ocpp import rpc
-from controller.ocpp.dialect import Dialect, ProfileCriteria, TransactionEvent
-from controller.ocpp.schedule import ProfileError
+from controller.ocpp.dialect import Dialect, EvSchedule, ExternalLimit, PriorityWord, ProfileCriteria, TransactionEvent
+from controller.ocpp.schedule import Kind, Profile, ProfileError, Purpose, composite, on_phases
 from controller.orders import Order, Persist, SendUpstream
+from controller.snapshot import WhyProfile
 
 Outcome = Order | Fact
 Payload = dict[str, Any]
@@ -33,10 +41,11 @@ HORIZON_S = 86_400
 WISH_AGAIN_S = 900.0
 JUMP_S = 5.0
 """Between two ticks the wall clock may be off the monotonic one by this much before it has jumped (F77)."""
-START_WAITS_S = 600.0
-"""How long a remote start's profile waits for its transaction [s]."""
-STARTS_KEPT = 8
+PRIORITIES_KEPT = 32
 _STALE = object()
+
+SendUp = Callable[[Stamp, str, Payload], list[Outcome]]
+Then = Callable[[Stamp], list[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,83 +56,109 @@ class Transaction:
     start_wall_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteStart:
-    """A profile that came with a remote start and waits for its transaction (K05). evse_id 0: any.
+Transactions = Mapping[int, Transaction]
 
-    payload: in the shape of SetChargingProfile. start_id: what its transaction will repeat; 0 in 1.6, which has no such id.
-    """
 
-    evse_id: int
-    payload: Payload
-    asked_wall_s: float
-    accepted: bool = False
-    start_id: int = 0
+class _Change:
+    """What a CALL of the CSMS has added and removed, to be undone if the disk cannot take it."""
+
+    __slots__ = ("_added", "_removed")
+
+    def __init__(self, before: list[Any], after: list[Any]) -> None:
+        self._added = [entry for entry in after if entry not in before]
+        self._removed = [entry for entry in before if entry not in after]
+
+    def undone(self, now: list[Any]) -> list[Any]:
+        """The profiles as they would be without it."""
+        return [entry for entry in now if entry not in self._added] + self._removed
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """An answer to the CSMS that waits for the disk. added, removed: what to undo if it cannot be written."""
+    """An answer to the CSMS that waits for the disk. undo: of what cannot be written; then: what follows the answer."""
 
     upstream_generation: int
     text: str
     failed_text: str
-    added: list[Any]
-    removed: list[Any]
+    change: _Change
+    then: Then | None = None
+    undo: Callable[[], object] | None = None
 
 
 class Profiles:
     """Store, answers and wishes of one station's upstream profiles. phases: EVSE id -> number of its phases."""
 
     __slots__ = (
+        "_announced",
+        "_away_since_wall_s",
         "_clock",
         "_down",
         "_evse_ids",
-        "_next",
         "_phases",
+        "_priority",
+        "_soc_percent",
+        "_starts",
+        "_timezone",
         "_tokens",
         "_told",
-        "_view",
         "_voltage_v",
         "_waiting",
         "_wish_due_mono_s",
         "dialect",
         "station_id",
+        "view",
     )
 
-    def __init__(self, station_id: str, phases: Mapping[int, int], tokens: Callable[[], int], voltage_v: float, down: Downlink) -> None:
+    def __init__(
+        self,
+        station_id: str,
+        phases: Mapping[int, int],
+        tokens: Callable[[], int],
+        voltage_v: float,
+        down: Downlink,
+        timezone: tzinfo | None = None,
+    ) -> None:
         self.station_id = station_id
         self.dialect: Dialect | None = None
         self._phases = phases
         self._evse_ids = tuple(phases)
-        self._view = ProfileView(station_id, self._evse_ids)
+        self.view = ProfileView(station_id, self._evse_ids)
         self._tokens = tokens
         self._voltage_v = voltage_v
         self._down = down
+        self._timezone = timezone
         self._waiting: dict[int, _Waiting] = {}
-        self._next: dict[str, RemoteStart] = {}  # by the message id of the remote start
+        self._starts = Starts()
         self._told: dict[int, Any] = {}
+        self._priority: tuple[str, ...] = ()  # transactions that have it
+        self._announced: dict[int, Profile] = {}  # what cars say they will take
+        self._soc_percent: dict[int, float] = {}
+        self._away_since_wall_s: float | None = None
         self._wish_due_mono_s = float("-inf")
         self._clock: Stamp | None = None  # as last seen
+
+    # -- the journal's side -----------------------------------------------------------------------
 
     def load(self, data: Any) -> None:
         """The store as the journal remembered it."""
         if isinstance(data, dict):
-            self._view.load(data.get("profiles", []))
-            for key, value in dict(data.get("starts", {})).items():
-                start = RemoteStart(int(value["evse_id"]), value["payload"], float(value["asked_wall_s"]), bool(value["accepted"]))
-                self._next[str(key)] = replace(start, start_id=int(value.get("start_id", 0)))
+            self.view.load(data.get("profiles", []))
+            self.view.load_external(data.get("external"))
+            self._priority = tuple(str(key) for key in data.get("priority", ()))[-PRIORITIES_KEPT:]
+            since = data.get("away_since_wall_s")
+            self._away_since_wall_s = float(since) if isinstance(since, int | float) else None
+            self._starts.load(data.get("starts", {}))
+
+    def _dump(self) -> dict[str, Any]:
+        more = {"external": self.view.dump_external(), "priority": list(self._priority), "away_since_wall_s": self._away_since_wall_s}
+        return {"profiles": self.view.dump(), "starts": self._starts.dump(), **{key: value for key, value in more.items() if value}}
+
+    def _persist(self, token: int = 0) -> Persist:
+        return Persist(token, remember={(SPACE, self.station_id): self._dump()})
 
     # -- CALLs of the CSMS -----------------------------------------------------------------------
 
-    def csms_call(
-        self,
-        at: Stamp,
-        generation: int,
-        call: rpc.Call,
-        transactions: Mapping[int, Transaction],
-        send_up: Callable[[Stamp, str, Payload], list[Outcome]],
-    ) -> list[Outcome]:
+    def csms_call(self, at: Stamp, generation: int, call: rpc.Call, transactions: Transactions, send_up: SendUp) -> list[Outcome]:
         """SetChargingProfile, ClearChargingProfile, GetChargingProfiles or GetCompositeSchedule."""
         if call.action == "SetChargingProfile":
             return self._set(at, generation, call, transactions)
@@ -133,41 +168,35 @@ class Profiles:
             return self._get(at, generation, call, send_up)
         return [self._answer(generation, call, self._composite(at, call.payload, transactions))]
 
-    def _set(self, at: Stamp, generation: int, call: rpc.Call, transactions: Mapping[int, Transaction]) -> list[Outcome]:
-        dialect = self._dialect()
-        before = self._view.dump()
+    def _set(self, at: Stamp, generation: int, call: rpc.Call, transactions: Transactions) -> list[Outcome]:
+        dialect, before = self._dialect(), self.view.dump()
         try:
             evse_id, profile = dialect.read_set_profile(call.payload)
-            self._view.set(evse_id, profile, _ids(transactions), at.wall_s, dialect.profiles_replace)
+            self.view.set(evse_id, _installed(profile, at), _ids(transactions), at.wall_s, dialect.profiles_replace)
         except ProfileError as error:
             return [self._answer(generation, call, dialect.rejected_profile(error))]
-        return self._store(generation, call, before)
+        return self.store(generation, call, before)
 
     def _clear(self, at: Stamp, generation: int, call: rpc.Call) -> list[Outcome]:
-        before = self._view.dump()
-        removed = self._view.clear(self._dialect().read_criteria(call.action, call.payload))
-        if not removed:
+        before = self.view.dump()
+        if not self.view.clear(self._dialect().read_criteria(call.action, call.payload)):
             return [self._answer(generation, call, {"status": "Unknown"})]
-        return self._store(generation, call, before)
+        return self.store(generation, call, before)
 
-    def _store(self, generation: int, call: rpc.Call, before: Any) -> list[Outcome]:
+    def store(
+        self, generation: int, call: rpc.Call, before: Any, then: Then | None = None, undo: Callable[[], object] | None = None
+    ) -> list[Outcome]:
+        """Accepted, as soon as the disk has it. before: the view as it was; then, undo: what follows if it is written, or not."""
         assert self.dialect is not None
         token = self._tokens()
         failed = rpc.error_text(call.message_id, "InternalError", "cannot store the profile", version=self.dialect.subprotocol)
-        after = self._view.dump()
-        added = [entry for entry in after if entry not in before]
-        removed = [entry for entry in before if entry not in after]
         answer = rpc.result_text(call.message_id, {"status": "Accepted"})
-        self._waiting[token] = _Waiting(generation, answer, failed, added, removed)
+        self._waiting[token] = _Waiting(generation, answer, failed, _Change(before, self.view.dump()), then, undo)
         return [self._persist(token)]
 
-    def _persist(self, token: int = 0) -> Persist:
-        starts = {str(key): asdict(start) for key, start in self._next.items()}
-        return Persist(token, remember={(SPACE, self.station_id): {"profiles": self._view.dump(), "starts": starts}})
-
-    def _get(self, at: Stamp, generation: int, call: rpc.Call, send_up: Callable[[Stamp, str, Payload], list[Outcome]]) -> list[Outcome]:
+    def _get(self, at: Stamp, generation: int, call: rpc.Call, send_up: SendUp) -> list[Outcome]:
         dialect = self._dialect()
-        found = self._view.select(dialect.read_criteria(call.action, call.payload))
+        found = self.view.select(dialect.read_criteria(call.action, call.payload))
         outcomes: list[Outcome] = [self._answer(generation, call, {"status": "Accepted" if found else "NoProfiles"})]
         for report in dialect.report_profiles(call.payload, found) if found else []:
             outcomes += send_up(at, "ReportChargingProfiles", report)
@@ -185,56 +214,132 @@ class Profiles:
                 raise ProfileError("UnknownEvse", f"EVSE {evse_id} does not exist")
         except ProfileError as error:
             return dialect.rejected_profile(error)
-        self._forget_old_starts(at)
-        self._next[call.message_id] = RemoteStart(evse_id, payload, at.wall_s, start_id=dialect.remote_start_id(call.payload))
+        self._starts.add(at, call.message_id, RemoteStart(evse_id, payload, at.wall_s, start_id=dialect.remote_start_id(call.payload)))
         return None
 
-    def _forget_old_starts(self, at: Stamp) -> None:
-        self._next = {key: start for key, start in self._next.items() if at.wall_s - start.asked_wall_s < START_WAITS_S * at.wall_speed}
-        while len(self._next) >= STARTS_KEPT:
-            del self._next[next(iter(self._next))]
-
-    def start_answered(self, at: Stamp, call: rpc.Call, answer: Payload | None, transactions: Mapping[int, Transaction]) -> list[Outcome]:
+    def start_answered(self, at: Stamp, call: rpc.Call, answer: Payload | None, transactions: Transactions) -> list[Outcome]:
         """The station's answer to a remote start; None if it gave none or an error."""
-        key = call.message_id
-        start = self._next.get(key)
-        if start is None:
-            return []
         transaction_id = self._dialect().started_transaction(answer) if answer is not None else None
-        if transaction_id is None:
-            del self._next[key]
+        if not self._starts.answered(call.message_id, transaction_id is not None):
             return []
-        self._next[key] = replace(start, accepted=True)
         for evse_id, running in transactions.items():
             if transaction_id and running.transaction_id == transaction_id:
-                return self._bind(at, key, evse_id, transaction_id, transactions)
+                return self._bind(at, call.message_id, evse_id, transaction_id, transactions)
         return [self._persist()]
 
-    def seen(self, at: Stamp, evse_id: int, event: TransactionEvent, transactions: Mapping[int, Transaction]) -> list[Outcome]:
+    def seen(self, at: Stamp, evse_id: int, event: TransactionEvent, transactions: Transactions) -> list[Outcome]:
         """A live event of a running transaction: the profile of the remote start it names belongs to it."""
-        key = self._start_of(evse_id, event)
+        key = self._starts.of(evse_id, event)
         return self._bind(at, key, evse_id, event.transaction_id, transactions) if key is not None else []
 
-    def _start_of(self, evse_id: int, event: TransactionEvent) -> str | None:
-        if event.remote_start_id is not None:
-            return next((key for key, start in self._next.items() if start.start_id == event.remote_start_id), None)
-        if not event.started:
-            return None
-        # 1.6 has no such id and some stations leave it out; then the start that was accepted for this place it must be.
-        return next((key for key, start in self._next.items() if start.accepted and start.evse_id in (0, evse_id)), None)
-
-    def _bind(self, at: Stamp, key: str, evse_id: int, transaction_id: str, transactions: Mapping[int, Transaction]) -> list[Outcome]:
-        start = self._next.pop(key)
-        dialect = self._dialect()
+    def _bind(self, at: Stamp, key: str, evse_id: int, transaction_id: str, transactions: Transactions) -> list[Outcome]:
+        start, dialect = self._starts.take(key), self._dialect()
         # The CSMS may have set another one for the same place meanwhile: then its newer word holds.
         with suppress(ProfileError):
             profile = replace(dialect.read_set_profile(start.payload, in_start=True)[1], transaction_id=transaction_id)
-            self._view.set(evse_id, profile, _ids(transactions), at.wall_s, dialect.profiles_replace)
+            self.view.set(evse_id, _installed(profile, at), _ids(transactions), at.wall_s, dialect.profiles_replace)
         return [self._persist(), *self.wishes(at, transactions)]
+
+    # -- profiles that change in place (K21, K22, K28) ---------------------------------------------------
+
+    def update(self, at: Stamp, generation: int, call: rpc.Call) -> list[Outcome]:
+        """UpdateDynamicSchedule: judged, on disk, then Accepted (K28)."""
+        dialect, before = self._dialect(), self.view.dump()
+        try:
+            profile_id, values = dialect.read_update(call.payload)
+            self.renew(at, profile_id, values)
+        except ProfileError as error:
+            return [self._answer(generation, call, dialect.rejected_profile(error))]
+        return self.store(generation, call, before)
+
+    def renew(self, at: Stamp, profile_id: int, values: Payload) -> None:
+        """New values for a Dynamic profile. Raises ProfileError, also if there is none of this id (K28.FR.11)."""
+        found = self.view.find(profile_id)
+        if found is None or found[1].kind is not Kind.DYNAMIC:
+            raise ProfileError("InvalidProfile", f"profile {profile_id} is not here, or not Dynamic (K28.FR.11)")
+        self.view.update(self._dialect().updated_profile(found[1], found[0], values, at.wall_s))
+
+    def pulled(self, at: Stamp, profile_id: int, values: Payload, transactions: Transactions) -> list[Outcome]:
+        """New values the CSMS gave on being asked (K28.FR.08); what the rules forbid changes nothing."""
+        with suppress(ProfileError):
+            self.renew(at, profile_id, values)
+            return [self._persist(), *self.wishes(at, transactions)]
+        return []
+
+    def use_priority(self, at: Stamp, generation: int, call: rpc.Call, transactions: Transactions, send_up: SendUp) -> list[Outcome]:
+        """UsePriorityCharging: on disk, then Accepted, then told like a priority that the driver chose (K21, K22)."""
+        dialect = self._dialect()
+        word = dialect.priority_word(call.action, call.payload)
+        status = self._priority_status(word, transactions) if word is not None else "Rejected"
+        if word is None or status != "Accepted" or not self.give_priority(word):
+            return [self._answer(generation, call, dialect.priority_answer(status))]
+        notice = dialect.priority_notice(word)
+        opposite = PriorityWord(word.transaction_id, not word.active)
+        return self.store(
+            generation,
+            call,
+            self.view.dump(),
+            then=lambda now: send_up(now, *notice) if notice is not None else [],
+            undo=lambda: self.give_priority(opposite),
+        )
+
+    def _priority_status(self, word: PriorityWord, transactions: Transactions) -> str:
+        """K21.FR.01-06: a profile for the EVSE of the transaction or for all, and a transaction that runs; an end is always accepted."""
+        evse_id = next((evse for evse, running in transactions.items() if running.transaction_id == word.transaction_id), None)
+        if evse_id is None:
+            return "Rejected" if word.active else "Accepted"
+        return "Accepted" if not word.active or self.view.has_priority(evse_id) else "NoProfile"
+
+    def give_priority(self, word: PriorityWord) -> bool:
+        """A transaction has priority, or not any more; whether that is news."""
+        others = tuple(key for key in self._priority if key != word.transaction_id)
+        before, self._priority = self._priority, (*others, word.transaction_id)[-PRIORITIES_KEPT:] if word.active else others
+        return (word.transaction_id in before) != word.active
+
+    def priority_noticed(self, at: Stamp, word: PriorityWord, transactions: Transactions) -> list[Outcome]:
+        """The driver chose at the station (K22)."""
+        runs = any(running.transaction_id == word.transaction_id for running in transactions.values())
+        news = (runs or not word.active) and self.give_priority(word)
+        return [self._persist(), *self.wishes(at, transactions)] if news else []
+
+    def booked(self, at: Stamp, transactions: Transactions) -> list[Outcome]:
+        """The station itself has changed what is kept here (overlay mode)."""
+        return [self._persist(), *self.wishes(at, transactions)]
+
+    def installed(self, at: Stamp, evse_id: int, profile: Profile, transactions: Transactions) -> Profile:
+        """A profile as it is kept: a TxProfile of 1.6 without transaction means the running one, a Dynamic one counts from now."""
+        running = transactions.get(evse_id)
+        if profile.purpose is Purpose.TX and profile.transaction_id is None and running is not None:
+            profile = replace(profile, transaction_id=running.transaction_id)
+        return _installed(profile, at)
+
+    # -- what limits beside OCPP, and what cars say ------------------------------------------------------------
+
+    def external(self, at: Stamp, limit: ExternalLimit, transactions: Transactions) -> list[Outcome]:
+        """The station tells of a limit of its own (K11-K13): it caps the wish."""
+        if not self.view.set_external(limit.evse_id, limit.source, None if limit.cleared else limit.profile):
+            return []
+        return [self._persist(), *self.wishes(at, transactions)]
+
+    def ev_schedule(self, at: Stamp, schedule: EvSchedule) -> list[Outcome]:
+        """A car says what it will take (K15-K17): for the site, and lower than the composite (K08)."""
+        if schedule.evse_id not in self._phases:
+            return []
+        self._announced[schedule.evse_id] = schedule.profile
+        return [ScheduleAnnounced(at, EvseKey(self.station_id, schedule.evse_id), self._announced_steps(at, schedule.evse_id, HORIZON_S))]
+
+    def _announced_steps(self, at: Stamp, evse_id: int, horizon_s: float) -> Steps:
+        profile = on_phases(self._announced[evse_id], self._phases[evse_id])
+        return composite((profile,), at.wall_s, at.wall_s + horizon_s, None, self._voltage_v)
+
+    def soc(self, at: Stamp, evse_id: int, soc_percent: float, transactions: Transactions) -> list[Outcome]:
+        """State of charge of a car, for profiles that depend on it (K01.FR.100)."""
+        self._soc_percent[evse_id] = soc_percent
+        return self.wishes(at, transactions) if self.view.minds_charge() else []
 
     # -- truth ----------------------------------------------------------------------------------------
 
-    def _composite(self, at: Stamp, payload: Payload, transactions: Mapping[int, Transaction]) -> Payload:
+    def _composite(self, at: Stamp, payload: Payload, transactions: Transactions) -> Payload:
         dialect = self._dialect()
         try:
             request = dialect.read_composite(payload)
@@ -244,42 +349,76 @@ class Profiles:
             return dialect.rejected_profile(ProfileError("UnknownEvse", f"EVSE {request.evse_id} does not exist"))
         evses = (request.evse_id,) if request.evse_id else self._evse_ids
         layers = [self._evse_truth(at, evse_id, request.duration_s, transactions) for evse_id in evses]
-        steps = layers[0] if request.evse_id else _minimum(_sum(layers), self._steps(at, 0, request.duration_s, transactions))
+        steps = layers[0] if request.evse_id else lowest(total(layers), self._wish(at, 0, request.duration_s, transactions).steps)
         return dialect.write_composite(request, at, steps, self._voltage_v, self._phases.get(request.evse_id, 3))
 
-    def _evse_truth(self, at: Stamp, evse_id: int, duration_s: int, transactions: Mapping[int, Transaction]) -> tuple[LimitStep, ...]:
-        commanded_a = self._down.commanded_a(evse_id, at)
-        wish = self._steps(at, evse_id, duration_s, transactions)
-        return _minimum(wish, (LimitStep(at.wall_s, commanded_a),))
+    def _evse_truth(self, at: Stamp, evse_id: int, duration_s: int, transactions: Transactions) -> Steps:
+        wish = self._wish(at, evse_id, duration_s, transactions).steps
+        caps: list[Steps] = [(LimitStep(at.wall_s, self._down.commanded_a(evse_id, at)),)]
+        if evse_id in self._announced:
+            caps.append(self._announced_steps(at, evse_id, duration_s))
+        return lowest(wish, *caps)
 
-    def _steps(self, at: Stamp, evse_id: int, horizon_s: int, transactions: Mapping[int, Transaction]) -> tuple[LimitStep, ...]:
-        return self._wish(at, evse_id, horizon_s, transactions)[0]
+    def _wish(self, at: Stamp, evse_id: int, horizon_s: float, transactions: Transactions) -> Wish:
+        return self.view.wish(evse_id, at.wall_s, horizon_s, self._around(at, evse_id, transactions.get(evse_id)))
 
-    def _wish(self, at: Stamp, evse_id: int, horizon_s: int, transactions: Mapping[int, Transaction]) -> tuple[tuple[LimitStep, ...], str]:
-        running = transactions.get(evse_id)
-        # No session begins in the future; one remembered from before we lost the time begins now.
-        start_wall_s = min(running.start_wall_s, at.wall_s) if running is not None else at.wall_s
-        # The sum of a station may be spread over other phases than each EVSE has.
-        phases = self._phases.get(evse_id, 3) if len(self._phases) > 1 else max(self._phases.values())
-        return self._view.wish(evse_id, start_wall_s, at.wall_s, self._voltage_v, horizon_s, at.wall_trusted, phases)
+    def _around(self, at: Stamp, evse_id: int, running: Transaction | None) -> Circumstances:
+        return Circumstances(
+            # No session begins in the future; one remembered from before we lost the time begins now.
+            session_start_wall_s=min(running.start_wall_s, at.wall_s) if running is not None else at.wall_s,
+            voltage_v=self._voltage_v,
+            wall_trusted=at.wall_trusted,
+            # The sum of a station may be spread over other phases than each EVSE has.
+            phase_count=self._phases.get(evse_id, 3) if len(self._phases) > 1 else max(self._phases.values()),
+            priority_active=running is not None and running.transaction_id in self._priority,
+            soc_percent=self._soc_percent.get(evse_id),
+            offline_since_wall_s=self._away_since_wall_s,
+            timezone=self._timezone,
+            delay_seed=f"{self.station_id}/{running.transaction_id}" if running is not None else "",
+        )
 
-    def wishes(self, at: Stamp, transactions: Mapping[int, Transaction]) -> list[Outcome]:
+    def chain(self, at: Stamp, evse_id: int, transactions: Transactions) -> tuple[WhyProfile, ...]:
+        """The CSMS's profiles that count for an EVSE now, as "why" shows them."""
+        layers = self.view.chain(evse_id, at.wall_s, self._around(at, evse_id, transactions.get(evse_id)))
+        return tuple(
+            WhyProfile(
+                layer.profile.profile_id,
+                layer.purpose.value,
+                layer.profile.stack_level,
+                layer.said.limit_a,
+                layer.said.setpoint_a,
+                layer.counts,
+                layer.binding,
+            )
+            for layer in layers
+        )
+
+    def wishes(self, at: Stamp, transactions: Transactions) -> list[Outcome]:
         """The wish of every EVSE and of the station, where it changed."""
         self._wish_due_mono_s = at.mono_s + WISH_AGAIN_S / at.wall_speed
         outcomes: list[Outcome] = []
         for evse_id in (0, *self._evse_ids):
-            steps, reason = self._wish(at, evse_id, HORIZON_S, transactions)
-            known = self._told.get(evse_id)
-            empty = all(step.limit_a is None for step in steps)
-            # The first step begins "now" each time; only what it says is news.
-            news = (tuple((max(step.start_wall_s, at.wall_s), step.limit_a) for step in steps[1:]), steps[0].limit_a if steps else None, reason)
-            if known == news or (empty and known is None):
+            wish = self._wish(at, evse_id, HORIZON_S, transactions)
+            running = transactions.get(evse_id)
+            prioritised = running is not None and running.transaction_id in self._priority
+            known, news = self._told.get(evse_id), _news(wish, at, prioritised)
+            if known == news or (known is None and _says_nothing(wish) and not prioritised):
                 continue
             self._told[evse_id] = news
-            outcomes.append(UpstreamWished(at, EvseKey(self.station_id, evse_id), steps, reason))
+            outcomes.append(UpstreamWished(at, EvseKey(self.station_id, evse_id), wish.steps, wish.reason, prioritised, wish.min_rate_a))
         return outcomes
 
     # -- events ---------------------------------------------------------------------------------------------
+
+    def upstream_is(self, at: Stamp, here: bool, transactions: Transactions) -> list[Outcome]:
+        """The CSMS is there, or away: some profiles end after a while without it (K01.FR.101-103)."""
+        if here == (self._away_since_wall_s is None):
+            return []
+        since_wall_s, self._away_since_wall_s = self._away_since_wall_s, None if here else at.wall_s
+        if not self.view.minds_absence():
+            return []
+        self.view.drop_dead(at.wall_s, since_wall_s)
+        return [self._persist(), *self.wishes(at, transactions)]
 
     def clock_moved(self, at: Stamp) -> float:
         """How far the wall clock has jumped since the last tick [s], 0.0 if it has not. After a jump all wishes are told anew."""
@@ -291,23 +430,33 @@ class Profiles:
         self._wish_due_mono_s = float("-inf")
         return moved_s
 
-    def tick(self, at: Stamp, transactions: Mapping[int, Transaction]) -> list[Outcome]:
+    def tick(self, at: Stamp, transactions: Transactions) -> list[Outcome]:
         """The horizon rolls on."""
-        return self.wishes(at, transactions) if at.mono_s >= self._wish_due_mono_s else []
+        if at.mono_s < self._wish_due_mono_s:
+            return []
+        dead = self.view.drop_dead(at.wall_s, self._away_since_wall_s) if at.wall_trusted else 0
+        return [*([self._persist()] if dead else []), *self.wishes(at, transactions)]
 
-    def started(self, at: Stamp, evse_id: int, transaction_id: str, transactions: Mapping[int, Transaction]) -> list[Outcome]:
+    def started(self, at: Stamp, evse_id: int, transaction_id: str, transactions: Transactions) -> list[Outcome]:
         """A transaction began: profiles of one that ended without a word die now."""
-        for placed_evse, profile in self._view.select(ProfileCriteria(evse_id=evse_id)):
+        for placed_evse, profile in self.view.select(ProfileCriteria(evse_id=evse_id)):
             if profile.transaction_id is not None and profile.transaction_id != transaction_id:
-                self._view.end_transaction(placed_evse, profile.transaction_id)
-        return [self._persist(), *self.wishes(at, transactions)]
+                self.view.end_transaction(placed_evse, profile.transaction_id)
+        return self._another_session(at, evse_id, transactions)
 
-    def ended(self, at: Stamp, evse_id: int, transaction_id: str, transactions: Mapping[int, Transaction]) -> list[Outcome]:
-        """A transaction ended: its profiles die with it (K02)."""
-        self._view.end_transaction(evse_id, transaction_id)
-        return [self._persist(), *self.wishes(at, transactions)]
+    def ended(self, at: Stamp, evse_id: int, transaction_id: str, transactions: Transactions) -> list[Outcome]:
+        """A transaction ended: its profiles die with it (K02), and so does its priority."""
+        self.view.end_transaction(evse_id, transaction_id)
+        return self._another_session(at, evse_id, transactions)
 
-    def persisted(self, at: Stamp, token: int, transactions: Mapping[int, Transaction], upstream_generation: int | None) -> list[Outcome]:
+    def _another_session(self, at: Stamp, evse_id: int, transactions: Transactions) -> list[Outcome]:
+        self._soc_percent.pop(evse_id, None)
+        running = {one.transaction_id for one in transactions.values()}
+        self._priority = tuple(key for key in self._priority if key in running)
+        taken_back = [ScheduleAnnounced(at, EvseKey(self.station_id, evse_id), ())] if self._announced.pop(evse_id, None) is not None else []
+        return [self._persist(), *taken_back, *self.wishes(at, transactions)]
+
+    def persisted(self, at: Stamp, token: int, transactions: Transactions, upstream_generation: int | None) -> list[Outcome]:
         """The disk has the profiles: now the CSMS may have its answer, and the site its wish."""
         waiting = self._waiting.pop(token, None)
         if waiting is None:
@@ -315,14 +464,16 @@ class Profiles:
         outcomes = self.wishes(at, transactions)
         if waiting.upstream_generation == upstream_generation:
             outcomes.append(SendUpstream(self.station_id, waiting.upstream_generation, waiting.text))
-        return outcomes
+        return outcomes + (waiting.then(at) if waiting.then is not None else [])
 
     def persist_failed(self, token: int, upstream_generation: int | None) -> list[Outcome]:
         """The disk refused: so do we."""
         waiting = self._waiting.pop(token, None)
         if waiting is None:
             return []
-        self._view.load([entry for entry in self._view.dump() if entry not in waiting.added] + waiting.removed)
+        self.view.load(waiting.change.undone(self.view.dump()))
+        if waiting.undo is not None:
+            waiting.undo()
         if waiting.upstream_generation != upstream_generation:
             return []
         return [SendUpstream(self.station_id, waiting.upstream_generation, waiting.failed_text)]
@@ -335,39 +486,21 @@ class Profiles:
         return self.dialect
 
 
-def _ids(transactions: Mapping[int, Transaction]) -> dict[int, str]:
+def _ids(transactions: Transactions) -> dict[int, str]:
     return {evse_id: running.transaction_id for evse_id, running in transactions.items()}
 
 
-def _combine(layers: list[tuple[LimitStep, ...]], rule: Callable[[list[float | None]], float | None]) -> tuple[LimitStep, ...]:
-    """Walk all layers side by side, each once: a week of short periods must not hold the loop (P3)."""
-    moments = sorted((step.start_wall_s, index, place) for index, layer in enumerate(layers) for place, step in enumerate(layer))
-    now: list[float | None] = [None] * len(layers)
-    steps: list[LimitStep] = []
-    for position, (wall_s, index, place) in enumerate(moments):
-        now[index] = layers[index][place].limit_a
-        if position + 1 < len(moments) and moments[position + 1][0] == wall_s:
-            continue
-        value = rule(now)
-        if not steps or steps[-1].limit_a != value:
-            steps.append(LimitStep(wall_s, value))
-    return tuple(steps)
+def _installed(profile: Profile, at: Stamp) -> Profile:
+    """A Dynamic profile counts from when it was installed (K28.FR.05)."""
+    return replace(profile, updated_wall_s=at.wall_s) if profile.kind is Kind.DYNAMIC else profile
 
 
-def _minimum(*layers: tuple[LimitStep, ...]) -> tuple[LimitStep, ...]:
-    """The lowest of several layers over time; None is no limit."""
-
-    def lowest(limits: list[float | None]) -> float | None:
-        known = [limit for limit in limits if limit is not None]
-        return min(known) if known else None
-
-    return _combine(list(layers), lowest)
+def _says_nothing(wish: Wish) -> bool:
+    return all(replace(step, start_wall_s=0.0) == LimitStep(0.0, None) for step in wish.steps)
 
 
-def _sum(layers: list[tuple[LimitStep, ...]]) -> tuple[LimitStep, ...]:
-    """The sum of several EVSEs over time; unlimited if one of them is."""
-
-    def total(limits: list[float | None]) -> float | None:
-        return None if any(limit is None for limit in limits) else sum(limit for limit in limits if limit is not None)
-
-    return _combine(layers, total)
+def _news(wish: Wish, at: Stamp, prioritised: bool) -> Any:
+    """What of a wish is news: its first step begins "now" each time, only what it says counts."""
+    first = replace(wish.steps[0], start_wall_s=0.0) if wish.steps else None
+    later = tuple(replace(step, start_wall_s=max(step.start_wall_s, at.wall_s)) for step in wish.steps[1:])
+    return first, later, wish.reason, prioritised, wish.min_rate_a

@@ -20,7 +20,9 @@ from controller.link.credentials import Credentials
 from controller.link.downlink import Done, Downlink
 from controller.link.ids import IdSource
 from controller.link.local_list import LocalList
+from controller.link.overlay import CHANGES, Overlay
 from controller.link.policy import Verb
+from controller.link.profile_view import OWN_PROFILE_IDS
 from controller.link.profiles import PROFILE_CALLS, Profiles
 from controller.link.running import Running
 from controller.link.uplink import Uplink
@@ -33,6 +35,8 @@ Outcome = Order | Fact
 Payload = dict[str, Any]
 
 LONGEST_WINDOW_S: Final = 86_400.0
+ABOUT_PROFILES: Final = PROFILE_CALLS | CHANGES
+"""CALLs about charging profiles: kept and answered here, or passed to a station in overlay mode."""
 NO_LEG: Final = -1
 """As upstream generation: the answer is not sent up by itself."""
 
@@ -40,7 +44,7 @@ NO_LEG: Final = -1
 class Requests:
     """One station's. told: what the CSMS has said about drivers. tokens: numbers of ``Persist`` orders."""
 
-    __slots__ = ("_cache", "_commands", "_down", "_list", "_profiles", "_running", "_station_id", "_up", "_window", "credentials")
+    __slots__ = ("_cache", "_commands", "_down", "_list", "_overlay", "_profiles", "_running", "_station_id", "_up", "_window", "credentials")
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class Requests:
         profiles: Profiles,
         running: Running,
         tokens: Any,
+        overlay: Overlay | None = None,
     ) -> None:
         self._station_id = station.id
         self._commands = CommandPolicy(station.id, upstream.id, upstream.commands) if upstream is not None else None
@@ -60,9 +65,19 @@ class Requests:
         self._up = up
         self._down = down
         self._profiles = profiles
+        self._overlay = overlay
         self._running = running
         self._window: tuple[float, float] | None = None  # ends at: monotonic, wall
         self.credentials = Credentials(station, upstream, ids, tokens, self._pass_password, self._reply)
+
+    @property
+    def merges(self) -> bool:
+        """Whether the CSMS's profiles are kept here; else they pass (overlay mode)."""
+        return self._overlay is None
+
+    def overlays(self, payload: Payload) -> bool:
+        """Whether a question of the station about a profile is one for the CSMS: in overlay mode, but for one of ours."""
+        return self._overlay is not None and payload.get("chargingProfileId") not in OWN_PROFILE_IDS
 
     # -- the maintenance window (F27) ---------------------------------------------------------------------
 
@@ -120,16 +135,23 @@ class Requests:
     def _intercept(self, at: Stamp, generation: int, call: rpc.Call) -> list[Outcome] | None:
         """Outcomes for a CALL of the table's "intercept" kind; None when it may pass after all."""
         dialect = self._dialect()
-        if call.action in PROFILE_CALLS:
-            return self._profiles.csms_call(at, generation, call, self._running.transactions, self._up.offer_own)
+        if call.action in ABOUT_PROFILES:
+            return self._about_profiles(at, generation, call)
         if dialect.starts_remotely(call.action):
             return self._start_with_profile(at, generation, call)
         if call.action == "GetTransactionStatus":
             return self._transaction_status(generation, call)
-        own = dialect.own_profile_call(call.action, call.payload)
-        if own is not None:
-            return [self._to_csms(generation, rpc.result_text(call.message_id, own))]
         return self._settings(at, generation, call)
+
+    def _about_profiles(self, at: Stamp, generation: int, call: rpc.Call) -> list[Outcome] | None:
+        transactions = self._running.transactions
+        if self._overlay is not None:
+            return self._overlay.stays(at, generation, call, transactions, self._up.offer_own)
+        if call.action == "UpdateDynamicSchedule":
+            return self._profiles.update(at, generation, call)
+        if call.action == "UsePriorityCharging":
+            return self._profiles.use_priority(at, generation, call, transactions, self._up.offer_own)
+        return self._profiles.csms_call(at, generation, call, transactions, self._up.offer_own)
 
     def _settings(self, at: Stamp, generation: int, call: rpc.Call) -> list[Outcome] | None:
         changed = self._new_password(at, generation, call)
@@ -163,8 +185,12 @@ class Requests:
         if profile is None:
             return None
         refusal = self._profiles.remote_start(at, call, profile)
+        if self._overlay is not None:
+            refusal = self._overlay.collides(profile)  # all else is the station's to judge
         if refusal is not None:
             return [self._to_csms(generation, rpc.result_text(call.message_id, refusal))]
+        if self._overlay is not None:
+            return None
         return self._pass_down(at, generation, call, rpc.with_payload(call, dialect.without_profile(call.payload)))
 
     def _pass_down(self, at: Stamp, generation: int, call: rpc.Call, text: str | None = None) -> list[Outcome]:
@@ -198,6 +224,8 @@ class Requests:
             return self._password_answered(at, call, frame, payload)
         if dialect.starts_remotely(call.action):
             return self._profiles.start_answered(at, call, payload, self._running.transactions)
+        if self._overlay is not None and call.action in CHANGES:
+            return self._overlay.answered(at, call, payload, self._running.transactions)
         return self._learn(at, call, payload) if payload is not None else []
 
     def _learn(self, at: Stamp, call: rpc.Call, payload: Payload) -> list[Outcome]:
@@ -254,7 +282,7 @@ class Requests:
     def _for_mirrors(dialect: Dialect, call: rpc.Call) -> bool:
         """What goes down unchanged for the primary too; of what is read first, only starts without profile, and words about a transaction."""
         verb = policy.from_csms(dialect.subprotocol, call.action)
-        if verb is not Verb.INTERCEPT or call.action in PROFILE_CALLS:
+        if verb is not Verb.INTERCEPT or call.action in ABOUT_PROFILES:
             return verb is Verb.RELAY
         if dialect.starts_remotely(call.action):
             return dialect.profile_in_start(call.payload) is None

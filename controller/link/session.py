@@ -23,19 +23,25 @@ from controller.link.answering import Hooks
 from controller.link.arrival import TURN_SHARE, Arrival
 from controller.link.auth_cache import AuthCache
 from controller.link.downlink import Downlink
+from controller.link.driver import Drivers, Groups
+from controller.link.dynamic import Pulls
+from controller.link.features import Features
 from controller.link.ids import IdSource
+from controller.link.limit_news import LimitNews
 from controller.link.local_list import Authorizer, SiteList
 from controller.link.mirror import Mirror
+from controller.link.overlay import Overlay
 from controller.link.policy import Verb
 from controller.link.profiles import Profiles, Transaction
 from controller.link.requests import Requests
 from controller.link.running import Running
+from controller.link.taps import Taps
 from controller.link.uplink import Uplink
 from controller.link.upstream import State
 from controller.ocpp import rpc
-from controller.ocpp.dialect import Dialect
+from controller.ocpp.dialect import Dialect, TransactionEvent
 from controller.ocpp.registry import dialect_for
-from controller.orders import CloseStation, CloseUpstream, DialUpstream, Order, Persist, SendStation, SendUpstream, Severity, Tell
+from controller.orders import AnnounceLimit, CloseStation, CloseUpstream, DialUpstream, Order, Persist, SendStation, SendUpstream, Severity, Tell
 from controller.snapshot import LinkView
 
 Outcome = Order | Fact
@@ -82,7 +88,10 @@ class DialSpread:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all sessions share. dials, mirror_dials: turns to dial. places: CSMS -> transaction -> station (F14)."""
+    """What all sessions share. dials, mirror_dials: turns to dial. places: CSMS -> transaction -> station (F14).
+
+    overlay: stations at which the CSMS's profiles pass, see ``overlay``.
+    """
 
     ids: IdSource
     tokens: Callable[[], int]
@@ -94,6 +103,8 @@ class Shared:
     dials: DialSpread
     mirror_dials: DialSpread
     places: dict[str, dict[str, str]]
+    groups: Groups
+    overlay: frozenset[str] = frozenset()
 
 
 class Session:
@@ -116,18 +127,23 @@ class Session:
         "arrival",
         "down",
         "drivers",
+        "features",
         "generation",
         "last_generation",
+        "limit_news",
         "mirrors",
         "online",
         "profiles",
+        "pulls",
         "remote_address",
         "requests",
         "running",
         "station_id",
+        "taps",
         "up",
         "upstream_id",
         "version",
+        "who",
     )
 
     def __init__(self, station: StationConfig, upstream: UpstreamConfig | None, shared: Shared, mirrors: tuple[UpstreamConfig, ...] = ()) -> None:
@@ -151,15 +167,21 @@ class Session:
         self._shared = shared
         self._wait_s = upstream.dial_first_s if upstream is not None else 0.0
         phases = {evse.id: len(evse.phases) for evse in station.evses}
-        hooks = Hooks(self._boot_answer, self._started, self._unwanted)
+        hooks = Hooks(self._boot_answer, self._started, self._unwanted, self._heard)
         self.drivers = Authorizer(station.id, shared.authorization, shared.site_list, upstream, shared.cache)
         self.up = Uplink(station.id, upstream, shared.ids, shared.tokens, lookup=self._lookup, learn=shared.cache.learn, hooks=hooks)
-        self.down = Downlink(station.id, shared.ids, shared.voltage_v, self._relayed_answer)
-        self.profiles = Profiles(station.id, phases, shared.tokens, shared.voltage_v, self.down)
+        self.down = Downlink(station.id, shared.ids, shared.voltage_v, self._relayed_answer, phases, self._modes)
+        self.features = Features(station.id, phases, self.down.ask)
+        self.profiles = Profiles(station.id, phases, shared.tokens, shared.voltage_v, self.down, shared.groups.timezone)
+        self.pulls = Pulls(self.up.ask, self._pulled)
+        self.who = Drivers(station.id, shared.groups, self.drivers.service)
+        self.limit_news = LimitNews(station.id, phases, upstream, self.up.ask)
         places = shared.places.setdefault(self.upstream_id, {})
         self.running = Running(station.id, phases, self.down, self.profiles, places, self._remember)
+        self.taps = Taps(self.profiles, self.who, self.running)
         told = (shared.cache, self.drivers.list)
-        self.requests = Requests(station, upstream, shared.ids, told, self.up, self.down, self.profiles, self.running, shared.tokens)
+        overlay = Overlay(station.id, self.profiles, self.down) if station.id in shared.overlay else None
+        self.requests = Requests(station, upstream, shared.ids, told, self.up, self.down, self.profiles, self.running, shared.tokens, overlay)
         self.arrival = Arrival(station.id, self.up.link, self._wait_s, self.up.hang_up, shared.dials.hopeless)
         self.mirrors = tuple(Mirror(station.id, mirror, shared.ids, shared.mirror_dials.may, self.requests.of_mirror) for mirror in mirrors)
 
@@ -191,6 +213,7 @@ class Session:
             if isinstance(link, dict):
                 self._restore_link(link)
             self.profiles.load(profiles)
+            outcomes += self.profiles.upstream_is(at, False, self.transactions)
         except (AttributeError, KeyError, TypeError, ValueError):
             text = "remembered transactions or profiles cannot be read - the station will tell them anew"
             return [*outcomes, Tell(Severity.WARNING, self.station_id, text)]
@@ -234,7 +257,8 @@ class Session:
         self._version_in_doubt = False
         self._results_up = self._results_down = ()
         self.down.connected(generation, dialect)
-        self.profiles.dialect = dialect
+        self.features.ask_again()
+        self.profiles.dialect = self.limit_news.dialect = dialect
         outcomes += [*self.requests.credentials.connected(secret), *([self._remember()] if news else [])]
         outcomes.append(Tell(Severity.INFO, self.station_id, f"station connected from {remote_address} with {version}"))
         return [*outcomes, *self._join(at, generation, dialect), *self._connect_mirrors(at, dialect)]
@@ -285,7 +309,7 @@ class Session:
         moved_s = self.profiles.clock_moved(at)
         outcomes += self.running.wall_moved(at, moved_s) if moved_s else []
         outcomes += self.profiles.tick(at, self.transactions)
-        outcomes += self.requests.tick(at)
+        outcomes += [*self.requests.tick(at), *self._limit_news(at)]
         for mirror in self.mirrors:
             outcomes += mirror.tick(at)
         return outcomes + self.dial(at)
@@ -298,7 +322,9 @@ class Session:
         link = self.up.link
         if link is not None and link.first and link.state is State.WAITING and since_s >= max(self._wait_s, 1.0):
             outcomes += self._wait_no_longer(at)
-        return outcomes + (self.down.tick(at, self._upstream_generation()) if self.down.lane.busy else [])
+        if self.down.lane.busy:
+            return [*outcomes, *self.down.tick(at, self._upstream_generation())]
+        return [*outcomes, *(self.features.tick(at, self._dialect()) if self.online else [])]
 
     def dial(self, at: Stamp) -> list[Outcome]:
         """Dial upstream if it is due; dials of all stations are spread (F12)."""
@@ -313,8 +339,8 @@ class Session:
         if self.online:
             return []
         self.online = True
-        news = [StationOnline(at, self.station_id, self.version), *self.running.told(at), *self.profiles.wishes(at, self.transactions)]
-        return [*news, *self.running.stop_unwanted(at)]
+        news = [StationOnline(at, self.station_id, self.version), *self.running.told(at), *self.taps.again(at), *self.profiles.wishes(at, self.transactions)]
+        return [*news, *self.features.online(at), *self.down.commander.online(at), *self.running.stop_unwanted(at)]
 
     def _upstream_generation(self) -> int | None:
         link = self.up.link
@@ -358,7 +384,15 @@ class Session:
         return [SendUpstream(self.station_id, generation, frame.text)] if relayed and generation is not None else []
 
     def _relayed_answer(self, at: Stamp, call: rpc.Call, frame: rpc.Result | rpc.Error | None) -> list[Outcome]:
-        return self.requests.answered(at, call, frame)
+        payload = frame.payload if isinstance(frame, rpc.Result) else {}
+        settings = self._dialect().limit_settings(call.action, call.payload, payload) if payload else None
+        if settings is not None:
+            self.limit_news.settings(settings)
+        learned = self.features.heard(at, self._dialect(), call.action, call.payload, payload) if payload else []
+        return [*self.requests.answered(at, call, frame), *learned]
+
+    def _modes(self, evse_id: int) -> frozenset[str]:
+        return self.features.modes(evse_id)
 
     def _bad_frame(self, at: Stamp, error: rpc.FrameError) -> list[Outcome]:
         assert self.generation is not None
@@ -371,7 +405,7 @@ class Session:
         if count == 1:
             outcomes.append(Tell(Severity.WARNING, self.station_id, f"broken message refused: {error.detail} ({error.code})"))
         if error.message_type in (rpc.CALLRESULT, rpc.CALLERROR):
-            outcomes += self.down.answer(at, _broken_answer(error, self.version), self._upstream_generation())
+            outcomes += self.down.answer(at, _broken_answer(error, self.version), self._upstream_generation(), unreadable=True)
         if not error.ignore:
             answer = rpc.error_text(error.message_id, error.code, error.detail, version=self.version)
             outcomes.append(SendStation(self.station_id, self.generation, answer))
@@ -390,8 +424,9 @@ class Session:
         event = self.up.about(call).event
         if event is not None and event.ended and self._dialect().assigns_transactions and self.running.is_foreign(event):
             return [*outcomes, *self._foreign_stop(at, call)]
-        outcomes += self.running.observe(at, call, event, self._dialect())
-        outcomes += self._own_profile_answer(call) or self.up.call(at, call)
+        outcomes += self._observed(at, call, event)
+        outcomes += self.features.heard(at, self._dialect(), call.action, call.payload, {})
+        outcomes += self._own_profile_answer(at, call) or self.up.call(at, call)
         for mirror in self.mirrors:
             outcomes += mirror.copy(at, call)
         return outcomes
@@ -401,16 +436,19 @@ class Session:
         text = f"security event: {call.action} for a transaction that runs at another station - refused and kept aside; see `yardmaster queue`"
         return [Tell(Severity.ALARM, self.station_id, text), *self.up.aside(at, call)]
 
-    def _own_profile_answer(self, call: rpc.Call) -> list[Outcome]:
-        """A question about a profile that is kept here and never was at the station (2.1 K28)."""
+    def _own_profile_answer(self, at: Stamp, call: rpc.Call) -> list[Outcome]:
+        """A question for new values of a profile (2.1 K28): the CSMS's never was at the station, but in overlay mode."""
         if self.generation is None or policy.from_station(self.version, call.action, policy.Upstream.OPEN) is not Verb.INTERCEPT:
             return []
-        payload = self._dialect().own_profile_call(call.action, call.payload)
-        return [SendStation(self.station_id, self.generation, rpc.result_text(call.message_id, payload))] if payload is not None else []
+        if self.requests.overlays(call.payload) and self.up.upstream is policy.Upstream.OPEN:
+            return self.up.pass_up(at, call)
+        payload = self._dialect().pull_answer(None)
+        return [SendStation(self.station_id, self.generation, rpc.result_text(call.message_id, payload))]
 
     def _rebooted(self, at: Stamp) -> list[Outcome]:
         # After a boot nothing is known to be installed: the site must confirm the floor anew (F08).
         self.down.rebooted()
+        self.features.ask_again()
         if not self.online:
             return []
         self.online = False
@@ -435,7 +473,18 @@ class Session:
             return []
         named = int(transaction_id) if transaction_id.removeprefix("-").isdecimal() else transaction_id
         told = replace(call, payload={**call.payload, "transactionId": named})
-        return self.running.observe(at, told, replace(event, transaction_id=transaction_id), self._dialect())
+        return self._observed(at, told, replace(event, transaction_id=transaction_id))
+
+    def _observed(self, at: Stamp, call: rpc.Call, event: TransactionEvent | None) -> list[Outcome]:
+        found = self.running.observe(at, call, event, self._dialect())
+        return [*found, *self.taps.seen(at, call, event, self._dialect(), found)]
+
+    def _heard(self, at: Stamp, action: str, request: dict[str, Any], result: dict[str, Any]) -> list[Outcome]:
+        dialect = dialect_for(self.version)
+        return self.taps.heard(at, action, request, result, dialect) if dialect is not None else []
+
+    def _pulled(self, at: Stamp, profile_id: int, values: dict[str, Any]) -> list[Outcome]:
+        return self.profiles.pulled(at, profile_id, values, self.transactions)
 
     def _unwanted(self, at: Stamp, transaction_id: str) -> list[Outcome]:
         return self.running.unwanted(at, transaction_id, self.online)
@@ -466,10 +515,13 @@ class Session:
 
     def _open(self, at: Stamp, generation: int, version: str) -> list[Outcome]:
         self._leg_version, self._no_common_version, self._version_in_doubt = version, False, False
+        self.limit_news.opened(at)
+        self.pulls.upstream_changed()
         outcomes = self.requests.credentials.upstream_opened()
         if self.generation is not None and self.arrival.agreed != version:
             self.arrival.agreed = version
             outcomes.append(self._remember())
+        outcomes += self.profiles.upstream_is(at, True, self.transactions)
         return [*outcomes, *self.up.opened(generation, at, version)]
 
     def _others(self, at: Stamp) -> tuple[str, ...]:
@@ -502,7 +554,10 @@ class Session:
             return waiting
         self._version_in_doubt = no_common_version or version_in_doubt
         self.down.forget_csms()
-        return [*self._without_common_version(no_common_version), *self.up.closed(generation, at, reason)]
+        self.limit_news.closed()
+        self.pulls.upstream_changed()
+        away = self.profiles.upstream_is(at, False, self.transactions)
+        return [*self._without_common_version(no_common_version), *self.up.closed(generation, at, reason), *away]
 
     def _without_common_version(self, no_common_version: bool) -> list[Outcome]:
         """The CSMS does not speak what the station was given while it was away: a person must bring them together."""
@@ -575,7 +630,19 @@ class Session:
 
     def carry(self, order: Order, evse: EvseKey, at: Stamp) -> list[Outcome]:
         """One of the site's internal orders for an EVSE of this station."""
-        return self.down.carry(order, at, self.running.id_at(evse.evse_id))
+        if isinstance(order, AnnounceLimit):
+            self.limit_news.announce(order)
+            return self._limit_news(at)
+        running = self.running.transactions.get(evse.evse_id)
+        return self.down.carry(order, at, *((running.transaction_id, running.start_wall_s) if running is not None else (None, None)))
+
+    def _limit_news(self, at: Stamp) -> list[Outcome]:
+        """What the CSMS shall hear of limits, when it has nothing better to hear, and what we ask of it."""
+        if not self.online or self._leg_version != self.version or not self.up.may_ask:
+            return []
+        dynamic = self.profiles.view.dynamic() if self.requests.merges else []
+        outcomes = self.pulls.tick(at, dynamic, self._dialect()) if dynamic else []
+        return [*outcomes, *(self.limit_news.pump(at) if self.up.at_leisure else [])]
 
     def maintenance(self, at: Stamp, for_s: float) -> list[Outcome]:
         """The operator lets the CSMS move this station elsewhere for a while (F27)."""

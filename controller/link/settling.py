@@ -115,7 +115,8 @@ class Settling:
     def _learn(self, at: Stamp, action: str, request: Payload, result: Payload) -> list[Outcome]:
         learnt = self.dialect().token_answer(action, request, result)
         remember = self._learn_token(*learnt, at.wall_s) if learnt is not None else {}
-        return [Persist(0, remember=remember)] if remember else []
+        heard = self._hooks.heard(at, action, request, result)
+        return [Persist(0, remember=remember), *heard] if remember else heard
 
     # -- CALLs of ours -----------------------------------------------------------------------------------
 

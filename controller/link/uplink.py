@@ -298,6 +298,10 @@ class Uplink:
             note.shed()
         return [*outcomes, *settled]
 
+    def pass_up(self, at: Stamp, call: rpc.Call) -> list[Outcome]:
+        """A CALL that the policy keeps here goes up all the same: another rule of its station says so."""
+        return self._relay(at, call, self.about(call))
+
     def _upward(self, call: rpc.Call, about: About) -> str:
         if not about.transaction_id:
             return call.text
@@ -508,9 +512,14 @@ class Uplink:
         self.lane.offer(Waiting(message_id, action, rpc.call_text(message_id, action, payload), Owner.OURS, priority, at.mono_s, note))
 
     @property
+    def may_ask(self) -> bool:
+        """Whether the CSMS is there and knows the station."""
+        return self.upstream is policy.Upstream.OPEN and not self._owed.barred
+
+    @property
     def at_leisure(self) -> bool:
-        """Whether the CSMS is there and owes or misses nothing: what can wait may go up now."""
-        return self.upstream is policy.Upstream.OPEN and not self._owed.barred and not self.queued
+        """Whether it misses nothing either: what can wait may go up now."""
+        return self.may_ask and not self.queued
 
     def ask(self, at: Stamp, action: str, payload: Payload, done: Done) -> list[Outcome]:
         """Send a CALL of our own upstream, behind all others; ``done`` gets its answer, None when it does not come in time.

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from controller.facts import Fact, LimitStep, Stamp
 from controller.ocpp.schedule import Profile, ProfileError
 from controller.orders import Strategy
 
 Payload = dict[str, Any]
+PLAIN: Final = Strategy()
+"""A TxProfile in A, from a date on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class Setpoint:
     """A setpoint to write as a profile: limit_a per phase, ends at until_wall_s.
 
     strategy: see ``orders.Strategy``. voltage_v: nominal, for limits in W. phase_to_use: of the station's own phases, 1..3.
-    setpoint_w: CentralSetpoint, signed, over all phases; idle: operation mode Idle (2.1 both).
+    setpoint_w: CentralSetpoint, signed, over all phases; idle: operation mode Idle (2.1 both). start_wall_s: of its schedule; of
+    a Relative one the moment its session began. name_phases False: a DC EVSE that wants no phases in its profiles (K01.FR.44).
     """
 
     evse_id: int
@@ -53,11 +56,24 @@ class Setpoint:
     start_wall_s: float
     until_wall_s: float
     transaction_id: str | None
-    strategy: Strategy = Strategy()
+    strategy: Strategy = PLAIN
     voltage_v: float = 230.0
     phase_to_use: int | None = None
     setpoint_w: float | None = None
     idle: bool = False
+    name_phases: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One thing a station says it can do. name: a field of ``facts.FeaturesLearned``, or "mode_names" for a mode list.
+
+    value: bool, int, text or tuple of texts as that field wants; "v2x" is a bool here. evse_id: 0 = the whole station.
+    """
+
+    name: str
+    value: Any
+    evse_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +165,34 @@ class ExternalLimit:
     profile: Profile | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class EvSchedule:
+    """NotifyEVChargingSchedule: what a car says it will take, as an Absolute profile (K15.FR.11, K17)."""
+
+    evse_id: int
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True)
+class DriverWord:
+    """What an exchange between station and CSMS says about a driver: priority -9..9, None = not said (K21, E01.FR.18).
+
+    transaction_id: "" when it is about the token only. overrules: it is of the transaction and wins over the token's own.
+    """
+
+    transaction_id: str
+    priority: int | None
+    overrules: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PriorityWord:
+    """UsePriorityCharging or NotifyPriorityCharging: a transaction has priority, or not any more (K21, K22)."""
+
+    transaction_id: str
+    active: bool
+
+
 TokenLookup = Callable[[Payload], "Payload | None"]
 """idToken -> idTokenInfo as the CSMS last said, or None when it never did or that is too old.
 
@@ -165,6 +209,8 @@ class Dialect(Protocol):
     version: str
     assigns_transactions: bool
     """Whether the CSMS chooses the id of a transaction, in its answer to the start (1.6)."""
+    has_modes: bool
+    """Whether profiles have operation modes, setpoints and the kind Dynamic (2.1)."""
     profiles_replace: bool
     """Whether a profile silently replaces another of the same purpose and stack level at its place, and a TxProfile
     that names no transaction means the running one (1.6, 5.16.3); else such profiles are rejected (2.x)."""
@@ -199,24 +245,6 @@ class Dialect(Protocol):
 
     def mark_offline(self, action: str, payload: Payload) -> Payload:
         """The payload as it goes upstream after an outage (offline flag set)."""
-
-    def set_profile(self, setpoint: Setpoint) -> tuple[str, Payload]:
-        """CALL that brings a setpoint to the station: (action, payload)."""
-
-    def set_floor(self, evse_id: int, profile_id: int, limit_a: float, phase_count: int) -> tuple[str, Payload]:
-        """CALL that writes the persistent fallback (TxDefaultProfile)."""
-
-    def clear_foreign(self, evse_id: int, floor: bool) -> list[tuple[str, Payload]]:
-        """CALLs that remove what stands in the way of our floor (or else of our setpoint) at an EVSE."""
-
-    def read_back(self, evse_id: int, duration_s: int) -> tuple[str, Payload]:
-        """CALL that asks for the composite schedule [A]."""
-
-    def read_back_limit(self, payload: Payload, voltage_v: float) -> float | None:
-        """Limit per phase [A] now in a composite schedule answer; None when it has none."""
-
-    def set_available(self, evse_id: int, operative: bool) -> tuple[str, Payload]:
-        """CALL that makes an EVSE operative or inoperative."""
 
     def accepted(self, payload: Payload) -> tuple[bool, str]:
         """Whether the answer to one of our CALLs says Accepted, and its reason if not."""
@@ -341,3 +369,95 @@ class Dialect(Protocol):
 
     def external_limit(self, at: Stamp, action: str, payload: Payload) -> ExternalLimit | None:
         """A limit the station tells of; None for any other CALL."""
+
+    # -- cars and drivers ---------------------------------------------------------------------------------------
+
+    def ev_schedule(self, action: str, payload: Payload) -> EvSchedule | None:
+        """What a car says it will take (NotifyEVChargingSchedule); None for any other CALL."""
+
+    def driver_token(self, action: str, payload: Payload) -> Payload | None:
+        """The idToken of the driver in a message that begins or goes on with a transaction; None if it names none."""
+
+    def driver_word(self, action: str, request: Payload, result: Payload) -> DriverWord | None:
+        """The chargingPriority in the CSMS's answer to a transaction message; None for any other exchange."""
+
+    # -- our own CALLs to the station: (action, payload) --------------------------------------------------------
+
+    def set_profile(self, setpoint: Setpoint) -> tuple[str, Payload]:
+        """Brings a setpoint to the station as a profile of finite life, in the way of its strategy."""
+
+    def purpose(self, setpoint: Setpoint) -> str:
+        """The purpose ``set_profile`` gives it: that of its strategy, but "tx_default" for "tx" without a transaction it could name."""
+
+    def update_profile(self, setpoint: Setpoint) -> tuple[str, Payload] | None:
+        """Changes the Dynamic profile the station has from an earlier setpoint of the same make; None if it cannot be done so."""
+
+    def set_floor(self, floor: Setpoint) -> tuple[str, Payload]:
+        """Writes the persistent fallback, in the way of its strategy; its times mean nothing."""
+
+    def clear_own(self, profile_id: int) -> tuple[str, Payload]:
+        """Takes one of our profiles out."""
+
+    def cleared(self, payload: Payload) -> bool:
+        """Whether the answer to ``clear_own`` says that the profile is not there any more: taken out, or never known."""
+
+    def clear_foreign(self, evse_id: int, floor: bool, strategy: Strategy) -> list[tuple[str, Payload]]:
+        """Remove what stands in the way of our floor (or else of our setpoint) of this strategy at an EVSE."""
+
+    def read_back(self, evse_id: int, duration_s: int, unit: str = "A") -> tuple[str, Payload]:
+        """Asks for the composite schedule."""
+
+    def read_back_steps(self, payload: Payload, at: Stamp, asked_s: float, voltage_v: float, phase_count: int = 3) -> tuple[LimitStep, ...]:
+        """Limits per phase [A] in a composite schedule answer, the first the one in force; () when it has none.
+
+        limit_a None: no limit, or none that can be read. phase_count: of the EVSE, for limits in W without phases.
+        """
+
+    def ask_status(self, evse_id: int) -> tuple[str, Payload]:
+        """Makes the station report the status of an EVSE."""
+
+    def set_available(self, evse_id: int, operative: bool) -> tuple[str, Payload]:
+        """Makes an EVSE operative or inoperative."""
+
+    def scheduled(self, payload: Payload) -> bool:
+        """Whether the answer to ``set_available`` says that it has to wait for the end of a transaction."""
+
+    def retry_after_s(self, payload: Payload) -> float | None:
+        """How long the station wants to be left alone [s], when it has refused a profile for coming too soon; else None."""
+
+    # -- what a station says it can do ---------------------------------------------------------------------------
+
+    def ask_features(self, evse_ids: Sequence[int], most: int) -> list[tuple[str, Payload]]:
+        """CALLs that ask for its features, at most so many in one; () where we only listen to what others ask."""
+
+    def features(self, action: str, request: Payload, result: Payload) -> list[Feature]:
+        """What an exchange tells about features: an answer of the station (result), or a CALL of it (result empty). Never raises."""
+
+    # -- profiles that change in place (2.1) --------------------------------------------------------------------
+
+    def read_update(self, payload: Payload) -> tuple[int, Payload]:
+        """(profile id, new values) of an UpdateDynamicSchedule (K28). Raises ProfileError."""
+
+    def updated_profile(self, profile: Profile, evse_id: int, values: Payload, now_wall_s: float) -> Profile:
+        """A Dynamic profile with new values, judged like one that is set; now_wall_s: its update. Raises ProfileError."""
+
+    def pull_update(self, profile_id: int) -> tuple[str, Payload] | None:
+        """CALL that asks the CSMS for new values of a Dynamic profile (K28.FR.10); None in versions without it."""
+
+    def pulled_values(self, answer: Payload) -> Payload | None:
+        """The new values in its answer; None if it has none."""
+
+    def pull_answer(self, profile: Profile | None) -> Payload:
+        """The answer to a station that asks for values of a Dynamic profile; None: there is no such profile here."""
+
+    def priority_word(self, action: str, payload: Payload) -> PriorityWord | None:
+        """UsePriorityCharging of the CSMS, or NotifyPriorityCharging of the station; None for any other CALL."""
+
+    def priority_answer(self, status: str) -> Payload:
+        """The answer to a UsePriorityCharging: "Accepted", "Rejected" or "NoProfile"."""
+
+    def priority_notice(self, word: PriorityWord) -> tuple[str, Payload] | None:
+        """CALL that tells the CSMS that a transaction has priority, or not any more; None in versions without it."""
+
+    def clear_others(self, criteria: ProfileCriteria) -> list[tuple[str, Payload]]:
+        """CALLs that clear what meets the criteria (without ids and purpose) of every purpose but the station's maximum."""

@@ -11,14 +11,14 @@ reason codes drops them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, TypeVar
 
 from controller.facts import LimitStep
 from controller.ocpp.dialect import CompositeRequest, Payload
 from controller.ocpp.samples import number
-from controller.ocpp.schedule import MAX_WINDOW_S, Kind, Period, ProfileError, Recurrency
+from controller.ocpp.schedule import MAX_WINDOW_S, Kind, Mode, Period, ProfileError, Recurrency
 from controller.ocpp.times import wall_time
 
 T = TypeVar("T")
@@ -91,7 +91,7 @@ def duration(value: Any) -> float | None:
 
 
 def rate_unit(value: Any) -> str:
-    """"A" or "W". Raises ProfileError."""
+    """ "A" or "W". Raises ProfileError."""
     if value not in ("A", "W"):
         raise ProfileError("UnsupportedRateUnit", "chargingRateUnit is neither A nor W")
     return str(value)
@@ -107,11 +107,12 @@ def limit(value: Any, name: str) -> float:
     return found
 
 
-def periods(values: Any) -> tuple[Period, ...]:
-    """First startPeriod 0, then rising (K01.FR.31/35). Raises ProfileError."""
+def periods(values: Any, read: Callable[[Any], Period] | None = None) -> tuple[Period, ...]:
+    """First startPeriod 0, then rising (K01.FR.31/35). read: reads one of them, as a rule ``period``. Raises ProfileError."""
     if not isinstance(values, list) or not 1 <= len(values) <= MAX_PERIODS:
         raise ProfileError("InvalidSchedule", f"chargingSchedulePeriod is not a list of 1 to {MAX_PERIODS} periods")
-    found = tuple(_period(value) for value in values)
+    one = period if read is None else read
+    found = tuple(one(value) for value in values)
     if found[0].start_s != 0:
         raise ProfileError("InvalidSchedule", "the first startPeriod is not 0 (K01.FR.31)")
     if any(later.start_s <= earlier.start_s for earlier, later in pairwise(found)):
@@ -119,14 +120,16 @@ def periods(values: Any) -> tuple[Period, ...]:
     return found
 
 
-def _period(raw: Any) -> Period:
+def period(raw: Any, mode: Mode = Mode.CHARGING_ONLY) -> Period:
+    """Start, limit and phases of one period. Only ChargingOnly needs a limit. Raises ProfileError."""
     if not isinstance(raw, dict):
         raise ProfileError("InvalidSchedule", "a chargingSchedulePeriod is not an object")
     start_s = amount(raw.get("startPeriod"), "InvalidSchedule", "startPeriod")
     if not 0 <= start_s <= MAX_DURATION_S:
         raise ProfileError("InvalidSchedule", "startPeriod is negative or beyond ten years")
     phases = 3 if raw.get("numberPhases") is None else whole(raw["numberPhases"], "InvalidSchedule", "numberPhases", 1, 3)
-    return Period(float(math.floor(start_s)), limit(raw.get("limit"), "limit"), phases, _phase_to_use(raw, phases))
+    limited = mode is Mode.CHARGING_ONLY or raw.get("limit") is not None
+    return Period(float(math.floor(start_s)), limit(raw.get("limit"), "limit") if limited else None, phases, _phase_to_use(raw, phases), mode=mode)
 
 
 def _phase_to_use(raw: Payload, phases: int) -> int | None:
@@ -153,20 +156,6 @@ def own_period(limit_a: float, phase_count: int) -> Payload:
 # -- composite schedules ---------------------------------------------------------------------------------
 
 
-def first_limit_a(schedule: Any, voltage_v: float) -> float | None:
-    """The limit per phase [A] of a schedule's first period; None if it is empty, unlimited or no schedule."""
-    values = schedule.get("chargingSchedulePeriod") if isinstance(schedule, dict) else None
-    if not isinstance(values, list) or not values or not isinstance(values[0], dict):
-        return None
-    found = number(values[0].get("limit"))
-    if found is None or found < 0:
-        return None
-    if isinstance(schedule, dict) and schedule.get("chargingRateUnit") == "W":
-        phases = values[0].get("numberPhases", 3)
-        return found / (voltage_v * (phases if isinstance(phases, int) and 1 <= phases <= 3 else 3))
-    return found
-
-
 def composite_request(payload: Payload, place: str) -> CompositeRequest:
     """A GetCompositeSchedule; place: the field that names the EVSE. Raises ProfileError for an impossible one."""
     seconds, evse_id = number(payload.get("duration")), payload.get(place)
@@ -188,32 +177,56 @@ def composite_periods(
 ) -> tuple[int, list[Payload]]:
     """(duration [s], periods) of a composite from ``steps``, ascending, limits per phase [A], beginning at a whole second.
 
-    Limits are cut down to 0.1, in W as the sum of ``phase_count`` phases at nominal voltage. Cut at one
-    week or 1024 periods: the duration tells how far it goes.
+    Limits are cut down to 0.1, in W as the sum of the phases at nominal voltage: ``phase_count``, or fewer where the step says so
+    (K01.FR.140). Cut at one week or 1024 periods: the duration tells how far it goes. Only what all versions have is written;
+    ``steps_by_second`` serves a version that has more.
     """
+    duration_s, found = steps_by_second(request, start_wall_s, steps)
+    return duration_s, [composite_period(second, step, request.unit, voltage_v, phase_count) for second, step in found]
+
+
+def steps_by_second(request: CompositeRequest, start_wall_s: float, steps: Sequence[LimitStep]) -> tuple[int, list[tuple[int, LimitStep]]]:
+    """(duration [s], (second, step) ascending from second 0), cut as ``composite_periods`` says."""
     duration_s = min(request.duration_s, MAX_WINDOW_S)
-    limits = _limit_by_second(start_wall_s, duration_s, steps)
-    seconds = sorted(limits)
+    found = _by_second(start_wall_s, duration_s, steps)
+    seconds = sorted(found)
     if len(seconds) > MAX_PERIODS:
         duration_s = seconds[MAX_PERIODS]
-    factor = voltage_v * phase_count if request.unit == "W" else 1.0
-    return duration_s, [
-        {"startPeriod": second, "limit": _composite_limit(limits[second] * factor), "numberPhases": phase_count} for second in seconds[:MAX_PERIODS]
-    ]
+    return duration_s, [(second, found[second]) for second in seconds[:MAX_PERIODS]]
 
 
-def _limit_by_second(start_wall_s: float, duration_s: int, steps: Sequence[LimitStep]) -> dict[int, float]:
-    """Limit [A] from each whole second on; several steps in one second count with the lowest one. Always has 0."""
-    limits = {0: math.inf}
+def _by_second(start_wall_s: float, duration_s: int, steps: Sequence[LimitStep]) -> dict[int, LimitStep]:
+    """The step from each whole second on; of several in one second the one with the lowest limit. Always has 0."""
+    found = {0: LimitStep(start_wall_s, None)}
     for step in steps:
         second = math.floor(step.start_wall_s - start_wall_s)
-        limit_a = math.inf if step.limit_a is None else step.limit_a
         if second <= 0:
-            limits[0] = limit_a
-        elif second < duration_s:
-            limits[second] = min(limits.get(second, math.inf), limit_a)
-    return limits
+            found[0] = step
+        elif second < duration_s and (second not in found or bound_a(step) < bound_a(found[second])):
+            found[second] = step
+    return found
 
 
-def _composite_limit(found: float) -> float:
+def bound_a(step: LimitStep) -> float:
+    """The limit of a step [A], inf if it has none."""
+    return math.inf if step.limit_a is None else step.limit_a
+
+
+def phases_of(step: LimitStep, phase_count: int) -> int:
+    """Phases a step counts for at an EVSE with ``phase_count``."""
+    return phase_count if step.phase_count is None else min(step.phase_count, phase_count)
+
+
+def composite_period(second: int, step: LimitStep, unit: str | None, voltage_v: float, phase_count: int) -> Payload:
+    """One period with what all versions have."""
+    phases = phases_of(step, phase_count)
+    return {
+        "startPeriod": second,
+        "limit": composite_limit(bound_a(step) * (voltage_v * phases if unit == "W" else 1.0)),
+        "numberPhases": phases,
+    }
+
+
+def composite_limit(found: float) -> float:
+    """A limit as it is written: cut down to 0.1, 999999 for none."""
     return min(rounded_down(found), UNLIMITED) if found < UNLIMITED else UNLIMITED

@@ -23,6 +23,15 @@ def wall_time(value: Any) -> float | None:
     return base.timestamp() + (float(f"0.{fraction}") if fraction else 0.0)
 
 
+def clock_time(value: Any) -> float | None:
+    """What a timestamp shows on a clock, in seconds as if it were UTC: its zone disregarded (2.1 useLocalTime, K01.FR.90). None if it is none."""
+    match = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        return None
+    text = match.string
+    return wall_time(text if match.group(8) is None else text[: match.start(8)])
+
+
 def _offset(zone: str) -> timedelta:
     minutes = int(zone[1:3]) * 60 + int(zone[-2:])
     return timedelta(minutes=minutes if zone[0] == "+" else -minutes)

@@ -113,7 +113,8 @@ class TransactionBook16(TransactionBook):
 class CsmsBooks:
     """Answers station CALLs and keeps account. strays: messages of 1.6 transactions that never began here."""
 
-    def __init__(self, refused_tokens: tuple[str, ...] = ()) -> None:
+    def __init__(self, refused_tokens: tuple[str, ...] = (), heartbeat_s: int = HEARTBEAT_S) -> None:
+        self.heartbeat_s = heartbeat_s
         self.frames: deque[SeenFrame] = deque(maxlen=KEPT_FRAMES)
         self.transactions: dict[str, TransactionBook] = {}
         self.boots: dict[str, int] = {}
@@ -154,6 +155,15 @@ class CsmsBooks:
         heard = self._heard.get(station_id, set())
         return [mark for mark in marks if mark not in heard]
 
+    def forget(self) -> None:
+        """Drop what was said, keep who is who: for months of virtual time nobody audits."""
+        self.frames.clear()
+        self._heard.clear()
+        self.transactions = {name: book for name, book in self.transactions.items() if not book.ended}
+        for book in self.transactions.values():
+            book.events.clear()
+            book.order.clear()
+
     def running(self) -> list[TransactionBook]:
         """Transactions without an end."""
         return [book for book in self.transactions.values() if not book.ended]
@@ -181,7 +191,7 @@ class CsmsBooks:
     def booted(self, station_id: str, at: Stamp, payload: Payload) -> Payload:
         """B01: everybody is welcome."""
         self.boots[station_id] = self.boots.get(station_id, 0) + 1
-        return {"currentTime": wire.iso(at.wall_s), "interval": HEARTBEAT_S, "status": "Accepted"}
+        return {"currentTime": wire.iso(at.wall_s), "interval": self.heartbeat_s, "status": "Accepted"}
 
     def _permission(self, token: str) -> str:
         return "Invalid" if token in self._refused_tokens else "Accepted"

@@ -43,11 +43,12 @@ class CarSpec:
 
 
 class Car:
-    """One plugged-in car. ``current_a`` is per used phase and never negative."""
+    """One plugged-in car. ``current_a`` is per used phase and never negative. ``wired``: phases of the EVSE it uses, 0..2."""
 
     def __init__(self, spec: CarSpec, evse_phases: int = 3) -> None:
         self.spec = spec
         self.phases = min(spec.phases, evse_phases)
+        self.wired: tuple[int, ...] = tuple(range(self.phases))
         self.current_a = 0.0
         self.charged_wh = 0.0
         self._control_s = 0.0

@@ -22,6 +22,8 @@ def set_available(station: SimStation, at: Stamp, evses: Iterable[Evse], operati
         evse.inoperative_next = waits
         evse.operative = evse.operative if waits else operative
         scheduled = scheduled or waits
+        if operative:
+            station.nudge(evse, "availability")
         station.report_status(at, evse)
     return scheduled
 
@@ -52,6 +54,7 @@ def stop(station: SimStation, at: Stamp, transaction_id: str) -> bool:
 def tell_status_again(station: SimStation, at: Stamp, evse: Evse) -> None:
     """Report a status although it is known."""
     evse.reported = ""
+    station.nudge(evse, "status")
     station.report_status(at, evse)
 
 

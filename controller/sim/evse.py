@@ -17,11 +17,15 @@ SIGNIFICANT_A = 1.0
 
 @dataclass(frozen=True, slots=True)
 class EvseSpec:
-    """site_phases: site phases (0..2) that feed the EVSE's own L1, L2, L3. max_current_a: per phase."""
+    """site_phases: site phases (0..2) that feed the EVSE's own L1, L2, L3. max_current_a: per phase.
+
+    quantum_a: its meter tells currents in steps of this [A], 0 = as they are.
+    """
 
     id: int
     site_phases: tuple[int, ...] = (0, 1, 2)
     max_current_a: float = 32.0
+    quantum_a: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +90,10 @@ class Evse:
 
     def phase_current_a(self) -> tuple[float, float, float]:
         """Current by the EVSE's own phases [A]."""
-        used = min(self.car.phases, len(self.spec.site_phases)) if self.car else 0
-        current_a = self.car.current_a if self.car else 0.0
-        first, second, third = (current_a if index < used else 0.0 for index in range(3))
-        return first, second, third
+        if self.car is None or self.car.current_a == 0.0:
+            return 0.0, 0.0, 0.0
+        current_a, wired = self.car.current_a, self.car.wired
+        return current_a if 0 in wired else 0.0, current_a if 1 in wired else 0.0, current_a if 2 in wired else 0.0
 
     def site_current_a(self) -> tuple[float, float, float]:
         """Current by site phases [A]."""

@@ -24,8 +24,13 @@ def samples(evse: Evse, with_soc: bool) -> list[Sample]:
         Sample(evse.register_wh, "Energy.Active.Import.Register", "Wh"),
         Sample(evse.power_w, "Power.Active.Import", "W"),
     ]
-    found += [Sample(evse.phase_current_a()[index], "Current.Import", "A", f"L{index + 1}") for index in range(len(evse.spec.site_phases))]
+    shown_a = [_shown(amps, evse.spec.quantum_a) for amps in evse.phase_current_a()]
+    found += [Sample(shown_a[index], "Current.Import", "A", f"L{index + 1}") for index in range(len(evse.spec.site_phases))]
     found.append(Sample(VOLTAGE_V, "Voltage", "V", "L1-N"))
     if with_soc and evse.car is not None and evse.car.spec.announces:
         found.append(Sample(100.0 * evse.car.soc, "SoC", "Percent"))
     return found
+
+
+def _shown(amps: float, quantum_a: float) -> float:
+    return round(amps / quantum_a) * quantum_a if quantum_a else amps

@@ -9,6 +9,7 @@ neighbour on purpose.
 
 from __future__ import annotations
 
+import math
 import random
 import uuid
 from collections import deque
@@ -57,16 +58,32 @@ class StationSpec:
 
 @dataclass(slots=True)
 class Faults:
-    """Bad habits that can be switched while running. refused_purpose: profiles of this purpose are Rejected, as the version names it."""
+    """Bad habits that can be switched while running.
+
+    refused_purpose: profiles of this purpose are Rejected, as the version names it. only_unit: "A" or "W", profiles in
+    the other one are. min_write_s: profiles that outlive a transaction are, when they come more often [s] (K01.FR.56).
+    """
 
     ignores_profiles: bool = False
     rejects_profiles: bool = False
     refused_purpose: str = ""
     never_answers: bool = False
+    only_unit: str = ""
+    min_write_s: float = 0.0
+    next_write_mono_s: float = -math.inf
 
-    def refuses(self, raw_profile: Payload) -> bool:
-        """Whether a SetChargingProfile is Rejected out of a bad habit."""
-        return self.rejects_profiles or raw_profile["chargingProfilePurpose"] == self.refused_purpose
+    def refusal(self, raw_profile: Payload, schedule: Payload, mono_s: float) -> tuple[str, str] | None:
+        """Reason code and more, if a SetChargingProfile is Rejected out of a bad habit."""
+        if self.rejects_profiles or raw_profile["chargingProfilePurpose"] == self.refused_purpose:
+            return "InternalError", ""
+        if self.only_unit and schedule["chargingRateUnit"] != self.only_unit:
+            return "UnsupportedRateUnit", ""
+        if self.min_write_s <= 0.0 or raw_profile["chargingProfilePurpose"] == "TxProfile":
+            return None
+        if mono_s < self.next_write_mono_s:
+            return "RateLimitExceeded", f"{math.ceil(self.next_write_mono_s - mono_s)} seconds before retry"
+        self.next_write_mono_s = mono_s + self.min_write_s
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +122,10 @@ class SimStation:
 
     # -- the physical side ---------------------------------------------------------------------
 
-    def plug_in(self, at: Stamp, evse_id: int, spec: CarSpec) -> Car:
-        """A car arrives: cable in, transaction begins, authorisation is asked for."""
+    def plug_in(self, at: Stamp, evse_id: int, spec: CarSpec, car: Car | None = None) -> Car:
+        """A car arrives: cable in, transaction begins, authorisation is asked for. car: another one than the plain one of ``spec``."""
         evse = self.evses[evse_id]
-        car = evse.car = Car(spec, len(evse.spec.site_phases))
+        evse.car = car = car or Car(spec, len(evse.spec.site_phases))
         evse.served = False
         token = {"idToken": f"SIM-{spec.name}"[:36], "type": "ISO14443"}
         self.begin(at, evse, token)
@@ -159,13 +176,18 @@ class SimStation:
         if self.spec.boots_on_reconnect:
             self.accepted = False
         self._next_boot_mono_s = at.mono_s
+        self.profiles.online(at.wall_s)
         for evse in self.evses.values():
             evse.reported = ""
         return self.tick(at)
 
+    def nudge(self, evse: Evse, trick: str) -> None:
+        """The pilot of an EVSE was touched by a command; trick: "status" or "availability". What that does is up to the box."""
+
     def closed(self, at: Stamp) -> None:
         """The WebSocket is gone: what must not be lost is kept and will be told later (E11.FR.07; 16 3.7)."""
         self.connected = False
+        self.profiles.offline(at.wall_s)
         for evse in self.evses.values():
             if evse.transaction is not None:
                 self._release(at, evse, evse.transaction)
@@ -361,7 +383,8 @@ class SimStation:
         """Authorise a plugged-in car from afar (F01, F02; 16 5.11)."""
         transaction.id_token, transaction.remote_start_id = start.token, start.remote_id
         if start.profile is not None:  # K05: the TxProfile of a start has no transaction id yet
-            self.profiles.put(evse.spec.id, {**start.profile, "transactionId": transaction.session.transaction_id}, transaction.session)
+            profile = {**start.profile, "transactionId": transaction.session.transaction_id}
+            self.profiles.put(evse.spec.id, profile, transaction.session, at.wall_s)
         self._release(at, evse, transaction, Moment.STARTED_REMOTELY)
 
     def _release(self, at: Stamp, evse: Evse, transaction: Transaction, moment: Moment = Moment.AUTHORISED) -> None:

@@ -1,121 +1,50 @@
 """Actuate: setpoints become orders, and answers become knowledge of what a station obeys.
 
-Per EVSE one ``Channel``: is its floor confirmed, what was sent, what was accepted, until when, and
-hence the most it may be drawing (``ceiling_a``). A setpoint is sent when it changes or is due for
-renewal, lower ones at once and urgent, higher ones only after the last answer. The floor goes in
-first (dead man: a station without profiles is unlimited). Serves F03 (with guard), F04/F05
-(rejected or unanswered: three tries, then the EVSE counts with its maximum), F08, F12, F34.
+Per EVSE one ``Channel``. A setpoint is sent when it changes or is due for renewal, lower ones at once and urgent,
+higher ones only after the last answer and inside the write budget. After a definite no the next strategy of the
+model is tried (F04), after silence the same again under a new number (F05); when nothing is left the EVSE counts
+with its maximum until a probe a minute succeeds. The floor goes in first (``floors``; F08, F12, F34). A changed
+setpoint is confirmed by answer, then by its composite, then by the meter (``guard``).
 
-Must never: raise a setpoint above the fallback on a station whose floor is not confirmed; believe
-in a cut before the station accepted it and had time to apply it.
+Stations with several EVSEs that only obey a limit for the whole station share one channel (``trunks``). Must never:
+raise a setpoint above the fallback on a station whose floor is not confirmed; believe in a cut before the station
+accepted it and had time to apply it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
 
 from controller.config import ControlConfig
-from controller.facts import EvseKey, FloorConfirmed, SetpointAnswered, SetpointInForce, Stamp
-from controller.orders import Inject, InstallFloor, Order, ReadBack
-from controller.site.arbiter import EPS
-from controller.site.state import Layout, Place
+from controller.facts import EvseKey, FeaturesLearned, FloorConfirmed, SetpointAnswered, SetpointInForce, Stamp
+from controller.orders import ClearSetpoint, Inject, Order, Persist, ReadBack, Strategy
+from controller.site.arbiter import EPS, Grant
+from controller.site.channel import CLOCK_SLACK_S, FOLLOWED_A, Channel, Floor, Sent, Wanted
+from controller.site.floors import ANSWER_S, RETRY_LOST_S, Floors
+from controller.site.state import Layout
+from controller.site.strategies import TX, TX_DEFAULT, floor_strategies, giving_strategies, setpoint_strategies, strategy_memory, strategy_recalled
+from controller.site.trunks import Trunks
+from controller.site.writes import WriteBook
 
-TRIES = 3
-"""Rejections in a row after which an EVSE counts as uncontrollable."""
-RETRY_S = (1.0, 2.0, 5.0)
-"""Wait before the next try after the first, second, third rejection [s]."""
-RETRY_LOST_S = 60.0
-"""Wait between tries with an uncontrollable EVSE [s]."""
-PROBE_S = 10.0
-"""So long after a try was due and nobody tried, the floor is written to see whether an EVSE takes commands again [s]."""
-ANSWER_S = 45.0
-"""A command without any answer for this long counts as rejected [s] (the link gives up at 30 s)."""
-READ_BACK_S = 10.0
-"""Wait before reading the floor back again [s]."""
-FOLLOWED_A = 0.5
-"""Measured this little above the new setpoint means: it follows [A]."""
+__all__ = ["FOLLOWED_A", "Actuator", "Channel", "Floor", "Sent"]
 
-
-class Floor(StrEnum):
-    """Where the dead man of an EVSE stands."""
-
-    UNKNOWN = "unknown"
-    WRITING = "writing"
-    READING = "reading"
-    CONFIRMED = "confirmed"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A setpoint on its way or in force. at_mono_s: sent, or accepted. ends_mono_s: back to the floor."""
-
-    number: int
-    limit_a: float
-    reason: str
-    at_mono_s: float
-    ends_mono_s: float
-
-
-@dataclass(slots=True)
-class Channel:
-    """The way to one EVSE. ``now`` arguments are monotonic seconds."""
-
-    place: Place
-    online: bool = False
-    floor: Floor = Floor.UNKNOWN
-    floor_number: int = 0
-    floor_retry_mono_s: float = 0.0
-    sent: Sent | None = None
-    answered: bool = True
-    asked_mono_s: float = -math.inf
-    accepted: Sent | None = None
-    outstanding: dict[int, float] = field(default_factory=dict)
-    settling_a: float = 0.0
-    settling_until_mono_s: float = -math.inf
-    lowered_mono_s: float = -math.inf
-    changed_mono_s: float = -math.inf
-    rejections: int = 0
-    floor_rejections: int = 0
-    retry_mono_s: float = -math.inf
-    uncontrollable: bool = False
-    last_reason: str = ""
-    resend: bool = False
-    offline_since_mono_s: float | None = None
-    held_a: float = 0.0
-
-    @property
-    def confirmed(self) -> bool:
-        """Whether the floor is known to be in the station."""
-        return self.floor is Floor.CONFIRMED
-
-    def present_a(self, now: float) -> float:
-        """Setpoint in force or on its way [A]; the floor when there is none."""
-        if self.sent is not None and now < self.sent.ends_mono_s:
-            return self.sent.limit_a
-        return self.place.fallback_a
-
-    def known_a(self, now: float) -> float:
-        """The limit the station has accepted and that has not ended, else its floor [A]."""
-        accepted = self.accepted
-        return accepted.limit_a if accepted is not None and now < accepted.ends_mono_s else self.place.fallback_a
-
-    def ceiling_a(self, now: float, drawn_a: float | None, measured_mono_s: float) -> float:
-        """The most the station may still be obeying [A]."""
-        known_a = self.known_a(now)
-        ceiling_a = max(known_a, max(self.outstanding.values(), default=0.0))
-        if now < self.settling_until_mono_s:
-            followed = drawn_a is not None and measured_mono_s > self.lowered_mono_s and drawn_a <= known_a + FOLLOWED_A
-            if not followed:
-                ceiling_a = max(ceiling_a, self.settling_a)
-        return ceiling_a
-
-    def rise_s(self, now: float) -> float:
-        """Seconds since the setpoint last changed; infinite before the first one."""
-        return math.inf if self.sent is None else now - self.changed_mono_s
+ROUNDS: Final = 2
+"""So often all strategies of a model are refused before the EVSE counts as uncontrollable."""
+ROUND_S: Final = 2.0
+"""Wait before all strategies are tried again [s]."""
+LOSSES: Final = 2
+"""Setpoints without an answer in a row after which the EVSE counts as uncontrollable (F05: one retry)."""
+LOST_RETRY_S: Final = 1.0
+"""Wait before a setpoint without an answer is sent again [s]."""
+LOOK_GAP_S: Final = 30.0
+"""Composites of one EVSE are read no more often than this [s]."""
+MISREADS: Final = 2
+"""Composites above the accepted setpoint in a row after which the strategy counts as refused: the station mis-stacks."""
+SPACE: Final = "strategy"
+"""Where the journal keeps the strategy that worked, by EVSE."""
 
 
 class Actuator:
@@ -123,44 +52,90 @@ class Actuator:
 
     def __init__(self, layout: Layout, control: ControlConfig) -> None:
         self.channels: dict[EvseKey, Channel] = {key: Channel(place) for key, place in layout.places.items()}
-        self._by_station: Mapping[str, tuple[EvseKey, ...]] = layout.by_station
+        for channel in self.channels.values():
+            channel.overdraw_part = channel.place.model.overdraw_part
+        self.writes = WriteBook()
+        self.features: dict[str, FeaturesLearned] = {}
+        self.trunks = Trunks(layout, self.channels)
+        self._sizes = {station: len(keys) for station, keys in layout.by_station.items()}
+        self._lines: dict[str, list[Channel]] = {station: self._lines_of(station, keys) for station, keys in layout.by_station.items()}
         self._control = control
         self._number = 0
+        self._floors = Floors(self._next_number, control)
+        for station in layout.by_station:
+            self._learn(station)
+
+    def _lines_of(self, station_id: str, keys: tuple[EvseKey, ...]) -> list[Channel]:
+        whole = self.trunks.line(station_id)
+        return [whole] if whole is not None else [self.channels[key] for key in keys]
 
     def _next_number(self) -> int:
         self._number += 1
         return self._number
 
+    def line(self, key: EvseKey) -> Channel | None:
+        """The channel that commands an EVSE: its own, or its station's."""
+        return self.trunks.line(key.station_id) or self.channels.get(key)
+
+    def writes_today(self, station_id: str, wall_s: float) -> int:
+        """Profiles written to a station on this UTC day."""
+        return self.writes.writes_today(station_id, wall_s)
+
     # -- stations come and go --------------------------------------------------------------------
 
-    def online(self, station_id: str, now: float) -> list[Order]:
+    def online(self, station_id: str, now: float, version: str = "") -> list[Order]:
         """A station may be commanded: its floor goes in before anything else (F08, F12)."""
         orders: list[Order] = []
-        for key in self._by_station.get(station_id, ()):
-            channel = self.channels[key]
-            channel.online, channel.offline_since_mono_s = True, None
-            channel.rejections, channel.uncontrollable, channel.retry_mono_s = 0, False, -math.inf
-            channel.floor_rejections = 0
-            channel.outstanding.clear()
-            channel.sent, channel.answered = None, True
-            orders.append(self._write_floor(channel, now))
+        for line in self._lines.get(station_id, ()):
+            line.online, line.offline_since_mono_s = True, None
+            line.version = version or line.version
+            line.rejections, line.losses, line.uncontrollable, line.retry_mono_s = 0, 0, False, -math.inf
+            line.floor_rejections, line.misread, line.mis_stacks = 0, 0, False
+            line.tries.rounds, line.clear_number = 0, 0
+            line.tries.waits.clear()
+            line.tries.rewind()
+            line.outstanding.clear()
+            line.sent, line.answered = None, True
+            orders.append(self._floors.write(line, now))
+        self._learn(station_id)
+        self.trunks.sync(station_id)
         return orders
 
+    def learned(self, fact: FeaturesLearned) -> None:
+        """A station said what it can do."""
+        self.features[fact.station_id] = fact
+        self._learn(fact.station_id)
+
+    def _learn(self, station_id: str) -> None:
+        features, life_s = self.features.get(station_id), self._control.setpoint_life_s
+        for line in self._lines.get(station_id, ()):
+            model = line.place.model
+            line.tries.become(setpoint_strategies(model, line.version, features, life_s, self._sizes[station_id] == 1))
+            line.floor_ways = floor_strategies(model, features)
+            line.giving_ways = giving_strategies(line.version, features, life_s, line.tries.way.stack_level)
+
+    def recall(self, name: str, memory: Any) -> None:
+        """The journal knows which strategy worked. name: of the EVSE, as ``str(EvseKey)``."""
+        for lines in self._lines.values():
+            for line in lines:
+                if str(line.place.key) == name:
+                    line.tries.remembered = strategy_recalled(memory)
+                    line.tries.rewind()
+
     def offline(self, station_id: str, now: float) -> None:
-        """A station is gone; what it may be obeying stays booked for a while (F01)."""
-        for key in self._by_station.get(station_id, ()):
-            channel = self.channels[key]
-            if not channel.online:
+        """A station is gone; what it may be obeying stays booked for a while (F01, F34)."""
+        for line in self._lines.get(station_id, ()):
+            if not line.online:
                 continue
-            channel.held_a = channel.ceiling_a(now, None, -math.inf)
-            if channel.held_a > channel.known_a(now):
+            line.held_a = line.ceiling_a(now, None, -math.inf)
+            if line.held_a > line.known_a(now):
                 # A rise whose answer went down with the link may be in force all the same, also after it is back.
-                channel.settling_a, channel.settling_until_mono_s = channel.held_a, now + self._control.setpoint_life_s
-                channel.lowered_mono_s = now
-            channel.online, channel.offline_since_mono_s = False, now
-            channel.floor = Floor.UNKNOWN
-            channel.outstanding.clear()
-            channel.sent, channel.answered = None, True
+                line.settle(line.held_a, now + self._control.setpoint_life_s, now)
+            line.online, line.offline_since_mono_s = False, now
+            line.floor = Floor.UNKNOWN
+            line.outstanding.clear()
+            line.sent, line.answered, line.clear_number, line.refresh_number = None, True, 0, 0
+        self.trunks.sync(station_id)
 
     def booked_offline_a(self, channel: Channel, now: float) -> float:
         """What an offline EVSE may be drawing [A]: the last setpoint for a while and while it lives, then its floor."""
@@ -170,161 +145,372 @@ class Actuator:
         held_a = channel.held_a if now - since < self._control.offline_hold_s else 0.0
         return max(held_a, channel.ceiling_a(now, None, -math.inf), floor_a)
 
-    def session_ended(self, key: EvseKey) -> None:
-        """A setpoint dies with its transaction: the floor holds again."""
-        channel = self.channels[key]
-        channel.sent, channel.accepted, channel.answered = None, None, True
-        channel.outstanding.clear()
-        channel.settling_until_mono_s = -math.inf
-        if not channel.uncontrollable:
-            channel.rejections = 0
-
-    # -- the floor -------------------------------------------------------------------------------
-
-    def _write_floor(self, channel: Channel, now: float) -> Order:
-        place = channel.place
-        channel.floor, channel.floor_number = Floor.WRITING, self._next_number()
-        channel.floor_retry_mono_s = now + ANSWER_S
-        return InstallFloor(place.key, channel.floor_number, place.fallback_a, len(place.phases))
-
-    def _read_floor(self, channel: Channel, now: float) -> Order:
-        channel.floor = Floor.READING
-        channel.floor_retry_mono_s = now + ANSWER_S
-        # What a station merely showed before (``settling_a``) is nothing to be content with: it would confirm itself.
-        highest_a = max(channel.place.fallback_a, channel.known_a(now), *channel.outstanding.values())
-        return ReadBack(channel.place.key, highest_a)
-
-    def _floor_answered(self, channel: Channel, accepted: bool, reason: str, now: float) -> list[Order]:
-        if not accepted:
-            self._floor_refused(channel, reason, now)
+    def session_ended(self, key: EvseKey, now: float) -> list[Order]:
+        """A TxProfile dies with its transaction; anything else is taken out, and counts until it is out or has ended."""
+        line = self.line(key)
+        if line is None:
             return []
-        channel.rejections, channel.floor_rejections = 0, 0
-        if not channel.place.model.reads_back:
-            channel.floor, channel.uncontrollable = Floor.CONFIRMED, False
+        if self.trunks.left(key):
+            self.trunks.sync(key.station_id)
             return []
-        return [self._read_floor(channel, now)]
+        orders = self._clear(line, now) if self._outlives(line) else []
+        line.sent, line.accepted, line.answered, line.wanted = None, None, True, None
+        line.outstanding.clear()
+        line.settling_until_mono_s, line.settling_a = -math.inf, 0.0
+        line.first, line.giving_refused, line.giving_at, line.misread = True, False, 0, 0
+        line.overdraw_part = line.place.model.overdraw_part
+        line.tries.rewind()
+        if not line.uncontrollable:
+            line.rejections, line.losses, line.tries.rounds = 0, 0, 0
+        self.trunks.sync(key.station_id)
+        return orders
 
-    def _floor_refused(self, channel: Channel, reason: str, now: float) -> None:
-        """Setpoints go on meanwhile: who refuses only the floor can still be cut, and is out of control only without one."""
-        channel.last_reason = reason
-        channel.floor_rejections += 1
-        channel.floor, channel.floor_retry_mono_s = Floor.FAILED, now + _wait_s(channel.floor_rejections)
-        if channel.floor_rejections >= TRIES and (channel.accepted is None or now >= channel.accepted.ends_mono_s):
-            channel.uncontrollable = True
-
-    def floor_read(self, fact: FloorConfirmed) -> None:
-        """The composite schedule came back. Not as expected: written again after a while."""
-        channel = self.channels.get(fact.evse)
-        if channel is None or not channel.online:
-            return
-        channel.floor = Floor.CONFIRMED if fact.ok else Floor.FAILED
-        channel.floor_retry_mono_s = fact.at.mono_s + READ_BACK_S
-        if fact.ok:
-            channel.rejections, channel.uncontrollable = 0, False
-        elif fact.limit_a is not None and fact.limit_a > channel.ceiling_a(fact.at.mono_s, None, -math.inf):
-            # Most likely a setpoint of our own from before a restart (F67): it counts until it must have ended.
-            channel.settling_a = min(fact.limit_a, channel.place.config.max_current_a)
-            channel.settling_until_mono_s = fact.at.mono_s + self._control.setpoint_life_s
-            channel.lowered_mono_s = fact.at.mono_s
+    @staticmethod
+    def _outlives(line: Channel) -> bool:
+        """Whether a setpoint of ours may outlive its transaction: a default, a station-max, or in 1.6 one the link wrote as default."""
+        held = [sent for sent in (line.accepted, *line.outstanding.values()) if sent is not None]
+        return any(sent.strategy.purpose != TX or line.version.endswith("1.6") for sent in held)
 
     # -- answers -----------------------------------------------------------------------------------
 
     def answered(self, fact: SetpointAnswered) -> list[Order]:
-        """A station answered a setpoint or a floor."""
-        channel, now = self.channels.get(fact.evse), fact.at.mono_s
-        if channel is None:
+        """A station answered a setpoint, a floor or a clearing; the orders that follow at once."""
+        line = self.line(fact.evse)
+        if line is None:
             return []
-        if fact.number == channel.floor_number and channel.floor is Floor.WRITING:
-            return self._floor_answered(channel, fact.accepted, fact.reason, now)
-        limit_a = channel.outstanding.pop(fact.number, None)
-        if limit_a is None:
+        orders = self._answered(line, fact)
+        self.trunks.sync(fact.evse.station_id)
+        return orders
+
+    def _answered(self, line: Channel, fact: SetpointAnswered) -> list[Order]:
+        now = fact.at.mono_s
+        if fact.number == line.floor_number and line.floor is Floor.WRITING:
+            return self._floors.answered(line, fact.accepted, fact.lost, fact.reason, now)
+        if fact.number == line.refresh_number and line.refresh_number:
+            self._floors.refreshed(line, fact.accepted, fact.reason, now)
+            return []
+        if fact.number == line.clear_number and line.clear_number:
+            return self._cleared(line, fact)
+        sent = line.outstanding.pop(fact.number, None)
+        if sent is None:
             return []
         if fact.accepted:
-            self._accepted(channel, fact.number, limit_a, now)
-        elif channel.sent is not None and channel.sent.number == fact.number:
-            self._rejected(channel, limit_a, fact.reason, now)
+            return self._accepted(line, sent, now)
+        if line.sent is None or line.sent.number != fact.number:
+            if fact.lost:  # a newer one has taken its place, but nobody knows in which order they arrived
+                self._book(line, sent, now)
+            return []
+        return self._rejected(line, sent, fact)
+
+    def _book(self, line: Channel, sent: Sent, now: float) -> None:
+        if sent.limit_a > line.known_a(now):
+            line.settle(sent.limit_a, now + self._control.setpoint_life_s, now)
+
+    def _rejected(self, line: Channel, sent: Sent, fact: SetpointAnswered) -> list[Order]:
+        """Not accepted, or no answer: it may be in force all the same, so its value stays booked."""
+        now = fact.at.mono_s
+        line.last_reason = fact.reason
+        self._book(line, sent, now)
+        line.sent, line.answered = line.accepted, True
+        if fact.lost:
+            return self._lost(line, now)
+        line.losses = 0
+        if fact.retry_after_s is not None:
+            line.tries.waits[sent.strategy] = now + max(0.0, fact.retry_after_s)
+            return self._again(line, fact.at) if sent.urgent else []
+        if sent.wanted is not None and sent.wanted.giving:
+            return self._giving_refused(line, fact.at)
+        return self._refused(line, sent, fact)
+
+    def _lost(self, line: Channel, now: float) -> list[Order]:
+        line.losses += 1
+        line.rejections += 1
+        line.uncontrollable = line.uncontrollable or line.losses >= LOSSES
+        line.retry_mono_s = now + (RETRY_LOST_S if line.uncontrollable else LOST_RETRY_S)
         return []
 
-    def _rejected(self, channel: Channel, limit_a: float, reason: str, now: float) -> None:
-        """Not accepted, or no answer: it may be in force all the same, so its value stays booked."""
-        channel.last_reason = reason
-        if limit_a > channel.known_a(now):
-            channel.settling_a, channel.settling_until_mono_s = limit_a, now + self._control.setpoint_life_s
-            channel.lowered_mono_s = now
-        channel.sent, channel.answered = channel.accepted, True
-        self._count_rejection(channel, now)
+    def _refused(self, line: Channel, sent: Sent, fact: SetpointAnswered) -> list[Order]:
+        """A definite no: the next strategy at once; when all were refused, a pause and all again."""
+        tries, now = line.tries, fact.at.mono_s
+        line.rejections += 1
+        if sent.strategy != tries.way:
+            return self._again(line, fact.at)  # the list has changed meanwhile
+        if "DuplicateProfile" in fact.reason and not tries.duplicate:
+            tries.duplicate = True  # the link clears what is in the way; the same once more
+            return self._again(line, fact.at)
+        tries.unsure = tries.unsure or "TxNotFound" in fact.reason
+        if tries.refuse():
+            return self._again(line, fact.at)
+        line.uncontrollable = line.uncontrollable or tries.rounds >= ROUNDS
+        line.retry_mono_s = now + (RETRY_LOST_S if line.uncontrollable else ROUND_S)
+        return []
 
-    def _accepted(self, channel: Channel, number: int, limit_a: float, now: float) -> None:
+    def _giving_refused(self, line: Channel, at: Stamp) -> list[Order]:
+        """A V2X setpoint was refused: the other kind, then back to plain charging until the session is over."""
+        line.giving_at += 1
+        line.giving_refused = line.giving_at >= len(line.giving_ways)
+        if line.giving_refused and line.wanted is not None:
+            line.wanted = replace(line.wanted, setpoint_w=None, idle=False)
+        return self._again(line, at)
+
+    def _accepted(self, line: Channel, sent: Sent, now: float) -> list[Order]:
         # A station carries out one after the other: this one has taken the place of all before it.
-        older_a = [channel.outstanding.pop(older) for older in list(channel.outstanding) if older < number]
-        before_a = max(channel.known_a(now), *older_a, 0.0)
-        if limit_a < before_a - EPS:
-            still_settling = now < channel.settling_until_mono_s
-            channel.settling_a = max(before_a, channel.settling_a) if still_settling else before_a
-            channel.settling_until_mono_s = now + channel.place.model.apply_s
-            channel.lowered_mono_s = now
-        reason = channel.sent.reason if channel.sent is not None else ""
-        channel.accepted = Sent(number, limit_a, reason, now, now + self._control.setpoint_life_s)
-        channel.rejections, channel.uncontrollable = 0, False
-        if channel.floor is Floor.FAILED:
+        older_a = [line.outstanding.pop(older).limit_a for older in list(line.outstanding) if older < sent.number]
+        before_a = max(line.known_a(now), *older_a, 0.0)
+        cut = sent.limit_a < before_a - EPS
+        if cut:
+            still_settling = now < line.settling_until_mono_s
+            line.settling_a = max(before_a, line.settling_a) if still_settling else before_a
+            line.settling_until_mono_s = now + line.place.model.apply_s
+            line.lowered_mono_s, line.lowered_by_a = now, before_a - sent.limit_a
+        line.accepted = replace(sent, at_mono_s=now, ends_mono_s=now + self._control.setpoint_life_s)
+        line.rejections, line.losses, line.uncontrollable = 0, 0, False
+        line.tries.rounds, line.tries.duplicate = 0, False
+        line.tries.refused.clear()
+        if line.floor is Floor.FAILED:
             # The new setpoint has taken the place of what was in the way of the floor: look again.
-            channel.floor_retry_mono_s = now
-        if channel.sent is not None and channel.sent.number == number:
-            channel.answered = True
+            line.floor_retry_mono_s = now
+        if line.sent is not None and line.sent.number == sent.number:
+            line.answered = True
+        return [*self._remember(line, sent.strategy, sent.wanted), *self._look(line, sent, cut, now)]
 
-    def _count_rejection(self, channel: Channel, now: float) -> None:
-        channel.rejections += 1
-        if channel.rejections >= TRIES:
-            channel.uncontrollable = True
-        channel.retry_mono_s = now + (RETRY_LOST_S if channel.uncontrollable else _wait_s(channel.rejections))
+    @staticmethod
+    def _remember(line: Channel, strategy: Strategy, wanted: Wanted | None) -> list[Order]:
+        tries = line.tries
+        if tries.unsure or strategy == tries.remembered or strategy not in tries.ways or (wanted is not None and wanted.giving):
+            tries.unsure = False
+            return []
+        first = tries.remembered is None and strategy == tries.ways[0]
+        tries.remembered = strategy
+        return [] if first else [Persist(0, remember={(SPACE, str(line.place.key)): strategy_memory(strategy)})]
+
+    # -- confirmation by composite -------------------------------------------------------------------
+
+    def _look(self, line: Channel, sent: Sent, cut: bool, now: float) -> list[Order]:
+        """Read the composite after the first setpoint of a session and after cuts: samples, not every renewal."""
+        plain = sent.wanted is None or not sent.wanted.giving
+        due = plain and (line.first or cut or line.misread > 0) and now - line.looked_mono_s >= LOOK_GAP_S
+        if not due or not line.place.model.reads_back or not line.confirmed:
+            return []
+        line.looked_mono_s, line.first = now, False
+        outstanding_a = [one.limit_a for one in line.outstanding.values()]
+        left_a = line.left_a if now < line.left_until_mono_s else 0.0
+        return [ReadBack(line.place.key, max(sent.told_a, left_a, *outstanding_a), sent.number)]
+
+    def floor_read(self, fact: FloorConfirmed) -> list[Order]:
+        """The composite schedule came back, for a floor or for a setpoint."""
+        line = self.line(fact.evse)
+        if line is None or not line.online:
+            return []
+        orders: list[Order] = []
+        if fact.number:
+            orders = self._setpoint_read(line, fact)
+        elif line.floor is Floor.READING or not fact.ok or line.floor is Floor.FAILED:
+            self._floors.read(line, fact)
+        self.trunks.sync(fact.evse.station_id)
+        return orders
+
+    def _setpoint_read(self, line: Channel, fact: FloorConfirmed) -> list[Order]:
+        """A composite above what was accepted: sent again, then the next strategy. None at all says nothing (16.9)."""
+        now, accepted = fact.at.mono_s, line.accepted
+        if accepted is None or accepted.number != fact.number or fact.limit_a is None:
+            return []
+        if fact.ok:
+            line.misread, line.mis_stacks = 0, False
+            return []
+        line.misread += 1
+        line.looked_mono_s = -math.inf
+        line.last_reason = f"accepted {accepted.told_a:g} A and reports {fact.limit_a:g} A"
+        line.settle(min(fact.limit_a, line.place.config.max_current_a), now + self._control.setpoint_life_s, now)
+        line.resend = True
+        if line.misread < MISREADS:
+            return []
+        line.misread, line.mis_stacks = 0, True
+        if not line.tries.refuse():
+            line.uncontrollable = line.uncontrollable or line.tries.rounds >= ROUNDS
+            line.retry_mono_s = now + (RETRY_LOST_S if line.uncontrollable else ROUND_S)
+        return []
+
+    # -- taking a setpoint out -----------------------------------------------------------------------------
+
+    def _clear(self, line: Channel, now: float) -> list[Order]:
+        """Take our setpoint out. Until that is known it counts, and so does the floor that follows."""
+        line.left_a = line.ceiling_a(now, None, -math.inf)
+        ends = [sent.ends_mono_s for sent in (line.accepted, *line.outstanding.values()) if sent is not None]
+        line.left_until_mono_s = max([now, *ends]) + CLOCK_SLACK_S
+        if not line.online:
+            return []
+        line.clear_number, line.clear_until_mono_s = self._next_number(), now + ANSWER_S
+        return [ClearSetpoint(line.place.key, line.clear_number)]
+
+    def _cleared(self, line: Channel, fact: SetpointAnswered) -> list[Order]:
+        line.clear_number = 0
+        # A station that does not know it has not got it any more.
+        if fact.accepted or (not fact.lost and "unknown" in fact.reason.lower()):
+            line.left_until_mono_s = min(line.left_until_mono_s, fact.at.mono_s + line.place.model.apply_s)
+        return self._again(line, fact.at)
 
     # -- time and setpoints ------------------------------------------------------------------------
 
     def tick(self, now: float) -> list[Order]:
-        """Let time pass: floors are retried, answers that never came count as rejections."""
+        """Let time pass: floors are retried, answers that never came count as lost."""
         orders: list[Order] = []
-        for channel in self.channels.values():
-            if not channel.online:
-                continue
-            if channel.sent is not None and not channel.answered and now - channel.asked_mono_s > ANSWER_S:
-                highest_a = max(channel.outstanding.values(), default=0.0)
-                channel.outstanding.clear()
-                self._rejected(channel, highest_a, "no answer", now)
-            if channel.floor is not Floor.CONFIRMED and now >= channel.floor_retry_mono_s:
-                orders.append(self._write_floor(channel, now))
-            elif channel.uncontrollable and channel.floor is Floor.CONFIRMED and now >= channel.retry_mono_s + PROBE_S:
-                # Without a car no setpoint asks it again, and its maximum would be kept free for ever.
-                channel.retry_mono_s = now + RETRY_LOST_S
-                orders.append(self._write_floor(channel, now))
+        for station_id, lines in self._lines.items():
+            for line in lines:
+                if line.online:
+                    orders += self._tick(line, now)
+            self.trunks.sync(station_id)
         return orders
 
-    def setpoint(self, key: EvseKey, limit_a: float, reason: str, phase_count: int, at: Stamp) -> Order | None:
-        """Bring a setpoint to an EVSE with a session, if it is new or due. limit_a: per phase [A]."""
-        channel, now = self.channels[key], at.mono_s
-        if not channel.online or now < channel.retry_mono_s or channel.floor in (Floor.UNKNOWN, Floor.WRITING):
-            return None
-        if not self._due(channel, limit_a, now):
-            return None
-        lower = limit_a < max(channel.present_a(now), channel.ceiling_a(now, None, -math.inf)) - EPS
-        if channel.sent is None or abs(limit_a - channel.sent.limit_a) > EPS:
-            channel.changed_mono_s = now
-        if channel.answered:
-            channel.asked_mono_s = now
-        number = self._next_number()
-        channel.sent = Sent(number, limit_a, reason, now, now + self._control.setpoint_life_s)
-        channel.answered, channel.resend = False, False
-        channel.outstanding[number] = limit_a
-        return Inject(key, number, limit_a, phase_count, self._control.setpoint_life_s, reason, urgent=lower)
+    def _tick(self, line: Channel, now: float) -> list[Order]:
+        if line.clearing and now > line.clear_until_mono_s:
+            line.clear_number = 0
+        if line.sent is not None and not line.answered and now - line.asked_mono_s > ANSWER_S:
+            for sent in line.outstanding.values():
+                self._book(line, sent, now)
+            line.outstanding.clear()
+            line.sent, line.answered, line.last_reason = line.accepted, True, "no answer"
+            self._lost(line, now)
+        return self._floors.tick(line, now)
 
-    def _due(self, channel: Channel, limit_a: float, now: float) -> bool:
-        sent = channel.sent
-        if sent is None or now >= sent.ends_mono_s or channel.resend:
+    def write(self, grants: Iterable[Grant], at: Stamp, used: Mapping[EvseKey, tuple[int, ...]]) -> list[Order]:
+        """Bring grants to their EVSEs, where they are new or due. used: site phases each car really loads."""
+        orders: list[Order] = []
+        moved: set[str] = set()
+        for grant in grants:
+            if self.trunks.share(grant, used.get(grant.key, ()), at.mono_s):
+                moved.add(grant.key.station_id)
+                continue
+            orders += self.setpoint(grant, at, len(used.get(grant.key, ())) or None)
+        for station_id in sorted(moved):
+            line = self.trunks.line(station_id)
+            whole = self.trunks.whole(station_id)
+            if line is not None and whole is not None:
+                orders += self._bring(line, whole, at)
+                self.trunks.sync(station_id)
+        return orders
+
+    def setpoint(self, grant: Grant, at: Stamp, used_phases: int | None = None) -> list[Order]:
+        """Bring a grant to an EVSE with a session, if it is new or due."""
+        line = self.channels[grant.key]
+        count = grant.phase_count or len(line.place.phases)
+        if grant.phase_count is None and used_phases and line.tries.way.unit == "W":
+            count = min(count, used_phases)  # a limit in W for three phases would let a car on one of them draw it all there
+        told_a = line.told_a(grant.limit_a)
+        wanted = Wanted(line.counted_a(grant.limit_a, told_a), told_a, grant.reason, count, grant.phase_to_use, grant.setpoint_w, grant.idle)
+        if wanted.giving and not self._may_give(line):
+            wanted = replace(wanted, setpoint_w=None, idle=False)
+        return self._bring(line, wanted, at)
+
+    def _may_give(self, line: Channel) -> bool:
+        """Whether a V2X setpoint may go out: announced for this EVSE, and not refused in this session."""
+        features = self.features.get(line.place.key.station_id)
+        announced = features is not None and "CentralSetpoint" in features.modes and line.place.key.evse_id in features.v2x
+        return announced and bool(line.giving_ways) and not line.giving_refused
+
+    def _again(self, line: Channel, at: Stamp) -> list[Order]:
+        """What was last wanted, at once: after a refusal, or when the way is free."""
+        return self._bring(line, line.wanted, at) if line.wanted is not None else []
+
+    def _bring(self, line: Channel, wanted: Wanted, at: Stamp) -> list[Order]:
+        now = at.mono_s
+        if not line.online or line.clearing or now < line.retry_mono_s or line.floor in (Floor.UNKNOWN, Floor.WRITING):
+            line.wanted = wanted
+            return []
+        line.wanted = wanted
+        wanted, held = self._affordable(line, wanted, now)
+        if held or not self._due(line, wanted, now):
+            return []
+        rises = wanted.limit_a > line.present_a(now) + EPS
+        if rises and (fresh := self._floors.refresh(line, now)) is not None:
+            return [fresh]
+        if rises and line.refresh_number:
+            return []
+        urgent = wanted.limit_a < max(line.present_a(now), line.ceiling_a(now, None, -math.inf)) - EPS
+        strategy = self._strategy(line, wanted, urgent, now)
+        if strategy is None:
+            return []
+        if self._shadowed(line, strategy, now):
+            return self._clear_first(line, now)
+        return [self._inject(line, wanted, strategy, urgent, at)]
+
+    def _strategy(self, line: Channel, wanted: Wanted, urgent: bool, now: float) -> Strategy | None:
+        if wanted.giving:
+            return line.giving_ways[min(line.giving_at, len(line.giving_ways) - 1)]
+        return line.tries.choose(urgent, now)
+
+    @staticmethod
+    def _shadowed(line: Channel, strategy: Strategy, now: float) -> bool:
+        """Whether an older setpoint of ours with another purpose may still be in the station."""
+        held = {sent.strategy.purpose for sent in (line.live(now), *line.outstanding.values()) if sent is not None}
+        # A TxProfile goes before any default (SC.01), so that a cut need not wait for it to be cleared.
+        return bool(held - ({TX, TX_DEFAULT} if strategy.purpose == TX else {strategy.purpose}))
+
+    def _clear_first(self, line: Channel, now: float) -> list[Order]:
+        orders = self._clear(line, now)
+        line.outstanding.clear()
+        line.sent, line.accepted, line.answered = None, None, True
+        return orders
+
+    def _inject(self, line: Channel, wanted: Wanted, strategy: Strategy, urgent: bool, at: Stamp) -> Order:
+        now, key, life_s = at.mono_s, line.place.key, self._control.setpoint_life_s
+        before = line.sent.told_a if line.sent is not None else None
+        if before is None or abs(wanted.told_a - before) > EPS:
+            line.changed_mono_s = now
+            if before is None or wanted.told_a > before:
+                line.risen_mono_s = now
+        if line.answered:
+            line.asked_mono_s = now
+        number = self._next_number()
+        line.sent = Sent(number, wanted.limit_a, wanted.reason, now, now + life_s, strategy, wanted, urgent)
+        line.answered, line.resend = False, False
+        line.outstanding[number] = line.sent
+        self.writes.wrote(key.station_id, line.place.model, now, at.wall_s)
+        return Inject(
+            key,
+            number,
+            wanted.told_a,
+            wanted.phase_count,
+            life_s,
+            wanted.reason,
+            urgent,
+            wanted.setpoint_w,
+            strategy,
+            wanted.phase_to_use,
+            wanted.idle,
+        )
+
+    def _affordable(self, line: Channel, wanted: Wanted, now: float) -> tuple[Wanted, bool]:
+        """What may be written of it by the write budget, and whether nothing may. Cuts and pauses always may."""
+        model, sent = line.place.model, line.sent
+        present = sent if sent is not None and now < sent.ends_mono_s else None
+        if wanted.told_a < max(line.place.fallback_a, present.told_a if present is not None else 0.0) - EPS:
+            return wanted, False
+        open_ = self.writes.may(line.place.key.station_id, model, now)
+        rises = present is None or wanted.told_a > present.told_a + EPS
+        if not rises:
+            return wanted, not open_
+        rested = now - line.risen_mono_s >= model.min_write_s or present is None
+        if open_ and rested:
+            return wanted, False
+        if present is None or present.wanted is None:
+            return wanted, True
+        return present.wanted, not open_
+
+    def _due(self, line: Channel, wanted: Wanted, now: float) -> bool:
+        sent = line.sent
+        if sent is None or now >= sent.ends_mono_s or line.resend:
             return True
-        if limit_a < sent.limit_a - EPS:
+        if wanted.told_a < sent.told_a - EPS or (wanted.setpoint_w or 0.0) < (self._power(sent) or 0.0) - 1.0:
             return True
-        if not channel.answered:
+        if not line.answered:
             return False
-        return limit_a > sent.limit_a + EPS or now - sent.at_mono_s >= self._control.setpoint_renew_s
+        renew_s = self.writes.renew_s(line.place.model, self._control.setpoint_renew_s, self._control.setpoint_life_s)
+        return _differs(wanted, sent) or now - sent.at_mono_s >= renew_s
+
+    @staticmethod
+    def _power(sent: Sent) -> float | None:
+        return sent.wanted.setpoint_w if sent.wanted is not None else None
 
     def in_force(self, key: EvseKey, at: Stamp) -> SetpointInForce | None:
         """The accepted setpoint of an EVSE now, None when only its floor holds."""
@@ -332,9 +518,21 @@ class Actuator:
         if accepted is None or at.mono_s >= accepted.ends_mono_s:
             return None
         until = at.wall_in(accepted.ends_mono_s - at.mono_s)
-        return SetpointInForce(accepted.limit_a, until, accepted.reason, len(self.channels[key].place.phases))
+        count = accepted.wanted.phase_count if accepted.wanted is not None else len(self.channels[key].place.phases)
+        return SetpointInForce(accepted.told_a, until, accepted.reason, count)
 
 
-def _wait_s(rejections: int) -> float:
-    """Wait before the next try after so many rejections in a row [s]."""
-    return RETRY_LOST_S if rejections >= TRIES else RETRY_S[rejections - 1]
+def _differs(wanted: Wanted, sent: Sent) -> bool:
+    """Whether a station has to be told something new."""
+    if abs(wanted.told_a - sent.told_a) > EPS:
+        return True
+    was = sent.wanted
+    if was is None:
+        return False
+    same_phases = (was.phase_count, was.phase_to_use, was.idle, was.setpoint_w is None) == (
+        wanted.phase_count,
+        wanted.phase_to_use,
+        wanted.idle,
+        wanted.setpoint_w is None,
+    )
+    return not same_phases or abs((was.setpoint_w or 0.0) - (wanted.setpoint_w or 0.0)) > 1.0

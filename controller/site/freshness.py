@@ -4,7 +4,10 @@ A meter is good, late (its last word counts with a growing margin) or lost (what
 it falls back). It comes back only after three good readings in a row. Unknown is never taken for
 "no load": a BAD reading is silence (F42), a value that does not move while cars do is silence
 (F41), a meter that shows less than the stations themselves report is not believed (F45), a
-suspect one counts with its worst phase on all phases (F44). Serves F40-F50 and P5.
+suspect one counts with its worst phase on all phases (F44). What the steps of the cars have proved
+(``steps``) comes in as ``distrust`` or ``mixed``: not believed at all (F43, F45), or believed with
+its worst phase (F44). A meter that is slow every time keeps one steady margin for its usual gap
+instead of one that comes and goes (F50). Serves F40-F50 and P5.
 """
 
 from __future__ import annotations
@@ -15,25 +18,27 @@ from enum import StrEnum
 
 from controller.config import ControlConfig
 from controller.facts import PhaseAmps
+from controller.site.plausible import (
+    PART_STUCK_AFTER_S,
+    PART_STUCK_CARS_A,
+    STUCK_AFTER_S,
+    STUCK_CARS_A,
+    Counter,
+    Frozen,
+    Polls,
+    Restarted,
+    Rhythm,
+    Short,
+    digits,
+)
 from meters.reading import Quality, Reading
 
 BACK_AFTER = 3
 """Good readings in a row after which a lost meter is believed again."""
 SILENT_AFTER = 3
 """Bad readings in a row that are reported as silence."""
-STUCK_AFTER_S = 30.0
-"""A value unchanged to the last digit for this long is suspicious [s]..."""
-STUCK_CARS_A = 2.0
-"""... if meanwhile the cars' current moved by more than this [A]."""
 MARGIN_PER_S = 0.05
 """Growth of the margin of a late meter: part of the fuse per second."""
-LOW_A, LOW_PART, LOW_COUNT = 2.0, 0.10, 8
-"""A meter this much below the stations' own sum, that often, is not believed: [A], part, readings."""
-
-
-LOW_AGAIN_S = 300.0
-"""With no car left that could speak against it, a meter that was too low gets a new chance after this [s]: where the
-fallback is 0 A no car would ever charge again and prove it right."""
 
 
 class Health(StrEnum):
@@ -86,6 +91,12 @@ def phase_currents(reading: Reading, voltage_v: float, phase_count: int) -> Phas
     return amps[0], amps[1], amps[2]
 
 
+def worst_phase(currents_a: PhaseAmps, phase_count: int) -> PhaseAmps:
+    """The largest current on every phase: what counts where phases are missing or swapped (F44)."""
+    worst_a = max(currents_a[:phase_count])
+    return worst_a, worst_a if phase_count > 1 else 0.0, worst_a if phase_count > 1 else 0.0
+
+
 class MeterWatch:
     """One meter at a fuse: its last believed currents and its health.
 
@@ -103,23 +114,34 @@ class MeterWatch:
         self._believed_mono_s = -math.inf
         self._good_run = 0
         self._bad_run = 0
-        self._same: PhaseAmps | None = None
-        self._same_since_mono_s = 0.0
-        self._cars_then: PhaseAmps = (0.0, 0.0, 0.0)
-        self._low_count = 0
-        self._low_mono_s = -math.inf
+        self.distrust = ""
+        """Why steps of the cars have proved it wrong; "" = they have not."""
+        self.mixed = ""
+        """Why its phases are not believed one by one, so that the worst counts for all; "" = they are believed."""
+        self.polls = Polls()
+        self.restarted: Restarted | None = None
+        self._counter, self._rhythm, self._short = Counter(), Rhythm(), Short()
+        self._frozen = Frozen(STUCK_AFTER_S, STUCK_CARS_A)
+        self._half_frozen = Frozen(PART_STUCK_AFTER_S, PART_STUCK_CARS_A)
 
     def age_s(self, now_mono_s: float) -> float:
         """Seconds since the last believed reading; infinite before the first."""
         return now_mono_s - self._believed_mono_s
 
     def margin_part(self, now_mono_s: float) -> float:
-        """Part of the fuse to keep free because the last word is old (0..1)."""
-        return max(0.0, min(1.0, MARGIN_PER_S * (self.age_s(now_mono_s) - self._late_s)))
+        """Part of the fuse to keep free because the last word is old, or usually gets old (0..1)."""
+        age_s = max(self.age_s(now_mono_s), min(self._rhythm.usual_s, self._lost_s))
+        return max(0.0, min(1.0, MARGIN_PER_S * (age_s - self._late_s)))
+
+    @property
+    def slow(self) -> bool:
+        """Whether it is late every time (F50)."""
+        return self._rhythm.usual_s >= self._late_s
 
     def read(self, reading: Reading, currents_a: PhaseAmps | None, cars: Cars, now_mono_s: float) -> bool:
         """Take a reading with its currents per phase; True if it is believed."""
         trouble = self._trouble(reading, currents_a, cars, now_mono_s)
+        self.polls.add(reading.quality is Quality.BAD, reading.reason if reading.quality is Quality.BAD else "")
         if currents_a is None or trouble:
             self._good_run = 0
             self._bad_run += 1
@@ -127,6 +149,7 @@ class MeterWatch:
             return False
         self._bad_run = 0
         self._good_run += 1
+        self._rhythm.add(now_mono_s - self._believed_mono_s)
         self._believed_mono_s = now_mono_s
         self.currents_a, self.last = currents_a, reading
         if self.health is not Health.LOST or self._good_run >= BACK_AFTER:
@@ -135,6 +158,7 @@ class MeterWatch:
 
     def failed(self, reason: str) -> None:
         """A poll failed."""
+        self.polls.add(True, reason)
         self._good_run = 0
         self._bad_run += 1
         self.trouble = reason
@@ -154,25 +178,11 @@ class MeterWatch:
             return reading.reason or "unusable values"
         if currents_a is None:
             return "no current for every phase"
-        if self._stuck(currents_a, cars, now_mono_s):
+        self.restarted = self._counter.look(reading) or self.restarted
+        frozen = self._frozen.look(digits(reading, currents_a), cars.all_a, now_mono_s)
+        half_frozen = self._half_frozen.look(currents_a, cars.all_a, now_mono_s)
+        if frozen or half_frozen:
             return "value stuck while cars changed"
-        if self._too_low(currents_a, cars, now_mono_s):
+        if self._short.look(currents_a, cars.fresh_a, now_mono_s):
             return "shows less than the stations report"
-        return ""
-
-    def _stuck(self, currents_a: PhaseAmps, cars: Cars, now_mono_s: float) -> bool:
-        if currents_a != self._same:
-            self._same, self._same_since_mono_s, self._cars_then = currents_a, now_mono_s, cars.all_a
-            return False
-        moved_a = max(abs(now - then) for now, then in zip(cars.all_a, self._cars_then, strict=True))
-        return now_mono_s - self._same_since_mono_s >= STUCK_AFTER_S and moved_a > STUCK_CARS_A
-
-    def _too_low(self, currents_a: PhaseAmps, cars: Cars, now_mono_s: float) -> bool:
-        if not any(cars.fresh_a):
-            if now_mono_s - self._low_mono_s >= LOW_AGAIN_S:
-                self._low_count = 0
-            return self._low_count >= LOW_COUNT
-        self._low_mono_s = now_mono_s
-        short = any(amps < car_a - LOW_A - LOW_PART * car_a for amps, car_a in zip(currents_a, cars.fresh_a, strict=True))
-        self._low_count = min(self._low_count + 1, LOW_COUNT) if short else 0
-        return self._low_count >= LOW_COUNT
+        return self.distrust

@@ -2,6 +2,7 @@
 
 Keeps one ``MeterWatch`` and one other-load estimate per metered circuit, the last word of PV and
 battery meters, and says once per change what happened, what we did and what a person can do.
+Circuits without a meter, or whose meter is lost, get their load from the stations (``derived``).
 Serves F40-F50; a site without a grid meter runs on its configured worst load and says so.
 """
 
@@ -13,30 +14,23 @@ from dataclasses import dataclass
 
 from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import EvseKey, MeterFailed, MeterRead, PhaseAmps
-from controller.orders import Order, Severity, Tell
-from controller.site.budget import CircuitLoad
-from controller.site.freshness import Cars, Health, MeterWatch, Mode, phase_currents
+from controller.orders import Order
+from controller.site.alarms import Alarms
+from controller.site.channel import Channel
+from controller.site.derived import Above, derived
+from controller.site.freshness import Cars, Health, MeterWatch, Mode, phase_currents, worst_phase
 from controller.site.guard import Excess, excesses
+from controller.site.inputs import CircuitLoad
 from controller.site.limits import Limit
 from controller.site.otherload import Draw, blame_other, estimate
-from controller.site.state import PHASE_NAMES, PHASES, EvseState, Layout
-from meters.reading import Quality, Reading
+from controller.site.reserve import Reserve
+from controller.site.sides import Side, power_w, soc_percent
+from controller.site.state import PHASES, EvseState, Layout
+from controller.site.steps import StepWatch
+from meters.reading import Quality
 
 FRESH_CAR_S = 5.0
 """A station's own current is compared with a meter only while this fresh [s]."""
-OVER_TELL_S = 3.0
-"""A fuse must be over its limit this long before a person is told [s]."""
-
-
-@dataclass(slots=True)
-class Side:
-    """A PV or battery meter: informs the plan and the page, guards nothing."""
-
-    role: str
-    last: Reading | None = None
-    at_mono_s: float = -math.inf
-    healthy: bool = False
-    detail: str = "no reading yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +48,21 @@ class MeterRoom:
         self._config, self._layout, self._control = config, layout, config.control
         self.watches = {meter_id: MeterWatch(meter_id, config.control) for meter_id in layout.metered}
         roles = {meter.id: meter.role for meter in config.meters}
-        self.sides = {meter_id: Side(role) for meter_id, role in roles.items() if meter_id not in self.watches}
+        self.sides = {meter_id: Side(meter_id, role) for meter_id, role in roles.items() if meter_id not in self.watches}
         self.other_a: dict[str, PhaseAmps] = {}
         self._metered_a: dict[str, PhaseAmps] = {}
         self.over: dict[str, tuple[Excess, ...]] = {}
         self._over_since: dict[str, float] = {}
-        self._over_told: set[str] = set()
         self._hold_until: dict[str, float] = {}
         self._seen: dict[str, Health] = {}
-        self._lost_told: set[str] = set()
+        self._alarms = Alarms(config.control)
         self._started_mono_s: float | None = None
+        self.steps = {circuit: StepWatch() for circuit in layout.metered.values()}
+        self.above = Above()
+        self.reserve = Reserve(config.battery, layout.voltage_v, layout.phase_count)
         # With generation behind the meter the grid may well carry less than the cars draw (F45 does not apply).
         roles_present = {meter.role for meter in config.meters}
+        self.storage = "battery" in roles_present or config.battery is not None
         self._generation = bool({"pv", "battery"} & roles_present) or config.battery is not None or any(config.forecast.pv_w)
 
     # -- readings ----------------------------------------------------------------------------------
@@ -88,16 +85,16 @@ class MeterRoom:
         reading, now = fact.reading, fact.at.mono_s
         side = self.sides.get(reading.meter_id)
         if side is not None:
-            if reading.quality is not Quality.BAD:
-                side.last, side.at_mono_s, side.healthy, side.detail = reading, now, True, reading.reason
-            else:
-                side.detail = reading.reason
+            side.read(reading, now)
             return None
         watch = self.watches.get(reading.meter_id)
         if watch is None:
             return None
         circuit = self._layout.metered[reading.meter_id]
         currents_a = phase_currents(reading, self._layout.voltage_v, self._layout.phase_count)
+        if currents_a is not None and reading.quality is not Quality.BAD:
+            self.steps[circuit].read(currents_a, now)
+            currents_a = worst_phase(currents_a, self._layout.phase_count) if watch.mixed else currents_a
         return circuit if watch.read(reading, currents_a, self.cars(circuit, evses, now), now) else None
 
     def failed(self, fact: MeterFailed) -> None:
@@ -132,46 +129,55 @@ class MeterRoom:
 
     # -- time ------------------------------------------------------------------------------------------
 
-    def look(self, now: float, wall_s: float) -> list[Order]:
+    def look(self, now: float, wall_s: float, wall_speed: float = 1.0) -> list[Order]:
         """Let time pass; tell what changed, once."""
         orders: list[Order] = []
         if self._started_mono_s is None:
             self._started_mono_s = now
+        if any(side.role == "battery" for side in self.sides.values()):
+            waiting = now - self._started_mono_s < self._control.meter_lost_s
+            self.reserve.look(self.side_power_w("battery"), self.soc_percent(), waiting, now, wall_speed)
         for meter_id, watch in self.watches.items():
             circuit, before, health = self._layout.metered[meter_id], self._seen.get(meter_id), watch.look(now)
             self._seen[meter_id] = health
             if health is Health.LOST and before is not Health.LOST:
                 self.other_a.pop(circuit, None)
                 self.over.pop(circuit, None)
-            orders += self._tell_change(meter_id, watch, now)
-        for meter_id, side in self.sides.items():
-            late = now - side.at_mono_s >= self._control.meter_lost_s
-            if side.healthy and late:
-                side.healthy, side.detail = False, side.detail or "silent"
-                text = f"{side.role} meter {meter_id} silent - planning goes on without it; check its cable and power"
-                orders.append(Tell(Severity.WARNING, f"meter {meter_id}", text, wall_s))
+            silent_s = min(watch.age_s(now), now - self._started_mono_s)
+            orders += self._alarms.meter(watch, circuit, silent_s, wall_s)
+        for side in self.sides.values():
+            orders += side.look(now, self._control.meter_lost_s, wall_s)
         return orders
-
-    def _tell_change(self, meter_id: str, watch: MeterWatch, now: float) -> list[Order]:
-        subject, told = f"meter {meter_id}", meter_id in self._lost_told
-        if watch.health is Health.GOOD and told:
-            self._lost_told.discard(meter_id)
-            return [Tell(Severity.INFO, subject, f"meter {meter_id} answers again - normal control")]
-        silent_s = min(watch.age_s(now), now - (self._started_mono_s or now))
-        # At start-up the meter has the same time to speak as later.
-        if watch.health is not Health.LOST or told or silent_s < self._control.meter_lost_s:
-            return []
-        self._lost_told.add(meter_id)
-        circuit = self._layout.metered[meter_id]
-        held = "site" if circuit == ROOT_CIRCUIT else f"circuit {circuit}"
-        because = f" ({watch.trouble})" if watch.trouble else ""
-        text = f"meter {meter_id} silent for {silent_s:.0f} s{because} - {held} held to fallback; check its cable and power"
-        return [Tell(Severity.ALARM, subject, text)]
 
     def check_over(self, circuit: str, limit: Limit | None, now: float) -> tuple[Excess, ...]:
         """The phases of a circuit that its last reading shows above the fuse or a lower limit."""
         measured_a = self._currents(circuit)
-        found = excesses(circuit, measured_a, self._most_a(circuit, limit)) if measured_a is not None else ()
+        return self._over(circuit, excesses(circuit, measured_a, self._most_a(circuit, limit)) if measured_a is not None else (), now)
+
+    def check_derived(
+        self,
+        limits: Mapping[str, Limit],
+        evses: Mapping[EvseKey, EvseState],
+        channels: Mapping[EvseKey, Channel],
+        booked_a: Mapping[EvseKey, float],
+        now: float,
+    ) -> tuple[Excess, ...]:
+        """The same for circuits that nobody measures now: what the stations' own values add up to."""
+        blind = [name for name in self._layout.circuits if self._watch(name) is None or self._health(name) is Health.LOST]
+        if not blind:
+            return ()
+        loads = self.loads(now, booked_a)
+        found: list[Excess] = []
+        for name in blind:
+            load_a = derived(loads[name].other_a, self._layout.below[name], evses, channels, booked_a, now)
+            found += self._over(name, excesses(name, load_a, self._most_a(name, limits.get(name)), derived=True), now)
+        return tuple(found)
+
+    def _health(self, circuit: str) -> Health | None:
+        watch = self._watch(circuit)
+        return watch.health if watch is not None else None
+
+    def _over(self, circuit: str, found: tuple[Excess, ...], now: float) -> tuple[Excess, ...]:
         if found:
             self.over[circuit] = found
             self._over_since.setdefault(circuit, now)
@@ -182,20 +188,7 @@ class MeterRoom:
 
     def tell_over(self, now: float) -> list[Order]:
         """Say once when a circuit stays over its limit, and once when it is back."""
-        orders: list[Order] = []
-        for circuit, found in self.over.items():
-            if circuit in self._over_told or now - self._over_since[circuit] < OVER_TELL_S:
-                continue
-            self._over_told.add(circuit)
-            worst = max(found, key=lambda one: one.measured_a)
-            where = f"{circuit} {PHASE_NAMES[worst.phase]}"
-            amps = f"measured {worst.measured_a:.0f} A, limit {worst.limit_a:.0f} A"
-            text = f"{where} {amps} - charging is cut; reduce other loads if it stays"
-            orders.append(Tell(Severity.WARNING, f"circuit {circuit}", text))
-        for circuit in [name for name in self._over_told if name not in self.over]:
-            self._over_told.discard(circuit)
-            orders.append(Tell(Severity.INFO, f"circuit {circuit}", f"{circuit} is below its limit again"))
-        return orders
+        return self._alarms.over(self.over, {name: now - since for name, since in self._over_since.items()})
 
     def hold(self, circuit: str, until_mono_s: float) -> None:
         """Nothing below this circuit may rise until then."""
@@ -203,33 +196,37 @@ class MeterRoom:
 
     # -- what follows --------------------------------------------------------------------------------------
 
-    def loads(self, now: float) -> dict[str, CircuitLoad]:
-        """The load of every circuit, children first inside, parents after."""
+    def loads(self, now: float, booked: Collection[EvseKey] = ()) -> dict[str, CircuitLoad]:
+        """The load of every circuit, children first inside, parents after. booked: EVSEs that count with what they draw."""
         found: dict[str, CircuitLoad] = {}
-        children: dict[str, list[str]] = {}
+        children: dict[str, list[PhaseAmps]] = {}
         for name in reversed(list(self._layout.circuits)):
             circuit = self._layout.circuits[name]
-            below = [found[child].other_a for child in children.get(name, ())]
-            found[name] = self._load(name, below, now)
+            other_a, found[name] = self._load(name, children.get(name, []), booked, now)
             if circuit.parent is not None:
-                children.setdefault(circuit.parent, []).append(name)
+                children.setdefault(circuit.parent, []).append(other_a)
         return found
 
-    def _load(self, name: str, below: list[PhaseAmps], now: float) -> CircuitLoad:
+    def _load(self, name: str, below: list[PhaseAmps], booked: Collection[EvseKey], now: float) -> tuple[PhaseAmps, CircuitLoad]:
+        """What is not a car, for the circuit above, and the load with what cars draw above their setpoints."""
         circuit, watch = self._layout.circuits[name], self._watch(name)
         own_a, margin_a = circuit.worst_other_load_a, self._config.grid.margin_a
+        hold = now < self._hold_until.get(name, -math.inf)
+        if watch is not None and watch.health is not Health.LOST and name in self.other_a:
+            late = watch.health is Health.LATE
+            margin_a += watch.margin_part(now) * circuit.fuse_a
+            kept_a = self.reserve.now_a if circuit.parent is None else 0.0
+            return self.other_a[name], CircuitLoad(self.other_a[name], margin_a, False, hold or late, watch.meter_id, kept_a)
         sums = [sum(amps[phase] for amps in below) for phase in PHASES]
         # The grid's worst load already counts everything on the site, a circuit's only what hangs on itself.
         worst = [max(own_a, total) if circuit.parent is None else own_a + total for total in sums]
+        above_a = self.above.of(self._layout.below[name], booked)
         static = (worst[0], worst[1], worst[2])
-        hold = now < self._hold_until.get(name, -math.inf)
+        loaded = (worst[0] + above_a[0], worst[1] + above_a[1], worst[2] + above_a[2])
         if watch is None:
-            return CircuitLoad(static, margin_a, hold=hold)
-        if watch.health is Health.LOST:
-            return CircuitLoad(static, 0.0, lost=True, meter=watch.meter_id)
-        late = watch.health is Health.LATE
-        margin_a += watch.margin_part(now) * circuit.fuse_a if late else 0.0
-        return CircuitLoad(self.other_a.get(name, static), margin_a, hold=hold or late, meter=watch.meter_id)
+            return static, CircuitLoad(loaded, margin_a, hold=hold)
+        lost = watch.health is Health.LOST
+        return static, CircuitLoad(loaded, 0.0 if lost else margin_a, lost=lost, hold=hold, meter=watch.meter_id)
 
     def mode(self, now: float, unfit: Collection[str], blocked: Collection[EvseKey]) -> ModeNow:
         """The mode of the site. unfit: circuits whose fallbacks do not fit; blocked: EVSEs that do not obey at all."""
@@ -245,6 +242,11 @@ class MeterRoom:
         late = [watch for watch in self.watches.values() if watch.health is Health.LATE]
         if late:
             return ModeNow(Mode.DEGRADED, f"meter {late[0].meter_id} late by {late[0].age_s(now):.0f} s")
+        slow = next((watch for watch in self.watches.values() if watch.slow), None)
+        if slow is not None:
+            return ModeNow(
+                Mode.DEGRADED, f"meter {slow.meter_id} is always late - {100 * slow.margin_part(now):.0f} % of the fuse are kept free for that"
+            )
         if self._layout.circuits[ROOT_CIRCUIT].meter is None:
             worst_a = self._layout.circuits[ROOT_CIRCUIT].worst_other_load_a
             return ModeNow(Mode.NORMAL, f"no grid meter: {worst_a:g} A per phase kept free for other loads")
@@ -252,14 +254,11 @@ class MeterRoom:
 
     def side_power_w(self, role: str) -> float | None:
         """Sum of the fresh PV or battery meters [W], import and charging positive; None if none speaks."""
-        said = [side.last.power_w for side in self.sides.values() if side.role == role and side.healthy and side.last is not None]
-        known = [watts for watts in said if watts is not None and math.isfinite(watts)]
-        return sum(known) if known else None
+        return power_w(self.sides.values(), role)
 
     def soc_percent(self) -> float | None:
         """State of charge of the stationary battery [%]."""
-        said = [side.last.soc_percent for side in self.sides.values() if side.role == "battery" and side.last is not None]
-        return next((percent for percent in said if percent is not None and math.isfinite(percent)), None)
+        return soc_percent(self.sides.values())
 
     def grid_power_w(self) -> float | None:
         """Total power at the grid connection [W]; None while its meter is lost or missing."""

@@ -278,6 +278,11 @@ class Reporter:
             priority=place.config.priority,
         )
 
+    def words(self, site: Site, key: EvseKey, at: Stamp) -> tuple[str, str]:
+        """(state, reason) of an EVSE as the page shows them."""
+        evse = site.evses[key]
+        return self._word(site, key, evse, at.mono_s), self._reason(site, key, evse, at.mono_s)
+
     @staticmethod
     def _reason(site: Site, key: EvseKey, evse: EvseState, now: float) -> str:
         channel = site.actuator.channels[key]

@@ -14,10 +14,12 @@ from typing import Any
 
 from controller.config import Config
 from controller.facts import (
+    DriverKnown,
     EvseKey,
     EvseMeasured,
     EvseStatusChanged,
     Fact,
+    FeaturesLearned,
     FloorConfirmed,
     LimitReceived,
     LimitRefused,
@@ -25,9 +27,11 @@ from controller.facts import (
     MeterRead,
     NeedsAnnounced,
     NeedStated,
+    PhaseAmps,
     PlanFailed,
     PlanSolved,
     Restored,
+    ScheduleAnnounced,
     SessionChanged,
     SetpointAnswered,
     SetpointInForce,
@@ -38,21 +42,29 @@ from controller.facts import (
     TimePassed,
     UpstreamWished,
 )
-from controller.orders import Order, Persist, Publish, SetAvailable, Severity, Tell
-from controller.site import state
-from controller.site.actuate import Actuator, Channel, Floor
-from controller.site.arbiter import EPS, WAITING, Grant, Pace, decide
-from controller.site.budget import REST_S, Budget, Inputs, SiteState, StationWish, Turn, draw_of
+from controller.orders import Order, Persist, Publish, Severity, Tell
+from controller.site import actuate, oversight, state
+from controller.site.actuate import Actuator, Floor
+from controller.site.announcing import Announcer
+from controller.site.arbiter import Grant, Pace, decide
+from controller.site.budget import Budget, Inputs, SiteState, StationWish
 from controller.site.charger import ChargerModel
-from controller.site.freshness import Mode
-from controller.site.guard import HOLD_S, Escalation, Step, cut
+from controller.site.commissioning import Commissioning
+from controller.site.draws import draw_of
+from controller.site.freshness import Health, Mode
+from controller.site.guard import HOLD_S, Excess, cut
 from controller.site.health import MeterRoom, ModeNow
 from controller.site.limits import BROKER, LimitStore
 from controller.site.otherload import Draw
+from controller.site.oversight import Oversight
 from controller.site.planning import PeakMeter, PlanInputs, Planner
+from controller.site.proof import Proof
 from controller.site.reports import Reporter, SourceNow
 from controller.site.state import EvseState, layout_of
-from controller.snapshot import SiteView
+from controller.site.switching import Switcher
+from controller.site.turns import Turns, waiting_circuits
+from controller.site.why import explain
+from controller.snapshot import SiteView, WhyProfile, WhyView
 
 CONTROL_GAP_S = 0.2
 """Events closer together than this share one decision; the tick takes the rest [s]."""
@@ -68,20 +80,29 @@ class Site:
         self.actuator = Actuator(self.layout, config.control)
         self.limits = LimitStore(config)
         self.meters = MeterRoom(config, self.layout)
-        self.escalation = Escalation()
+        self.proof = Proof(self.layout, self.meters, self.evses, self.actuator.channels)
+        phase_counts = {key: len(place.phases) for key, place in self.layout.places.items()}
+        self.commissioning = Commissioning(phase_counts, lambda key, now: self.actuator.channels[key].present_a(now), self._rewrite)
+        self.oversight = Oversight(self.layout, self.actuator, self._metered_a, self.commissioning.spares)
+        self.escalation = self.oversight.escalation
+        self.features = self.actuator.features
+        self._announcer = Announcer()
+        self._drivers: dict[EvseKey, DriverKnown] = {}
         self.planner = Planner(config, self.layout)
         self.peak = PeakMeter(config.tariff.demand_window_days * 86_400.0)
         self.sources: dict[str, SourceNow] = {}
         self.mode = ModeNow(Mode.FAILSAFE, "starting") if self.meters.watches else ModeNow(Mode.NORMAL, "")
         self.grants: dict[EvseKey, Grant] = {}
         self.station_wishes: dict[str, EvseState] = {}
-        self._turns: dict[EvseKey, Turn] = {}
+        self.turns = Turns(config.control.turn_s)
         self._booked: Mapping[EvseKey, float] = {}
+        self.frozen: SiteState | None = None  # what the last decision was made of
         self._memories: dict[str, Any] = {}
         self._told: dict[str, str] = {}
-        self._budget = Budget(self.layout, self.actuator, config.control)
+        self.budget = Budget(self.layout, self.actuator, config.control)
+        self._switcher = Switcher(self.layout, config.control)
         self._pace = Pace(config.control.ramp_up_a_per_s, config.control.dead_band_a)
-        self._reporter = Reporter(config, self.layout)
+        self.reporter = Reporter(config, self.layout)
         self._controlled_mono_s = float("-inf")
         self._handlers: dict[type[Fact], Callable[[Any], list[Order]]] = {
             TimePassed: self._time_passed,
@@ -93,6 +114,9 @@ class Site:
             EvseMeasured: self._evse_measured,
             NeedsAnnounced: self._needs_announced,
             NeedStated: self._need_stated,
+            DriverKnown: self._driver_known,
+            ScheduleAnnounced: self._schedule_announced,
+            FeaturesLearned: self._features_learned,
             UpstreamWished: self._upstream_wished,
             SetpointAnswered: self._setpoint_answered,
             FloorConfirmed: self._floor_confirmed,
@@ -107,12 +131,19 @@ class Site:
 
     def handle(self, fact: Fact) -> list[Order]:
         """Orders that follow from a fact; facts about messages are none of the site's business."""
+        if self.commissioning.takes(fact):
+            return self.commissioning.handle(fact)
         handler = self._handlers.get(type(fact))
-        return handler(fact) if handler is not None else []
+        orders = handler(fact) if handler is not None else []
+        return self.commissioning.seen(fact, orders) if self.commissioning.watching else orders
 
     def view(self, at: Stamp) -> SiteView:
         """The site half of the picture."""
-        return self._reporter.view(self, at)
+        return self.reporter.view(self, at)
+
+    def why(self, key: EvseKey, at: Stamp, profiles: tuple[WhyProfile, ...]) -> WhyView | None:
+        """Why an EVSE gets what it gets; None for an EVSE this site does not have."""
+        return explain(self, key, at, profiles) if key in self.evses else None
 
     def in_force(self, key: EvseKey, at: Stamp) -> SetpointInForce | None:
         """What an EVSE has accepted, for answers about profiles."""
@@ -121,7 +152,7 @@ class Site:
     # -- stations ------------------------------------------------------------------------------------
 
     def _station_online(self, fact: StationOnline) -> list[Order]:
-        return self.actuator.online(fact.station_id, fact.at.mono_s)
+        return self.actuator.online(fact.station_id, fact.at.mono_s, fact.version)
 
     def _station_offline(self, fact: StationOffline) -> list[Order]:
         self.actuator.offline(fact.station_id, fact.at.mono_s)
@@ -152,17 +183,21 @@ class Site:
         if isinstance(memory, dict):
             session = state.session_recalled(evse.session, memory, fact.at)
             self.evses[fact.evse] = replace(evse, session=session)
+        driver = self._drivers.pop(fact.evse, None)
+        if driver is not None:
+            self.evses[fact.evse] = state.driver_known(self.evses[fact.evse], driver)
         self.planner.ask()
         return [self._remember_session(fact.evse), *self._control(fact.at)]
 
     def _session_over(self, fact: SessionChanged, before: EvseState) -> list[Order]:
         key = fact.evse
-        self.actuator.session_ended(key)
-        self._turns.pop(key, None)
+        ended = self.actuator.session_ended(key, fact.at.mono_s)
+        self.proof.left(before, fact.at.mono_s)
+        self.meters.above.forget(key)
+        self.turns.forget(key)
         self.grants.pop(key, None)
-        orders: list[Order] = [Persist(0, remember={("session", str(key)): None}), self._reporter.session_point(before, fact.at)]
-        if self.escalation.forget(key):
-            orders += [SetAvailable(key, True), Tell(Severity.INFO, str(key), f"{key} is available again: its session is over")]
+        orders: list[Order] = [Persist(0, remember={("session", str(key)): None}), self.reporter.session_point(before, fact.at)]
+        orders += [*ended, *self.oversight.session_over(key), *self._announcer.released(key)]
         self.planner.ask()
         return [*orders, *self._control(fact.at)]
 
@@ -171,10 +206,15 @@ class Site:
         return Persist(0, remember={("session", str(key)): state.session_memory(session) if session else None})
 
     def _evse_measured(self, fact: EvseMeasured) -> list[Order]:
-        evse = self.evses.get(fact.evse)
-        if evse is not None:
-            offer_a = self.actuator.channels[fact.evse].present_a(fact.at.mono_s)
-            after = self.evses[fact.evse] = state.measured(evse, fact, self.layout.voltage_v, offer_a)
+        if fact.evse in self.evses:
+            now, channel = fact.at.mono_s, self.actuator.channels[fact.evse]
+            setpoint_a = channel.present_a(now)
+            fact = self.proof.believed(fact, self.evses[fact.evse], setpoint_a)
+            evse = self.evses[fact.evse]
+            after = self.evses[fact.evse] = state.measured(evse, fact, self.layout.voltage_v, setpoint_a)
+            self.proof.moved(evse, after, now)
+            if self.meters.above.take(after, channel, now):
+                return self._cut(self._derived(now), fact.at)
             if evse.session is not None and after.session is not None and evse.session.base_wh is None is not after.session.base_wh:
                 return [self._remember_session(fact.evse)]  # without its base a restart would count the session from 0
         return []
@@ -195,6 +235,28 @@ class Site:
         self.planner.ask()
         return [self._remember_session(fact.evse)]
 
+    def _driver_known(self, fact: DriverKnown) -> list[Order]:
+        evse = self.evses.get(fact.evse)
+        if evse is None:
+            return []
+        if evse.session is None or evse.session.transaction_id != fact.transaction_id:
+            self._drivers[fact.evse] = fact  # the link may know the driver before the session is told
+            return []
+        self.evses[fact.evse] = state.driver_known(evse, fact)
+        self.planner.ask()
+        return [self._remember_session(fact.evse), *self._control(fact.at)]
+
+    def _schedule_announced(self, fact: ScheduleAnnounced) -> list[Order]:
+        evse = self.evses.get(fact.evse)
+        if evse is None or evse.session is None:
+            return []
+        self.evses[fact.evse] = state.schedule_announced(evse, fact)
+        return self._control(fact.at)
+
+    def _features_learned(self, fact: FeaturesLearned) -> list[Order]:
+        self.actuator.learned(fact)
+        return []
+
     def _upstream_wished(self, fact: UpstreamWished) -> list[Order]:
         if fact.evse.evse_id == 0:
             first = self.layout.by_station.get(fact.evse.station_id, ())
@@ -205,33 +267,27 @@ class Site:
         return self._control(fact.at)
 
     def _setpoint_answered(self, fact: SetpointAnswered) -> list[Order]:
-        channel = self.actuator.channels.get(fact.evse)
-        if channel is None:
-            return []
         orders = self.actuator.answered(fact)
-        return [*orders, *self._tell_control(channel)]
+        for key in self._meant(fact.evse):
+            orders += self.oversight.tell(self.actuator.channels[key])
+        return orders
 
-    def _tell_control(self, channel: Channel) -> list[Order]:
-        """Say once when an EVSE is out of control, and once when it is back (F04, F05)."""
-        key, topic = channel.place.key, f"control {channel.place.key}"
-        if channel.uncontrollable and topic not in self._told:
-            amps = channel.place.config.max_current_a
-            text = f"{key} takes no setpoints ({channel.last_reason or 'no reason given'}) - {amps:g} A kept free for it; check the charger model"
-            return self._once(topic, Severity.ALARM, str(key), text)
-        if not channel.uncontrollable and self._told.pop(topic, ""):
-            return [Tell(Severity.INFO, str(key), f"{key} takes setpoints again")]
-        return []
+    def _meant(self, key: EvseKey) -> tuple[EvseKey, ...]:
+        """The EVSEs an answer is about: one, or all of a station that is commanded as one."""
+        return self.layout.by_station.get(key.station_id, ()) if key.evse_id == 0 else (key,) if key in self.evses else ()
 
     def _floor_confirmed(self, fact: FloorConfirmed) -> list[Order]:
-        channel = self.actuator.channels.get(fact.evse)
+        channel = self.actuator.line(fact.evse)
         if channel is None:
             return []
-        self.actuator.floor_read(fact)
+        orders = self.actuator.floor_read(fact)
+        if fact.number:
+            return orders
         if fact.ok or channel.floor is not Floor.FAILED:
             self._told.pop(f"floor {fact.evse}", None)
-            return self._control(fact.at)
+            return [*orders, *self._control(fact.at)]
         text = f"{fact.evse} did not confirm its fallback of {channel.place.fallback_a:g} A ({fact.detail or 'no detail'}) - held to it, tried again"
-        return self._once(f"floor {fact.evse}", Severity.WARNING, str(fact.evse), text)
+        return [*orders, *self._once(f"floor {fact.evse}", Severity.WARNING, str(fact.evse), text)]
 
     # -- meters and the guard ----------------------------------------------------------------------------
 
@@ -243,17 +299,26 @@ class Site:
         now = fact.at.mono_s
         limit = self.limits.smallest(now).get(circuit)
         self.meters.estimate(circuit, self._draws(circuit, now), limit)
-        found = self.meters.check_over(circuit, limit, now)
+        return self._cut(self.meters.check_over(circuit, limit, now), fact.at)
+
+    def _derived(self, now: float) -> tuple[Excess, ...]:
+        """Excesses of circuits that nobody measures, by what their stations say."""
+        return self.meters.check_derived(self.limits.smallest(now), self.evses, self.actuator.channels, self._booked, now)
+
+    def _cut(self, found: tuple[Excess, ...], at: Stamp) -> list[Order]:
+        """Lower what loads a phase over its limit, at once; nothing there rises for a while."""
         if not found:
             return []
-        self.meters.hold(circuit, now + HOLD_S)
-        frozen = self._freeze(fact.at)
-        over = {self._budget.row_of(one.circuit, one.phase) for one in found}
-        return self._write(cut(frozen.rows, frozen.claims, over, self._pace), fact.at)
+        for one in found:
+            self.meters.hold(one.circuit, at.mono_s + HOLD_S)
+        frozen = self._freeze(at)
+        over = {self.budget.row_of(one.circuit, one.phase) for one in found}
+        return self._write(cut(frozen.rows, frozen.claims, over, self._pace), at)
 
     def _draws(self, circuit: str, now: float) -> dict[EvseKey, Draw]:
         channels = self.actuator.channels
-        return {key: draw_of(self.evses[key], channels[key], self._booked.get(key), now) for key in self.layout.below[circuit]}
+        unused_s, volts = self.config.control.unused_after_s, self.layout.voltage_v
+        return {key: draw_of(self.evses[key], channels[key], self._booked.get(key), now, unused_s, volts) for key in self.layout.below[circuit]}
 
     def _meter_failed(self, fact: MeterFailed) -> list[Order]:
         self.meters.failed(fact)
@@ -278,7 +343,7 @@ class Site:
         orders += self._once(f"limit {fact.source}:{fact.circuit}", Severity.INFO, subject, text)
         if failsafe and not self.limits.failsafe:
             orders.append(_remember_failsafe(False))
-        orders.append(self._reporter.limits_order(self, fact.at))
+        orders.append(self.reporter.limits_order(self, fact.at))
         self.planner.ask()
         return [*orders, *self._control(fact.at, at_once=True)]
 
@@ -310,6 +375,10 @@ class Site:
                 self.limits.restore(source, circuit, memory, fact.at)
             elif space == "failsafe" and memory is not None:
                 self.limits.restore_failsafe()
+            elif space == actuate.SPACE:
+                self.actuator.recall(name, memory)
+            elif space == oversight.SPACE:
+                self.oversight.recall(name, memory)
             elif space == "peak" and isinstance(memory, dict):
                 self.peak.recall(memory, fact.at.wall_s)
         return []
@@ -350,15 +419,15 @@ class Site:
     def _time_passed(self, fact: TimePassed) -> list[Order]:
         at, now = fact.at, fact.at.mono_s
         orders = self._limits_ended(at)
-        orders += self.meters.look(now, at.wall_s)
+        orders += self.meters.look(now, at.wall_s, at.wall_speed)
+        orders += self.proof.tick(now)
+        orders += self._cut(self._derived(now), at)
         orders += self.meters.tell_over(now)
-        orders += self._escalate(at)
+        orders += self.oversight.look(self.evses, set(self.meters.over), at)
         orders += self.actuator.tick(now)
-        for channel in self.actuator.channels.values():
-            orders += self._tell_control(channel)
         orders += self._control(at, at_once=True)
         orders += self._plan(at)
-        return orders + self._reporter.tick(self, at)
+        return orders + self.reporter.tick(self, at)
 
     def _limits_ended(self, at: Stamp) -> list[Order]:
         orders: list[Order] = []
@@ -373,7 +442,7 @@ class Site:
             amps = self.config.limits.failsafe_a
             text = f"broker lost and the last limit has ended - site held to {amps:g} A until a new limit comes; check the broker"
             orders += [Tell(Severity.ALARM, "limit mqtt", text), _remember_failsafe(True)]
-        return [*orders, self._reporter.limits_order(self, at)] if orders else []
+        return [*orders, self.reporter.limits_order(self, at)] if orders else []
 
     def _control(self, at: Stamp, at_once: bool = False) -> list[Order]:
         """Freeze, decide, write. Events in quick succession share one decision."""
@@ -381,90 +450,62 @@ class Site:
             return []
         self._controlled_mono_s = at.mono_s
         frozen = self._freeze(at)
-        self._booked = frozen.booked_a
+        self._booked, self.frozen = frozen.booked_a, frozen
         grants = decide(frozen.rows, frozen.claims, self._pace)
-        self._take_turns(grants, at.mono_s)
+        self.turns.take(grants, at.mono_s)
+        self.evses.update(self._switcher.look(self.budget, frozen, grants, self.evses, self.actuator.channels))
         self.grants = {grant.key: grant for grant in grants}
-        return [*self._judge_mode(at), *self._write(grants, at)]
+        return [*self._judge_mode(at), *self._write(grants, at), *self._announcer.look(grants, self.evses, at.wall_s)]
 
     def _freeze(self, at: Stamp) -> SiteState:
         now = at.mono_s
-        wishes = {name: (one.wish_now(at.wall_s), one.wish_reason) for name, one in self.station_wishes.items()}
+        wishes = {name: (*one.wish_step(at.wall_s), one.wish_reason or "upstream profile") for name, one in self.station_wishes.items()}
         inputs = Inputs(
             at,
             self.evses,
-            self.meters.loads(now),
+            self.meters.loads(now, self._booked),
             self.limits.smallest(now),
-            {name: StationWish(amps, reason or "upstream profile") for name, (amps, reason) in wishes.items() if amps is not None},
-            self.planner.targets(self.evses, self.actuator.channels, at),
-            self._turns,
+            {
+                name: StationWish(step.limit_a, why, ends)
+                for name, (step, ends, why) in wishes.items()
+                if step is not None and step.limit_a is not None
+            },
+            self.commissioning.targets(self.proof.claims.capped(self.planner.targets(self.evses, self.actuator.channels, at)), now),
+            self.turns.of,
             self.escalation.paused,
             self.escalation.disobeying,
+            self.turns.lifted,
+            self.actuator.features,
+            self.mode.mode is Mode.NORMAL,
         )
-        return self._budget.freeze(inputs)
+        return self.commissioning.narrow(self.budget.freeze(inputs))
 
     def _write(self, grants: tuple[Grant, ...], at: Stamp) -> list[Order]:
-        orders: list[Order] = []
         for grant in grants:
             self.grants[grant.key] = grant
-            phase_count = len(self.layout.places[grant.key].phases)
-            order = self.actuator.setpoint(grant.key, grant.limit_a, grant.reason, phase_count, at)
-            if order is not None:
-                orders.append(order)
+        orders = self.actuator.write(grants, at, {grant.key: self.evses[grant.key].phases for grant in grants})
+        self.proof.sent(orders, at.mono_s)
         return orders
 
-    def _take_turns(self, grants: tuple[Grant, ...], now: float) -> None:
-        for grant in grants:
-            turn = self._turns.get(grant.key)
-            served = grant.limit_a > EPS
-            if served and (turn is None or not turn.served):
-                self._turns[grant.key] = Turn(True, now)
-            elif not served and grant.waiting and (turn is None or turn.served):
-                rest_until_mono_s = now + REST_S if turn is not None else now
-                self._turns[grant.key] = Turn(False, now, rest_until_mono_s, grant.reason.removeprefix(WAITING))
-            elif not served and not grant.waiting and turn is not None and turn.served:
-                self._turns.pop(grant.key)
-
     def _judge_mode(self, at: Stamp) -> list[Order]:
-        unfit = {name for key, turn in self._turns.items() if not turn.served for name in self.layout.places[key].path}
+        unfit = waiting_circuits(self.turns.of, self.evses)
         mode = self.meters.mode(at.mono_s, unfit, self.escalation.blocked)
         before, self.mode = self.mode, mode
         if mode.mode is before.mode:
             return []
         severity = {Mode.NORMAL: Severity.INFO, Mode.DEGRADED: Severity.WARNING}.get(mode.mode, Severity.ALARM)
         text = f"site is in {mode.mode.value} mode" + (f": {mode.reason}" if mode.reason else "")
-        self._reporter.hurry()
+        self.reporter.hurry()
         self.planner.ask()  # a plan made with the loads of another mode would hold cars down long after a meter is back
         return [Tell(severity, "site", text)]
 
-    def _escalate(self, at: Stamp) -> list[Order]:
-        orders: list[Order] = []
-        over = set(self.meters.over)
-        for key, evse in self.evses.items():
-            if evse.session is None:
-                continue
-            channel = self.actuator.channels[key]
-            above = any(name in over for name in evse.place.path)
-            steps = self.escalation.look(channel, evse.drawn_a, evse.measured_mono_s, above, at.mono_s)
-            if steps is None:
-                orders.append(Tell(Severity.INFO, str(key), f"{key} follows its setpoint again"))
-                continue
-            for step in steps:
-                orders += self._escalation_step(key, evse.drawn_a or 0.0, step, at)
-        return orders
+    def _metered_a(self, circuit: str) -> PhaseAmps | None:
+        """Currents of a circuit's meter [A], None unless it is believed."""
+        watch = self.meters.watches.get(self.layout.circuits[circuit].meter or "")
+        return watch.currents_a if watch is not None and watch.health is Health.GOOD else None
 
-    def _escalation_step(self, key: EvseKey, drawn_a: float, step: Step, at: Stamp) -> list[Order]:
-        limit_a = self.actuator.channels[key].known_a(at.mono_s)
-        draws = f"{key} draws {drawn_a:.0f} A with a setpoint of {limit_a:.0f} A"
-        if step is Step.RESENT:
-            self.actuator.channels[key].resend = True
-            return [Tell(Severity.WARNING, str(key), f"{draws} - sent again, its current is kept free for it")]
-        if step is Step.PAUSED:
-            return [Tell(Severity.WARNING, str(key), f"{draws} - told to pause")]
-        if step is Step.BLOCKED:
-            self.escalation.blocked.add(key)
-            return [SetAvailable(key, False), Tell(Severity.ALARM, str(key), f"{draws} - made unavailable")]
-        return [Tell(Severity.ALARM, str(key), f"{draws} and obeys nothing - switch it off at its breaker and call service")]
+    def _rewrite(self, key: EvseKey) -> None:
+        self.actuator.channels[key].resend = True
 
     def _once(self, topic: str, severity: Severity, subject: str, text: str) -> list[Order]:
         """Tell a change of state, not its continuation (house rule 20)."""

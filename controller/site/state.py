@@ -24,25 +24,19 @@ from controller.facts import (
     LimitStep,
     NeedsAnnounced,
     NeedStated,
+    ScheduleAnnounced,
     SessionChanged,
     Stamp,
     UpstreamWished,
 )
+from controller.site.appetite import HUNGRY, Appetite, fed
 from controller.site.charger import ChargerModel, model_named
+from controller.site.phases import UNSEEN, PhaseUse, complete, loaded, observed
 
 PHASES = (0, 1, 2)
 PHASE_NAMES = ("L1", "L2", "L3")
 MaybeTriple = tuple[float | None, float | None, float | None]
 UNKNOWN: MaybeTriple = (None, None, None)
-
-DRAWING_A = 1.0
-"""A phase that carries more is in use; below it a meter may just show noise [A]."""
-IDLE_PHASE_A = 0.5
-"""A phase that carries less while another is in use is not connected in the car [A]."""
-LEARN_AFTER_S = 5.0
-"""How long a phase pattern must hold before it is believed [s]."""
-UNUSED_A = 2.0
-"""Drawing this much less than offered counts as not using the offer [A]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +84,10 @@ class Layout:
     phase_count: int
     metered: Mapping[str, str] = field(default_factory=dict)
     """meter id -> circuit id."""
+    max_unbalance_a: float | None = None
+    """Largest difference between two phases at the grid connection caused by charging [A]."""
+    max_export_w: float | None = None
+    """Most the whole site may feed in [W]; None = as much as its fuses carry."""
 
 
 def layout_of(config: Config, models: Mapping[str, ChargerModel]) -> Layout:
@@ -99,7 +97,9 @@ def layout_of(config: Config, models: Mapping[str, ChargerModel]) -> Layout:
     stations = {station.id: tuple(EvseKey(station.id, evse.id) for evse in station.evses) for station in config.stations}
     below = {name: tuple(place.key for place in places.values() if name in place.path) for name in circuits}
     metered = {circuit.meter: circuit.id for circuit in circuits.values() if circuit.meter is not None}
-    return Layout(circuits, places, stations, below, config.grid.voltage_v, config.grid.phases, metered)
+    grid = config.grid
+    unbalance_a = grid.max_unbalance_a if grid.phases == 3 else None
+    return Layout(circuits, places, stations, below, grid.voltage_v, grid.phases, metered, unbalance_a, grid.max_export_w)
 
 
 def _circuits(config: Config) -> dict[str, Circuit]:
@@ -160,6 +160,17 @@ class Session:
     """Energy the car has given back so far, at the charger."""
     announced_net_wh: float = 0.0
     """charged_wh - given_wh when the car announced its needs."""
+    schedule: tuple[LimitStep, ...] = ()
+    """What the car says it will take, per phase [A] (ISO 15118); () = nothing said."""
+
+    def will_take_a(self, wall_s: float) -> float | None:
+        """What the car says it takes now, per phase [A]; None = it did not say."""
+        said: float | None = None
+        for step in self.schedule:
+            if step.start_wall_s > wall_s:
+                break
+            said = step.limit_a
+        return said
 
     @property
     def need_wh(self) -> float | None:
@@ -176,10 +187,11 @@ class Session:
 class EvseState:
     """One EVSE now. current_a: by site phase, None = not told. measured_mono_s: when.
 
-    pattern, pattern_since_mono_s: phases seen in use and since when; learned: believed pattern.
-    unused_since_mono_s: since when the car draws clearly less than offered. wish: steps of the
+    phase_use: what was seen of the phases; appetite: how much of its offer the car takes. wish: steps of the
     CSMS's own profiles. left_a, left_until_mono_s: what it drew when its session ended, and
-    until when a meter reading may still contain it.
+    until when a meter reading may still contain it. switched: the one site phase a switching charger was put on, None = as
+    wired; switching: on its way between one and three. prioritised: PriorityCharging (K21/K22). doubted: its
+    own values are not believed (``lying``), it counts on all its phases.
     """
 
     place: Place
@@ -190,22 +202,31 @@ class EvseState:
     energy_wh: float | None = None
     soc_percent: float | None = None
     measured_mono_s: float = -math.inf
-    pattern: tuple[int, ...] = ()
-    pattern_since_mono_s: float = -math.inf
-    learned: tuple[int, ...] = ()
-    unused_since_mono_s: float | None = None
+    phase_use: PhaseUse = UNSEEN
+    appetite: Appetite = HUNGRY
     wish: tuple[LimitStep, ...] = ()
     wish_reason: str = ""
     left_a: MaybeTriple = UNKNOWN
     left_until_mono_s: float = -math.inf
+    switched: int | None = None
+    switching: bool = False
+    prioritised: bool = False
+    doubted: bool = False
 
     @property
     def phases(self) -> tuple[int, ...]:
-        """Site phases it really loads: learned from currents, else told, else all it is wired to."""
-        if self.learned:
-            return self.learned
+        """Site phases that count for it: learned from currents, else told, else all it is wired to."""
+        if self.doubted:
+            return self.place.phases
+        if self.phase_use.learned and not self.switching and self.switched is None:
+            return self.phase_use.learned
         told = self.session.told_phase_count if self.session else None
-        return self.place.phases[:told] if told else self.place.phases
+        return loaded(self.place.phases, self.phase_use, told, self.switched, self.switching)
+
+    @property
+    def unused_since_mono_s(self) -> float | None:
+        """Since when the car draws clearly less than it is offered [s]; None = it uses its offer."""
+        return self.appetite.unused_since_mono_s
 
     @property
     def drawn_a(self) -> float | None:
@@ -215,12 +236,17 @@ class EvseState:
 
     def wish_now(self, wall_s: float) -> float | None:
         """Limit per phase [A] the CSMS's profiles give at this time; None = no limit."""
-        limit: float | None = None
+        step, _ = self.wish_step(wall_s)
+        return step.limit_a if step is not None else None
+
+    def wish_step(self, wall_s: float) -> tuple[LimitStep | None, float | None]:
+        """The step of the CSMS's profiles that holds at this time, None = none; and when the next one begins (wall)."""
+        found: LimitStep | None = None
         for step in self.wish:
             if step.start_wall_s > wall_s:
-                break
-            limit = step.limit_a
-        return limit
+                return found, step.start_wall_s
+            found = step
+        return found, None
 
 
 # -- facts change the picture ------------------------------------------------------------------
@@ -235,9 +261,10 @@ def measured(state: EvseState, fact: EvseMeasured, voltage_v: float, offer_a: fl
     if session is not None and state.power_w is not None and state.power_w < 0:
         session = _given(session, -state.power_w, state.measured_mono_s, fact.at)
     told = current_a != UNKNOWN
-    pattern, pattern_since_mono_s, learned = state.pattern, state.pattern_since_mono_s, state.learned
+    phase_use, appetite = state.phase_use, state.appetite
     if told:
-        pattern, pattern_since_mono_s, learned = _learned(state, current_a, fact.at.mono_s)
+        phase_use = _phases_seen(state, fact, current_a, voltage_v)
+        appetite = _fed(state, current_a, fact.at.mono_s, offer_a)
     return EvseState(  # most messages of a site come here: ``replace`` takes three times as long
         place=state.place,
         status=state.status,
@@ -247,14 +274,16 @@ def measured(state: EvseState, fact: EvseMeasured, voltage_v: float, offer_a: fl
         energy_wh=energy_wh if energy_wh is not None else state.energy_wh,
         soc_percent=fact.soc_percent if _finite(fact.soc_percent) else state.soc_percent,
         measured_mono_s=fact.at.mono_s if told else state.measured_mono_s,
-        pattern=pattern,
-        pattern_since_mono_s=pattern_since_mono_s,
-        learned=learned,
-        unused_since_mono_s=_unused_since(state, current_a, fact.at.mono_s, offer_a) if told else state.unused_since_mono_s,
+        phase_use=phase_use,
+        appetite=appetite,
         wish=state.wish,
         wish_reason=state.wish_reason,
         left_a=state.left_a,
         left_until_mono_s=state.left_until_mono_s,
+        switched=state.switched,
+        switching=state.switching,
+        prioritised=state.prioritised,
+        doubted=state.doubted,
     )
 
 
@@ -323,29 +352,24 @@ def _with_count(session: Session, base_wh: float, charged_wh: float) -> Session:
         driver=session.driver,
         given_wh=session.given_wh,
         announced_net_wh=session.announced_net_wh,
+        schedule=session.schedule,
     )
 
 
-def _learned(state: EvseState, current_a: MaybeTriple, now_mono_s: float) -> tuple[tuple[int, ...], float, tuple[int, ...]]:
-    """Believe a pattern of used phases after it held for a while; a used phase more is believed at once. (pattern, since when, learned)."""
-    phases = state.place.phases
-    amps = [current_a[phase] or 0.0 for phase in phases]
-    used = tuple([phase for phase, drawn_a in zip(phases, amps, strict=True) if drawn_a > DRAWING_A])
-    if not used:
-        return (), state.pattern_since_mono_s, state.learned
-    learned = state.learned if used == state.learned or set(used) <= set(state.learned) else ()
-    clear = used == phases or all(phase in used or drawn_a < IDLE_PHASE_A for phase, drawn_a in zip(phases, amps, strict=True))
-    if used != state.pattern or not clear:
-        return (used if clear else ()), now_mono_s, learned
-    return state.pattern, state.pattern_since_mono_s, used if now_mono_s - state.pattern_since_mono_s >= LEARN_AFTER_S else learned
+def _phases_seen(state: EvseState, fact: EvseMeasured, current_a: MaybeTriple, voltage_v: float) -> PhaseUse:
+    """Power alone, spread over the phases by us, says nothing about them."""
+    told_a = fact.phase_current_a
+    if told_a == UNKNOWN:
+        return state.phase_use
+    speaks = None not in told_a or complete(told_a, len(state.place.phases), fact.power_w, voltage_v)
+    return observed(state.phase_use, state.place.phases, current_a, speaks, fact.at.mono_s)
 
 
-def _unused_since(state: EvseState, current_a: MaybeTriple, now_mono_s: float, offer_a: float) -> float | None:
+def _fed(state: EvseState, current_a: MaybeTriple, now_mono_s: float, offer_a: float) -> Appetite:
+    if state.session is None:
+        return HUNGRY
     drawn_a = max([amps for amps in current_a if amps is not None], default=0.0)
-    unused = state.session is not None and offer_a > 0 and drawn_a < offer_a - UNUSED_A
-    if not unused:
-        return None
-    return state.unused_since_mono_s if state.unused_since_mono_s is not None else now_mono_s
+    return fed(state.appetite, drawn_a, offer_a, now_mono_s)
 
 
 LEAVE_S = 3.0
@@ -361,7 +385,7 @@ def session_changed(state: EvseState, fact: SessionChanged) -> EvseState:
     session = state.session
     if session is None or session.transaction_id != fact.transaction_id:
         session = Session(fact.transaction_id, fact.at.mono_s, fact.at.wall_s, base_wh=state.energy_wh)
-        state = replace(state, learned=(), pattern=(), unused_since_mono_s=None)
+        state = replace(state, phase_use=UNSEEN, appetite=HUNGRY, switched=None, switching=False)
     charging_state = fact.charging_state or session.charging_state
     told = _told(state.place, fact.phase_count) or session.told_phase_count
     if session is state.session and (charging_state, told) == (session.charging_state, session.told_phase_count):
@@ -384,9 +408,10 @@ def _ended(state: EvseState, fact: SessionChanged) -> EvseState:
         current_a=UNKNOWN,
         power_w=None,
         soc_percent=None,
-        learned=(),
-        pattern=(),
-        unused_since_mono_s=None,
+        phase_use=UNSEEN,
+        appetite=HUNGRY,
+        switched=None,
+        switching=False,
     )
 
 
@@ -404,9 +429,28 @@ def need_announced(state: EvseState, fact: NeedsAnnounced) -> EvseState:
     state = replace(state, session=session)
     if fact.max_current_a is not None and math.isfinite(fact.max_current_a) and fact.max_current_a > 0:
         state = replace(state, session=replace(session, car_max_a=fact.max_current_a))
-    if session.need_source not in ("", "car"):
+    if session.need_source not in ("", "car", "group"):
         return state
     return _needing(state, fact.energy_wh, fact.departure_wall_s, "car")
+
+
+def driver_known(state: EvseState, fact: DriverKnown) -> EvseState:
+    """Who charges here. What the driver's group usually needs counts until car, person or fleet says something."""
+    session = state.session
+    if session is None or session.transaction_id != fact.transaction_id:
+        return state
+    state = replace(state, session=replace(session, driver=fact))
+    if session.need_source not in ("", "group"):
+        return state
+    return _needing(state, fact.energy_wh, fact.departure_wall_s, "group") if (fact.energy_wh, fact.departure_wall_s) != (None, None) else state
+
+
+def schedule_announced(state: EvseState, fact: ScheduleAnnounced) -> EvseState:
+    """The car said what it will take (K15-K17); a hint of what it wants, no limit. What is no number is left out."""
+    if state.session is None:
+        return state
+    steps = tuple(step for step in fact.steps if step.limit_a is None or (math.isfinite(step.limit_a) and step.limit_a >= 0))
+    return replace(state, session=replace(state.session, schedule=steps))
 
 
 def _needing(state: EvseState, energy_wh: float | None, departure_wall_s: float | None, source: str) -> EvseState:
@@ -419,9 +463,18 @@ def _needing(state: EvseState, energy_wh: float | None, departure_wall_s: float 
 
 
 def wished(state: EvseState, fact: UpstreamWished) -> EvseState:
-    """The CSMS's own profiles for this EVSE changed. A limit that is no number counts as 0: the safer side."""
-    steps = tuple(step if step.limit_a is None or math.isfinite(step.limit_a) else replace(step, limit_a=0.0) for step in fact.steps)
-    return replace(state, wish=steps, wish_reason=fact.reason)
+    """The CSMS's own profiles for this EVSE changed. What is no number counts as 0: the safer side."""
+    steps = tuple(map(_sane, fact.steps))
+    return replace(state, wish=steps, wish_reason=fact.reason, prioritised=fact.prioritised)
+
+
+def _sane(step: LimitStep) -> LimitStep:
+    if all(amps is None or math.isfinite(amps) for amps in (step.limit_a, step.discharge_a, step.setpoint_a)):
+        return step
+    limit_a, discharge_a, setpoint_a = (
+        amps if amps is None or math.isfinite(amps) else 0.0 for amps in (step.limit_a, step.discharge_a, step.setpoint_a)
+    )
+    return replace(step, limit_a=limit_a, discharge_a=discharge_a, setpoint_a=setpoint_a)
 
 
 # -- what a restart must not forget --------------------------------------------------------------

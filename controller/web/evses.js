@@ -2,6 +2,7 @@
 
 import { byId, h, keyed, setData, setShare, setText, show } from "./dom.js";
 import { amps, ampsFixed, duration, isNumber, kilowattHours, kilowatts, moment, percent, UNKNOWN } from "./format.js";
+import { openWhy } from "./why.js";
 
 const WORDS = {
   offline: "Offline",
@@ -68,7 +69,9 @@ function create(evse) {
   part.energyBox = h("div", { class: "evse-energy" }, h("p", {}, h("span", {}, part.energy, part.goal), part.soc), h("div", { class: "track done" }, part.progress));
   part.departureRow = h("div", {}, h("dt", {}, "Leaves"), part.departure, part.departureIn);
   part.floorRow.append(h("dt", {}, "Fallback"), part.floor, part.floorWord);
-  part.why = h("p", { class: "evse-why" }, part.limit, part.reason);
+  part.ask = h("button", { type: "button", class: "ask", "aria-label": `Why ${evse.name || evse.id} gets what it gets` }, "Why?");
+  part.ask.addEventListener("click", () => openWhy(evse));
+  part.why = h("div", { class: "evse-because" }, h("p", { class: "evse-why" }, part.limit, part.reason), part.ask);
   part.node = h(
     "article",
     { class: "card evse" },

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from controller.facts import EvseKey
 from controller.io.api import ApiShell
 from controller.io.clock import VirtualClock
-from controller.snapshot import EventView, Snapshot
+from controller.snapshot import EventView, Snapshot, WhyLayer, WhyProfile, WhyRow, WhyStep, WhyView
 from tests.support.picture import NOW_WALL_S, evse, picture, site_config
 
 pytestmark = pytest.mark.browser
@@ -190,3 +191,39 @@ async def test_the_numbers_do_not_wait_for_the_chart_library(browser: Browser, s
     await expect(page.locator("#grid-power")).to_contain_text("kW", timeout=WAIT_MS)
     await expect(page.locator("#plan-facts")).to_contain_text("21.50")
     await expect(page.locator("#plan-chart")).to_have_attribute("data-wait", "The chart library could not be loaded.")
+
+
+def why_view(key: EvseKey) -> WhyView:
+    """A full fuse, said of any EVSE."""
+    layers = (WhyLayer("charger maximum", "charger", 16.0, None, False), WhyLayer("upstream profile 17", "upstream", 20.0, NOW_WALL_S + 3600, False))
+    row = WhyRow("fuse", "L2", 63.0, 30.0, 1.0, 6.0, 18.0, 8.0, 0.0, True)
+    profile = WhyProfile(17, "tx", 2, 20.0, None, True, True)
+    step = WhyStep(NOW_WALL_S, NOW_WALL_S + 900.0, 5520.0, 8.0, "grid L2 is full in the plan")
+    sentence = f"{key} has 8 A: fuse L2 carries 63 A and is full (30 A other load, 18 A other cars, 7 A kept free)."
+    return WhyView(
+        str(key), "Bay 1", NOW_WALL_S, "charging", sentence, 8.0, None, 7.9, "fuse L2", None, 2, "EVSE +2", layers, (row,), (profile,), (step,), ("fallback 6 A",)
+    )
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+async def test_why_opens_the_chain_of_limits_and_closes(browser: Browser, site: Site, width: int, scheme: str) -> None:
+    site.shell.why = why_view
+    page, watch = await opened(browser, site, width, scheme)
+    await page.click("#evses .evse:nth-child(1) .ask")
+    dialog = page.locator("#why")
+    await expect(dialog.locator(".why-sentence")).to_contain_text("fuse L2 carries 63 A and is full")
+    await expect(dialog.locator("[data-binds=true]").first).to_contain_text("30 A other load")
+    await expect(dialog).to_contain_text("profile 17, transaction, stack level 2")
+    await expect(dialog).to_contain_text("grid L2 is full in the plan")
+    box = await dialog.bounding_box()
+    assert box is not None
+    assert box["width"] <= width
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_be_hidden()
+    assert watch.complaints == []
+
+
+async def test_why_says_so_when_the_controller_is_silent(browser: Browser, site: Site) -> None:
+    page, _ = await opened(browser, site)
+    await page.click("#evses .evse:nth-child(1) .ask")
+    await expect(page.locator("#why-sentence")).to_contain_text("does not answer")

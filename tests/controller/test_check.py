@@ -383,7 +383,7 @@ WARNINGS = [
     (("listen:", "limits: {failsafe_a: 80}\nlisten:"), "limits.failsafe_a", "above the main fuse"),
     (("listen:", "control: {setpoint_renew_s: 100}\nlisten:"), "control.setpoint_renew_s", "one lost renewal"),
     (("map: yardmaster_sim", "map: yardmaster_sim, poll_s: 2"), "meters.0.source.poll_s", "one missed reading"),
-    (("max_current_a: 32,", "max_current_a: 32, v2g: {max_discharge_w: 7000},"), "stations.0.evses.0.v2g", "sets no bound but the fuse"),
+    (("max_current_a: 32,", "max_current_a: 32, v2g: {max_discharge_w: 7000},"), "stations.0.evses.0.v2g", "grid.max_export_w is not set"),
     (("role: grid, source", "role: circuit, source"), "meters.0.id", "name it in circuits[].meter"),
 ]
 

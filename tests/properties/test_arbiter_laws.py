@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from controller.config import EvseConfig
 from controller.facts import EvseKey
-from controller.site.arbiter import EPS, Claim, Pace, Rank, Row, decide
-from controller.site.budget import AGED_S, DWELL_S, Turn, _rank
+from controller.site.arbiter import EPS, Claim, Give, Grant, Pace, Rank, Row, decide
 from controller.site.charger import GENERIC
 from controller.site.guard import cut
+from controller.site.rows import PAIRS
 from controller.site.state import EvseState, Place, Session
+from controller.site.turns import AGED_TURNS, LIFT_EVERY_TURNS, STARVING_TURNS, Turns, rank
 
 PACE = Pace(ramp_up_a_per_s=4.0, dead_band_a=1.0)
 AMPS = st.integers(0, 64).map(float)
@@ -117,24 +118,8 @@ def test_the_guard_only_lowers_and_brings_the_rows_below_capacity(site: tuple[li
         assert load(many, after, number) <= max(0.0, rows[number].capacity_a) + 1e-3
 
 
-def longest_wait_s(wired: list[tuple[int, ...]], room: int, turns: dict[int, Turn], until_s: float) -> float:
-    """Runs the queue minute by minute with room for ``room`` minimums per phase; the longest wait of anybody."""
-    rows = [Row(6.0 * room + 1.0, f"L{phase + 1}") for phase in range(3)]
-    last_served, longest = dict.fromkeys(range(len(wired)), 0.0), 0.0
-    evse = replace(_evse(), session=Session("tx", 0.0, 0.0))
-    for now in (60.0 * step for step in range(int(until_s / 60))):
-        many = []
-        for index, phases in enumerate(wired):
-            turn = turns.get(index)
-            present = 6.0 if turn and turn.served else 0.0
-            rank, since = _rank(evse, turn, now), turn.since_mono_s if turn else 0.0
-            many.append(Claim(EvseKey(f"CP{index}", 1), phases, 6.0, 32.0, "max", 32.0, present, present, 0, rank, since))
-        for index, grant in enumerate(decide(rows, many, PACE)):
-            turn, served = turns.get(index), grant.limit_a > 0
-            last_served[index] = now if served else last_served[index]
-            turns[index] = turn if turn is not None and turn.served == served else Turn(served, now)
-            longest = max(longest, now - last_served[index])
-    return longest
+T = 300.0
+"""Length of a turn in these stories [s]."""
 
 
 def _evse() -> EvseState:
@@ -142,16 +127,142 @@ def _evse() -> EvseState:
     return EvseState(place)
 
 
+def served_over_time(
+    wired: list[tuple[int, ...]], room: int, until_s: float, priorities: list[int] | None = None, turns: Turns | None = None
+) -> list[list[float]]:
+    """Runs the queue minute by minute with room for ``room`` minimums per phase; for each car the times at which it was served."""
+    rows = [Row(6.0 * room + 1.0, f"L{phase + 1}") for phase in range(3)]
+    priorities, turns = priorities or [0] * len(wired), turns or Turns(T)
+    served: list[list[float]] = [[0.0] for _ in wired]
+    evse = replace(_evse(), session=Session("tx", 0.0, 0.0))
+    for now in (60.0 * step for step in range(int(until_s / 60))):
+        many = []
+        for index, phases in enumerate(wired):
+            key = EvseKey(f"CP{index}", 1)
+            turn = turns.of.get(key)
+            present = 6.0 if turn and turn.served else 0.0
+            since = turn.since_mono_s if turn else 0.0
+            resting = turn is not None and now < turn.rest_until_mono_s
+            claim = Claim(
+                key, phases, 6.0, 0.0 if resting else 32.0, "max", 32.0, present, present, priorities[index], rank(evse, turn, now, T), since
+            )
+            many.append(replace(claim, want_a=min(32.0, claim.cap_a), lifted=turns.lifted == key))
+        grants = decide(rows, many, PACE)
+        turns.take(grants, now)
+        for times, grant in zip(served, grants, strict=True):
+            if grant.limit_a > 0:
+                times.append(now)
+    return served
+
+
+def longest_wait_s(served: list[list[float]], until_s: float) -> float:
+    """The longest time anybody went without."""
+    return max(later - earlier for times in served for earlier, later in zip(times, [*times[1:], until_s], strict=True))
+
+
 @given(st.integers(2, 9), st.integers(1, 3), st.data())
 @settings(max_examples=25, deadline=None)
 def test_nobody_starves(count: int, room: int, data: st.DataObject) -> None:
     """With room for a few minimums everybody gets a turn, whatever phases they need."""
     wired = [data.draw(st.sampled_from([(0,), (1,), (2,), (0, 1, 2)])) for _ in range(count)]
-    bound_s = AGED_S + (count + 2) * DWELL_S
-    assert longest_wait_s(wired, room, {}, 3 * bound_s) <= bound_s
+    bound_s = (AGED_TURNS + count + 3) * T
+    assert longest_wait_s(served_over_time(wired, room, 3 * bound_s), 3 * bound_s) <= bound_s
+
+
+@given(st.integers(2, 6), st.integers(1, 3), st.data())
+@settings(max_examples=15, deadline=None)
+def test_nobody_starves_below_others_of_higher_priority(count: int, room: int, data: st.DataObject) -> None:
+    """One car at a time is lifted after a long wait; the bound grows with the number of cars."""
+    wired = [data.draw(st.sampled_from([(0,), (0, 1, 2)])) for _ in range(count)]
+    priorities = [data.draw(st.integers(-9, 9)) for _ in range(count)]
+    bound_s = (STARVING_TURNS + (count + 1) * (LIFT_EVERY_TURNS + 2)) * T
+    assert longest_wait_s(served_over_time(wired, room, 3 * bound_s, priorities), 3 * bound_s) <= bound_s
+
+
+def test_priority_still_means_something_while_others_are_lifted() -> None:
+    served = served_over_time([(0,), (0,), (0,)], 1, 40 * T, [5, 0, 0])
+    assert len(served[0]) >= 0.6 * (40 * T / 60), "the one above gets most of the time"
+    assert min(len(times) for times in served[1:]) > T / 60
 
 
 def test_a_car_on_three_phases_is_not_starved_by_cars_on_one_whose_turns_end_one_after_another() -> None:
     wired: list[tuple[int, ...]] = [(0,), (0,), (1,), (1,), (2,), (2,), (0, 1, 2)]
-    turns = {0: Turn(True, 0.0), 2: Turn(True, -100.0), 4: Turn(True, -200.0)}
-    assert longest_wait_s(wired, 1, turns, 7200.0) <= AGED_S + 2 * DWELL_S
+    turns = Turns(T)
+    for index, begun in ((0, 0.0), (2, -100.0), (4, -200.0)):
+        turns.take([Grant(EvseKey(f"CP{index}", 1), 6.0, "")], begun)
+    assert longest_wait_s(served_over_time(wired, 1, 7200.0, turns=turns), 7200.0) <= (AGED_TURNS + 2) * T
+
+
+# -- the difference between two phases -------------------------------------------------------------------
+
+
+@st.composite
+def lopsided(draw: st.DrawFn) -> tuple[float, list[Row], list[Claim], list[tuple[int, ...]]]:
+    """Three fuses and the six rows of an unbalance limit, as ``rows`` makes them. (limit, rows, claims, phases)."""
+    limit_a = float(draw(st.integers(6, 25)))
+    phases = [draw(st.sampled_from([(0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)])) for _ in range(draw(st.integers(1, 8)))]
+    many: list[Claim] = []
+    leans: dict[int, list[tuple[EvseKey, float]]] = {}
+    for index, used in enumerate(phases):
+        key, drawn_a = EvseKey(f"CP{index}", 1), float(draw(st.sampled_from([0, 6, 16, 32])))
+        pairs = tuple(3 + number for number, (p, q) in enumerate(PAIRS) if p in used and q not in used)
+        cap_a = float(draw(st.sampled_from([0, 6, 16, 32])))
+        many.append(Claim(key, (*used, *pairs), 6.0, cap_a, "cap", cap_a, drawn_a, drawn_a, priority=draw(st.integers(0, 1))))
+        for number, (p, q) in enumerate(PAIRS):
+            if q in used and p not in used and drawn_a:
+                leans.setdefault(3 + number, []).append((key, drawn_a))
+    rows = [Row(float(draw(st.integers(0, 100))), f"L{phase + 1}") for phase in range(3)]
+    rows += [Row(limit_a, "unbalance", "unbalance", leans=tuple(leans.get(3 + number, ()))) for number in range(len(PAIRS))]
+    return limit_a, rows, many, phases
+
+
+@given(lopsided())
+@settings(max_examples=200, deadline=None)
+def test_charging_never_makes_two_phases_differ_by_more_than_allowed(case: tuple[float, list[Row], list[Claim], list[tuple[int, ...]]]) -> None:
+    """At most the grants flow on the one phase, at least the smaller of grant and draw on the other."""
+    limit_a, rows, many, phases = case
+    grants = [grant.limit_a for grant in decide(rows, many, PACE)]
+    for p, q in PAIRS:
+        high = sum(amps for amps, used in zip(grants, phases, strict=True) if p in used and q not in used)
+        cars = zip(grants, many, phases, strict=True)
+        low = sum(min(amps, claim.present_a) for amps, claim, used in cars if q in used and p not in used)
+        assert high - low <= limit_a + 1e-3
+
+
+@given(lopsided())
+@settings(max_examples=100, deadline=None)
+def test_an_unbalance_limit_only_lowers_what_is_given_in_all(case: tuple[float, list[Row], list[Claim], list[tuple[int, ...]]]) -> None:
+    """It takes nothing from a car on all three phases, which cannot cause it."""
+    _, rows, many, phases = case
+    balanced = [claim for claim, used in zip(many, phases, strict=True) if len(used) == 3]
+    free = [replace(claim, rows=(0, 1, 2)) for claim in balanced]
+    assert decide(rows, balanced, PACE) == decide(rows[:3], free, PACE)
+
+
+# -- giving back --------------------------------------------------------------------------------------------
+
+
+@given(sites(), st.data())
+@settings(max_examples=150, deadline=None)
+def test_giving_back_stays_within_the_export_rows_and_changes_nobodys_charging(site: tuple[list[Row], list[Claim]], data: st.DataObject) -> None:
+    rows, many = site
+    export = [Row(data.draw(st.floats(-10, 60)), "export") for _ in range(2)]
+    giving = []
+    for claim in many:
+        wanted_a = data.draw(st.sampled_from([0.0, 0.0, 5.0, 20.0]))
+        use = data.draw(st.sampled_from([(0,), (0, 1, 1), (0, 1, 1, 1)]))
+        give = Give(wanted_a, 2.0, tuple(len(rows) + row for row in use), 230.0, "plan") if wanted_a else None
+        giving.append(replace(claim, give=give, cap_a=0.0, want_a=0.0) if give is not None else claim)
+    grants = decide([*rows, *export], giving, PACE)
+    assert [grant.limit_a for grant in grants] == [one.limit_a for one in decide(rows, [replace(claim, give=None) for claim in giving], PACE)]
+    flows = [0.0, 0.0]
+    for claim, grant in zip(giving, grants, strict=True):
+        if grant.setpoint_w is None:
+            continue
+        assert claim.give is not None
+        assert grant.limit_a == 0.0
+        given_a = -grant.setpoint_w / 230.0
+        assert claim.give.least_a - EPS <= given_a <= claim.give.wanted_a + EPS
+        for row in claim.give.rows:
+            flows[row - len(rows)] += given_a
+    assert all(flow <= max(0.0, row.capacity_a) + 1e-6 for flow, row in zip(flows, export, strict=True))

@@ -119,7 +119,7 @@ class World:
                 self.tell(SetpointAnswered(self.at(), order.evse, order.number, False, "station is not connected"))
         elif isinstance(order, ReadBack):
             shown_a = box.offer_a(self.now, box.max_a)
-            self.tell(FloorConfirmed(self.at(), order.evse, shown_a, shown_a <= order.expected_a + 0.1))
+            self.tell(FloorConfirmed(self.at(), order.evse, shown_a, shown_a <= order.expected_a + 0.1, number=order.number))
         elif station in self.refusing:
             self.tell(SetpointAnswered(self.at(), order.evse, order.number, False, "Rejected"))
         else:

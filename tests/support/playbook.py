@@ -66,12 +66,15 @@ def config(upstream: bool = True, outage: str = "autonomous", evses: int = 1, mi
 
 
 class Playbook:
-    """See the module. disk: True answers every Persist at once, False fails it, None leaves it to the test."""
+    """See the module. disk: True answers every Persist at once, False fails it, None leaves it to the test. overlay: of CP1."""
 
-    def __init__(self, site: Config | None = None, disk: bool | None = True, seed: str = "test", version: str = "ocpp2.0.1") -> None:
+    def __init__(
+        self, site: Config | None = None, disk: bool | None = True, seed: str = "test", version: str = "ocpp2.0.1", overlay: bool = False
+    ) -> None:
         self.config = site or config()
         self.version = version
-        self.links = Links(self.config, seed, wall_time)
+        self.overlay = overlay
+        self.links = Links(self.config, seed, wall_time, frozenset({"CP1"}) if overlay else frozenset())
         self.mono_s = 1000.0
         self.disk = disk
         self.rows: dict[int, OutboxRow] = {}
@@ -144,7 +147,7 @@ class Playbook:
 
     def restarted(self) -> Playbook:
         """Power was cut: another process with what is on disk."""
-        other = Playbook(self.config, seed="after restart", version=self.version)
+        other = Playbook(self.config, seed="after restart", version=self.version, overlay=self.overlay)
         other.mono_s, other.rows, other.memories, other.newest = self.mono_s + 5.0, dict(self.rows), dict(self.memories), self.newest
         paged = tuple(row if place < PAGE else replace(row, text="") for place, row in enumerate(other.rows.values()))
         other.feed(Restored(other.at, other.memories, {"CP1": paged}))

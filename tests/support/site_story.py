@@ -25,7 +25,7 @@ from controller.facts import (
     StationOnline,
     TimePassed,
 )
-from controller.orders import Inject, InstallFloor, Order, Publish, ReadBack, SetAvailable, SolvePlan, Tell
+from controller.orders import ClearSetpoint, Inject, InstallFloor, Order, Publish, ReadBack, SetAvailable, SolvePlan, Tell
 from controller.site.charger import ChargerModel
 from controller.site.site import Site
 from meters.reading import Quality, Reading
@@ -118,7 +118,9 @@ class Story:
             elif isinstance(order, InstallFloor):
                 self.do(SetpointAnswered(self.at(), order.evse, order.number, order.evse not in self.refusing, "Rejected"))
             elif isinstance(order, ReadBack) and order.evse not in self.unconfirmed:
-                self.do(FloorConfirmed(self.at(), order.evse, order.expected_a, True))
+                self.do(FloorConfirmed(self.at(), order.evse, order.expected_a, True, number=order.number))
+            elif isinstance(order, ClearSetpoint) and order.evse not in self.mute:
+                self.do(SetpointAnswered(self.at(), order.evse, order.number, True))
 
     def _inject(self, order: Inject) -> None:
         if order.evse in self.mute:

@@ -10,10 +10,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from controller.facts import Fact, LimitStep, Stamp
-from controller.ocpp import profile_fields
+from controller.ocpp import command_fields, profile_fields
 from controller.ocpp.dialect import (
     CompositeRequest,
+    DriverWord,
+    EvSchedule,
+    ExternalLimit,
+    Feature,
+    LimitNotice,
+    LimitSettings,
     ListUpdate,
+    PriorityWord,
     ProfileCriteria,
     RetryRules,
     SecretChange,
@@ -22,7 +29,8 @@ from controller.ocpp.dialect import (
     TransactionEvent,
 )
 from controller.ocpp.schedule import Profile, ProfileError
-from controller.ocpp.v16 import answers, configuration, observe, outage, profiles, refusals, tokens, transactions
+from controller.ocpp.v16 import answers, commands, configuration, features, observe, outage, profiles, refusals, tokens, transactions
+from controller.orders import Strategy
 
 Payload = dict[str, Any]
 
@@ -33,6 +41,7 @@ class Dialect16:
     subprotocol = "ocpp1.6"
     version = "1.6"
     assigns_transactions = True
+    has_modes = False
     profiles_replace = True
 
     # -- reading the station ------------------------------------------------------------------
@@ -72,31 +81,65 @@ class Dialect16:
     # -- our own CALLs to the station ---------------------------------------------------------------
 
     def set_profile(self, setpoint: Setpoint) -> tuple[str, Payload]:
-        """A TxProfile of finite life, or a TxDefaultProfile of finite life where no transaction has an id."""
-        return "SetChargingProfile", profiles.set_profile(setpoint)
+        """A profile of finite life; a TxProfile only where the transaction has an id."""
+        return commands.set_profile(setpoint)
 
-    def set_floor(self, evse_id: int, profile_id: int, limit_a: float, phase_count: int) -> tuple[str, Payload]:
-        """The persistent fallback: TxDefaultProfile at stack level 0, no end."""
-        return "SetChargingProfile", profiles.set_floor(evse_id, profile_id, limit_a, phase_count)
+    def purpose(self, setpoint: Setpoint) -> str:
+        """No TxProfile without an integer id above 0 (B28)."""
+        return commands.purpose(setpoint)
 
-    def clear_foreign(self, evse_id: int, floor: bool) -> list[tuple[str, Payload]]:
-        """Profiles left by a CSMS from before: TxDefaultProfiles of connector and station, or TxProfiles of the connector."""
-        purpose, places = ("TxDefaultProfile", (evse_id, 0)) if floor else ("TxProfile", (evse_id,))
-        return [("ClearChargingProfile", {"connectorId": place, "chargingProfilePurpose": purpose}) for place in places]
+    def update_profile(self, setpoint: Setpoint) -> tuple[str, Payload] | None:
+        """1.6 has no Dynamic profiles."""
+        return None
 
-    def read_back(self, evse_id: int, duration_s: int) -> tuple[str, Payload]:
+    def set_floor(self, floor: Setpoint) -> tuple[str, Payload]:
+        """TxDefaultProfile or ChargePointMaxProfile, no end."""
+        return commands.set_floor(floor)
+
+    def clear_own(self, profile_id: int) -> tuple[str, Payload]:
+        """ClearChargingProfile by id."""
+        return commands.clear_own(profile_id)
+
+    def cleared(self, payload: Payload) -> bool:
+        """Accepted, or Unknown: there is no such profile."""
+        return payload.get("status") in ("Accepted", "Unknown")
+
+    def clear_foreign(self, evse_id: int, floor: bool, strategy: Strategy) -> list[tuple[str, Payload]]:
+        """Profiles left by a CSMS from before, in the place of ours."""
+        return commands.clear_foreign(evse_id, floor, strategy)
+
+    def read_back(self, evse_id: int, duration_s: int, unit: str = "A") -> tuple[str, Payload]:
         """Ask what is really in force."""
-        return "GetCompositeSchedule", {"connectorId": evse_id, "duration": duration_s, "chargingRateUnit": "A"}
+        return commands.read_back(evse_id, duration_s, unit)
 
-    def read_back_limit(self, payload: Payload, voltage_v: float) -> float | None:
-        """The limit [A per phase] of the first period; None if rejected, left out, empty or unlimited (16.9)."""
-        if payload.get("status") != "Accepted":
-            return None
-        return profile_fields.first_limit_a(payload.get("chargingSchedule"), voltage_v)
+    def read_back_steps(self, payload: Payload, at: Stamp, asked_s: float, voltage_v: float, phase_count: int = 3) -> tuple[LimitStep, ...]:
+        """The composite schedule from now on [A per phase]; () if rejected, left out or empty (16.9)."""
+        found = payload.get("chargingSchedule") if payload.get("status") == "Accepted" else None
+        return command_fields.composite(found, payload.get("scheduleStart"), at, asked_s, voltage_v, phase_count)
+
+    def ask_status(self, evse_id: int) -> tuple[str, Payload]:
+        """TriggerMessage for a StatusNotification."""
+        return commands.ask_status(evse_id)
 
     def set_available(self, evse_id: int, operative: bool) -> tuple[str, Payload]:
         """ChangeAvailability of one connector."""
-        return "ChangeAvailability", {"connectorId": evse_id, "type": "Operative" if operative else "Inoperative"}
+        return commands.set_available(evse_id, operative)
+
+    def scheduled(self, payload: Payload) -> bool:
+        """Scheduled: a transaction runs (16 5.2)."""
+        return payload.get("status") == "Scheduled"
+
+    def retry_after_s(self, payload: Payload) -> float | None:
+        """1.6 has no word for it."""
+        return None
+
+    def ask_features(self, evse_ids: Sequence[int], most: int) -> list[tuple[str, Payload]]:
+        """Not asked: only what the CSMS asks for itself is heard."""
+        return []
+
+    def features(self, action: str, request: Payload, result: Payload) -> list[Feature]:
+        """Configuration keys in the station's answers to GetConfiguration."""
+        return features.features(action, result)
 
     def accepted(self, payload: Payload) -> tuple[bool, str]:
         """Accepted (or Scheduled for availability), else the status, which is all the reason 1.6 gives."""
@@ -235,3 +278,75 @@ class Dialect16:
     def moves_station(self, action: str, payload: Payload) -> bool:
         """ChangeConfiguration of where the station dials, as whom, or how secure (F27)."""
         return configuration.moves_station(action, payload)
+
+    # -- limits that are not the CSMS's: 1.6 has no word for them -------------------------------------------
+
+    def limit_notice(self, notice: LimitNotice) -> tuple[str, Payload] | None:
+        """1.6 cannot tell."""
+        return None
+
+    def limit_cleared(self, evse_id: int, source: str) -> tuple[str, Payload] | None:
+        """1.6 cannot tell."""
+        return None
+
+    def limit_settings(self, action: str, request: Payload, result: Payload) -> LimitSettings | None:
+        """1.6 has no such setting."""
+        return None
+
+    def external_limit(self, at: Stamp, action: str, payload: Payload) -> ExternalLimit | None:
+        """1.6 stations do not tell."""
+        return None
+
+    # -- cars and drivers --------------------------------------------------------------------------------------
+
+    def ev_schedule(self, action: str, payload: Payload) -> EvSchedule | None:
+        """No car speaks ISO 15118 through 1.6."""
+        return None
+
+    def driver_token(self, action: str, payload: Payload) -> Payload | None:
+        """idTag of a StartTransaction."""
+        return tokens.token(payload.get("idTag")) if action == "StartTransaction" else None
+
+    def driver_word(self, action: str, request: Payload, result: Payload) -> DriverWord | None:
+        """An idTagInfo has no priority."""
+        return None
+
+    # -- profiles that change in place: only 2.1 has them -------------------------------------------------------
+
+    def read_update(self, payload: Payload) -> tuple[int, Payload]:
+        """Unknown here."""
+        raise ProfileError("UnsupportedRequest", "this version has no Dynamic profiles")
+
+    def updated_profile(self, profile: Profile, evse_id: int, values: Payload, now_wall_s: float) -> Profile:
+        """Unknown here."""
+        raise ProfileError("UnsupportedRequest", "this version has no Dynamic profiles")
+
+    def pull_update(self, profile_id: int) -> tuple[str, Payload] | None:
+        """Unknown here."""
+        return None
+
+    def pulled_values(self, answer: Payload) -> Payload | None:
+        """Unknown here."""
+        return None
+
+    def pull_answer(self, profile: Profile | None) -> Payload:
+        """Unknown here; nobody asks."""
+        return {}
+
+    def priority_word(self, action: str, payload: Payload) -> PriorityWord | None:
+        """Unknown here."""
+        return None
+
+    def priority_answer(self, status: str) -> Payload:
+        """Unknown here; nobody asks."""
+        return {"status": status}
+
+    def priority_notice(self, word: PriorityWord) -> tuple[str, Payload] | None:
+        """Unknown here."""
+        return None
+
+    def clear_others(self, criteria: ProfileCriteria) -> list[tuple[str, Payload]]:
+        """One ClearChargingProfile per purpose."""
+        where = {"connectorId": criteria.evse_id, "stackLevel": criteria.stack_level}
+        said = {key: value for key, value in where.items() if value is not None}
+        return [("ClearChargingProfile", {**said, "chargingProfilePurpose": purpose}) for purpose in ("TxDefaultProfile", "TxProfile")]

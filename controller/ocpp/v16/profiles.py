@@ -21,10 +21,10 @@ from typing import Any, Final
 
 from controller.facts import LimitStep, Stamp
 from controller.ocpp import profile_fields as fields
-from controller.ocpp.dialect import CompositeRequest, Payload, ProfileCriteria, Setpoint
+from controller.ocpp.dialect import CompositeRequest, Payload, ProfileCriteria
 from controller.ocpp.schedule import Kind, Profile, ProfileError, Purpose, Schedule
 from controller.ocpp.times import timestamp
-from controller.ocpp.v16.transactions import id_number, id_text
+from controller.ocpp.v16.transactions import id_text
 
 PURPOSES: Final = {"ChargePointMaxProfile": Purpose.STATION_MAX, "TxDefaultProfile": Purpose.TX_DEFAULT, "TxProfile": Purpose.TX}
 _NOWHERE: Final = ProfileCriteria(evse_id=-1)
@@ -158,40 +158,3 @@ def write_composite(request: CompositeRequest, at: Stamp, steps: Sequence[LimitS
             "chargingSchedulePeriod": periods,
         },
     }
-
-
-# -- our own CALLs ---------------------------------------------------------------------------------------
-
-
-def set_profile(setpoint: Setpoint) -> Payload:
-    """A setpoint as SetChargingProfile: a TxProfile where the transaction has an integer id, else a TxDefaultProfile."""
-    number = id_number(setpoint.transaction_id or "")
-    known = number is not None and number > 0
-    schedule = _own_schedule(setpoint.limit_a, setpoint.phase_count) | {
-        "startSchedule": timestamp(setpoint.start_wall_s),
-        "duration": max(1, round(setpoint.until_wall_s - setpoint.start_wall_s)),
-    }
-    profile: Payload = {
-        "chargingProfileId": setpoint.profile_id,
-        "stackLevel": setpoint.stack_level,
-        "chargingProfilePurpose": "TxProfile" if known else "TxDefaultProfile",
-        "chargingProfileKind": "Absolute",
-        "chargingSchedule": schedule,
-    }
-    return {"connectorId": setpoint.evse_id, "csChargingProfiles": profile | ({"transactionId": number} if known else {})}
-
-
-def set_floor(evse_id: int, profile_id: int, limit_a: float, phase_count: int) -> Payload:
-    """The persistent fallback as SetChargingProfile: a TxDefaultProfile without end."""
-    profile = {
-        "chargingProfileId": profile_id,
-        "stackLevel": 0,
-        "chargingProfilePurpose": "TxDefaultProfile",
-        "chargingProfileKind": "Relative",
-        "chargingSchedule": _own_schedule(limit_a, phase_count),
-    }
-    return {"connectorId": evse_id, "csChargingProfiles": profile}
-
-
-def _own_schedule(limit_a: float, phase_count: int) -> Payload:
-    return {"chargingRateUnit": "A", "chargingSchedulePeriod": [fields.own_period(limit_a, phase_count)]}

@@ -6,9 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from controller.facts import Fact, LimitStep, Stamp
+from controller.ocpp import command_fields
 from controller.ocpp.dialect import (
     CompositeRequest,
+    DriverWord,
+    EvSchedule,
+    ExternalLimit,
+    Feature,
+    LimitNotice,
+    LimitSettings,
     ListUpdate,
+    PriorityWord,
     ProfileCriteria,
     RetryRules,
     SecretChange,
@@ -16,10 +24,10 @@ from controller.ocpp.dialect import (
     TokenLookup,
     TransactionEvent,
 )
-from controller.ocpp.profile_fields import composite_request, first_limit_a, own_period
+from controller.ocpp.profile_fields import composite_request
 from controller.ocpp.schedule import Profile, ProfileError
-from controller.ocpp.times import timestamp
-from controller.ocpp.v2 import answers, observe, outage, profiles, refusals, secrets
+from controller.ocpp.v2 import answers, commands, features, limits, needs, observe, outage, profiles, refusals, secrets
+from controller.orders import Strategy
 
 Payload = dict[str, Any]
 
@@ -30,7 +38,10 @@ class Dialect2:
     subprotocol: str
     version: str
     assigns_transactions = False
+    has_modes = False
     profiles_replace = False
+    clearable: tuple[str, ...] = ("TxDefaultProfile", "TxProfile")
+    """Purposes a CSMS can clear, beside the station's maximum."""
 
     # -- reading the station ------------------------------------------------------------------
 
@@ -86,51 +97,66 @@ class Dialect2:
     # -- our own CALLs to the station ---------------------------------------------------------------
 
     def set_profile(self, setpoint: Setpoint) -> tuple[str, Payload]:
-        """A TxProfile of finite life; without a transaction a TxDefaultProfile of finite life.
+        """A profile of finite life; after it the station falls back to the floor (K02.FR.08)."""
+        return commands.set_profile(setpoint)
 
-        After its duration the station falls back to the floor (K02.FR.08).
-        """
-        duration_s = max(1, round(setpoint.until_wall_s - setpoint.start_wall_s))
-        schedule = _schedule(setpoint.profile_id, setpoint.limit_a, setpoint.phase_count)
-        schedule |= {"startSchedule": timestamp(setpoint.start_wall_s), "duration": duration_s}
-        profile: Payload = {
-            "id": setpoint.profile_id,
-            "stackLevel": setpoint.stack_level,
-            "chargingProfilePurpose": "TxProfile" if setpoint.transaction_id else "TxDefaultProfile",
-            "chargingProfileKind": "Absolute",
-            "chargingSchedule": [schedule],
-        }
-        if setpoint.transaction_id:
-            profile["transactionId"] = setpoint.transaction_id
-        return "SetChargingProfile", {"evseId": setpoint.evse_id, "chargingProfile": profile}
+    def purpose(self, setpoint: Setpoint) -> str:
+        """No TxProfile without a transaction."""
+        return command_fields.purpose(setpoint.strategy, bool(setpoint.transaction_id))
 
-    def set_floor(self, evse_id: int, profile_id: int, limit_a: float, phase_count: int) -> tuple[str, Payload]:
-        """The persistent fallback: TxDefaultProfile, no end (K03, K07)."""
-        profile = {
-            "id": profile_id,
-            "stackLevel": 0,
-            "chargingProfilePurpose": "TxDefaultProfile",
-            "chargingProfileKind": "Relative",
-            "chargingSchedule": [_schedule(profile_id, limit_a, phase_count)],
-        }
-        return "SetChargingProfile", {"evseId": evse_id, "chargingProfile": profile}
+    def update_profile(self, setpoint: Setpoint) -> tuple[str, Payload] | None:
+        """Only 2.1 has Dynamic profiles."""
+        return None
 
-    def clear_foreign(self, evse_id: int, floor: bool) -> list[tuple[str, Payload]]:
-        """Profiles left by a CSMS from before: TxDefaultProfiles of EVSE and station, or TxProfiles of the EVSE (K01.FR.06, FR.53)."""
-        purpose, places = ("TxDefaultProfile", (evse_id, 0)) if floor else ("TxProfile", (evse_id,))
-        return [("ClearChargingProfile", {"chargingProfileCriteria": {"evseId": place, "chargingProfilePurpose": purpose}}) for place in places]
+    def set_floor(self, floor: Setpoint) -> tuple[str, Payload]:
+        """TxDefaultProfile or ChargingStationMaxProfile, no end (K03, K04, K07)."""
+        return commands.set_floor(floor)
 
-    def read_back(self, evse_id: int, duration_s: int) -> tuple[str, Payload]:
+    def clear_own(self, profile_id: int) -> tuple[str, Payload]:
+        """ClearChargingProfile by id (K10)."""
+        return commands.clear_own(profile_id)
+
+    def cleared(self, payload: Payload) -> bool:
+        """Accepted, or Unknown: there is no such profile."""
+        return payload.get("status") in ("Accepted", "Unknown")
+
+    def clear_foreign(self, evse_id: int, floor: bool, strategy: Strategy) -> list[tuple[str, Payload]]:
+        """Profiles left by a CSMS from before, in the place of ours (K01.FR.06, FR.53)."""
+        return commands.clear_foreign(evse_id, floor, strategy)
+
+    def read_back(self, evse_id: int, duration_s: int, unit: str = "A") -> tuple[str, Payload]:
         """Ask what is really in force (K08)."""
-        return "GetCompositeSchedule", {"evseId": evse_id, "duration": duration_s, "chargingRateUnit": "A"}
+        return commands.read_back(evse_id, duration_s, unit)
 
-    def read_back_limit(self, payload: Payload, voltage_v: float) -> float | None:
-        """The limit [A per phase] of the first period; None if rejected, empty or unlimited."""
-        return first_limit_a(payload.get("schedule"), voltage_v) if payload.get("status") == "Accepted" else None
+    def read_back_steps(self, payload: Payload, at: Stamp, asked_s: float, voltage_v: float, phase_count: int = 3) -> tuple[LimitStep, ...]:
+        """The composite schedule from now on [A per phase]; () if rejected or empty (16.9)."""
+        found = payload.get("schedule") if payload.get("status") == "Accepted" else None
+        start = found.get("scheduleStart") if isinstance(found, dict) else None
+        return command_fields.composite(found, start, at, asked_s, voltage_v, phase_count)
+
+    def ask_status(self, evse_id: int) -> tuple[str, Payload]:
+        """TriggerMessage for a StatusNotification (F06)."""
+        return commands.ask_status(evse_id)
 
     def set_available(self, evse_id: int, operative: bool) -> tuple[str, Payload]:
         """ChangeAvailability of one EVSE (G03)."""
-        return "ChangeAvailability", {"operationalStatus": "Operative" if operative else "Inoperative", "evse": {"id": evse_id}}
+        return commands.set_available(evse_id, operative)
+
+    def scheduled(self, payload: Payload) -> bool:
+        """Scheduled: a transaction runs (G03)."""
+        return payload.get("status") == "Scheduled"
+
+    def retry_after_s(self, payload: Payload) -> float | None:
+        """RateLimitExceeded and its "<n> seconds before retry" (K01.FR.56-59)."""
+        return command_fields.retry_after_s(payload)
+
+    def ask_features(self, evse_ids: Sequence[int], most: int) -> list[tuple[str, Payload]]:
+        """Not asked: only what the CSMS asks for itself is heard."""
+        return []
+
+    def features(self, action: str, request: Payload, result: Payload) -> list[Feature]:
+        """SmartChargingCtrlr and V2XChargingCtrlr in GetVariables answers and reports."""
+        return features.features(action, request, result)
 
     def accepted(self, payload: Payload) -> tuple[bool, str]:
         """Accepted (or Scheduled for availability), else the reason the station gave."""
@@ -279,6 +305,82 @@ class Dialect2:
         """2.0.1 has no such message."""
         return None
 
+    # -- limits that are not the CSMS's ---------------------------------------------------------------------
+
+    def limit_notice(self, notice: LimitNotice) -> tuple[str, Payload] | None:
+        """NotifyChargingLimit (K11, K12, K14)."""
+        return limits.notice(notice, self.limit_source(notice.source))
+
+    def limit_cleared(self, evse_id: int, source: str) -> tuple[str, Payload] | None:
+        """ClearedChargingLimit (K13)."""
+        return limits.cleared(evse_id, self.limit_source(source))
+
+    def limit_source(self, source: str) -> str:
+        """A source in the words of the version."""
+        return limits.word_201(source)
+
+    def limit_settings(self, action: str, request: Payload, result: Payload) -> LimitSettings | None:
+        """SmartChargingCtrlr.LimitChangeSignificance and NotifyChargingLimitWithSchedules."""
+        return limits.settings(action, request, result)
+
+    def external_limit(self, at: Stamp, action: str, payload: Payload) -> ExternalLimit | None:
+        """NotifyChargingLimit, ClearedChargingLimit of the station."""
+        return limits.external_limit(at, action, payload)
+
+    # -- cars and drivers --------------------------------------------------------------------------------------
+
+    def ev_schedule(self, action: str, payload: Payload) -> EvSchedule | None:
+        """NotifyEVChargingSchedule (K15-K17)."""
+        return needs.ev_schedule(payload) if action == "NotifyEVChargingSchedule" else None
+
+    def driver_token(self, action: str, payload: Payload) -> Payload | None:
+        """idToken of a TransactionEvent that is not the end: that may name whoever stopped it."""
+        token = payload.get("idToken")
+        goes_on = action == "TransactionEvent" and payload.get("eventType") != "Ended"
+        return token if goes_on and answers.is_token(token) else None
+
+    def driver_word(self, action: str, request: Payload, result: Payload) -> DriverWord | None:
+        """chargingPriority of the answer to a TransactionEvent, else that of its idTokenInfo (E01.FR.18)."""
+        return needs.driver_word(request, result) if action == "TransactionEvent" else None
+
+    # -- profiles that change in place: only 2.1 has them -------------------------------------------------------
+
+    def read_update(self, payload: Payload) -> tuple[int, Payload]:
+        """Unknown here."""
+        raise ProfileError("UnsupportedRequest", "this version has no Dynamic profiles")
+
+    def updated_profile(self, profile: Profile, evse_id: int, values: Payload, now_wall_s: float) -> Profile:
+        """Unknown here."""
+        raise ProfileError("UnsupportedRequest", "this version has no Dynamic profiles")
+
+    def pull_update(self, profile_id: int) -> tuple[str, Payload] | None:
+        """Unknown here."""
+        return None
+
+    def pulled_values(self, answer: Payload) -> Payload | None:
+        """Unknown here."""
+        return None
+
+    def pull_answer(self, profile: Profile | None) -> Payload:
+        """Unknown here; nobody asks."""
+        return {}
+
+    def priority_word(self, action: str, payload: Payload) -> PriorityWord | None:
+        """Unknown here."""
+        return None
+
+    def priority_answer(self, status: str) -> Payload:
+        """Unknown here; nobody asks."""
+        return {"status": status}
+
+    def priority_notice(self, word: PriorityWord) -> tuple[str, Payload] | None:
+        """Unknown here."""
+        return None
+
+    def clear_others(self, criteria: ProfileCriteria) -> list[tuple[str, Payload]]:
+        """One ClearChargingProfile per purpose (K10)."""
+        return limits.clear_others(criteria, self.clearable)
+
 
 _INSIDE = ("transactionInfo", "chargingProfile", "message")
 """Where a message names its transaction if not at the top."""
@@ -288,7 +390,3 @@ def _key(payload: Payload, transaction_id: str) -> str:
     """Event, number, transaction and time: seqNo alone is counted wrongly by some stations."""
     kind, number, moment = payload.get("eventType"), payload.get("seqNo"), payload.get("timestamp")
     return f"{kind} {number} {transaction_id} {moment}" if isinstance(number, int) and isinstance(moment, str) else ""
-
-
-def _schedule(schedule_id: int, limit_a: float, phase_count: int) -> Payload:
-    return {"id": schedule_id, "chargingRateUnit": "A", "chargingSchedulePeriod": [own_period(limit_a, phase_count)]}

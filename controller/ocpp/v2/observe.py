@@ -16,12 +16,11 @@ from controller.facts import (
     EvseStatus,
     EvseStatusChanged,
     Fact,
-    NeedsAnnounced,
     SessionChanged,
     Stamp,
 )
 from controller.ocpp.samples import ENERGY, Samples, number
-from controller.ocpp.times import wall_time
+from controller.ocpp.v2 import needs
 
 Payload = dict[str, Any]
 
@@ -56,7 +55,7 @@ def observe(at: Stamp, station_id: str, action: str, payload: Payload, evse_hint
     if action == "MeterValues":
         return _measured(at, evse, payload.get("meterValue"))
     if action == "NotifyEVChargingNeeds":
-        return _needs(at, evse, payload.get("chargingNeeds"))
+        return needs.announced(at, evse, payload.get("chargingNeeds"))
     if action == "NotifyEvent":
         return list(_events(at, station_id, payload.get("eventData")))
     return []
@@ -131,22 +130,3 @@ def _take(reader: Samples, sample: Payload) -> None:
             if not math.isfinite(value):
                 return
     reader.add(sample.get("measurand", ENERGY), value, unit, sample.get("phase"))
-
-
-def _needs(at: Stamp, evse: EvseKey, needs: Any) -> list[Fact]:
-    if not isinstance(needs, dict) or not evse.evse_id:
-        return []
-    ac = needs.get("acChargingParameters")
-    dc = needs.get("dcChargingParameters")
-    ac, dc = (ac if isinstance(ac, dict) else {}), (dc if isinstance(dc, dict) else {})
-    energy = number(ac.get("energyAmount", dc.get("energyAmount")))
-    current = number(ac.get("evMaxCurrent"))
-    return [
-        NeedsAnnounced(
-            at,
-            evse,
-            energy if energy is not None and energy >= 0 else None,
-            wall_time(needs.get("departureTime")),
-            current if current is not None and current > 0 else None,
-        )
-    ]

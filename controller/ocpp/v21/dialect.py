@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from controller.facts import Fact, Stamp
-from controller.ocpp.dialect import Payload, TokenLookup
-from controller.ocpp.schedule import Profile
-from controller.ocpp.v2 import refusals
+from controller.facts import Fact, LimitStep, Stamp
+from controller.ocpp.dialect import CompositeRequest, Payload, PriorityWord, ProfileCriteria, Setpoint, TokenLookup
+from controller.ocpp.schedule import Kind, Profile, Purpose
+from controller.ocpp.v2 import features, limits, refusals
 from controller.ocpp.v2.dialect import Dialect2
-from controller.ocpp.v2.profiles import report_profiles
-from controller.ocpp.v21 import answers, observe, profiles
+from controller.ocpp.v21 import answers, commands, dynamic, observe, profiles
+from controller.orders import Strategy
 
 
 class Dialect21(Dialect2):
@@ -18,6 +19,8 @@ class Dialect21(Dialect2):
 
     subprotocol = "ocpp2.1"
     version = "2.1"
+    clearable = (*Dialect2.clearable, "PriorityCharging")
+    has_modes = True
 
     def observe(self, at: Stamp, station_id: str, action: str, payload: Payload, evse_hint: int = 0) -> list[Fact]:
         """As in 2.0.1, and the needs of ISO 15118-20 cars."""
@@ -42,14 +45,31 @@ class Dialect21(Dialect2):
 
     def report_profiles(self, request: Payload, found: Sequence[tuple[int, Profile]]) -> list[Payload]:
         """ReportChargingProfiles with what 2.1 adds (K09)."""
-        return report_profiles(request, found, profiles.PROFILE_EXTRAS, profiles.SCHEDULE_EXTRAS)
+        return profiles.report_profiles(request, found)
 
-    def clear_foreign(self, evse_id: int, floor: bool) -> list[tuple[str, Payload]]:
-        """With the defaults also what could stand above our setpoint or add to it: PriorityCharging and LocalGeneration (SC.01)."""
-        calls = super().clear_foreign(evse_id, floor)
-        above = [(place, purpose) for place in (evse_id, 0) for purpose in ("PriorityCharging", "LocalGeneration")] if floor else []
-        more = [{"chargingProfileCriteria": {"evseId": place, "chargingProfilePurpose": purpose}} for place, purpose in above]
-        return calls + [("ClearChargingProfile", payload) for payload in more]
+    def read_criteria(self, action: str, payload: Payload) -> ProfileCriteria:
+        """Criteria, with the purposes of 2.1."""
+        return profiles.read_criteria(action, payload)
+
+    def write_composite(self, request: CompositeRequest, at: Stamp, steps: Sequence[LimitStep], voltage_v: float, phase_count: int = 3) -> Payload:
+        """The composite schedule, with modes and setpoints (K08.FR.08)."""
+        return profiles.write_composite(request, at, steps, voltage_v, phase_count)
+
+    def clear_foreign(self, evse_id: int, floor: bool, strategy: Strategy) -> list[tuple[str, Payload]]:
+        """With a floor also what could stand above our setpoint or add to it (SC.01)."""
+        return commands.clear_foreign(evse_id, floor, strategy)
+
+    def set_profile(self, setpoint: Setpoint) -> tuple[str, Payload]:
+        """As in 2.0.1, and Dynamic, with its end when offline, or in mode CentralSetpoint or Idle (K28, Q03, Q04, Q10)."""
+        return commands.set_profile(setpoint)
+
+    def update_profile(self, setpoint: Setpoint) -> tuple[str, Payload] | None:
+        """UpdateDynamicSchedule (K28)."""
+        return commands.update_profile(setpoint)
+
+    def ask_features(self, evse_ids: Sequence[int], most: int) -> list[tuple[str, Payload]]:
+        """GetVariables."""
+        return features.questions(evse_ids, most)
 
     def own_profile_call(self, action: str, payload: Payload) -> Payload | None:
         """No profile with priority and none that is Dynamic is kept here (K21.FR.01/06, K28.FR.11/12)."""
@@ -59,3 +79,44 @@ class Dialect21(Dialect2):
         if action in ("UpdateDynamicSchedule", "PullDynamicScheduleUpdate"):
             return {"status": "Rejected", "statusInfo": {"reasonCode": "InvalidProfile", "additionalInfo": "no such Dynamic profile"}}
         return None
+
+    def limit_source(self, source: str) -> str:
+        """Free text in 2.1."""
+        return limits.word_21(source)
+
+    # -- profiles that change in place ----------------------------------------------------------------------
+
+    def read_update(self, payload: Payload) -> tuple[int, Payload]:
+        """UpdateDynamicSchedule (K28). Raises ProfileError."""
+        return dynamic.read_update(payload)
+
+    def updated_profile(self, profile: Profile, evse_id: int, values: Payload, now_wall_s: float) -> Profile:
+        """With new values, judged like one that is set. Raises ProfileError."""
+        raw = dynamic.updated(profile, values, now_wall_s)
+        in_start = profile.purpose is Purpose.TX and raw.get("transactionId") is None
+        _, found = self.read_set_profile({"evseId": evse_id, "chargingProfile": raw}, in_start)
+        return replace(found, transaction_id=profile.transaction_id, updated_wall_s=now_wall_s)
+
+    def pull_update(self, profile_id: int) -> tuple[str, Payload] | None:
+        """PullDynamicScheduleUpdate (K28.FR.10)."""
+        return "PullDynamicScheduleUpdate", {"chargingProfileId": profile_id}
+
+    def pulled_values(self, answer: Payload) -> Payload | None:
+        """scheduleUpdate of an accepted answer."""
+        return dynamic.pulled(answer)
+
+    def pull_answer(self, profile: Profile | None) -> Payload:
+        """Accepted with the values there are, else Rejected (K28.FR.12)."""
+        return dynamic.pull_answer(dynamic.current(profile) if profile is not None and profile.kind is Kind.DYNAMIC else None)
+
+    def priority_word(self, action: str, payload: Payload) -> PriorityWord | None:
+        """UsePriorityCharging (K21), NotifyPriorityCharging (K22)."""
+        return dynamic.read_priority(payload) if action in ("UsePriorityCharging", "NotifyPriorityCharging") else None
+
+    def priority_answer(self, status: str) -> Payload:
+        """With its reason."""
+        return dynamic.priority_answer(status)
+
+    def priority_notice(self, word: PriorityWord) -> tuple[str, Payload] | None:
+        """NotifyPriorityCharging (K22)."""
+        return "NotifyPriorityCharging", {"transactionId": word.transaction_id, "activated": word.active}

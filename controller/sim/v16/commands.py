@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 ACCEPTED: Payload = {"status": "Accepted"}
 REJECTED: Payload = {"status": "Rejected"}
+RATE_UNIT = "ChargingScheduleAllowedChargingRateUnit"
 FIXED_KEYS = {
     "AuthorizeRemoteTxRequests": "false",
     "ChargeProfileMaxStackLevel": "10",
-    "ChargingScheduleAllowedChargingRateUnit": "Current,Power",
+    RATE_UNIT: "Current,Power",
     "ChargingScheduleMaxPeriods": "24",
     "ConnectorPhaseRotation": "Unknown",
     "LocalAuthorizeOffline": "true",
@@ -39,9 +40,9 @@ MAX_SECONDS = 86_400
 
 def _set_profile(station: SimStation, at: Stamp, payload: Payload) -> Payload:
     raw = payload["csChargingProfiles"]
-    if station.faults.refuses(raw):
+    if station.faults.refusal(raw, raw["chargingSchedule"], at.mono_s) is not None:
         return REJECTED
-    reason = station.profiles.put(payload["connectorId"], body_of(raw), _session(station.evses.get(payload["connectorId"])))
+    reason = station.profiles.put(payload["connectorId"], body_of(raw), _session(station.evses.get(payload["connectorId"])), at.wall_s)
     return REJECTED if reason else ACCEPTED
 
 
@@ -163,7 +164,8 @@ def _change_configuration(station: SimStation, _at: Stamp, payload: Payload) -> 
 
 
 def _fixed(station: SimStation) -> dict[str, str]:
-    return {**FIXED_KEYS, "NumberOfConnectors": str(len(station.evses))}
+    unit = {"A": "Current", "W": "Power"}.get(station.faults.only_unit, FIXED_KEYS[RATE_UNIT])
+    return {**FIXED_KEYS, RATE_UNIT: unit, "NumberOfConnectors": str(len(station.evses))}
 
 
 COMMANDS: Mapping[str, Handler] = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from controller.sim.profiles import STATION_MAX, TX_DEFAULT, ProfileStore, Session
+from controller.sim.stored import Offer
 from controller.sim.wire import Payload
 
 PURPOSES = {"ChargePointMaxProfile": STATION_MAX}
@@ -37,9 +38,9 @@ class ProfileStore16(ProfileStore):
 
     needs_start = ("Recurring",)
 
-    def put(self, evse_id: int, body: Payload, session: Session | None) -> str:
+    def put(self, evse_id: int, body: Payload, session: Session | None, wall_s: float = 0.0) -> str:
         """Install a profile; what it replaces goes silently (16 5.16.3)."""
-        reason = super().put(evse_id, body, session)
+        reason = super().put(evse_id, body, session, wall_s)
         if not reason:
             place = {"evseId": evse_id, "chargingProfilePurpose": body["chargingProfilePurpose"], "stackLevel": body["stackLevel"]}
             for item in self.select(None, place):
@@ -47,9 +48,9 @@ class ProfileStore16(ProfileStore):
                     self.clear(item.id, {})
         return reason
 
-    def _default_a(self, evse_id: int, wall_s: float, started_wall_s: float) -> float | None:
-        own_a = self._leading(TX_DEFAULT, (evse_id,), wall_s, started_wall_s)
-        return own_a if own_a is not None else self._leading(TX_DEFAULT, (0,), wall_s, started_wall_s)
+    def _default(self, evse_id: int, wall_s: float, started_wall_s: float) -> Offer | None:
+        own = self._leading(TX_DEFAULT, (evse_id,), wall_s, started_wall_s)
+        return own if own is not None else self._leading(TX_DEFAULT, (0,), wall_s, started_wall_s)
 
     def _fits(self, body: Payload, session: Session | None) -> bool:
         return session is not None and body.get("transactionId") in (None, session.transaction_id)

@@ -13,27 +13,29 @@ from controller.facts import Stamp
 from controller.sim import deeds, wire
 from controller.sim.car import VOLTAGE_V
 from controller.sim.evse import Evse, RemoteStart
-from controller.sim.v2.variables import variable_results, variable_set_results
-from controller.sim.voice import Ending, Handler, Moment
+from controller.sim.v2.variables import fixed_variables, variable_results, variable_set_results
+from controller.sim.voice import Ending, Handler, Moment, Settings
 from controller.sim.wire import Payload
 
 if TYPE_CHECKING:
     from controller.sim.station import SimStation
 
 
-def _rejected(reason: str) -> Payload:
-    return {"status": "Rejected", "statusInfo": {"reasonCode": reason}}
+def _rejected(reason: str, more: str = "") -> Payload:
+    info = {"reasonCode": reason, "additionalInfo": more} if more else {"reasonCode": reason}
+    return {"status": "Rejected", "statusInfo": info}
 
 
 # -- smart charging ------------------------------------------------------------------------------
 
 
 def _set_profile(station: SimStation, at: Stamp, payload: Payload) -> Payload:
-    if station.faults.refuses(payload["chargingProfile"]):
-        return _rejected("InternalError")
+    refusal = station.faults.refusal(payload["chargingProfile"], payload["chargingProfile"]["chargingSchedule"][0], at.mono_s)
+    if refusal is not None:
+        return _rejected(*refusal)
     evse = station.evses.get(payload["evseId"])
     session = evse.transaction.session if evse and evse.transaction else None
-    reason = station.profiles.put(payload["evseId"], payload["chargingProfile"], session)
+    reason = station.profiles.put(payload["evseId"], payload["chargingProfile"], session, at.wall_s)
     return _rejected(reason) if reason else {"status": "Accepted"}
 
 
@@ -156,6 +158,10 @@ def _base_report(station: SimStation, at: Stamp, payload: Payload) -> Payload:
     return {"status": "Accepted"}
 
 
+def _fixed(station: SimStation) -> Settings:
+    return fixed_variables(station.faults.only_unit, station.profiles.dynamic)
+
+
 COMMANDS: Mapping[str, Handler] = {
     "SetChargingProfile": _set_profile,
     "ClearChargingProfile": _clear_profile,
@@ -166,8 +172,8 @@ COMMANDS: Mapping[str, Handler] = {
     "RequestStopTransaction": _request_stop,
     "GetTransactionStatus": _transaction_status,
     "TriggerMessage": _trigger,
-    "GetVariables": lambda station, _, payload: {"getVariableResult": variable_results(payload, station.settings)},
-    "SetVariables": lambda station, _, payload: {"setVariableResult": variable_set_results(payload, station.settings)},
+    "GetVariables": lambda station, _, payload: {"getVariableResult": variable_results(payload, station.settings, _fixed(station))},
+    "SetVariables": lambda station, _, payload: {"setVariableResult": variable_set_results(payload, station.settings, _fixed(station))},
     "GetBaseReport": _base_report,
     "ClearCache": lambda _station, _at, _payload: {"status": "Accepted"},
     "UnlockConnector": lambda _station, _at, _payload: {"status": "Unlocked"},

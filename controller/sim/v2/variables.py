@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from controller.sim.profiles import MAX_PERIODS, MAX_STACK_LEVEL, MODES
 from controller.sim.voice import Settings
 from controller.sim.wire import Payload
 
+SMART = "SmartChargingCtrlr"
 
-def variable_results(payload: Payload, settings: Settings) -> list[Payload]:
+
+def fixed_variables(only_unit: str, dynamic: bool) -> Settings:
+    """What the station can do, read only. only_unit: "A", "W" or "" for both. dynamic: it speaks 2.1."""
+    found: Settings = {
+        (SMART, "Enabled"): "true",
+        (SMART, "ACPhaseSwitchingSupported"): "false",
+        (SMART, "ProfileStackLevel"): str(MAX_STACK_LEVEL),
+        (SMART, "PeriodsPerSchedule"): str(MAX_PERIODS),
+        (SMART, "RateUnit"): only_unit or "A,W",
+    }
+    if dynamic:
+        found |= {(SMART, "SupportsDynamicProfiles"): "true", (SMART, "SupportsMaxOfflineDuration"): "true"}
+        found |= {("V2XChargingCtrlr", "SupportedOperationModes"): ",".join(MODES)}
+    return found
+
+
+def variable_results(payload: Payload, settings: Settings, fixed: Settings) -> list[Payload]:
     """getVariableResult: one entry per asked variable."""
-    return [_result(item, settings) for item in payload["getVariableData"]]
+    return [_result(item, {**fixed, **settings}) for item in payload["getVariableData"]]
 
 
-def variable_set_results(payload: Payload, settings: Settings) -> list[Payload]:
+def variable_set_results(payload: Payload, settings: Settings, fixed: Settings) -> list[Payload]:
     """setVariableResult; an accepted value is in ``settings`` afterwards."""
-    return [_set(item, settings) for item in payload["setVariableData"]]
+    return [_echo(item, "Rejected") if _key(item) in fixed else _set(item, settings) for item in payload["setVariableData"]]
 
 
 def _result(item: Payload, settings: Settings) -> Payload:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from controller.facts import Stamp
 from controller.sim import wire
 from controller.sim.evse import Evse
+from controller.sim.profiles import ProfileStore
 from controller.sim.v2.commands import COMMANDS
 from controller.sim.v2.voice import Voice201
 from controller.sim.voice import Handler, Outgoing
@@ -39,6 +40,10 @@ class Voice21(Voice201):
     def commands(self) -> Mapping[str, Handler]:
         """What the station obeys, by action."""
         return COMMANDS_21
+
+    def profiles(self, evse_ids: tuple[int, ...]) -> ProfileStore:
+        """The rules of 2.x, and Dynamic profiles."""
+        return ProfileStore(evse_ids, dynamic=True)
 
     def welcomed(self, station: SimStation, at: Stamp) -> None:
         """Offer the stream (N11)."""
@@ -88,6 +93,12 @@ class Voice21(Voice201):
         super()._event(station, at, evse, kind, trigger, extra, {**info, "operationMode": mode})
 
 
+def _update_schedule(station: SimStation, at: Stamp, payload: Payload) -> Payload:
+    """K28: new values for a dynamic profile."""
+    known = station.profiles.update(payload["chargingProfileId"], payload["scheduleUpdate"], at.wall_s)
+    return {"status": "Accepted"} if known else {"status": "Rejected", "statusInfo": {"reasonCode": "InvalidProfileId"}}
+
+
 def _get_streams(station: SimStation, _at: Stamp, _payload: Payload) -> Payload:
     voice = station.voice
     streams = voice.streams(station) if isinstance(voice, Voice21) else []
@@ -97,5 +108,6 @@ def _get_streams(station: SimStation, _at: Stamp, _payload: Payload) -> Payload:
 COMMANDS_21: Mapping[str, Handler] = {
     **COMMANDS,
     "GetPeriodicEventStream": _get_streams,
+    "UpdateDynamicSchedule": _update_schedule,
     "UsePriorityCharging": lambda _station, _at, _payload: {"status": "NoProfile"},
 }

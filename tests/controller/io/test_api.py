@@ -772,6 +772,7 @@ async def test_each_documented_path_answers_as_documented(open_desk: Open) -> No
         "/api/v1/limits": [LIMIT, {"value": None, "unit": "W"}, {"value": "x"}],
         "/api/v1/evses/{station}/{evse}/need": [{"energy_wh": 5}, {"departure": NOW_WALL_S + 9}, {"departure": "x"}],
         "/api/v1/parked/requeue": [{}, {"numbers": [1]}, {"numbers": []}],
+        "/api/v1/commissioning": [{"station": "alpha", "evse": 1, "session": "me", "for_s": 5}, {"station": "alpha"}],
         "/api/v1/stations/{station}/maintenance": [{"minutes": 5}, {"minutes": 0}, {"minutes": -1}],
     }
     for path, operations in document["paths"].items():

@@ -2,11 +2,12 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from controller.facts import LimitStep
-from controller.link.profile_view import ProfileView
+from controller.link.profile_view import MAX_EXTERNAL, Circumstances, ProfileView, Wish
 from controller.ocpp.dialect import ProfileCriteria
 from controller.ocpp.schedule import Kind, Period, Profile, ProfileError, Purpose, Schedule
 
@@ -41,9 +42,13 @@ def refused(store: ProfileView, evse_id: int, one: Profile) -> str:
     return caught.value.reason_code
 
 
-def limit_a(store: ProfileView, evse_id: int) -> tuple[float | None, str]:
-    steps, reason = store.wish(evse_id, NOW, NOW, 230.0)
-    return steps[0].limit_a, reason
+def wish(store: ProfileView, evse_id: int, **around: Any) -> Wish:
+    return store.wish(evse_id, NOW, 86_400, Circumstances(NOW, 230.0, **around))
+
+
+def limit_a(store: ProfileView, evse_id: int, **around: Any) -> tuple[float | None, str]:
+    wished = wish(store, evse_id, **around)
+    return wished.steps[0].limit_a, wished.reason
 
 
 # -- setting ------------------------------------------------------------------------------------------
@@ -137,7 +142,7 @@ def test_tx_profiles_die_with_their_transaction_and_no_others() -> None:
 
 
 def test_without_profiles_nothing_is_wished() -> None:
-    assert view().wish(1, None, NOW, 230.0) == ((LimitStep(NOW, None),), "no upstream profile")
+    assert wish(view(), 1) == Wish((LimitStep(NOW, None),), "no upstream profile", None)
 
 
 def test_the_wish_names_the_profile_that_limits_now() -> None:
@@ -169,9 +174,9 @@ def test_the_worst_store_that_is_allowed_still_answers() -> None:
         periods = tuple(Period(float(i * 7 + number % 7), 6.0 + (i * 31 + number) % 26) for i in range(100))
         schedule = Schedule(1, "A", (Period(0, 8.0), *periods[1:]))
         store.set(1, replace(profile(number, stack=number), schedules=(schedule,), valid_to_wall_s=NOW + 1 + number), {}, NOW)
-    steps, reason = store.wish(1, NOW, NOW, 230.0)
-    assert reason == "upstream profile 79"
-    assert steps[-1] == LimitStep(NOW + 80, None)
+    wished = wish(store, 1)
+    assert wished.reason == "upstream profile 79"
+    assert wished.steps[-1] == LimitStep(NOW + 80, None)
 
 
 # -- remembering -------------------------------------------------------------------------------------------
@@ -228,3 +233,110 @@ def test_in_1_6_a_tx_profile_without_transaction_means_the_running_one() -> None
 
 def test_in_2_x_it_names_its_transaction() -> None:  # K01.FR.33
     assert refused(view(), 1, replace(tx(17, ""), transaction_id=None)) == "TxNotFound"
+
+
+# -- what 2.1 adds --------------------------------------------------------------------------------------------
+
+
+def test_a_priority_profile_counts_only_while_its_transaction_has_priority() -> None:  # SC.01, K21
+    store = view((1, tx(1, "t-1", 10)), (0, profile(2, 32, purpose=Purpose.PRIORITY)), (0, profile(3, 20, purpose=Purpose.STATION_MAX)))
+    assert limit_a(store, 1) == (10, "upstream profile 1")
+    assert limit_a(store, 1, priority_active=True) == (20, "upstream profile 3")  # priority lifts to 32, the station's maximum holds 20
+    assert limit_a(store, 0, priority_active=True) == (20, "upstream profile 3")
+    assert (store.has_priority(1), store.has_priority(2)) == (True, True)
+
+
+def test_a_priority_profile_of_one_evse_is_of_no_other() -> None:  # K21.FR.01
+    store = view((2, profile(2, 32, purpose=Purpose.PRIORITY)))
+    assert (store.has_priority(1), store.has_priority(2)) == (False, True)
+
+
+def test_local_generation_adds_to_its_own_place() -> None:  # K27: 20 A of the maximum and 8 A of the roof
+    store = view((0, profile(1, 20, purpose=Purpose.STATION_MAX)), (0, profile(2, 8, purpose=Purpose.LOCAL_GENERATION)))
+    assert limit_a(store, 0) == (28, "upstream profile 1")
+    assert limit_a(store, 1)[0] is None  # the sum bounds it; the maximum alone would hold it lower than that
+    own = view((1, profile(3, 10)), (1, profile(4, 5, purpose=Purpose.LOCAL_GENERATION)))
+    assert (limit_a(own, 1)[0], limit_a(own, 2)[0]) == (15, None)
+
+
+@pytest.mark.parametrize("criteria", [ProfileCriteria((4,)), ProfileCriteria(purpose="local_generation"), ProfileCriteria()])
+def test_local_generation_is_not_cleared(criteria: ProfileCriteria) -> None:  # K10
+    store = view((1, profile(4, 5, purpose=Purpose.LOCAL_GENERATION)))
+    assert store.clear(criteria) == 0
+    assert len(store) == 1
+
+
+def test_a_random_delay_is_drawn_once_for_a_transaction() -> None:  # K01.FR.92-97
+    schedule = Schedule(1, "A", (Period(0, 6.0), Period(600, 16.0)), randomized_delay_s=300.0)
+    store = view((1, replace(tx(1, "t-1"), schedules=(schedule,))))
+    assert wish(store, 1).steps[1].start_wall_s == NOW + 600  # idle: none
+    drawn = {wish(store, 1, delay_seed=f"CP1/t-{n}").steps[1].start_wall_s - NOW - 600 for n in range(20)}
+    assert len(drawn) > 5
+    assert all(0 <= delay_s <= 300 for delay_s in drawn)
+    assert wish(store, 1, delay_seed="CP1/t-7") == wish(store, 1, delay_seed="CP1/t-7")
+
+
+def test_a_profile_may_end_a_while_after_the_csms_is_away_and_for_good() -> None:  # K01.FR.101-103
+    store = view((1, replace(profile(1, 10, stack=1), max_offline_s=60.0)), (1, replace(profile(2, 20, stack=2), max_offline_s=60.0, ends_offline=True)))
+    assert store.minds_absence()
+    away = wish(store, 1, offline_since_wall_s=NOW - 30)
+    assert [(step.start_wall_s - NOW, step.limit_a) for step in away.steps] == [(0, 20), (30, None)]
+    assert store.drop_dead(NOW + 29, NOW - 30) == 0
+    assert store.drop_dead(NOW + 30, NOW - 30) == 1  # only the one that never comes back
+    assert limit_a(store, 1) == (10, "upstream profile 1")
+
+
+def test_a_dynamic_profile_takes_its_values_where_it_is() -> None:  # K28
+    dynamic = replace(profile(7, 10), kind=Kind.DYNAMIC, updated_wall_s=NOW, update_interval_s=30.0)
+    store = view((1, dynamic))
+    assert [one.profile_id for one in store.dynamic()] == [7]
+    store.update(replace(dynamic, schedules=(Schedule(1, "A", (Period(0, 13.0),)),)))
+    assert (store.find(7), limit_a(store, 1)[0]) == (store.select(ProfileCriteria())[0], 13.0)
+    assert store.find(8) is None
+
+
+# -- what limits beside OCPP (K11-K13) ---------------------------------------------------------------------------
+
+
+def external(limit: float) -> Profile:
+    return replace(profile(-1, limit), purpose=Purpose.EXTERNAL)
+
+
+def test_limits_of_the_station_cap_the_wish_and_are_no_profiles_of_the_csms() -> None:
+    store = view((1, profile(1, 16)))
+    assert store.set_external(1, "EMS", external(10))
+    assert store.set_external(0, "SO", external(12))
+    assert limit_a(store, 1) == (10, "limit the station tells of")
+    assert limit_a(store, 2) == (12, "limit the station tells of")
+    assert store.select(ProfileCriteria()) == [(1, profile(1, 16))]
+    assert store.clear(ProfileCriteria()) == 1
+    assert limit_a(store, 1)[0] == 10
+    again = ProfileView("CP1", (1, 2))
+    again.load_external(json.loads(json.dumps(store.dump_external())))
+    assert limit_a(again, 1) == limit_a(store, 1)
+    assert store.set_external(0, "EMS", None)  # the station as a whole: whatever this source limited
+    assert limit_a(store, 1)[0] == 12
+    assert not store.set_external(0, "EMS", None)
+
+
+def test_a_station_cannot_fill_the_store_with_limits_of_its_own() -> None:
+    store = view()
+    assert sum(store.set_external(1, f"source {n}", external(n)) for n in range(100)) == MAX_EXTERNAL
+    store.load_external(["nonsense", [1, "EMS", {}], 7])
+
+
+# -- what the station has judged itself (overlay mode) ------------------------------------------------------------
+
+
+def test_what_a_station_accepted_is_booked_and_displaces_what_it_conflicts_with() -> None:
+    store = view((1, profile(1, 16)))
+    store.put(1, profile(2, 10))
+    assert [one.profile_id for _, one in store.select(ProfileCriteria())] == [2]
+
+
+def test_in_1_6_a_station_keeps_defaults_of_station_and_connector_side_by_side() -> None:
+    store = ProfileView("CP1", (1, 2))
+    store.put(0, profile(3, 12), replaces=True)
+    store.put(2, profile(4, 8), replaces=True)
+    store.put(2, profile(5, 7), replaces=True)
+    assert [one.profile_id for _, one in store.select(ProfileCriteria())] == [3, 5]

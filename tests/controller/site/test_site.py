@@ -21,7 +21,7 @@ from controller.facts import (
 )
 from controller.orders import Inject, InstallFloor, Persist, RecordPoint
 from controller.site.arbiter import Rank
-from controller.site.budget import _rank
+from controller.site.turns import rank
 from meters.reading import Quality, Reading
 from tests.support.site_story import Story, depot
 
@@ -226,7 +226,7 @@ def test_a_car_that_is_full_goes_last_when_room_is_short() -> None:
     told = Story(depot(1))
     told.start()
     told.plug(CP1, state=ChargingState.SUSPENDED_EV)
-    assert _rank(told.site.evses[CP1], None, told.now) is Rank.RESTING
+    assert rank(told.site.evses[CP1], None, told.now, 300.0) is Rank.RESTING
 
 
 def test_states_on_the_page() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from controller.facts import (
     ChargingState,
+    DriverKnown,
     EvseKey,
     EvseMeasured,
     EvseStatus,
@@ -19,6 +20,8 @@ from controller.facts import (
     UpstreamWished,
 )
 from controller.site import state
+from controller.site.appetite import HUNGRY, Appetite
+from controller.site.phases import PhaseUse
 from controller.site.state import EvseState, Session, layout_of
 from tests.support.site_story import depot
 
@@ -66,11 +69,14 @@ def test_nothing_told_changes_nothing_known() -> None:
 
 def everything_known() -> EvseState:
     """No field as it was born."""
-    session = Session("tx", 1.0, 2.0, ChargingState.CHARGING, 2, 100.0, 50.0, 5000.0, 9000.0, "car", 20.0)
+    said, who = NeedsAnnounced(at(), KEY, 1.0, 2.0), DriverKnown(at(), KEY, "tx", 1)
+    session = Session("tx", 1.0, 2.0, ChargingState.CHARGING, 2, 100.0, 50.0, 5000.0, 9000.0, "car", 20.0, said, who, 1.0, 2.0)
     steps = (LimitStep(0.0, 10.0),)
     place = evse().place
+    use, appetite = PhaseUse((0,), 8.0, (0, 1), (0, 1)), Appetite(9.0, 9.0, 1.0)
+    left_a, told_a = (1.0, None, 2.0), (1.0, 2.0, 3.0)
     return EvseState(
-        place, EvseStatus.OCCUPIED, session, (1.0, 2.0, 3.0), 4.0, 150.0, 6.0, 7.0, (0,), 8.0, (0, 1), 9.0, steps, "why", (1.0, None, 2.0), 10.0
+        place, EvseStatus.OCCUPIED, session, told_a, 4.0, 150.0, 6.0, 7.0, use, appetite, steps, "why", left_a, 10.0, 1, True, True, True
     )
 
 
@@ -86,8 +92,8 @@ def test_a_reading_touches_only_what_it_tells() -> None:
     assert state.measured(known, told(20.0, soc_percent=70.0), V, 32.0) == replace(known, soc_percent=70.0)
     assert state.measured(known, told(20.0, power_w=0.0), V, 32.0).session is known.session
     drawing = state.measured(known, told(20.0, (16.0, 16.0, 16.0)), V, 16.0)
-    seen = {"current_a": (16.0, 16.0, 16.0), "power_w": 48.0 * V, "measured_mono_s": 20.0, "unused_since_mono_s": None}
-    assert drawing == replace(known, **seen, pattern=(0, 1, 2), pattern_since_mono_s=20.0, learned=())
+    seen = {"current_a": (16.0, 16.0, 16.0), "power_w": 48.0 * V, "measured_mono_s": 20.0, "appetite": HUNGRY}
+    assert drawing == replace(known, **seen, phase_use=PhaseUse((0, 1, 2), 20.0, (), (0, 1, 2)))
 
 
 def test_a_one_phase_car_is_learned_after_a_while_and_unlearned_at_once() -> None:
@@ -141,6 +147,42 @@ def test_a_person_beats_the_car_and_what_was_charged_counts_down() -> None:
     session = car.session
     assert session is not None
     assert (session.need_wh, session.departure_wall_s, session.car_max_a) == (7000.0, 1_780_010_000.0, 20.0)
+
+
+def test_what_a_group_usually_needs_counts_until_the_car_says_something() -> None:
+    who = DriverKnown(at(), KEY, "tx", 3, departure_wall_s=1_780_030_000.0, energy_wh=20_000.0, group="vans")
+    car = state.driver_known(evse(), who)
+    assert car.session is not None
+    assert (car.session.need_wh, car.session.departure_wall_s, car.session.driver) == (20_000.0, 1_780_030_000.0, who)
+    car = state.need_announced(car, NeedsAnnounced(at(), KEY, 9_000.0, None))
+    assert car.session is not None
+    assert (car.session.need_wh, car.session.departure_wall_s) == (9_000.0, 1_780_030_000.0)
+    late = state.driver_known(car, replace(who, energy_wh=1.0))
+    assert late.session is not None
+    assert late.session.need_wh == 9_000.0
+    assert state.driver_known(car, replace(who, transaction_id="older")) is car
+
+
+def test_priority_charging_is_known_and_ends() -> None:
+    car = state.wished(evse(), UpstreamWished(at(), KEY, (), "", prioritised=True))
+    assert car.prioritised
+    assert not state.wished(car, UpstreamWished(at(), KEY, (), "")).prioritised
+
+
+def test_what_is_no_number_in_a_wish_counts_as_nothing() -> None:
+    nan = float("nan")
+    steps = (LimitStep(0.0, nan, discharge_a=nan, setpoint_a=nan), LimitStep(1.0, 5.0))
+    assert state.wished(evse(), UpstreamWished(at(), KEY, steps, "")).wish == (LimitStep(0.0, 0.0, 0.0, 0.0), LimitStep(1.0, 5.0))
+
+
+def test_a_phase_that_was_not_measured_is_not_learned_to_be_free() -> None:
+    car = evse()
+    for now in (0.0, 60.0, 120.0):
+        car = state.measured(car, told(now, (16.0, None, None)), V, 32.0)
+    assert car.phases == (0, 1, 2)
+    for now in (180.0, 240.0):
+        car = state.measured(car, told(now, (16.0, None, None), power_w=3700.0), V, 32.0)
+    assert car.phases == (0,)
 
 
 def test_a_wish_holds_from_its_step_to_the_next() -> None:

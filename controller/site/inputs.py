@@ -1,0 +1,74 @@
+"""What the budget is made of: plain values from meters, limits, wishes and the plan, at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from controller.facts import EvseKey, FeaturesLearned, PhaseAmps, Stamp
+from controller.site.limits import Limit
+from controller.site.state import EvseState
+from controller.site.turns import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitLoad:
+    """What a circuit carries besides cars and how far that is trusted.
+
+    other_a: per phase [A]. margin_a: kept free [A]. lost: meter silent, everything below falls
+    back. hold: nothing below may rise. meter: which one, "" if none. reserve_a: kept free for what a
+    battery may drop (``reserve``): no load yet, so that nothing may be given back into it [A].
+    """
+
+    other_a: PhaseAmps
+    margin_a: float
+    lost: bool = False
+    hold: bool = False
+    meter: str = ""
+    reserve_a: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StationWish:
+    """The CSMS's limit for the sum of a station now, per phase [A]. ends_wall_s: when the next step begins, None = not known."""
+
+    limit_a: float
+    reason: str
+    ends_wall_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the plan gives an EVSE now, per phase [A]; a ceiling, never more. discharge_w > 0: what it shall give back, in all.
+
+    ends_wall_s: end of the plan's slot. power_w: what the plan meant before rounding to the minimum, over all phases;
+    None = not said. A charger that can switch phases makes use of it.
+    """
+
+    limit_a: float
+    reason: str
+    discharge_w: float = 0.0
+    ends_wall_s: float | None = None
+    power_w: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything the budget is made of, at one moment.
+
+    lifted: who has waited too long for its priority. features: what stations announced. may_give: the site is in its
+    normal mode, so that cars may give back.
+    """
+
+    at: Stamp
+    evses: Mapping[EvseKey, EvseState]
+    loads: Mapping[str, CircuitLoad]
+    limits: Mapping[str, Limit]
+    station_wishes: Mapping[str, StationWish]
+    targets: Mapping[EvseKey, Target]
+    turns: Mapping[EvseKey, Turn]
+    paused: Collection[EvseKey]
+    disobeying: Collection[EvseKey]
+    lifted: EvseKey | None = None
+    features: Mapping[str, FeaturesLearned] = field(default_factory=dict)
+    may_give: bool = True

@@ -1,0 +1,159 @@
+"""Plausible: what one meter shows over time, judged by itself and by the stations below it.
+
+Small watches with one question each. ``Frozen``: has the meter stopped looking (F41)? ``Short``: does it show less than the
+stations themselves report (F43, F45)? ``Counter``: did it begin to count anew (F48)? ``Polls``: do more and more questions
+fail (F49)? ``Rhythm``: how seldom does it usually speak (F50)? What a step of a car tells about a meter is in ``steps``.
+Nothing here repairs a value; a watch only says that it cannot be believed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from controller.facts import PhaseAmps
+from meters.reading import Reading
+
+STUCK_AFTER_S = 30.0
+"""A reading unchanged to the last digit for this long is suspicious [s]..."""
+STUCK_CARS_A = 2.0
+"""... if meanwhile the cars' current moved by more than this [A]."""
+PART_STUCK_AFTER_S, PART_STUCK_CARS_A = 120.0, 6.0
+"""The same where only the currents stand still while other values move: quantised meters and batteries that keep the grid
+at nought look like that for a while [s], [A]."""
+LOW_A, LOW_PART, LOW_COUNT = 2.0, 0.10, 8
+"""A meter this much below the stations' own sum, that often, is not believed: [A], part, readings."""
+LOW_AGAIN_S = 300.0
+"""With no car left that could speak against it, a meter that was too low gets a new chance after this [s]: where the
+fallback is 0 A no car would ever charge again and prove it right."""
+RESTART_WH = 1.0
+"""A counter that falls by more than this has begun anew [Wh]; less is rounding."""
+POLLS, POLLS_LEAST = 100, 40
+"""Polls the error rate is taken over, and how many must have been seen."""
+ERRORS_HIGH, ERRORS_LOW = 0.15, 0.05
+"""Part of failed polls that is told, and below which it is told that it is over."""
+GAPS = 5
+"""Gaps between readings by which a meter's rhythm is known."""
+
+
+class Frozen:
+    """Whether values stay the same to the last digit while cars move (F41)."""
+
+    def __init__(self, after_s: float, cars_a: float) -> None:
+        self._after_s, self._cars_a = after_s, cars_a
+        self._same: Hashable = None
+        self._since_mono_s = 0.0
+        self._cars_then: PhaseAmps = (0.0, 0.0, 0.0)
+
+    def look(self, values: Hashable, cars_a: PhaseAmps, now_mono_s: float) -> bool:
+        """True if these values can no longer be what flows. cars_a: what the stations report, per phase [A]."""
+        if values != self._same:
+            self._same, self._since_mono_s, self._cars_then = values, now_mono_s, cars_a
+            return False
+        if now_mono_s - self._since_mono_s < self._after_s:
+            return False
+        return max(abs(now - then) for now, then in zip(cars_a, self._cars_then, strict=True)) > self._cars_a
+
+
+def digits(reading: Reading, currents_a: PhaseAmps) -> Hashable:
+    """Everything that moves in a living meter, even where its currents are rounded and the building is steady."""
+    energy = reading.energy_import_wh, reading.energy_export_wh
+    return currents_a, reading.phase_power_w, reading.power_w, reading.voltage_v, reading.frequency_hz, energy
+
+
+class Short:
+    """Whether the meter shows less than the stations below it report: scale, sign or a missing phase (F43, F44, F45)."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._seen_mono_s = -math.inf
+
+    def look(self, currents_a: PhaseAmps, fresh_cars_a: PhaseAmps, now_mono_s: float) -> bool:
+        """True if it has been too low too often. fresh_cars_a: only what was reported within the last seconds [A]."""
+        if not any(fresh_cars_a):
+            if now_mono_s - self._seen_mono_s >= LOW_AGAIN_S:
+                self._count = 0
+            return self._count >= LOW_COUNT
+        self._seen_mono_s = now_mono_s
+        short = any(amps < car_a - LOW_A - LOW_PART * car_a for amps, car_a in zip(currents_a, fresh_cars_a, strict=True))
+        self._count = min(self._count + 1, LOW_COUNT) if short else 0
+        return self._count >= LOW_COUNT
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """A counter that fell: the energy series has a break between these two values [Wh]."""
+
+    register: str
+    before_wh: float
+    after_wh: float
+
+
+class Counter:
+    """Notices a meter that rebooted and counts from 0 again (F48). Its power is as good as before."""
+
+    def __init__(self) -> None:
+        self._import_wh: float | None = None
+        self._export_wh: float | None = None
+
+    def look(self, reading: Reading) -> Restarted | None:
+        """The break, if this reading shows one; the import register goes first."""
+        imported, exported = reading.energy_import_wh, reading.energy_export_wh
+        found = _fell("import", self._import_wh, imported) or _fell("export", self._export_wh, exported)
+        self._import_wh = imported if imported is not None else self._import_wh
+        self._export_wh = exported if exported is not None else self._export_wh
+        return found
+
+
+def _fell(register: str, before_wh: float | None, after_wh: float | None) -> Restarted | None:
+    if before_wh is None or after_wh is None or after_wh >= before_wh - RESTART_WH:
+        return None
+    return Restarted(register, before_wh, after_wh)
+
+
+class Polls:
+    """The share of polls that fail, for a line that is getting worse: two masters, a loose end, noise (F49)."""
+
+    def __init__(self) -> None:
+        self._failed: deque[bool] = deque(maxlen=POLLS)
+        self._failures = 0
+        self.bad = False
+        self.reason = ""
+
+    def add(self, failed: bool, reason: str = "") -> None:
+        """One more poll, and why it failed."""
+        self.reason = reason or self.reason
+        if len(self._failed) == POLLS:
+            self._failures -= self._failed[0]
+        self._failed.append(failed)
+        self._failures += failed
+        if len(self._failed) < POLLS_LEAST:
+            return
+        if self.part >= ERRORS_HIGH:
+            self.bad = True
+        elif self.part <= ERRORS_LOW:
+            self.bad = False
+
+    @property
+    def part(self) -> float:
+        """Part of the last polls that failed (0..1)."""
+        return self._failures / len(self._failed) if self._failed else 0.0
+
+
+class Rhythm:
+    """The gap that usually lies between two readings: a meter that is slow every time is not late each time (F50)."""
+
+    def __init__(self) -> None:
+        self._gaps: deque[float] = deque(maxlen=GAPS)
+
+    def add(self, gap_s: float) -> None:
+        """The gap before a reading that was believed [s]."""
+        if math.isfinite(gap_s):
+            self._gaps.append(gap_s)
+
+    @property
+    def usual_s(self) -> float:
+        """The second longest of the last gaps [s]: one long silence alone is no rhythm; 0 before anything is known."""
+        return sorted(self._gaps)[-2] if len(self._gaps) == GAPS else 0.0

@@ -1,0 +1,51 @@
+"""Sides: PV and battery meters. They inform the plan, the page and the battery's reserve; no fuse hangs on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from controller.orders import Order, Severity, Tell
+from meters.reading import Quality, Reading
+
+
+@dataclass(slots=True)
+class Side:
+    """The last word of one such meter."""
+
+    meter_id: str
+    role: str
+    last: Reading | None = None
+    at_mono_s: float = -math.inf
+    healthy: bool = False
+    detail: str = "no reading yet"
+
+    def read(self, reading: Reading, now: float) -> None:
+        """Take a reading; an unusable one is silence with a reason."""
+        if reading.quality is Quality.BAD:
+            self.detail = reading.reason
+        else:
+            self.last, self.at_mono_s, self.healthy, self.detail = reading, now, True, reading.reason
+
+    def look(self, now: float, lost_s: float, wall_s: float) -> list[Order]:
+        """Let time pass; say once when it falls silent."""
+        if not self.healthy or now - self.at_mono_s < lost_s:
+            return []
+        self.healthy, self.detail = False, self.detail or "silent"
+        kept = "room is kept for what the battery gave last" if self.role == "battery" else "planning goes on without it"
+        text = f"{self.role} meter {self.meter_id} silent - {kept}; check its cable and power"
+        return [Tell(Severity.WARNING, f"meter {self.meter_id}", text, wall_s)]
+
+
+def power_w(sides: Iterable[Side], role: str) -> float | None:
+    """Sum of the fresh meters of a role [W], import and charging positive; None if none speaks."""
+    said = [side.last.power_w for side in sides if side.role == role and side.healthy and side.last is not None]
+    known = [watts for watts in said if watts is not None and math.isfinite(watts)]
+    return sum(known) if known else None
+
+
+def soc_percent(sides: Iterable[Side]) -> float | None:
+    """State of charge of the stationary battery [%]; None if nobody tells it."""
+    said = [side.last.soc_percent for side in sides if side.role == "battery" and side.last is not None]
+    return next((percent for percent in said if percent is not None and math.isfinite(percent)), None)

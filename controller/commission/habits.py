@@ -237,7 +237,10 @@ def judge_reboot(record: Record, floor_a: float) -> Outcome:
     limit_a = asked[0].get("limit_a")
     if limit_a is not None and abs(float(limit_a) - floor_a) <= SAME_A:
         return Outcome((Finding(title, Verdict.PASS, f"still holds its fallback of {floor_a:g} A after the power cut"),), Quirks(keeps_default=True))
-    said = f"{float(limit_a):g} A" if limit_a is not None else str(asked[0].get("detail") or "no limit")
+    if limit_a is None:
+        text = f"could not be read after the power cut ({asked[0].get('detail') or 'no limit told'})"
+        return Outcome((Finding(title, Verdict.UNSURE, text, "Watch the meter after a power cut with a car plugged in, before Yardmaster is up."),))
+    said = f"{float(limit_a):g} A"
     advice = "After a power cut a car may charge unlimited until Yardmaster has written the fallback again: keep this in mind for the fuse."
     return Outcome((Finding(title, Verdict.FAIL, f"forgot its fallback of {floor_a:g} A (says: {said})", advice),), Quirks(keeps_default=False))
 

@@ -131,7 +131,8 @@ def _fuses(sums: Sequence[FallbackSum] | None) -> Iterable[str]:
         return
     rule = "On every phase of every circuit these limits and the worst other load must fit under the fuse."
     yield f"<p>When Yardmaster is gone every charger falls back to its own small limit. {rule}</p>"
-    head = "<tr><th>Circuit</th><th>Phase</th><th>Chargers</th><th>Other load</th><th>Together</th><th>Fuse</th><th></th></tr>"
+    numbers = "".join(f'<th class="number">{word}</th>' for word in ("Chargers", "Other load", "Together", "Fuse"))
+    head = f"<tr><th>Circuit</th><th>Phase</th>{numbers}<th></th></tr>"
     rows = "".join(
         f'<tr><td>{escape(one.circuit)}</td><td>{one.phase}</td><td class="number">{one.chargers_a:g} A</td>'
         f'<td class="number">{one.others_a:g} A</td>'

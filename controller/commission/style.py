@@ -11,8 +11,8 @@ h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; break-after: avoid; }
 p { margin: .3rem 0 .6rem; max-width: 68ch; }
 table { border-collapse: collapse; width: 100%; margin: .4rem 0 1rem; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem .35rem 0; border-bottom: 1px solid #d8d4cc; overflow-wrap: anywhere; }
-th { font-weight: 600; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th { font-weight: 600; overflow-wrap: break-word; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr { break-inside: avoid; }
 .facts td:first-child { width: 11rem; color: #5c574e; }
 .result { border: 2px solid #1c1b19; padding: .8rem 1rem; margin: 1.2rem 0; break-inside: avoid; }
@@ -30,7 +30,10 @@ svg.key { display: inline-block; width: 24px; height: 8px; }
 pre { white-space: pre-wrap; background: #f5f3ee; padding: .7rem .9rem; break-inside: avoid; overflow-wrap: anywhere; }
 .sign { display: grid; grid-template-columns: 1fr 1fr; gap: 3.2rem 2rem; margin-top: 3.4rem; break-inside: avoid; }
 .sign div { border-top: 1px solid #1c1b19; padding-top: .3rem; font-size: .9rem; }
-@media (max-width: 480px) { .sign { grid-template-columns: 1fr; } .facts td:first-child { width: auto; } }
+@media (max-width: 480px) {
+  table { font-size: .8rem; display: block; overflow-x: auto; }
+  th, td { padding-right: .3rem; } .verdict { width: auto; white-space: normal; }
+  .sign { grid-template-columns: 1fr; } .facts td:first-child { width: auto; } }
 @page { margin: 16mm 14mm; }
 @media print { body { padding: 0; max-width: none; font-size: 10.5pt; } }
 """

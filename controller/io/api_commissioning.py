@@ -21,6 +21,8 @@ from controller.io.shell import Clock, Submit, Trace
 PATH = "/api/v1/commissioning"
 MAX_FOR_S = 300.0
 MAX_HOLD_S = 7200.0
+LATEST = 2**53
+"""Behind every entry of the trace: none is wanted."""
 
 class ProbeBody(Body):
     """One setpoint written in one certain manner; see ``facts.Probe``."""
@@ -50,7 +52,7 @@ class TrialBody(Body):
 class TraceQuery(Body):
     """Which part of the trace."""
 
-    after: int = Field(default=0, ge=0, le=2**53, description="Only entries with a higher number.")
+    after: int = Field(default=0, ge=0, le=LATEST, description="Only entries with a higher number.")
 
 
 class Trials:
@@ -74,14 +76,14 @@ class Trials:
         station = self._config.station(body.station)
         if station is None or all(evse.id != body.evse for evse in station.evses):
             raise ApiError.of_field(404, "evse" if station else "station", "is not in this site's configuration")
-        running = self._view(0)["trial"]
+        running = self._view(LATEST)["trial"]
         if running is not None and running["session"] != body.session:
             where = f"{running['station']}/{running['evse']}"
             raise ApiError(409, f"Somebody else is testing {where}; wait until that test has ended (at the latest in {running['ends_in_s']:.0f} s).")
         probe = Probe(**body.probe.model_dump()) if body.probe is not None else None
         key = EvseKey(body.station, body.evse)
         self._submit(TrialAsked(self._clock.stamp(), key, body.limit_a, body.for_s, body.session, body.deed, probe, body.hold_s))
-        view = self._view(0)
+        view = self._view(LATEST)
         return web.json_response(text=to_json({"trial": view["trial"], "last": view["last"], "mono_s": view["mono_s"]}), status=202)
 
     def _view(self, after: int) -> dict[str, Any]:

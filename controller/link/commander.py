@@ -234,6 +234,10 @@ class Commander:
             self._dynamic.pop(order.evse.evse_id, None)
         return SetpointAnswered(at, order.evse, order.number, gone, "" if gone else str(frame.payload.get("status")))
 
+    def dynamic_of(self, profile_id: Any) -> Setpoint | None:
+        """The Dynamic profile of ours that the station has under this id."""
+        return next((setpoint for setpoint in self._dynamic.values() if setpoint.profile_id == profile_id), None)
+
     def failed(self, at: Stamp, order: Order | None, reason: str, lost: bool) -> list[Outcome]:
         """An order was not carried out. lost: nobody knows whether it was."""
         if isinstance(order, Inject | InstallFloor | ClearSetpoint):

@@ -57,9 +57,7 @@ Internal = Inject | InstallFloor | ReadBack | SetAvailable | ClearSetpoint | Wak
 class Links:
     """The message half of the engine. seed: fresh per start, makes our message ids unique. overlay: see ``session.Shared``."""
 
-    def __init__(
-        self, config: Config, seed: str, read_time: Callable[[Any], float | None], overlay: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, config: Config, seed: str, read_time: Callable[[Any], float | None], overlay: frozenset[str] = frozenset()) -> None:
         self.cache = AuthCache(read_time)
         tokens = count(1)
         self._owners: dict[int, str] = {}

@@ -130,7 +130,7 @@ class Overlay:
             return view.clear(dialect.read_criteria(call.action, call.payload)) > 0
         word = dialect.priority_word(call.action, call.payload)
         if word is not None:
-            return self._profiles.give_priority(word)
+            return self._profiles.truth.give_priority(word)
         try:
             if call.action == "UpdateDynamicSchedule":
                 self._profiles.renew(at, *dialect.read_update(call.payload))

@@ -28,6 +28,7 @@ from typing import Any, Final
 
 from controller.facts import LimitStep
 from controller.ocpp.dialect import ProfileCriteria
+from controller.ocpp.profile_support import check_phase_to_use
 from controller.ocpp.schedule import (
     Kind,
     Layer,
@@ -133,6 +134,7 @@ class ProfileView:
             others = [other for other in others if not _takes_place_of((evse_id, profile), other)]
         else:
             _check_no_conflict((evse_id, profile), others)
+            check_phase_to_use(profile, [other for owner, other in others if 0 in (owner, evse_id) or owner == evse_id])
         living = [placed for placed in others if not _expired(placed[1], now_wall_s)]
         self._check_room([*living, (evse_id, profile)])
         self._placed = {kept.profile_id: (owner, kept) for owner, kept in living} | {profile.profile_id: (evse_id, profile)}

@@ -14,22 +14,25 @@ the station has taken them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any
 
-from controller.facts import EvseKey, Fact, LimitStep, ScheduleAnnounced, Stamp, UpstreamWished
+from controller.facts import EvseKey, Fact, ScheduleAnnounced, Stamp
 from controller.link.downlink import Downlink
-from controller.link.profile_view import Circumstances, ProfileView, Wish
+from controller.link.profile_view import ProfileView
 from controller.link.starts import RemoteStart, Starts
-from controller.link.steps import Steps, lowest, total
+from controller.link.wishes import PRIORITIES_KEPT, Place, Transaction, Transactions, Wishes
 from controller.ocpp import rpc
 from controller.ocpp.dialect import Dialect, EvSchedule, ExternalLimit, PriorityWord, ProfileCriteria, TransactionEvent
-from controller.ocpp.schedule import Kind, Profile, ProfileError, Purpose, composite, on_phases
+from controller.ocpp.profile_support import check_modes
+from controller.ocpp.schedule import Kind, Profile, ProfileError, Purpose
 from controller.orders import Order, Persist, SendUpstream
 from controller.snapshot import WhyProfile
+
+__all__ = ["PROFILE_CALLS", "SPACE", "Profiles", "SendUp", "Transaction", "Transactions"]
 
 Outcome = Order | Fact
 Payload = dict[str, Any]
@@ -37,26 +40,8 @@ Payload = dict[str, Any]
 SPACE = "profiles"
 PROFILE_CALLS = frozenset({"SetChargingProfile", "ClearChargingProfile", "GetChargingProfiles", "GetCompositeSchedule"})
 """What ``Profiles.csms_call`` answers; the names are the same in all versions."""
-HORIZON_S = 86_400
-WISH_AGAIN_S = 900.0
-JUMP_S = 5.0
-"""Between two ticks the wall clock may be off the monotonic one by this much before it has jumped (F77)."""
-PRIORITIES_KEPT = 32
-_STALE = object()
-
 SendUp = Callable[[Stamp, str, Payload], list[Outcome]]
 Then = Callable[[Stamp], list[Outcome]]
-
-
-@dataclass(frozen=True, slots=True)
-class Transaction:
-    """A running transaction of an EVSE."""
-
-    transaction_id: str
-    start_wall_s: float
-
-
-Transactions = Mapping[int, Transaction]
 
 
 class _Change:
@@ -86,28 +71,12 @@ class _Waiting:
 
 
 class Profiles:
-    """Store, answers and wishes of one station's upstream profiles. phases: EVSE id -> number of its phases."""
+    """Store, answers and wishes of one station's upstream profiles. phases: EVSE id -> number of its phases.
 
-    __slots__ = (
-        "_announced",
-        "_away_since_wall_s",
-        "_clock",
-        "_down",
-        "_evse_ids",
-        "_phases",
-        "_priority",
-        "_soc_percent",
-        "_starts",
-        "_timezone",
-        "_tokens",
-        "_told",
-        "_voltage_v",
-        "_waiting",
-        "_wish_due_mono_s",
-        "dialect",
-        "station_id",
-        "view",
-    )
+    modes: operation modes an EVSE has announced, None = not asked about.
+    """
+
+    __slots__ = ("_evse_ids", "_modes", "_phases", "_tokens", "_voltage_v", "_waiting", "dialect", "starts", "station_id", "truth", "view")
 
     def __init__(
         self,
@@ -117,25 +86,19 @@ class Profiles:
         voltage_v: float,
         down: Downlink,
         timezone: tzinfo | None = None,
+        modes: Callable[[int], Collection[str]] | None = None,
     ) -> None:
         self.station_id = station_id
+        self._modes = modes
         self.dialect: Dialect | None = None
         self._phases = phases
         self._evse_ids = tuple(phases)
         self.view = ProfileView(station_id, self._evse_ids)
+        self.truth = Wishes(Place(station_id, phases, voltage_v, timezone), self.view, down)
         self._tokens = tokens
         self._voltage_v = voltage_v
-        self._down = down
-        self._timezone = timezone
         self._waiting: dict[int, _Waiting] = {}
-        self._starts = Starts()
-        self._told: dict[int, Any] = {}
-        self._priority: tuple[str, ...] = ()  # transactions that have it
-        self._announced: dict[int, Profile] = {}  # what cars say they will take
-        self._soc_percent: dict[int, float] = {}
-        self._away_since_wall_s: float | None = None
-        self._wish_due_mono_s = float("-inf")
-        self._clock: Stamp | None = None  # as last seen
+        self.starts = Starts()
 
     # -- the journal's side -----------------------------------------------------------------------
 
@@ -144,14 +107,14 @@ class Profiles:
         if isinstance(data, dict):
             self.view.load(data.get("profiles", []))
             self.view.load_external(data.get("external"))
-            self._priority = tuple(str(key) for key in data.get("priority", ()))[-PRIORITIES_KEPT:]
+            self.truth.priority = tuple(str(key) for key in data.get("priority", ()))[-PRIORITIES_KEPT:]
             since = data.get("away_since_wall_s")
-            self._away_since_wall_s = float(since) if isinstance(since, int | float) else None
-            self._starts.load(data.get("starts", {}))
+            self.truth.away_since_wall_s = float(since) if isinstance(since, int | float) else None
+            self.starts.load(data.get("starts", {}))
 
     def _dump(self) -> dict[str, Any]:
-        more = {"external": self.view.dump_external(), "priority": list(self._priority), "away_since_wall_s": self._away_since_wall_s}
-        return {"profiles": self.view.dump(), "starts": self._starts.dump(), **{key: value for key, value in more.items() if value}}
+        more = {"external": self.view.dump_external(), "priority": list(self.truth.priority), "away_since_wall_s": self.truth.away_since_wall_s}
+        return {"profiles": self.view.dump(), "starts": self.starts.dump(), **{key: value for key, value in more.items() if value}}
 
     def _persist(self, token: int = 0) -> Persist:
         return Persist(token, remember={(SPACE, self.station_id): self._dump()})
@@ -172,10 +135,17 @@ class Profiles:
         dialect, before = self._dialect(), self.view.dump()
         try:
             evse_id, profile = dialect.read_set_profile(call.payload)
+            self._check_modes(evse_id, profile)
             self.view.set(evse_id, _installed(profile, at), _ids(transactions), at.wall_s, dialect.profiles_replace)
         except ProfileError as error:
             return [self._answer(generation, call, dialect.rejected_profile(error))]
         return self.store(generation, call, before)
+
+    def _check_modes(self, evse_id: int, profile: Profile) -> None:
+        """Raises ProfileError for an operation mode that no EVSE it is meant for has announced (K01.FR.115)."""
+        if self._modes is not None:
+            places = (evse_id,) if evse_id else self._evse_ids
+            check_modes(profile, {mode for place in places for mode in self._modes(place)})
 
     def _clear(self, at: Stamp, generation: int, call: rpc.Call) -> list[Outcome]:
         before = self.view.dump()
@@ -214,13 +184,13 @@ class Profiles:
                 raise ProfileError("UnknownEvse", f"EVSE {evse_id} does not exist")
         except ProfileError as error:
             return dialect.rejected_profile(error)
-        self._starts.add(at, call.message_id, RemoteStart(evse_id, payload, at.wall_s, start_id=dialect.remote_start_id(call.payload)))
+        self.starts.add(at, call.message_id, RemoteStart(evse_id, payload, at.wall_s, start_id=dialect.remote_start_id(call.payload)))
         return None
 
     def start_answered(self, at: Stamp, call: rpc.Call, answer: Payload | None, transactions: Transactions) -> list[Outcome]:
         """The station's answer to a remote start; None if it gave none or an error."""
         transaction_id = self._dialect().started_transaction(answer) if answer is not None else None
-        if not self._starts.answered(call.message_id, transaction_id is not None):
+        if not self.starts.answered(call.message_id, transaction_id is not None):
             return []
         for evse_id, running in transactions.items():
             if transaction_id and running.transaction_id == transaction_id:
@@ -229,11 +199,11 @@ class Profiles:
 
     def seen(self, at: Stamp, evse_id: int, event: TransactionEvent, transactions: Transactions) -> list[Outcome]:
         """A live event of a running transaction: the profile of the remote start it names belongs to it."""
-        key = self._starts.of(evse_id, event)
+        key = self.starts.of(evse_id, event)
         return self._bind(at, key, evse_id, event.transaction_id, transactions) if key is not None else []
 
     def _bind(self, at: Stamp, key: str, evse_id: int, transaction_id: str, transactions: Transactions) -> list[Outcome]:
-        start, dialect = self._starts.take(key), self._dialect()
+        start, dialect = self.starts.take(key), self._dialect()
         # The CSMS may have set another one for the same place meanwhile: then its newer word holds.
         with suppress(ProfileError):
             profile = replace(dialect.read_set_profile(start.payload, in_start=True)[1], transaction_id=transaction_id)
@@ -271,7 +241,7 @@ class Profiles:
         dialect = self._dialect()
         word = dialect.priority_word(call.action, call.payload)
         status = self._priority_status(word, transactions) if word is not None else "Rejected"
-        if word is None or status != "Accepted" or not self.give_priority(word):
+        if word is None or status != "Accepted" or not self.truth.give_priority(word):
             return [self._answer(generation, call, dialect.priority_answer(status))]
         notice = dialect.priority_notice(word)
         opposite = PriorityWord(word.transaction_id, not word.active)
@@ -280,7 +250,7 @@ class Profiles:
             call,
             self.view.dump(),
             then=lambda now: send_up(now, *notice) if notice is not None else [],
-            undo=lambda: self.give_priority(opposite),
+            undo=lambda: self.truth.give_priority(opposite),
         )
 
     def _priority_status(self, word: PriorityWord, transactions: Transactions) -> str:
@@ -290,16 +260,10 @@ class Profiles:
             return "Rejected" if word.active else "Accepted"
         return "Accepted" if not word.active or self.view.has_priority(evse_id) else "NoProfile"
 
-    def give_priority(self, word: PriorityWord) -> bool:
-        """A transaction has priority, or not any more; whether that is news."""
-        others = tuple(key for key in self._priority if key != word.transaction_id)
-        before, self._priority = self._priority, (*others, word.transaction_id)[-PRIORITIES_KEPT:] if word.active else others
-        return (word.transaction_id in before) != word.active
-
     def priority_noticed(self, at: Stamp, word: PriorityWord, transactions: Transactions) -> list[Outcome]:
         """The driver chose at the station (K22)."""
         runs = any(running.transaction_id == word.transaction_id for running in transactions.values())
-        news = (runs or not word.active) and self.give_priority(word)
+        news = (runs or not word.active) and self.truth.give_priority(word)
         return [self._persist(), *self.wishes(at, transactions)] if news else []
 
     def booked(self, at: Stamp, transactions: Transactions) -> list[Outcome]:
@@ -325,17 +289,12 @@ class Profiles:
         """A car says what it will take (K15-K17): for the site, and lower than the composite (K08)."""
         if schedule.evse_id not in self._phases:
             return []
-        self._announced[schedule.evse_id] = schedule.profile
-        return [ScheduleAnnounced(at, EvseKey(self.station_id, schedule.evse_id), self._announced_steps(at, schedule.evse_id, HORIZON_S))]
-
-    def _announced_steps(self, at: Stamp, evse_id: int, horizon_s: float) -> Steps:
-        profile = on_phases(self._announced[evse_id], self._phases[evse_id])
-        return composite((profile,), at.wall_s, at.wall_s + horizon_s, None, self._voltage_v)
+        self.truth.announced[schedule.evse_id] = schedule.profile
+        return [ScheduleAnnounced(at, EvseKey(self.station_id, schedule.evse_id), self.truth.announced_steps(at, schedule.evse_id))]
 
     def soc(self, at: Stamp, evse_id: int, soc_percent: float, transactions: Transactions) -> list[Outcome]:
         """State of charge of a car, for profiles that depend on it (K01.FR.100)."""
-        self._soc_percent[evse_id] = soc_percent
-        return self.wishes(at, transactions) if self.view.minds_charge() else []
+        return self.wishes(at, transactions) if self.truth.soc(evse_id, soc_percent) else []
 
     # -- truth ----------------------------------------------------------------------------------------
 
@@ -347,74 +306,20 @@ class Profiles:
             return dialect.rejected_profile(error)
         if request.evse_id and request.evse_id not in self._evse_ids:
             return dialect.rejected_profile(ProfileError("UnknownEvse", f"EVSE {request.evse_id} does not exist"))
-        evses = (request.evse_id,) if request.evse_id else self._evse_ids
-        layers = [self._evse_truth(at, evse_id, request.duration_s, transactions) for evse_id in evses]
-        steps = layers[0] if request.evse_id else lowest(total(layers), self._wish(at, 0, request.duration_s, transactions).steps)
+        steps = self.truth.truth(at, request.evse_id, request.duration_s, transactions)
         return dialect.write_composite(request, at, steps, self._voltage_v, self._phases.get(request.evse_id, 3))
-
-    def _evse_truth(self, at: Stamp, evse_id: int, duration_s: int, transactions: Transactions) -> Steps:
-        wish = self._wish(at, evse_id, duration_s, transactions).steps
-        caps: list[Steps] = [(LimitStep(at.wall_s, self._down.commanded_a(evse_id, at)),)]
-        if evse_id in self._announced:
-            caps.append(self._announced_steps(at, evse_id, duration_s))
-        return lowest(wish, *caps)
-
-    def _wish(self, at: Stamp, evse_id: int, horizon_s: float, transactions: Transactions) -> Wish:
-        return self.view.wish(evse_id, at.wall_s, horizon_s, self._around(at, evse_id, transactions.get(evse_id)))
-
-    def _around(self, at: Stamp, evse_id: int, running: Transaction | None) -> Circumstances:
-        return Circumstances(
-            # No session begins in the future; one remembered from before we lost the time begins now.
-            session_start_wall_s=min(running.start_wall_s, at.wall_s) if running is not None else at.wall_s,
-            voltage_v=self._voltage_v,
-            wall_trusted=at.wall_trusted,
-            # The sum of a station may be spread over other phases than each EVSE has.
-            phase_count=self._phases.get(evse_id, 3) if len(self._phases) > 1 else max(self._phases.values()),
-            priority_active=running is not None and running.transaction_id in self._priority,
-            soc_percent=self._soc_percent.get(evse_id),
-            offline_since_wall_s=self._away_since_wall_s,
-            timezone=self._timezone,
-            delay_seed=f"{self.station_id}/{running.transaction_id}" if running is not None else "",
-        )
-
-    def chain(self, at: Stamp, evse_id: int, transactions: Transactions) -> tuple[WhyProfile, ...]:
-        """The CSMS's profiles that count for an EVSE now, as "why" shows them."""
-        layers = self.view.chain(evse_id, at.wall_s, self._around(at, evse_id, transactions.get(evse_id)))
-        return tuple(
-            WhyProfile(
-                layer.profile.profile_id,
-                layer.purpose.value,
-                layer.profile.stack_level,
-                layer.said.limit_a,
-                layer.said.setpoint_a,
-                layer.counts,
-                layer.binding,
-            )
-            for layer in layers
-        )
 
     def wishes(self, at: Stamp, transactions: Transactions) -> list[Outcome]:
         """The wish of every EVSE and of the station, where it changed."""
-        self._wish_due_mono_s = at.mono_s + WISH_AGAIN_S / at.wall_speed
-        outcomes: list[Outcome] = []
-        for evse_id in (0, *self._evse_ids):
-            wish = self._wish(at, evse_id, HORIZON_S, transactions)
-            running = transactions.get(evse_id)
-            prioritised = running is not None and running.transaction_id in self._priority
-            known, news = self._told.get(evse_id), _news(wish, at, prioritised)
-            if known == news or (known is None and _says_nothing(wish) and not prioritised):
-                continue
-            self._told[evse_id] = news
-            outcomes.append(UpstreamWished(at, EvseKey(self.station_id, evse_id), wish.steps, wish.reason, prioritised, wish.min_rate_a))
-        return outcomes
+        return self.truth.news(at, transactions)
 
     # -- events ---------------------------------------------------------------------------------------------
 
     def upstream_is(self, at: Stamp, here: bool, transactions: Transactions) -> list[Outcome]:
         """The CSMS is there, or away: some profiles end after a while without it (K01.FR.101-103)."""
-        if here == (self._away_since_wall_s is None):
+        if here == (self.truth.away_since_wall_s is None):
             return []
-        since_wall_s, self._away_since_wall_s = self._away_since_wall_s, None if here else at.wall_s
+        since_wall_s, self.truth.away_since_wall_s = self.truth.away_since_wall_s, None if here else at.wall_s
         if not self.view.minds_absence():
             return []
         self.view.drop_dead(at.wall_s, since_wall_s)
@@ -422,19 +327,13 @@ class Profiles:
 
     def clock_moved(self, at: Stamp) -> float:
         """How far the wall clock has jumped since the last tick [s], 0.0 if it has not. After a jump all wishes are told anew."""
-        before, self._clock = self._clock, at
-        moved_s = at.wall_s - before.wall_in(at.mono_s - before.mono_s) if before is not None else 0.0
-        if before is None or (abs(moved_s) <= JUMP_S and at.wall_trusted == before.wall_trusted):
-            return 0.0
-        self._told = dict.fromkeys(self._told, _STALE)
-        self._wish_due_mono_s = float("-inf")
-        return moved_s
+        return self.truth.clock_moved(at)
 
     def tick(self, at: Stamp, transactions: Transactions) -> list[Outcome]:
         """The horizon rolls on."""
-        if at.mono_s < self._wish_due_mono_s:
+        if not self.truth.due(at):
             return []
-        dead = self.view.drop_dead(at.wall_s, self._away_since_wall_s) if at.wall_trusted else 0
+        dead = self.view.drop_dead(at.wall_s, self.truth.away_since_wall_s) if at.wall_trusted else 0
         return [*([self._persist()] if dead else []), *self.wishes(at, transactions)]
 
     def started(self, at: Stamp, evse_id: int, transaction_id: str, transactions: Transactions) -> list[Outcome]:
@@ -450,10 +349,7 @@ class Profiles:
         return self._another_session(at, evse_id, transactions)
 
     def _another_session(self, at: Stamp, evse_id: int, transactions: Transactions) -> list[Outcome]:
-        self._soc_percent.pop(evse_id, None)
-        running = {one.transaction_id for one in transactions.values()}
-        self._priority = tuple(key for key in self._priority if key in running)
-        taken_back = [ScheduleAnnounced(at, EvseKey(self.station_id, evse_id), ())] if self._announced.pop(evse_id, None) is not None else []
+        taken_back = self.truth.another_session(at, evse_id, transactions)
         return [self._persist(), *taken_back, *self.wishes(at, transactions)]
 
     def persisted(self, at: Stamp, token: int, transactions: Transactions, upstream_generation: int | None) -> list[Outcome]:
@@ -493,14 +389,3 @@ def _ids(transactions: Transactions) -> dict[int, str]:
 def _installed(profile: Profile, at: Stamp) -> Profile:
     """A Dynamic profile counts from when it was installed (K28.FR.05)."""
     return replace(profile, updated_wall_s=at.wall_s) if profile.kind is Kind.DYNAMIC else profile
-
-
-def _says_nothing(wish: Wish) -> bool:
-    return all(replace(step, start_wall_s=0.0) == LimitStep(0.0, None) for step in wish.steps)
-
-
-def _news(wish: Wish, at: Stamp, prioritised: bool) -> Any:
-    """What of a wish is news: its first step begins "now" each time, only what it says counts."""
-    first = replace(wish.steps[0], start_wall_s=0.0) if wish.steps else None
-    later = tuple(replace(step, start_wall_s=max(step.start_wall_s, at.wall_s)) for step in wish.steps[1:])
-    return first, later, wish.reason, prioritised, wish.min_rate_a

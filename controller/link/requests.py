@@ -197,9 +197,7 @@ class Requests:
         outcomes = self._down.relay(at, call, generation, text)
         if outcomes is not None:
             return outcomes
-        text = rpc.error_text(
-            call.message_id, "GenericError", "this id is in use or too many calls are waiting", version=self._dialect().subprotocol
-        )
+        text = rpc.error_text(call.message_id, "GenericError", "this id is in use or too many calls are waiting", version=self._dialect().subprotocol)
         return [self._to_csms(generation, text)]
 
     def _refusal(self, generation: int, call: rpc.Call) -> Order:

@@ -37,7 +37,7 @@ STATION_201: Final[dict[str, Row]] = {
 }
 
 CSMS_201: Final[dict[str, Row]] = {
-    # The station's stack of profiles belongs to Yardmaster (OCPP-NOTES 5.6).
+    # The station's stack of profiles belongs to Yardmaster (OCPP-NOTES 5.6); in overlay mode they pass, see ``link.overlay``.
     "SetChargingProfile": OURS,
     "ClearChargingProfile": OURS,
     "GetChargingProfiles": OURS,
@@ -104,7 +104,7 @@ STATION_21: Final[dict[str, Row]] = {
     "VatNumberValidation": ANSWERED,
     # A SEND: nobody answers it, and yesterday's high-rate values are worth no disk; dropped unless relayed (N13).
     "NotifyPeriodicEventStream": THROUGH,
-    # The profile it asks about was never sent down: Yardmaster holds it (K28).
+    # The profile it asks about was never sent down: Yardmaster holds it, and asks the CSMS itself (K28). In overlay mode it goes up.
     "PullDynamicScheduleUpdate": OURS,
 }
 

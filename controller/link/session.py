@@ -172,7 +172,7 @@ class Session:
         self.up = Uplink(station.id, upstream, shared.ids, shared.tokens, lookup=self._lookup, learn=shared.cache.learn, hooks=hooks)
         self.down = Downlink(station.id, shared.ids, shared.voltage_v, self._relayed_answer, phases, self._modes)
         self.features = Features(station.id, phases, self.down.ask)
-        self.profiles = Profiles(station.id, phases, shared.tokens, shared.voltage_v, self.down, shared.groups.timezone)
+        self.profiles = Profiles(station.id, phases, shared.tokens, shared.voltage_v, self.down, shared.groups.timezone, self.features.modes)
         self.pulls = Pulls(self.up.ask, self._pulled)
         self.who = Drivers(station.id, shared.groups, self.drivers.service)
         self.limit_news = LimitNews(station.id, phases, upstream, self.up.ask)
@@ -339,7 +339,8 @@ class Session:
         if self.online:
             return []
         self.online = True
-        news = [StationOnline(at, self.station_id, self.version), *self.running.told(at), *self.taps.again(at), *self.profiles.wishes(at, self.transactions)]
+        news = [StationOnline(at, self.station_id, self.version), *self.running.told(at), *self.taps.again(at)]
+        news += self.profiles.wishes(at, self.transactions)
         return [*news, *self.features.online(at), *self.down.commander.online(at), *self.running.stop_unwanted(at)]
 
     def _upstream_generation(self) -> int | None:
@@ -442,7 +443,8 @@ class Session:
             return []
         if self.requests.overlays(call.payload) and self.up.upstream is policy.Upstream.OPEN:
             return self.up.pass_up(at, call)
-        payload = self._dialect().pull_answer(None)
+        ours = self.down.commander.dynamic_of(call.payload.get("chargingProfileId"))
+        payload = self._dialect().pull_answer(ours if ours is not None and ours.until_wall_s > at.wall_s else None)
         return [SendStation(self.station_id, self.generation, rpc.result_text(call.message_id, payload))]
 
     def _rebooted(self, at: Stamp) -> list[Outcome]:

@@ -35,6 +35,9 @@ class Starts:
     def __init__(self) -> None:
         self._waiting: dict[str, RemoteStart] = {}
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def dump(self) -> dict[str, Any]:
         """As JSON."""
         return {str(key): asdict(start) for key, start in self._waiting.items()}
@@ -59,10 +62,6 @@ class Starts:
             return False
         self._waiting[key] = replace(start, accepted=True)
         return True
-
-    def has(self, key: str) -> bool:
-        """Whether this remote start brought a profile."""
-        return key in self._waiting
 
     def of(self, evse_id: int, event: TransactionEvent) -> str | None:
         """The remote start whose transaction this event belongs to."""

@@ -447,8 +447,8 @@ class Dialect(Protocol):
     def pulled_values(self, answer: Payload) -> Payload | None:
         """The new values in its answer; None if it has none."""
 
-    def pull_answer(self, profile: Profile | None) -> Payload:
-        """The answer to a station that asks for values of a Dynamic profile; None: there is no such profile here."""
+    def pull_answer(self, ours: Setpoint | None) -> Payload:
+        """The answer to a station that asks for values of a Dynamic profile of ours; None: there is no such profile."""
 
     def priority_word(self, action: str, payload: Payload) -> PriorityWord | None:
         """UsePriorityCharging of the CSMS, or NotifyPriorityCharging of the station; None for any other CALL."""

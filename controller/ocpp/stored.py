@@ -11,22 +11,23 @@ from typing import Any, Final
 
 from controller.ocpp.profile_data import Kind, LimitAtSoC, Mode, Period, PerPhase, Profile, ProfileError, Purpose, Recurrency, Schedule
 
-_LATER: Final = {
-    *("limit_l2", "limit_l3", "mode", "discharge", "setpoint"),
-    *("start_local_s", "randomized_delay_s", "limit_at_soc"),
-    *("updated_wall_s", "update_interval_s", "max_offline_s", "ends_offline"),
+_LATER: Final[dict[str, Any]] = {
+    **dict.fromkeys(("limit_l2", "limit_l3", "discharge", "setpoint", "start_local_s", "limit_at_soc")),
+    **dict.fromkeys(("updated_wall_s", "update_interval_s", "max_offline_s")),
+    "mode": "",
+    "randomized_delay_s": 0.0,
+    "ends_offline": False,
 }
-"""Fields that came after the first stored form; left out where they say nothing."""
+"""Fields that came after the first stored form, and what they say when they say nothing: then they are left out."""
 
 
 def profile_to_json(profile: Profile) -> dict[str, Any]:
     """The profile as JSON-able data for our own journal."""
-    data = asdict(profile, dict_factory=_told)
-    return data | {"raw": profile.raw}
+    return asdict(profile, dict_factory=_told)
 
 
 def _told(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {key: value for key, value in pairs if value or key not in _LATER or (value is not None and value is not False and key != "mode")}
+    return {key: value for key, value in pairs if key not in _LATER or value != _LATER[key]}
 
 
 def profile_from_json(data: Any) -> Profile:

@@ -76,8 +76,12 @@ class EngineLoop:
         self.submit(SourceChanged(at, "solver", True, "in process"))
 
     def tick(self, at: Stamp) -> None:
+        """One beat of the control loop, and what slow stations have thought of meanwhile."""
+        self.deliver(at)
+        self.beat(at)
+
+    def beat(self, at: Stamp) -> None:
         """One beat of the control loop."""
-        self._deliver(at)
         if not self.frozen:
             self.submit(TimePassed(at))
 
@@ -137,7 +141,8 @@ class EngineLoop:
                 self._carry(self._todo[0].at, order)
             self._todo.popleft()
 
-    def _deliver(self, at: Stamp) -> None:
+    def deliver(self, at: Stamp) -> None:
+        """Bring what slow stations have thought of by now."""
         for station_id, late in self._late.items():
             while late and late[0][0] <= at.mono_s:
                 self.submit(StationFrame(at, station_id, self._generations[station_id], late.popleft()[1]))

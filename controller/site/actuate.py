@@ -43,6 +43,12 @@ LOOK_GAP_S: Final = 30.0
 """Composites of one EVSE are read no more often than this [s]."""
 MISREADS: Final = 2
 """Composites above the accepted setpoint in a row after which the strategy counts as refused: the station mis-stacks."""
+MENDED: Final = ("DuplicateProfile", "NoPhaseForDC")
+"""Refusals after which the link clears or leaves out what is in the way: the same way is tried once more."""
+RISE_GAP_S: Final = 5.0
+"""Between two rises of a car that charges lies so much [s]: one large step instead of many small ones."""
+CUT_GAP_S: Final = 20.0
+"""After a cut a car that still charges rises only this much later [s]: else every motor that starts and stops costs two writes."""
 SPACE: Final = "strategy"
 """Where the journal keeps the strategy that worked, by EVSE."""
 
@@ -215,6 +221,7 @@ class Actuator:
         if fact.lost:
             return self._lost(line, now)
         line.losses = 0
+        line.risen_mono_s = -math.inf  # a rise that did not happen holds up none
         if fact.retry_after_s is not None:
             line.tries.waits[sent.strategy] = now + max(0.0, fact.retry_after_s)
             return self._again(line, fact.at) if sent.urgent else []
@@ -235,8 +242,8 @@ class Actuator:
         line.rejections += 1
         if sent.strategy != tries.way:
             return self._again(line, fact.at)  # the list has changed meanwhile
-        if "DuplicateProfile" in fact.reason and not tries.duplicate:
-            tries.duplicate = True  # the link clears what is in the way; the same once more
+        if any(word in fact.reason for word in MENDED) and not tries.duplicate:
+            tries.duplicate = True
             return self._again(line, fact.at)
         tries.unsure = tries.unsure or "TxNotFound" in fact.reason
         if tries.refuse():
@@ -459,6 +466,8 @@ class Actuator:
             line.changed_mono_s = now
             if before is None or wanted.told_a > before:
                 line.risen_mono_s = now
+            else:
+                line.cut_mono_s = now
         if line.answered:
             line.asked_mono_s = now
         number = self._next_number()
@@ -490,7 +499,9 @@ class Actuator:
         rises = present is None or wanted.told_a > present.told_a + EPS
         if not rises:
             return wanted, not open_
-        rested = now - line.risen_mono_s >= model.min_write_s or present is None
+        paused = present is None or present.told_a < line.place.min_a
+        since_s = min(now - line.risen_mono_s, now - line.cut_mono_s)
+        rested = paused or (since_s >= RISE_GAP_S and now - line.risen_mono_s >= model.min_write_s and now - line.cut_mono_s >= CUT_GAP_S)
         if open_ and rested:
             return wanted, False
         if present is None or present.wanted is None:

@@ -44,7 +44,7 @@ class Alarms:
 
     def _proof(self, watch: MeterWatch, held: str) -> list[Order]:
         """What the steps of the cars have proved (F43, F44, F45)."""
-        proof, before = watch.distrust or watch.mixed, self._proved.get(watch.meter_id, "")
+        proof, before = watch.distrust or watch.unsorted, self._proved.get(watch.meter_id, "")
         if proof == before:
             return []
         self._proved[watch.meter_id] = proof
@@ -53,7 +53,7 @@ class Alarms:
         if watch.distrust:
             done = f"not believed, {held} goes to fallback; turn or replace the current sensor, correct the meter's settings, then restart Yardmaster"
         else:
-            done = "the highest phase counts for all of them; check the order of its current sensors"
+            done = "the highest phase counts for all of them; check the order of its current sensors and the phases of the stations"
         return [Tell(Severity.ALARM, f"meter {watch.meter_id}", f"meter {watch.meter_id}: {proof} - {done}")]
 
     def _line(self, watch: MeterWatch) -> list[Order]:

@@ -8,9 +8,9 @@ It must never: load a row beyond its capacity, grant something between 0 and the
 rise count on a cut that the other station has not yet followed, or leave a car waiting for ever.
 Serves P4, F12, F57; the laws are in tests/properties/test_arbiter_laws.py.
 
-Rows are the constraints: one per circuit and phase, one per station and phase where the CSMS
-limits a station's sum. Priority = order of narrowing: the rows hold copper, grid and site limits;
-``cap_a`` holds upstream wishes and the plan, which can only lower.
+Rows are the constraints (``rows``): circuits, stations in sum, the difference between two phases, export. Priority = order
+of narrowing: the rows hold copper, grid and site limits; ``cap_a`` holds upstream wishes and the plan (``chain``), which can
+only lower. Giving back is decided last and changes nobody's charging (``giving``).
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ __all__ = ["EPS", "WAITING", "Claim", "Give", "Grant", "Pace", "Rank", "Row", "d
 
 LIFTED: Final = 50
 """Priority in the queue of a claim that has waited too long: above any that is configured, below PriorityCharging."""
+SMALL_RISE_S: Final = 15.0
+"""A rise by no more than the dead band waits this long after the last change [s]: the building's noise is not worth a profile."""
 LEAN_ROUNDS: Final = 4
 """So often a decision is made again when cars that others lean on were cut; then nobody may lean on anybody."""
 
@@ -203,7 +205,9 @@ _LATE = Row(0.0, "no rise while a meter is late or has just been over its limit"
 def _paced(share: Share, index: int, room: Sequence[float], pace: Pace) -> tuple[float, str]:
     """How far this claim may rise now [A] and what holds it. A moment's ramp is nobody's limit: the source stays that of the target."""
     claim, target_a = share.claims[index], share.amps[index]
-    if target_a - claim.present_a < pace.dead_band_a - EPS and claim.present_a >= claim.min_a - EPS:
+    more_a = target_a - claim.present_a
+    small = more_a < pace.dead_band_a - EPS or (more_a <= pace.dead_band_a + EPS and claim.rise_s < SMALL_RISE_S)
+    if small and claim.present_a >= claim.min_a - EPS:
         return claim.present_a, share.why[index]
     limit_a, why = target_a, share.why[index]
     least_a = max(claim.present_a, claim.min_a)

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from controller.config import ControlConfig
 from controller.facts import ChargingState, EvseKey, EvseStatus, Stamp
 from controller.site.actuate import Actuator, Channel
+from controller.site.appetite import HEADROOM_A
 from controller.site.arbiter import Claim, Give, Row, floor_to
 from controller.site.chain import idles, least_discharge_w, own_layers, phase_words, wanted_discharge_w
-from controller.site.draws import HEADROOM_A, REACTION_S
+from controller.site.draws import REACTION_S
 from controller.site.inputs import CircuitLoad, Inputs, StationWish, Target
 from controller.site.layers import Layer, lowest
 from controller.site.rows import Rows, Table
@@ -138,19 +139,19 @@ class Budget:
             give,
             phase_count,
             phase_to_use,
-            place.config.v2g is not None and self._idle(evse, cap_a, inputs),
+            place.config.v2g is not None and self._idle(evse, cap, inputs),
         )
 
     def _want(self, evse: EvseState, channel: Channel, at: Stamp) -> float:
-        """What the car is expected to use [A]: all, what it said, or a little more than now if it left its offer unused."""
-        now, session = at.mono_s, evse.session
+        """What the car is expected to use [A]: all, what it said, or a little more than it lately took if it left its offer unused."""
+        now, session, appetite = at.mono_s, evse.session, evse.appetite
         if session is not None and session.charging_state is ChargingState.SUSPENDED_EV:
             return channel.min_a
-        since = evse.appetite.unused_since_mono_s
+        since = appetite.unused_since_mono_s
         if since is None or now - since < self._control.unused_after_s:
             said_a = session.will_take_a(at.wall_s) if session is not None and session.schedule else None
             return math.inf if said_a is None else max(channel.min_a, said_a + HEADROOM_A)
-        return max(channel.min_a, floor_to((evse.drawn_a or 0.0) + HEADROOM_A, evse.place.model.step_a))
+        return max(channel.min_a, floor_to(appetite.peak_a + HEADROOM_A, evse.place.model.step_a))
 
     def _phase_words(self, evse: EvseState, channel: Channel) -> tuple[int | None, int | None]:
         if not evse.place.model.phase_switching:
@@ -173,6 +174,6 @@ class Budget:
             return None
         return Give(wanted_w / per_a, least_w / per_a, self.rows.export_rows_of(evse, inputs), per_a, reason)
 
-    def _idle(self, evse: EvseState, cap_a: float, inputs: Inputs) -> bool:
+    def _idle(self, evse: EvseState, cap: Layer, inputs: Inputs) -> bool:
         step, _ = evse.wish_step(inputs.at.wall_s)
-        return idles(evse, cap_a, step) and may_idle(evse, inputs.features.get(evse.place.key.station_id))
+        return idles(evse, cap, step) and may_idle(evse, inputs.features.get(evse.place.key.station_id))

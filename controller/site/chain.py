@@ -87,7 +87,9 @@ def wanted_discharge_w(evse: EvseState, channel: Channel, inputs: Inputs, voltag
     Nothing unless the site is well, its meters speak, the station's floor is confirmed and it follows.
     """
     place = evse.place
-    if place.config.v2g is None or not inputs.may_give or not channel.confirmed or place.key in inputs.paused or evse.switching:
+    if place.config.v2g is None or not inputs.may_give or not channel.confirmed or channel.giving_refused:
+        return 0.0, ""
+    if place.key in inputs.paused or evse.switching:
         return 0.0, ""
     if any(inputs.loads[name].lost or inputs.loads[name].hold for name in place.path):
         return 0.0, ""
@@ -124,9 +126,9 @@ def phase_words(evse: EvseState, may_choose: bool) -> tuple[int | None, int | No
     return 1, place.phases.index(evse.switched) + 1 if may_choose else None
 
 
-def idles(evse: EvseState, cap_a: float, step: LimitStep | None) -> bool:
-    """Whether a V2X session shall neither charge nor discharge: its CSMS says so, or nothing is wanted of it now."""
+def idles(evse: EvseState, cap: Layer, step: LimitStep | None) -> bool:
+    """Whether a V2X session shall neither charge nor discharge: its CSMS says so, or plan or CSMS want nothing of it now."""
     if step is not None and step.mode == IDLE:
         return True
     car = evse.session.announced if evse.session is not None else None
-    return car is not None and car.bidirectional and cap_a <= 0
+    return car is not None and car.bidirectional and cap.limit_a <= 0 and cap.source in (layers.PLAN, layers.UPSTREAM)

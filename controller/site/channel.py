@@ -171,6 +171,7 @@ class Channel:
     clear_until_mono_s: float = -math.inf
     changed_mono_s: float = -math.inf
     risen_mono_s: float = -math.inf
+    cut_mono_s: float = -math.inf
     rejections: int = 0
     losses: int = 0
     floor_rejections: int = 0

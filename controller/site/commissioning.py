@@ -37,6 +37,7 @@ from controller.facts import (
 from controller.orders import ClearSetpoint, HoldOffStation, Inject, InstallFloor, Order, ReadBack, Severity, Strategy, Tell, Wake
 from controller.site.arbiter import Claim, Grant
 from controller.site.budget import SiteState, Target
+from controller.site.state import Place
 
 MAX_ENTRIES: Final = 20_000
 """Entries of the trace that are kept; the oldest go first."""
@@ -84,17 +85,21 @@ class Look:
 class Commissioning:
     """The test that runs, if one does, and its trace.
 
-    phase_counts: phases of each EVSE. present_a(key, mono_s): the setpoint in force [A]. rewrite(key): the actuator shall send
-    its setpoint again, because a test wrote over it.
+    places: the EVSEs. present_a(key, mono_s): the setpoint in force [A]. rewrite(key): the actuator shall send
+    its setpoint again, because a test wrote over it. unpaced(key): its next rise need not wait to save writes.
     """
 
     def __init__(
-        self, phase_counts: Mapping[EvseKey, int], present_a: Callable[[EvseKey, float], float], rewrite: Callable[[EvseKey], None]
+        self,
+        places: Mapping[EvseKey, Place],
+        present_a: Callable[[EvseKey, float], float],
+        rewrite: Callable[[EvseKey], None],
+        unpaced: Callable[[EvseKey], None],
     ) -> None:
         self.trial: Trial | None = None
         self.watching = False
         self.features: dict[str, FeaturesLearned] = {}
-        self._phase_counts, self._present_a, self._rewrite = phase_counts, present_a, rewrite
+        self._places, self._present_a, self._rewrite, self._unpaced = places, present_a, rewrite, unpaced
         self._record_until_mono_s = -math.inf
         self._look: Look | None = None
         self._entries: deque[Entry] = deque(maxlen=MAX_ENTRIES)
@@ -145,7 +150,7 @@ class Commissioning:
             return []
         assert isinstance(fact, FloorConfirmed)
         self._note(fact.at, "read_back", evse=fact.evse, order=fact.number, limit_a=fact.limit_a, ok=fact.ok, detail=fact.detail)
-        if self._look is None or not self._look.back or fact.evse != self._look.evse:
+        if self._look is None or not self._look.back or fact.evse != self._look.evse or fact.limit_a is None:
             return []
         return self._noted(fact.at, self._release())
 
@@ -153,17 +158,19 @@ class Commissioning:
         running = self._running(fact.at.mono_s)
         if running is not None and running.session != fact.session:
             return []  # the API has said so already; whoever lost the race does nothing
-        if fact.evse not in self._phase_counts:
+        if fact.evse not in self._places:
             return []
         for_s = min(max(0.0, fact.for_s), MAX_TRIAL_S)
         orders: list[Order] = []
         if running is None and for_s > 0:
-            text = f"commissioning test of {fact.evse} begins - other chargers are held where they are until it ends"
+            text = f"commissioning of {fact.evse} begins - while it is tested other chargers are held where they are"
             orders.append(Tell(Severity.INFO, str(fact.evse), text))
         self.trial = Trial(fact.evse, fact.limit_a, fact.at.mono_s + for_s, fact.session)
         self.watching, self._record_until_mono_s = True, fact.at.mono_s + max(for_s, RECORD_S)
         if for_s == 0:
             return self._end(fact.at)
+        if fact.limit_a is not None:
+            self._unpaced(fact.evse)
         self._note(fact.at, "asked", evse=fact.evse, limit_a=fact.limit_a, deed=fact.deed.value)
         return [*orders, *self._deed(fact), *(self._probe(fact, fact.probe) if fact.probe is not None else [])]
 
@@ -178,6 +185,8 @@ class Commissioning:
             self._rewrite(key)
             return []
         if fact.deed is Deed.CLEAR:
+            if self._places[key].fallback_a > self._present_a(key, fact.at.mono_s):
+                return []  # its floor is above what it may have now: it would rise
             return self._noted(fact.at, [ClearSetpoint(key, number)])
         if fact.deed is Deed.READ_BACK:
             return self._noted(fact.at, [ReadBack(key, self._present_a(key, fact.at.mono_s), number)])
@@ -191,7 +200,7 @@ class Commissioning:
         limit_a = min(probe.limit_a, self._present_a(key, fact.at.mono_s))
         strategy = Strategy(probe.purpose, probe.unit, probe.relative, probe.stack_level, probe.dynamic)
         number, life_s = self._next_number(), min(probe.life_s, MAX_TRIAL_S)
-        return self._noted(fact.at, [Inject(key, number, limit_a, self._phase_counts[key], life_s, MINE, strategy=strategy)])
+        return self._noted(fact.at, [Inject(key, number, limit_a, len(self._places[key].phases), life_s, MINE, strategy=strategy)])
 
     def _next_number(self) -> int:
         self._number -= 1
@@ -203,7 +212,7 @@ class Commissioning:
             return look
         self._rewrite(trial.evse)
         self._note(at, "ended", evse=trial.evse)
-        return [*look, Tell(Severity.INFO, str(trial.evse), f"commissioning test of {trial.evse} has ended - all chargers share as usual")]
+        return [*look, Tell(Severity.INFO, str(trial.evse), f"commissioning of {trial.evse} has ended - all chargers share as usual")]
 
     # -- everything else that happens meanwhile ----------------------------------------------------------
 
@@ -231,6 +240,9 @@ class Commissioning:
         if look is None:
             return orders
         asks: list[Order] = []
+        if isinstance(fact, StationOffline) and fact.station_id == look.evse.station_id:
+            # Gone (again): what was held for the connection before is written anew by the actuator on the next one.
+            look.back, look.held, look.until_mono_s = False, [], fact.at.mono_s + LOOK_FOR_S
         if isinstance(fact, StationOnline) and fact.station_id == look.evse.station_id and not look.back:
             look.back, look.until_mono_s = True, fact.at.mono_s + LOOK_S
             asks.append(ReadBack(look.evse, 0.0, self._next_number()))

@@ -24,6 +24,8 @@ OLD_S = 30.0
 """... and from this age on the car may be drawing all that it was allowed [s]."""
 NOISE_A = 0.2
 """Less above a setpoint is no overdraw [A]."""
+GRAVE_A, GRAVE_PART = 1.0, 0.25
+"""More than both above what it may draw is no inaccuracy any more: [A], part."""
 NONE: PhaseAmps = (0.0, 0.0, 0.0)
 
 
@@ -32,6 +34,8 @@ class Above:
 
     def __init__(self) -> None:
         self._above_a: dict[EvseKey, PhaseAmps] = {}
+        self.grave: set[EvseKey] = set()
+        """Those so far above that they count with what they draw, whatever they are told meanwhile."""
 
     def take(self, evse: EvseState, channel: Channel, now: float) -> bool:
         """A station told its currents. True if it draws more above its setpoint than was known."""
@@ -46,14 +50,18 @@ class Above:
             return False  # it may still be on its way down
         most_a = channel.ceiling_a(now, drawn_a, evse.measured_mono_s) + NOISE_A
         above = tuple(max(0.0, (amps or 0.0) - most_a) for amps in told_a)
-        before = self._above_a.pop(key, NONE)
+        before = self._above_a.get(key, NONE)
+        self.forget(key)
         if any(above):
             self._above_a[key] = (above[0], above[1], above[2])
+            if max(above) > max(GRAVE_A, GRAVE_PART * most_a):
+                self.grave.add(key)
         return any(now_a > before_a + NOISE_A for now_a, before_a in zip(above, before, strict=True))
 
     def forget(self, key: EvseKey) -> None:
-        """The session is over."""
+        """The session is over, or its word has changed."""
         self._above_a.pop(key, None)
+        self.grave.discard(key)
 
     def of(self, keys: Iterable[EvseKey], booked: Collection[EvseKey]) -> PhaseAmps:
         """Sum for some EVSEs [A], without those that are booked with what they draw anyway."""
@@ -65,6 +73,10 @@ class Above:
 
 def car_a(evse: EvseState, channel: Channel, now: float) -> PhaseAmps:
     """What a car that takes part in the sharing may be drawing now, per phase [A]; never above what it may (see ``Above``)."""
+    first_a, second_a, third_a = evse.current_a
+    if first_a is not None and second_a is not None and third_a is not None and now - evse.measured_mono_s <= FRESH_S:
+        if max(first_a, second_a, third_a) <= channel.known_a(now) and min(first_a, second_a, third_a) >= 0.0:
+            return first_a, second_a, third_a  # most of them
     most_a = channel.ceiling_a(now, evse.drawn_a, evse.measured_mono_s)
     old = min(1.0, max(0.0, (now - evse.measured_mono_s - FRESH_S) / (OLD_S - FRESH_S)))
     amps = [0.0, 0.0, 0.0]
@@ -92,6 +104,8 @@ def derived(
             for phase in evse.phases:
                 amps[phase] += booking
         elif evse.session is not None:
-            for phase, car in zip(PHASES, car_a(evse, channels[key], now), strict=True):
-                amps[phase] += car
+            first_a, second_a, third_a = car_a(evse, channels[key], now)
+            amps[0] += first_a
+            amps[1] += second_a
+            amps[2] += third_a
     return amps[0], amps[1], amps[2]

@@ -7,14 +7,13 @@ truth. A car that gives back lifts the grid at once when it stops, so what it ma
 from __future__ import annotations
 
 from controller.facts import PhaseAmps
+from controller.site.appetite import HEADROOM_A
 from controller.site.channel import Channel
 from controller.site.otherload import Draw
 from controller.site.state import PHASES, UNKNOWN, EvseState
 
 UNUSED_AFTER_S = 30.0
 """An offer not used for this long is offered to others [s], unless the configuration says otherwise."""
-HEADROOM_A = 2.0
-"""What a car that does not use its offer keeps above its current [A]."""
 REACTION_S = 5.0
 """A car may take this long to follow its station (IEC 61851-1) [s]."""
 

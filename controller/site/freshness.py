@@ -104,8 +104,9 @@ class MeterWatch:
     is wrong, "" when nothing is.
     """
 
-    def __init__(self, meter_id: str, control: ControlConfig) -> None:
+    def __init__(self, meter_id: str, control: ControlConfig, phase_count: int = 3) -> None:
         self.meter_id = meter_id
+        self._phase_count = phase_count
         self.health = Health.LOST
         self.currents_a: PhaseAmps | None = None
         self.last: Reading | None = None
@@ -134,6 +135,11 @@ class MeterWatch:
         return max(0.0, min(1.0, MARGIN_PER_S * (age_s - self._late_s)))
 
     @property
+    def unsorted(self) -> str:
+        """Why the highest phase counts for all of them; "" = each counts for itself."""
+        return self.mixed or ("a phase shows less than the stations on it report" if self._short.uneven else "")
+
+    @property
     def slow(self) -> bool:
         """Whether it is late every time (F50)."""
         return self._rhythm.usual_s >= self._late_s
@@ -151,7 +157,7 @@ class MeterWatch:
         self._good_run += 1
         self._rhythm.add(now_mono_s - self._believed_mono_s)
         self._believed_mono_s = now_mono_s
-        self.currents_a, self.last = currents_a, reading
+        self.currents_a, self.last = currents_a if not self.unsorted else worst_phase(currents_a, self._phase_count), reading
         if self.health is not Health.LOST or self._good_run >= BACK_AFTER:
             self.health, self.trouble = Health.GOOD, ""
         return True

@@ -18,7 +18,7 @@ from controller.orders import Order
 from controller.site.alarms import Alarms
 from controller.site.channel import Channel
 from controller.site.derived import Above, derived
-from controller.site.freshness import Cars, Health, MeterWatch, Mode, phase_currents, worst_phase
+from controller.site.freshness import Cars, Health, MeterWatch, Mode, phase_currents
 from controller.site.guard import Excess, excesses
 from controller.site.inputs import CircuitLoad
 from controller.site.limits import Limit
@@ -46,7 +46,7 @@ class MeterRoom:
 
     def __init__(self, config: Config, layout: Layout) -> None:
         self._config, self._layout, self._control = config, layout, config.control
-        self.watches = {meter_id: MeterWatch(meter_id, config.control) for meter_id in layout.metered}
+        self.watches = {meter_id: MeterWatch(meter_id, config.control, layout.phase_count) for meter_id in layout.metered}
         roles = {meter.id: meter.role for meter in config.meters}
         self.sides = {meter_id: Side(meter_id, role) for meter_id, role in roles.items() if meter_id not in self.watches}
         self.other_a: dict[str, PhaseAmps] = {}
@@ -67,20 +67,25 @@ class MeterRoom:
 
     # -- readings ----------------------------------------------------------------------------------
 
-    def cars(self, circuit: str, evses: Mapping[EvseKey, EvseState], now: float) -> Cars:
-        """What the stations below a circuit report to draw."""
+    def cars(self, circuit: str, evses: Mapping[EvseKey, EvseState], channels: Mapping[EvseKey, Channel], now: float) -> Cars:
+        """What the stations below a circuit report to draw.
+
+        Against the meter a station counts with no more than it may draw: one that tells more is wrong or does not follow, and
+        must not make the whole site doubt its meter.
+        """
         everything, fresh = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
         for key in self._layout.below[circuit]:
             evse = evses[key]
             recent = not self._generation and now - evse.measured_mono_s <= FRESH_CAR_S
+            may_a = channels[key].known_a(now) if recent else 0.0
             for phase in PHASES:
                 amps = evse.current_a[phase] or 0.0
                 everything[phase] += amps
                 if recent:
-                    fresh[phase] += amps
+                    fresh[phase] += min(amps, may_a)
         return Cars((everything[0], everything[1], everything[2]), (fresh[0], fresh[1], fresh[2]))
 
-    def read(self, fact: MeterRead, evses: Mapping[EvseKey, EvseState]) -> str | None:
+    def read(self, fact: MeterRead, evses: Mapping[EvseKey, EvseState], channels: Mapping[EvseKey, Channel]) -> str | None:
         """Take a reading; the id of the circuit it speaks for if it was believed."""
         reading, now = fact.reading, fact.at.mono_s
         side = self.sides.get(reading.meter_id)
@@ -94,8 +99,7 @@ class MeterRoom:
         currents_a = phase_currents(reading, self._layout.voltage_v, self._layout.phase_count)
         if currents_a is not None and reading.quality is not Quality.BAD:
             self.steps[circuit].read(currents_a, now)
-            currents_a = worst_phase(currents_a, self._layout.phase_count) if watch.mixed else currents_a
-        return circuit if watch.read(reading, currents_a, self.cars(circuit, evses, now), now) else None
+        return circuit if watch.read(reading, currents_a, self.cars(circuit, evses, channels, now), now) else None
 
     def failed(self, fact: MeterFailed) -> None:
         """A poll failed."""
@@ -239,14 +243,14 @@ class MeterRoom:
             if unfit:
                 return ModeNow(Mode.STOP, f"meter {names} silent and the fallbacks do not fit the limits in force")
             return ModeNow(Mode.FAILSAFE, f"meter {names} silent ({lost[0].trouble or 'no reading'}) - held to fallback")
-        late = [watch for watch in self.watches.values() if watch.health is Health.LATE]
-        if late:
-            return ModeNow(Mode.DEGRADED, f"meter {late[0].meter_id} late by {late[0].age_s(now):.0f} s")
         slow = next((watch for watch in self.watches.values() if watch.slow), None)
         if slow is not None:
             return ModeNow(
                 Mode.DEGRADED, f"meter {slow.meter_id} is always late - {100 * slow.margin_part(now):.0f} % of the fuse are kept free for that"
             )
+        late = [watch for watch in self.watches.values() if watch.health is Health.LATE]
+        if late:
+            return ModeNow(Mode.DEGRADED, f"meter {late[0].meter_id} late by {late[0].age_s(now):.0f} s")
         if self._layout.circuits[ROOT_CIRCUIT].meter is None:
             worst_a = self._layout.circuits[ROOT_CIRCUIT].worst_other_load_a
             return ModeNow(Mode.NORMAL, f"no grid meter: {worst_a:g} A per phase kept free for other loads")

@@ -32,10 +32,14 @@ ABSURD_TIMES = 3.0
 """Currents beyond this multiple of the charger's maximum are no currents of this charger."""
 NEGATIVE_A, NEGATIVE_PART = 1.0, 0.02
 """Charging shown more negative than this counts as turned round: [A], and part of the charger's maximum."""
+UNSEEN_PART = 0.3
+"""A meter that moves by less than this part of what a station tells has not seen it."""
 MESSAGES = 3
 """Messages in a row after which a wrong sign or power is believed to be one, and right ones after which it is over."""
 STEPS = 3
 """Steps alone on the meter that must show the same."""
+AS_LARGE = 0.6
+"""A right step counts only if it is at least this part of the last wrong one."""
 STEPS_CLEAR = 2
 """Right steps in a row that end it."""
 FITS = (0.15, 8.0)
@@ -61,7 +65,7 @@ NEVER = Told(-math.inf, (0.0, 0.0, 0.0))
 
 @dataclass(slots=True)
 class Record:
-    """What is known of one EVSE's values. cap_a: most it gets while flagged, the setpoint it had [A].
+    """What is known of one EVSE's values.
 
     least_a, most_a: between them a current is nothing special.
     """
@@ -69,7 +73,6 @@ class Record:
     least_a: float = 0.0
     most_a: float = 0.0
     flag: str = ""
-    cap_a: float = math.inf
     told: Told = NEVER
     wrong: str = ""
     wrong_count: int = 0
@@ -77,6 +80,7 @@ class Record:
     step_wrong: Seen | str = ""
     step_count: int = 0
     step_right: int = 0
+    step_size_a: float = 0.0
     same: MaybeTriple = UNKNOWN
     energy_wh: float | None = None
     same_since_mono_s: float = -math.inf
@@ -89,6 +93,7 @@ class Claims:
     """The values of all stations. Mutable; ``now`` is monotonic seconds."""
 
     records: dict[EvseKey, Record] = field(default_factory=dict)
+    _caps: dict[EvseKey, float] = field(default_factory=dict)
     _news: list[Order] = field(default_factory=list)
 
     def drain(self) -> list[Order]:
@@ -160,13 +165,16 @@ class Claims:
         fault = _fault(step, trusted)
         if fault is None:
             return
+        size_a = max(map(abs, step.metered_a))
         if fault == "":
+            if size_a < AS_LARGE * record.step_size_a:
+                return  # one that is right about small steps alone is not right
             record.step_wrong, record.step_count, record.step_right = "", 0, record.step_right + 1
             if record.step_right >= STEPS_CLEAR and record.flag in OF_STEPS:
                 self._clear(record, place.key)
             return
         record.step_count = record.step_count + 1 if fault == record.step_wrong else 1
-        record.step_wrong, record.step_right = fault, 0
+        record.step_wrong, record.step_right, record.step_size_a = fault, 0, size_a
         if record.step_count >= STEPS and not record.flag:
             self._flag_by_steps(record, place, step, fault, limit_a)
 
@@ -185,39 +193,38 @@ class Claims:
         for key in keys:
             record = self.records.get(key)
             if record is not None:
-                record.step_wrong, record.step_count = "", 0
+                record.step_wrong, record.step_count, record.step_size_a = "", 0, 0.0
                 if record.flag in OF_STEPS:
                     self._clear(record, key)
 
     # -- consequences ------------------------------------------------------------------------------------
 
     def _flag(self, record: Record, key: EvseKey, why: str, limit_a: float) -> None:
-        record.flag, record.cap_a = why, limit_a if why != Why.POWER else math.inf
+        record.flag = why
+        if why != Why.POWER:
+            self._caps[key] = limit_a
         severity = Severity.ALARM if why != Why.POWER else Severity.WARNING
         self._news.append(Tell(severity, str(key), f"{key} {_words(why, record.detail)}"))
 
     def _clear(self, record: Record, key: EvseKey) -> None:
-        record.flag, record.cap_a, record.step_right = "", math.inf, 0
+        record.flag, record.step_right = "", 0
+        self._caps.pop(key, None)
         self._news.append(Tell(Severity.INFO, str(key), f"the values of {key} agree again and are used"))
 
     def session_over(self, key: EvseKey) -> None:
         """A cap is for the car that was there; the flag stays with the station."""
-        record = self.records.get(key)
-        if record is not None and record.flag:
-            record.cap_a = math.inf
+        self._caps.pop(key, None)
 
     def cap(self, key: EvseKey) -> float:
         """The most this EVSE gets while its values are kept out [A]; infinite for all others."""
-        record = self.records.get(key)
-        return record.cap_a if record is not None else math.inf
+        return self._caps.get(key, math.inf)
 
     def capped(self, targets: Mapping[EvseKey, Target]) -> Mapping[EvseKey, Target]:
         """The plan's targets with the caps of flagged stations, which only lower."""
-        caps = {key: record.cap_a for key, record in self.records.items() if record.flag and record.cap_a < math.inf}
-        if not caps:
+        if not self._caps:
             return targets
         found = dict(targets)
-        for key, cap_a in caps.items():
+        for key, cap_a in self._caps.items():
             target = found.get(key)
             if target is None or cap_a < target.limit_a:
                 found[key] = Target(cap_a, "its meter values are not believed")
@@ -282,14 +289,17 @@ def _fault(step: Step, trusted: bool) -> Seen | str | None:
     elsewhere = next((one for one in sights if one.sight is Sight.ELSEWHERE), None)
     if elsewhere is not None:
         return elsewhere
-    # Told to take more, the meter rises on some phase by far more than the station tells.
-    hidden = [phase for phase in PHASES if step.metered_a[phase] >= step.gate_a[phase] and step.told_a[phase] < 0.5 * step.metered_a[phase]]
-    if step.commanded_a >= min(step.gate_a) and hidden:
+    # Its setpoint moved, and the meter moved the same way by far more than the station tells.
+    if abs(step.commanded_a) >= min(step.gate_a) and any(_hidden(step, phase) for phase in PHASES):
         return Why.HIDES
-    # Told to take less, it says it does, and the meter sees nothing of it on any phase.
-    if step.commanded_a < 0 and sights and sum(step.metered_a) > 0.3 * sum(step.told_a):
-        return Why.HIDES
-    return None
+    # It tells of a step that the meter does not see on any phase: it says that it follows and does not, or the other way round.
+    clear = [phase for phase in PHASES if abs(step.told_a[phase]) >= step.gate_a[phase]]
+    return Why.HIDES if clear and all(abs(step.metered_a[phase]) < UNSEEN_PART * abs(step.told_a[phase]) for phase in clear) else None
+
+
+def _hidden(step: Step, phase: int) -> bool:
+    metered_a, way = step.metered_a[phase], math.copysign(1.0, step.commanded_a)
+    return metered_a * way >= step.gate_a[phase] and step.told_a[phase] * way < 0.5 * metered_a * way
 
 
 def _rotation(place: Place, told: int, where: int) -> str:
@@ -321,6 +331,6 @@ def _words(why: str, detail: str) -> str:
         Why.NEGATIVE: f"shows charging as negative ({detail}) - {held}; turn its current sensors or correct its settings",
         Why.POWER: f"tells power and currents that do not belong together ({detail}) - the power is not used; look for kW sent as W or a wrong scale",
         Why.STUCK: f"repeats the same values though its setpoint moved ({detail}) - {held}; restart it",
-        Why.HIDES: f"tells less than the meter shows ({detail}, {STEPS} times) - {held}; have its meter checked",
+        Why.HIDES: f"tells something else than the meter shows ({detail}, {STEPS} times) - {held}; have its meter checked",
         Why.ROTATED: f"is wired to other phases than configured: {detail} - until then it counts on all its phases",
     }[why]

@@ -190,12 +190,13 @@ class Planner:
         slot = self._slot_in_force(self.plan, at)
         if slot is None:
             return {}
+        ends_wall_s = self.plan.slots[slot].start_wall_s + self.plan.slots[slot].duration_s
         found: dict[EvseKey, Target] = {}
         for key, evse in evses.items():
             watts = self.plan.ev_power_w.get(str(key))
             if evse.session is None or watts is None or evse.session.started_wall_s > self.plan.created_wall_s:
                 continue
-            found[key] = self._target(evse, watts[slot], charging=channels[key].present_a(at.mono_s) > 0)
+            found[key] = self._target(evse, watts[slot], channels[key].present_a(at.mono_s) > 0, ends_wall_s)
         return found
 
     def _slot_in_force(self, plan: Plan, at: Stamp) -> int | None:
@@ -206,18 +207,18 @@ class Planner:
         begun_s = at.mono_s - at.mono_at(plan.slots[slot].start_wall_s)
         return slot - 1 if begun_s < NEXT_SLOT_S else slot
 
-    def _target(self, evse: EvseState, power_w: float, charging: bool) -> Target:
+    def _target(self, evse: EvseState, power_w: float, charging: bool, ends_wall_s: float) -> Target:
         amps = power_w / (self._layout.voltage_v * len(evse.phases))
         min_a, step_a = evse.place.min_a, evse.place.model.step_a
         if power_w < 0:
-            return Target(0.0, "plan: gives back", -power_w)
+            return Target(0.0, "plan: gives back", -power_w, ends_wall_s)
         if amps < min_a:
             if amps > 0 and amps >= min_a * (STAY_PART if charging else START_PART):
-                return Target(min_a, "plan")
+                return Target(min_a, "plan", 0.0, ends_wall_s, power_w)
             need_wh = evse.session.need_wh if evse.session is not None else None
             met = need_wh is not None and need_wh < MET_WH
-            return Target(0.0, "plan: need reached" if met else "plan: charges later")
-        return Target(math.ceil(amps / step_a - 1e-3) * step_a, "plan")
+            return Target(0.0, "plan: need reached" if met else "plan: charges later", 0.0, ends_wall_s, None if met else power_w)
+        return Target(math.ceil(amps / step_a - 1e-3) * step_a, "plan", 0.0, ends_wall_s, power_w)
 
     def view(self) -> PlanView | None:
         """The plan for the page."""

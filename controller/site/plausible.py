@@ -64,22 +64,37 @@ def digits(reading: Reading, currents_a: PhaseAmps) -> Hashable:
 
 
 class Short:
-    """Whether the meter shows less than the stations below it report: scale, sign or a missing phase (F43, F44, F45)."""
+    """Whether the meter shows less than the stations below it report: scale or sign (F43, F45).
+
+    A phase that is short while all phases together are not is no wrong scale: a sensor or a station sits on another phase than the
+    site file says (F44). Then the phases are not told apart; the sum is as good as before.
+    """
 
     def __init__(self) -> None:
         self._count = 0
+        self._uneven_count = 0
         self._seen_mono_s = -math.inf
 
     def look(self, currents_a: PhaseAmps, fresh_cars_a: PhaseAmps, now_mono_s: float) -> bool:
         """True if it has been too low too often. fresh_cars_a: only what was reported within the last seconds [A]."""
         if not any(fresh_cars_a):
             if now_mono_s - self._seen_mono_s >= LOW_AGAIN_S:
-                self._count = 0
+                self._count = self._uneven_count = 0
             return self._count >= LOW_COUNT
         self._seen_mono_s = now_mono_s
-        short = any(amps < car_a - LOW_A - LOW_PART * car_a for amps, car_a in zip(currents_a, fresh_cars_a, strict=True))
+        phase = any(_less(amps, car_a) for amps, car_a in zip(currents_a, fresh_cars_a, strict=True))
+        short = phase and _less(sum(currents_a), sum(fresh_cars_a))
         self._count = min(self._count + 1, LOW_COUNT) if short else 0
+        self._uneven_count = min(self._uneven_count + 1, LOW_COUNT) if phase and not short else max(0, self._uneven_count - 1)
+        self.uneven = self._uneven_count >= LOW_COUNT or (self.uneven and self._uneven_count > 0)
         return self._count >= LOW_COUNT
+
+    uneven = False
+    """Whether a phase, but not the sum, is too low."""
+
+
+def _less(amps: float, cars_a: float) -> bool:
+    return amps < cars_a - LOW_A - LOW_PART * cars_a
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,8 +81,7 @@ class Site:
         self.limits = LimitStore(config)
         self.meters = MeterRoom(config, self.layout)
         self.proof = Proof(self.layout, self.meters, self.evses, self.actuator.channels)
-        phase_counts = {key: len(place.phases) for key, place in self.layout.places.items()}
-        self.commissioning = Commissioning(phase_counts, lambda key, now: self.actuator.channels[key].present_a(now), self._rewrite)
+        self.commissioning = Commissioning(self.layout.places, self._present_a, self._rewrite, self._unpaced)
         self.oversight = Oversight(self.layout, self.actuator, self._metered_a, self.commissioning.spares)
         self.escalation = self.oversight.escalation
         self.features = self.actuator.features
@@ -293,7 +292,7 @@ class Site:
 
     def _meter_read(self, fact: MeterRead) -> list[Order]:
         """The fast path: reading -> excess -> lowered setpoints, all in this call (P3)."""
-        circuit = self.meters.read(fact, self.evses)
+        circuit = self.meters.read(fact, self.evses, self.actuator.channels)
         if circuit is None:
             return []
         now = fact.at.mono_s
@@ -463,7 +462,7 @@ class Site:
         inputs = Inputs(
             at,
             self.evses,
-            self.meters.loads(now, self._booked),
+            self.meters.loads(now, self._booked.keys() | self.meters.above.grave),
             self.limits.smallest(now),
             {
                 name: StationWish(step.limit_a, why, ends)
@@ -473,7 +472,7 @@ class Site:
             self.commissioning.targets(self.proof.claims.capped(self.planner.targets(self.evses, self.actuator.channels, at)), now),
             self.turns.of,
             self.escalation.paused,
-            self.escalation.disobeying,
+            self.escalation.disobeying | self.meters.above.grave,
             self.turns.lifted,
             self.actuator.features,
             self.mode.mode is Mode.NORMAL,
@@ -503,6 +502,12 @@ class Site:
         """Currents of a circuit's meter [A], None unless it is believed."""
         watch = self.meters.watches.get(self.layout.circuits[circuit].meter or "")
         return watch.currents_a if watch is not None and watch.health is Health.GOOD else None
+
+    def _present_a(self, key: EvseKey, now: float) -> float:
+        return self.actuator.channels[key].present_a(now)
+
+    def _unpaced(self, key: EvseKey) -> None:
+        self.actuator.channels[key].risen_mono_s = self.actuator.channels[key].cut_mono_s = float("-inf")
 
     def _rewrite(self, key: EvseKey) -> None:
         self.actuator.channels[key].resend = True

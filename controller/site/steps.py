@@ -191,12 +191,17 @@ class Seen:
 
 def seen(step: Step) -> tuple[Seen | None, Seen | None, Seen | None]:
     """What each phase of the meter showed; None = the step was not clear there, or it fits nothing known."""
-    clear = [abs(step.told_a[phase]) >= step.gate_a[phase] for phase in PHASES]
+    clear = [_clear(step.told_a[phase], step.metered_a[phase], step.gate_a[phase]) for phase in PHASES]
     part = [step.metered_a[phase] / step.told_a[phase] if clear[phase] else 0.0 for phase in PHASES]
     follows = any(clear[phase] and 0.5 <= part[phase] <= 2.0 for phase in PHASES)
     tenth = all(0.05 <= part[phase] <= 0.2 for phase in PHASES if clear[phase])
     found = [_seen(step, phase, part[phase], follows, tenth) if clear[phase] else None for phase in PHASES]
     return found[0], found[1], found[2]
+
+
+def _clear(told_a: float, metered_a: float, gate_a: float) -> bool:
+    """Told clearly, or shown so: a meter that shows ten times too much wobbles ten times too much as well."""
+    return abs(told_a) >= gate_a or (abs(told_a) >= STEP_A and metered_a / told_a >= 5.0 and abs(metered_a) >= gate_a)
 
 
 def _seen(step: Step, phase: int, part: float, follows: bool, tenth: bool) -> Seen | None:

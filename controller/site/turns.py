@@ -1,7 +1,7 @@
 """Turns: who is served when not everybody can have the minimum, for how long, and who comes next.
 
 A turn lasts ``turn_s``; then whoever waited goes first. Who was paused for lack of room rests a moment,
-longer each time it happens before its turn was over: contactors wear and cars give up. Priority decides
+longer each time its turn was cut short: contactors wear and cars give up. Priority decides
 first, hurry next, waiting time last; two rules see that nobody waits for ever: within a priority who waited two
 turns goes before those whose turn still lasts, and across priorities one car at a time is lifted
 for a turn after ``STARVING_TURNS``. Only a session with explicit priority (K21/K22) stays above a lifted one.
@@ -21,6 +21,8 @@ REST_S = 20.0
 """A car that was paused for lack of room stays paused this long: contactors wear [s]."""
 MOST_RESTS = 16.0
 """The rest doubles with each turn cut short, up to this many times ``REST_S``."""
+SHORT_PART = 0.5
+"""A turn that lasted less than this part of ``turn_s`` was cut short."""
 AGED_TURNS = 2.0
 """Who waited this many turns goes before those whose turn still lasts."""
 STARVING_TURNS = 6.0
@@ -74,7 +76,7 @@ class Turns:
         """It waits now; if it was charging, it rests first."""
         if turn is None:
             return Turn(False, now, now, why)
-        strikes = turn.strikes + 1 if now - turn.since_mono_s < self.turn_s else 0
+        strikes = turn.strikes + 1 if now - turn.since_mono_s < SHORT_PART * self.turn_s else 0
         rest_s = min(REST_S * 2.0 ** max(0, strikes - 1), REST_S * MOST_RESTS, self.turn_s)
         return Turn(False, now, now + rest_s, why, strikes)
 

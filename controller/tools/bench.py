@@ -45,7 +45,10 @@ class NotReachedError(ToolError):
 
 @dataclass(slots=True)
 class Bench:
-    """One EVSE under test. progress: shows a short line that may be written over. answers_s: how long the station took to answer."""
+    """One EVSE under test.
+
+    progress: shows a short line that may be written over; say: a line that stays. answers_s: how long the station took to answer.
+    """
 
     controller: Controller
     session: str
@@ -53,6 +56,7 @@ class Bench:
     station: str
     evse: int
     progress: Callable[[str], None]
+    say: Callable[[str], None]
     mono_s: float = 0.0
     trial: Mapping[str, Any] | None = None
     features: Mapping[str, Any] = field(default_factory=dict)

@@ -220,7 +220,7 @@ class Walk:
     # -- one EVSE -------------------------------------------------------------------------------------------
 
     def _bench(self, point: Point) -> Bench:
-        return Bench(self.controller, self.session, self.pace, point.station, point.evse, self.talk.progress)
+        return Bench(self.controller, self.session, self.pace, point.station, point.evse, self.talk.progress, self.talk.say)
 
     def _point(self, view: Mapping[str, Any], links: Mapping[str, Any]) -> Point:
         station = self.config.station(view["station_id"]) if self.config is not None else None

@@ -178,7 +178,7 @@ class Handover:
         facts = [("Site", f"{self._site.get('name', '')} ({self._site.get('id', '')})"), ("Yardmaster", f"{__version__}, OCPP local controller")]
         facts += [(f"Station {name}", ", ".join(f"{key} {value}" for key, value in its.items())) for name, its in self._details.items() if its]
         sums = tuple(fallback_sums(self.config)) if self.config is not None else None
-        when = f"Tested until {timestamp(self._newest()).replace('T', ' ').replace('Z', ' UTC')}"
+        when = f"Tested until {timestamp(self._newest())[:16].replace('T', ' ')} UTC"
         name = self._site.get("name") or self._site.get("id", "")
         return Report(name, when, tuple(facts), tuple(self._sections()), sums, changes, files)
 

@@ -233,13 +233,14 @@ def reboot_test(bench: Bench, point: Point) -> Result:
     """A person switches the station off and on; its floor is read before it is written again."""
     bench.begin()
     bench.ask(None, deed="look_first")
+    bench.say("  Switch the station off at its breaker now, wait ten seconds, switch it on again.")
 
     def link(online: bool) -> bool:
         return any(bool(one.get("online")) is online for one in bench.record.of("link"))
 
-    bench.wait(bench.pace.car_s, lambda: link(False), "switch the station off at its breaker now")
+    bench.wait(bench.pace.car_s, lambda: link(False), "waiting for it to go off")
     if link(False):
-        bench.wait(bench.pace.car_s, lambda: link(True), "switch it on again")
+        bench.wait(bench.pace.car_s, lambda: link(True), "waiting for it to come back")
         bench.wait(bench.pace.patience_s, lambda: any(one.get("evse") == point.evse for one in bench.record.of("floor")), "it is back")
     return Result(habits.judge_reboot(bench.record, point.floor_a))
 
@@ -265,7 +266,7 @@ TRIALS = (
     Trial(
         "reboot",
         "Power cut",
-        "Switch the station off at its breaker and on again. It is asked whether it still knows its fallback.",
+        "The station is switched off at its breaker and on again. It is asked whether it still knows its fallback.",
         reboot_test,
         asks="Can you switch this station off and on now?",
         needs_car=False,

@@ -200,9 +200,9 @@ def why_view(key: EvseKey) -> WhyView:
     profile = WhyProfile(17, "tx", 2, 20.0, None, True, True)
     step = WhyStep(NOW_WALL_S, NOW_WALL_S + 900.0, 5520.0, 8.0, "grid L2 is full in the plan")
     sentence = f"{key} has 8 A: fuse L2 carries 63 A and is full (30 A other load, 18 A other cars, 7 A kept free)."
-    return WhyView(
-        str(key), "Bay 1", NOW_WALL_S, "charging", sentence, 8.0, None, 7.9, "fuse L2", None, 2, "EVSE +2", layers, (row,), (profile,), (step,), ("fallback 6 A",)
-    )
+    told = ("fallback 6 A, confirmed by the station",)
+    now = ("charging", sentence, 8.0, None, 7.9, "fuse L2", None)
+    return WhyView(str(key), "Bay 1", NOW_WALL_S, *now, 2, "EVSE +2", layers, (row,), (profile,), (step,), told)
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])

@@ -76,6 +76,9 @@ class World:
 
     def _answer(self, order: Order) -> list[Order]:
         if isinstance(order, SendUpstream):
+            frame = json.loads(order.text)
+            if frame[0] == 2 and frame[2] in ("NotifyChargingLimit", "ClearedChargingLimit"):
+                return self.csms(order.station_id, 3, frame[1], {})  # the controller's own, in turn with the station's
             self.up.append((order.station_id, order.text))
         if isinstance(order, Persist) and order.token:
             rows = []

@@ -103,6 +103,146 @@ def test_f04_f05_a_station_that_rejects_or_never_answers_counts_with_its_maximum
     assert setpoint_a(told, CP1) > 20
 
 
+def test_f03_a_silent_station_is_judged_by_the_meter_of_its_own_circuit() -> None:
+    own = {"id": "bay", "fuse_a": 40.0, "meter": "bay"}
+    meter = {"id": "bay", "role": "circuit", "source": {"type": "modbus", "host": "bay", "map": "any"}}
+    config = depot(1, meters=[meter])
+    station = config.stations[0].model_copy(update={"circuit": "bay"})
+    data = config.model_dump(mode="python")
+    told = Story(type(config).model_validate({**data, "circuits": [own], "stations": [station.model_dump(mode="python")]}))
+    told.start()
+    told.plug(CP1)
+
+    def seconds(count: int) -> None:
+        for _ in range(count):
+            told.do(told.reading((told.drawn_a[CP1],) * 3, meter="bay"))
+            told.step(10.0, report=False)
+
+    seconds(20)
+    assert told.drawn_a[CP1] > 20.0
+    told.stubborn.add(CP1)
+    told.limit(16.0 + 1.0)
+    seconds(80)
+    assert told.blocked() == [CP1]
+    assert told.told("call service")
+
+
+def test_f03_an_evse_is_operative_again_when_it_obeyed_for_a_minute() -> None:
+    told = charging(3, building_a=10.0)
+    told.stubborn.add(CP1)
+    told.run(60, 30.0)
+    assert told.blocked() == [CP1]
+    told.stubborn.clear()
+    told.drawn_a[CP1] = 0.0
+    told.run(70, 30.0)
+    assert [order.operative for order in told.of(SetAvailable)] == [False, True]
+    assert len(told.told("is available again: it follows its setpoint again")) == 1
+
+
+def test_f03_what_was_made_unavailable_is_freed_after_a_restart() -> None:
+    told = charging(3, building_a=10.0)
+    told.stubborn.add(CP1)
+    told.run(60, 30.0)
+    again = Story(told.config)
+    again.do(Restored(again.at(), kept_by([order for _, order in told.orders]), {}))
+    again.start()
+    assert [order.operative for order in again.of(SetAvailable)] == [True], "its car is gone"
+    assert ("blocked", "CP1/1") not in kept_by([order for _, order in [*told.orders, *again.orders]])
+
+
+def test_f03_a_car_5_percent_above_its_setpoint_is_learned_not_pursued() -> None:
+    told = charging(2)
+    for _ in range(60):
+        told.now += 1
+        told.settle()
+        for key in (CP1, CP2):
+            sent = told.limits_a[key]
+            told.drawn_a[key] = min(sent * 1.05, 32.0)
+        told.report()
+        told.do(told.reading(told.metered_a(20.0)))
+        told.do(told.tick())
+    assert not told.site.escalation.pursuits
+    assert told.site.actuator.channels[CP1].overdraw_part == pytest.approx(0.05, abs=0.005)
+    assert len(told.told("5 % more than told")) == 2
+    assert max(told.metered_a(20.0)) <= 63.0
+
+
+@pytest.mark.parametrize("takes", [("tx", "W"), ("tx_default", "A"), ("tx_default", "W")])
+def test_f04_the_next_strategy_of_the_model_is_found_and_kept_over_a_restart(takes: tuple[str, str]) -> None:
+    told = Story(depot(2))
+    told.takes[CP1] = {takes}
+    told.start()
+    told.plug(CP1)
+    told.run(30)
+    assert not told.told("takes no setpoints")
+    assert told.drawn_a[CP1] == 32.0
+    before = len(told.of(Inject))
+    again = Story(told.config)
+    again.takes[CP1] = {takes}
+    again.do(Restored(again.at(), kept_by([order for _, order in told.orders]), {}))
+    again.start()
+    again.plug(CP1)
+    again.run(5)
+    assert {(order.strategy.purpose, order.strategy.unit) for order in again.of(Inject)} == {takes}
+    assert before > 0
+
+
+def test_f04_only_when_everything_is_refused_its_maximum_is_kept_free_and_a_probe_a_minute_finds_it_again() -> None:
+    told = Story(depot(2))
+    told.start()
+    told.refusing.add(CP1)
+    told.plug(CP1)
+    told.plug(CP2)
+    told.run(10)
+    ways = [(order.strategy.purpose, order.strategy.unit) for order in told.of(Inject) if order.evse == CP1]
+    assert ways == [("tx", "A"), ("tx", "W"), ("tx_default", "A"), ("tx_default", "W")] * 2
+    assert setpoint_a(told, CP2) <= 63 - 1 - 10 - 32
+    told.run(240)
+    assert len([1 for order in told.of(Inject) if order.evse == CP1]) <= 8 + 4 * 4
+    assert len(told.told("takes no setpoints")) == 1
+    told.refusing.clear()
+    told.run(75)
+    assert len(told.told("takes setpoints again")) == 1
+
+
+def test_f05_one_retry_with_a_new_number_and_the_others_go_on() -> None:
+    told = Story(depot(2))
+    told.start()
+    told.mute.add(CP1)
+    told.plug(CP1)
+    told.plug(CP2)
+    told.run(60)
+    began = told.now - 60
+    early = [order for when, order in told.orders if isinstance(order, Inject) and order.evse == CP1 and when - began < 40]
+    late = [order for when, order in told.orders if isinstance(order, Inject) and order.evse == CP1 and when - began >= 40]
+    assert len(late) == 1, "one retry, 45 s after the first"
+    assert late[0].strategy == early[-1].strategy
+    assert late[0].number > early[-1].number
+    assert not told.site.actuator.channels[CP1].uncontrollable
+    assert setpoint_a(told, CP2) > 6.0
+
+
+def test_f34_a_partition_books_the_offline_share_until_the_floor_and_confirms_before_raising() -> None:
+    told = charging(2)
+    had_a = setpoint_a(told, CP1)
+    told.do(StationOffline(told.at(), "CP1"))
+    lost_at = told.now
+    while told.now < lost_at + 119:
+        told.step(10.0, report=False)
+        assert setpoint_a(told, CP2) + had_a <= 63.0 - 10.0 - 1.0
+    told.drawn_a[CP1] = 6.0  # the dead man in the station
+    told.run(30, report=False)
+    told.unconfirmed.add(CP1)
+    told.do(StationOnline(told.at(), "CP1", "2.0.1"))
+    assert told.of(InstallFloor)[-1].evse == CP1
+    told.run(20)
+    assert setpoint_a(told, CP1) == 6.0
+    told.unconfirmed.clear()
+    told.do(FloorConfirmed(told.at(), CP1, 6.0, True))
+    told.run(20)
+    assert setpoint_a(told, CP1) > 20.0
+
+
 def test_f08_f12_no_setpoint_above_fallback_until_the_floor_is_confirmed() -> None:
     told = Story(depot(40, fuse_a=400.0, evse={"fallback_a": 6}))
     told.unconfirmed |= set(told.site.evses)

@@ -85,6 +85,25 @@ def test_a_grant_is_zero_or_between_the_minimum_and_the_cap_and_says_why(site: t
         assert grant.key == claim.key
 
 
+@given(sites())
+@settings(max_examples=150, deadline=None)
+def test_who_gets_less_than_it_could_use_shares_a_full_row_with_nobody_who_got_clearly_more(site: tuple[list[Row], list[Claim]]) -> None:
+    """Max-min fair within one priority: nobody could be given more without taking from somebody who has no more."""
+    rows, many = site
+    many = [replace(one, priority=0, step_a=1.0, want_a=one.cap_a, present_a=0.0, ceiling_a=0.0, rise_s=float("inf"), may_rise=True) for one in many]
+    calm = Pace(1000.0, 0.0)
+    grants = [grant.limit_a for grant in decide(rows, many, calm)]
+    for claim, amps in zip(many, grants, strict=True):
+        if amps < claim.min_a - EPS or amps > claim.cap_a - 1.0 - EPS:
+            continue
+        full = [number for number in claim.rows if load(many, grants, number) > max(0.0, rows[number].capacity_a) - 1.0 - EPS]
+        assert full
+        assert any(
+            all(other_a <= max(amps + 1.0, other.min_a) + EPS for other, other_a in zip(many, grants, strict=True) if number in other.rows)
+            for number in full
+        )
+
+
 @given(sites(), st.randoms())
 @settings(max_examples=100, deadline=None)
 def test_the_same_picture_gives_the_same_grants_in_any_order_of_claims(site: tuple[list[Row], list[Claim]], random: object) -> None:

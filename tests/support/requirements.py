@@ -35,6 +35,10 @@ VALUES: Final = "fuzz/test_bad_values.py"
 LONG: Final = "faults/test_long_outage.py"
 LIST: Final = "controller/link/test_local_list.py"
 CREDENTIALS: Final = "controller/link/test_credentials.py"
+TRUTH: Final = "controller/link/test_profiles.py"
+NEWS: Final = "controller/link/test_limit_news.py"
+DRIVER: Final = "controller/link/test_driver.py"
+OVERLAY: Final = "controller/link/test_overlay.py"
 REQUESTS: Final = "controller/link/test_requests.py"
 UPLINK: Final = "controller/link/test_uplink.py"
 OBSERVE_16: Final = "controller/ocpp/v16/test_observe.py"
@@ -213,32 +217,32 @@ OCPP_2: Final = (
     Requirement("J01", "done", "meter values are read for the site and kept on disk while the CSMS is away", (POLICY,)),
     Requirement("J02", "done", "as J01, inside transactions", ("controller/ocpp/v2/test_observe.py",)),
     Requirement("J03", "passes", "signed meter values; never written anew"),
-    Requirement("K01", "done", "profiles are judged as a station would, kept here, answered", (PROFILES, VIEW, PROFILES_21)),
+    Requirement("K01", "done", "judged as a station would, kept, answered; in overlay mode they pass", (PROFILES, VIEW, PROFILES_21, TRUTH, OVERLAY)),
     Requirement("K02", "done", "TxProfiles of the CSMS are followed within the site's limits", (SCHEDULE, SESSION)),
     Requirement("K03", "done", "the site's own distribution", (DIALECT, SESSION)),
     Requirement("K04", "done", "ChargingStationMaxProfile bounds the sum of a station", (VIEW,)),
-    Requirement("K05", "done", "a profile in a remote start stays here and binds to the transaction", (SESSION, PROFILES)),
+    Requirement("K05", "done", "a profile in a remote start stays here and binds to the transaction", (SESSION, PROFILES, TRUTH)),
     Requirement("K06", "done", "our own TxProfiles end by themselves: a lost link never leaves a high limit", (DIALECT, TRAPS)),
     Requirement("K07", "done", "without a link a station starts at its floor", (DIALECT,)),
     Requirement("K08", "done", "the lower of the CSMS's profiles and what the station has accepted", (PROFILES, SESSION)),
     Requirement("K09", "done", "reported from what is kept here", (PROFILES, VIEW)),
-    Requirement("K10", "done", "cleared here", (PROFILES, VIEW)),
-    *(Requirement(f"K{n}", "later", "telling the CSMS of a limit at the site") for n in (11, 12, 13, 14)),
+    Requirement("K10", "done", "cleared here; in overlay mode at the station, but for its maximum", (PROFILES, VIEW, TRUTH, OVERLAY)),
+    *(Requirement(f"K{n}", "done", "a limit of the site is told to the CSMS, one of the station is obeyed", (NEWS, TRUTH)) for n in (11, 12, 13, 14)),
     Requirement("K15", "done", "needs of the car are read; never Rejected while the CSMS is away", (ANSWERS, TRAPS)),
     Requirement("K16", "passes", "renegotiation by the CSMS"),
-    Requirement("K17", "passes", "renegotiation by the car"),
-    Requirement("K18", "done", "2.1: as K15, answered NoChargingProfile", (ANSWERS, DIALECT_21)),
+    Requirement("K17", "done", "what the car will take is read; the composite is no higher", (TRUTH,)),
+    Requirement("K18", "done", "2.1: as K15, answered NoChargingProfile", (ANSWERS, DIALECT_21, TRUTH)),
     Requirement("K19", "done", "2.1: as K18", (ANSWERS, DIALECT_21)),
     Requirement("K20", "done", "2.1: changed needs are read", (DIALECT_21,)),
-    Requirement("K21", "done", "2.1: no priority profile is kept: NoProfile", (DIALECT_21,)),
-    Requirement("K22", "done", "2.1: priority chosen by the driver is kept on disk while the CSMS is away", (POLICY,)),
-    Requirement("K23", "no", "an EMS wired to the station itself"),
-    Requirement("K24", "done", "2.1: the EMS is inside this controller", (SESSION,)),
-    Requirement("K25", "done", "2.1: the EMS is this controller", (SESSION,)),
+    Requirement("K21", "done", "2.1: lifts the transaction while it has priority; chargingPriority is told to the site", (TRUTH, DRIVER)),
+    Requirement("K22", "done", "2.1: priority chosen by the driver counts here, and is kept on disk while the CSMS is away", (POLICY, TRUTH)),
+    Requirement("K23", "done", "an EMS wired to the station itself: its limit caps the wish", (TRUTH,)),
+    Requirement("K24", "done", "2.1: the EMS is inside this controller, which tells of its limits", (SESSION, NEWS)),
+    Requirement("K25", "done", "2.1: the EMS is this controller", (SESSION, NEWS)),
     Requirement("K26", "done", "2.1: CSMS and controller together: the lower limit counts", (SESSION,)),
-    Requirement("K27", "later", "2.1: LocalGeneration is refused as a profile", (PROFILES_21,)),
-    Requirement("K28", "later", "2.1: Dynamic profiles are refused; their updates get the valid answer", (PROFILES_21, DIALECT_21)),
-    Requirement("K29", "later", "2.1: as K28", (PROFILES_21,)),
+    Requirement("K27", "done", "2.1: LocalGeneration adds to the limit of its own place", (VIEW, SCHEDULE)),
+    Requirement("K28", "done", "2.1: Dynamic profiles are updated here, or pulled from the CSMS; their duration is a watchdog", (TRUTH, VIEW)),
+    Requirement("K29", "passes", "2.1: values that the station has from another system"),
     Requirement("L01", "passes", "firmware; its states are kept on disk while the CSMS is away", (POLICY,)),
     Requirement("L02", "passes", "as L01", (POLICY,)),
     Requirement("L03", "later", "publishing firmware under the controller's own identity"),

@@ -60,7 +60,7 @@ def depot(
 
 
 class Story:
-    """Tells a site what happens, second by second. Not in ``obeys``: a station that accepts and ignores."""
+    """Tells a site what happens, second by second. stubborn: accepts and ignores. takes: (purpose, unit) it accepts."""
 
     def __init__(self, config: Config, models: dict[str, ChargerModel] | None = None, site: Site | None = None) -> None:
         self.config = config
@@ -76,6 +76,7 @@ class Story:
         self.mute: set[EvseKey] = set()
         self.unconfirmed: set[EvseKey] = set()
         self.one_phase: set[EvseKey] = set()
+        self.takes: dict[EvseKey, set[tuple[str, str]]] = {}
         self.wall_jump_s = 0.0
         self._due: list[tuple[float, EvseKey, float]] = []
         self._number = 0
@@ -125,11 +126,17 @@ class Story:
     def _inject(self, order: Inject) -> None:
         if order.evse in self.mute:
             return
-        accepted = order.evse not in self.refusing
+        way = (order.strategy.purpose, order.strategy.unit)
+        accepted = order.evse not in self.refusing and way in self.takes.get(order.evse, {way})
         if accepted:
             self.limits_a[order.evse] = order.limit_a
-            self._due.append((self.now + self.reaction_s, order.evse, order.limit_a))
+            for key in self._behind(order.evse):
+                self._due.append((self.now + self.reaction_s, key, order.limit_a / len(self._behind(order.evse))))
         self.do(SetpointAnswered(self.at(), order.evse, order.number, accepted, "" if accepted else "Rejected"))
+
+    def _behind(self, key: EvseKey) -> list[EvseKey]:
+        """The EVSEs a setpoint reaches: one, or the charging ones of a station that shares it out evenly."""
+        return [key] if key.evse_id else [one for one in self.drawn_a if one.station_id == key.station_id]
 
     def start(self, stations: Iterable[str] | None = None) -> None:
         """Stations come online and the meter has spoken often enough to be believed."""

@@ -361,7 +361,7 @@ class Dialect2:
         """Unknown here."""
         return None
 
-    def pull_answer(self, profile: Profile | None) -> Payload:
+    def pull_answer(self, ours: Setpoint | None) -> Payload:
         """Unknown here; nobody asks."""
         return {}
 

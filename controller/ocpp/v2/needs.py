@@ -6,6 +6,7 @@ current of the grid, so only its power counts.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Final
 
 from controller.facts import EvseKey, Fact, NeedsAnnounced, Stamp
@@ -90,7 +91,7 @@ def ev_schedule(payload: Payload) -> EvSchedule | None:
     start_wall_s = wall_time(raw.get("startSchedule")) or wall_time(payload.get("timeBase"))
     periods = [_period(period) for period in raw.get("chargingSchedulePeriod", [])[:MAX_PERIODS]] if _has_list(raw) else []
     found = tuple(period for period in periods if period is not None)
-    rising = all(one.start_s < other.start_s for one, other in zip(found, found[1:], strict=False))
+    rising = all(one.start_s < other.start_s for one, other in pairwise(found))
     if start_wall_s is None or raw.get("chargingRateUnit") not in ("A", "W") or not found or len(found) != len(periods) or not rising:
         return None
     schedule = Schedule(0, str(raw["chargingRateUnit"]), found, positive(raw.get("duration")), start_wall_s)

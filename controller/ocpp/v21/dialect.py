@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from controller.facts import Fact, LimitStep, Stamp
 from controller.ocpp.dialect import CompositeRequest, Payload, PriorityWord, ProfileCriteria, Setpoint, TokenLookup
-from controller.ocpp.schedule import Kind, Profile, Purpose
+from controller.ocpp.schedule import Profile, Purpose
 from controller.ocpp.v2 import features, limits, refusals
 from controller.ocpp.v2.dialect import Dialect2
 from controller.ocpp.v21 import answers, commands, dynamic, observe, profiles
@@ -105,9 +105,10 @@ class Dialect21(Dialect2):
         """scheduleUpdate of an accepted answer."""
         return dynamic.pulled(answer)
 
-    def pull_answer(self, profile: Profile | None) -> Payload:
-        """Accepted with the values there are, else Rejected (K28.FR.12)."""
-        return dynamic.pull_answer(dynamic.current(profile) if profile is not None and profile.kind is Kind.DYNAMIC else None)
+    def pull_answer(self, ours: Setpoint | None) -> Payload:
+        """Accepted with the values as they are, else Rejected (K28.FR.12)."""
+        update = self.update_profile(ours) if ours is not None else None
+        return dynamic.pull_answer(update[1].get("scheduleUpdate") if update is not None else None)
 
     def priority_word(self, action: str, payload: Payload) -> PriorityWord | None:
         """UsePriorityCharging (K21), NotifyPriorityCharging (K22)."""

@@ -48,14 +48,6 @@ def _objects(values: Any) -> list[Payload]:
     return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
 
 
-def current(profile: Profile) -> Payload:
-    """The values of a Dynamic profile now, as a ChargingScheduleUpdate; {} if it has none."""
-    for schedule in _objects(profile.raw.get("chargingSchedule")):
-        for period in _objects(schedule.get("chargingSchedulePeriod")):
-            return {key: period[key] for key in VALUES if period.get(key) is not None}
-    return {}
-
-
 def pulled(answer: Payload) -> Payload | None:
     """New values in the answer to a PullDynamicScheduleUpdate; None if it has none (K28.FR.08)."""
     if answer.get("status") != "Accepted":

@@ -23,7 +23,7 @@ from controller.io.chargers import load_chargers
 from controller.paths import config_dir
 from controller.sim.physics.depot import make_depot
 from controller.sim.physics.report import Identity, Report, report_of, together
-from controller.sim.physics.runner import Freeze, Run, drive
+from controller.sim.physics.runner import PLANS, Freeze, Run, drive
 from controller.sim.physics.table import table
 
 DAY_S = 86_400.0
@@ -62,8 +62,9 @@ def run_one(arguments: argparse.Namespace, start_day: float, days: float) -> Rep
     depot = make_depot(arguments.seed, arguments.evses)
     freezes = (Freeze(3600.0 * arguments.freeze[0], arguments.freeze[1]),) if arguments.freeze else ()
     start_wall_s = MONDAY_WALL_S + start_day * DAY_S + 3600.0 * arguments.hour
+    plans = arguments.plans or ("rules", "none")[round(start_day / STRETCH_DAYS) % 2]
     models = load_chargers(config_dir() / "chargers")
-    run = Run(depot, Config.model_validate(depot.data), models, arguments.seed, start_wall_s, days * DAY_S, freezes, arguments.solver)
+    run = Run(depot, Config.model_validate(depot.data), models, arguments.seed, start_wall_s, days * DAY_S, freezes, plans, thin=not arguments.every_second)
     loop = drive(run, progress=lambda share, took_s: _progress(start_day, days, share, took_s))
     told = [(tell.severity.value, tell.text) for tell in loop.told]
     return report_of(loop.world, Identity(run.seed, run.days, bool(freezes)), told, time.monotonic() - began_s)
@@ -83,7 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--evses", type=int, default=64, help="number of EVSEs (default: 64)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
     parser.add_argument("--freeze", type=float, nargs=2, metavar=("HOUR", "SECONDS"), help="SIGSTOP the controller so many hours after the start")
-    parser.add_argument("--solver", action="store_true", help="plans by the real solver instead of rules")
+    parser.add_argument("--plans", choices=PLANS, help="who plans (default: rules and none, by turns, five days each)")
+    parser.add_argument("--every-second", action="store_true", help="leave no second out, also while nothing moves (slower)")
     parser.add_argument("--json", help="file for the report")
     return parser
 

@@ -131,8 +131,8 @@ def _stations(random: Random, evse_count: int, tempered: bool) -> Iterator[tuple
             return
         double = number % 4 == 3
         rotation, amps = random.choice(ROTATIONS), random.choice((16, 32, 32))
-        phases = rotation[:1] if number % 13 == 12 else rotation
-        evses = [{"id": one + 1, "phases": phases, "max_current_a": amps, "priority": int(number % 9 == 0)} for one in range(1 + double)]
+        wired = rotation[:1] if number % 13 == 12 else rotation
+        evses = [{"id": one + 1, "phases": [*wired], "max_current_a": amps, "priority": int(number % 9 == 0)} for one in range(1 + double)]
         made += len(evses)
         yield f"S{number + 1:02d}", evses, VERSIONS[number % 3], deck[number]
 

@@ -131,7 +131,7 @@ def test_a_rate_limit() -> None:
     assert verdicts(judge_burst(trace(*writes, *said), 5)) == [Verdict.UNSURE]
 
 
-@pytest.mark.parametrize(("limit_a", "keeps"), [(6.0, True), (32.0, False), (None, False)])
+@pytest.mark.parametrize(("limit_a", "keeps"), [(6.0, True), (32.0, False), (None, None)])
 def test_the_power_cut(limit_a: float | None, keeps: bool) -> None:
     back = [entry(50, "link", online=True), entry(51, "read_back", limit_a=limit_a, ok=False, order=-4), entry(51.1, "floor", order=9, limit_a=6)]
     assert judge_reboot(trace(*back), 6.0).quirks == Quirks(keeps_default=keeps)

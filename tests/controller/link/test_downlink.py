@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from controller.facts import EvseKey, SetpointAnswered, Stamp
 from controller.link.downlink import CSMS_PATIENCE_S, STATION_ANSWER_S, Downlink
@@ -12,7 +11,7 @@ from controller.link.lane import Priority
 from controller.ocpp import rpc
 from controller.ocpp.dialect import Dialect
 from controller.ocpp.registry import dialect_for
-from controller.orders import Inject, InstallFloor, SendStation, SendUpstream
+from controller.orders import Inject, SendStation, SendUpstream
 
 LEG = 3
 
@@ -172,78 +171,50 @@ def test_the_version_of_the_connection_spells_the_errors() -> None:
     assert way.up[0][2] == "OccurenceConstraintViolation"
 
 
-class Way16(Way):
-    """The way to a 1.6 station with a running transaction 17; ``tries`` is what the site does after each answer."""
-
-    def __init__(self) -> None:
-        super().__init__("ocpp1.6")
-        self.number = 0
-
-    def setpoint(self, status: str) -> str:
-        """One setpoint of the site, answered with ``status``; the purpose the station was sent."""
-        self.number += 1
-        order = Inject(EvseKey("CP1", 1), self.number, 16.0, 3, 120.0, "plan", False)
-        frame: Any = self.saw(self.it.carry(order, self.at, "17")).down[0]
-        self.station(3, frame[1], {"status": status})
-        return str(frame[3]["csChargingProfiles"]["chargingProfilePurpose"])
-
-    def floor(self, status: str) -> list[Any]:
-        """One try to write the floor: all that was sent, answered with ``status``."""
-        self.number += 1
-        self.saw(self.it.carry(InstallFloor(EvseKey("CP1", 1), self.number, 6.0, 3), self.at, None))
-        sent = []
-        while self.down:
-            frame: Any = self.down[0]
-            sent.append(frame)
-            self.station(3, frame[1], {"status": status if frame[2] == "SetChargingProfile" else "Unknown"})
-        return sent
+# -- F26: our CALLs and the CSMS's cross --------------------------------------------------------------------
 
 
-def test_a_setpoint_refused_without_a_reason_clears_the_way_and_then_comes_as_default() -> None:
-    way = Way16()
-    assert way.setpoint("Rejected") == "TxProfile"
-    assert [(frame[2], frame[3]) for frame in way.down] == [("ClearChargingProfile", {"connectorId": 1, "chargingProfilePurpose": "TxProfile"})]
-    way.station(3, way.down[0][1], {"status": "Unknown"})
-    assert way.setpoint("Rejected") == "TxProfile"
-    assert way.down == [], "cleared once, not each time"
-    assert [way.setpoint("Accepted") for _ in range(2)] == ["TxDefaultProfile", "TxDefaultProfile"]
-    way.it.transaction_ended(1)
-    assert way.it.commanded_a(1, way.at) == 16.0, "a default outlives its transaction"
-    way.it.connected(2, _dialect("ocpp1.6"))
-    assert way.setpoint("Accepted") == "TxDefaultProfile", "a station does not change its mind with a new link"
-    way.it.rebooted()
-    assert way.setpoint("Accepted") == "TxProfile"
-
-
-def test_a_setpoint_taken_in_between_makes_earlier_refusals_forgotten() -> None:
-    way = Way16()
-    way.setpoint("Rejected")
-    way.station(3, way.down[0][1], {"status": "Accepted"})
-    way.setpoint("Accepted")
-    assert way.setpoint("Rejected") == "TxProfile"
-    way.station(3, way.down[0][1], {"status": "Accepted"})
-    assert way.setpoint("Accepted") == "TxProfile"
-
-
-def test_a_floor_refused_without_a_reason_is_written_again_after_the_defaults_of_others_are_gone() -> None:
-    way = Way16()
-    assert [frame[2] for frame in way.floor("Rejected")] == ["SetChargingProfile"]
-    again = way.floor("Accepted")
-    assert [frame[2] for frame in again] == ["ClearChargingProfile", "ClearChargingProfile", "SetChargingProfile"]
-    assert [frame[3]["connectorId"] for frame in again] == [1, 0, 1]
-    assert way.it.floors == {1: 6.0}
-
-
-def test_a_floor_that_holds_is_not_given_up_for_a_guess() -> None:
-    way = Way16()
-    way.floor("Accepted")
-    way.floor("Rejected")
-    assert [frame[2] for frame in way.floor("Rejected")] == ["SetChargingProfile"]
-
-
-def test_a_reason_is_enough_and_2_x_stations_get_no_defaults_for_setpoints() -> None:
+def test_f26_a_csms_with_many_commands_keeps_ours_waiting_no_longer_than_a_second() -> None:
     way = Way()
-    for number in range(1, 5):
-        frame: Any = way.saw(way.it.carry(Inject(EvseKey("CP1", 1), number, 16.0, 3, 120.0, "plan", False), way.at, "t-1")).down[0]
-        assert frame[3]["chargingProfile"]["chargingProfilePurpose"] == "TxProfile"
-        assert way.station(3, frame[1], {"status": "Rejected", "statusInfo": {"reasonCode": "InternalError"}}).down == []
+    for name in "abcdefgh":
+        way.csms(name)
+    way.inject(1)
+    sent = []
+    for current in "abcd":
+        way.mono_s += 0.4  # how long the station thinks about each
+        way.station(3, current, {})
+        sent += [frame[1] for frame in way.down]
+        assert way.it.lane.ledger.pending == 1, "never two in flight"
+        if frame_of_ours(way):
+            break
+    assert sent[:2] == ["b", "c"]
+    assert len(sent) == 3
+    assert frame_of_ours(way), "ours had waited 1.2 s"
+
+
+def frame_of_ours(way: Way) -> bool:
+    return bool(way.down) and way.down[0][2] == "SetChargingProfile"
+
+
+def test_f26_ours_take_turns_with_the_csms_s() -> None:
+    way = Way()
+    for name in "ab":
+        way.csms(name)
+    for _ in range(3):
+        way.saw(way.it.send_own(way.at, "ClearCache", {}))
+    way.mono_s += 5.0
+    order = []
+    current: object = "a"
+    for _ in range(4):
+        way.station(3, current, {})
+        current = way.down[0][1]
+        order.append("csms" if current in ("a", "b") else "ours")
+    assert order == ["ours", "csms", "ours", "ours"], "after two of ours the CSMS has nothing more to say"
+
+
+def test_f26_a_cut_waits_only_for_the_answer_in_flight() -> None:
+    way = Way()
+    for name in "abc":
+        way.csms(name)
+    way.inject(1, urgent=True)
+    assert [frame[2] for frame in way.station(3, "a", {}).down] == ["SetChargingProfile"]

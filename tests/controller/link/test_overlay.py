@@ -30,7 +30,9 @@ def charging(version: str = "ocpp2.1") -> Playbook:
     return play
 
 
-def shape(version: str, evse_id: int, profile_id: int, limit: float, purpose: str = "TxDefaultProfile", stack: int = 0, **more: Any) -> dict[str, Any]:
+def shape(
+    version: str, evse_id: int, profile_id: int, limit: float, purpose: str = "TxDefaultProfile", stack: int = 0, **more: Any
+) -> dict[str, Any]:
     periods = [{"startPeriod": 0, "limit": limit}]
     schedule: dict[str, Any] = {"chargingRateUnit": "A", "chargingSchedulePeriod": periods}
     rest = {"stackLevel": stack, "chargingProfilePurpose": purpose, "chargingProfileKind": "Relative", **more}
@@ -169,7 +171,9 @@ def test_a_clear_of_one_purpose_or_evse_passes() -> None:
     play = charging("ocpp2.0.1")
     passes(play, "ClearChargingProfile", {"chargingProfileCriteria": {"evseId": 1}}, {"status": "Unknown"})
     passes(play, "ClearChargingProfile", {"chargingProfileCriteria": {"chargingProfilePurpose": "TxProfile"}}, {"status": "Unknown"})
-    assert refused(play, "ClearChargingProfile", {"chargingProfileCriteria": {"chargingProfilePurpose": "ChargingStationMaxProfile"}}) == {"status": "Unknown"}
+    assert refused(play, "ClearChargingProfile", {"chargingProfileCriteria": {"chargingProfilePurpose": "ChargingStationMaxProfile"}}) == {
+        "status": "Unknown"
+    }
 
 
 def test_questions_pass() -> None:

@@ -277,7 +277,9 @@ def test_a_random_delay_is_drawn_once_for_a_transaction() -> None:  # K01.FR.92-
 
 
 def test_a_profile_may_end_a_while_after_the_csms_is_away_and_for_good() -> None:  # K01.FR.101-103
-    store = view((1, replace(profile(1, 10, stack=1), max_offline_s=60.0)), (1, replace(profile(2, 20, stack=2), max_offline_s=60.0, ends_offline=True)))
+    store = view(
+        (1, replace(profile(1, 10, stack=1), max_offline_s=60.0)), (1, replace(profile(2, 20, stack=2), max_offline_s=60.0, ends_offline=True))
+    )
     assert store.minds_absence()
     away = wish(store, 1, offline_since_wall_s=NOW - 30)
     assert [(step.start_wall_s - NOW, step.limit_a) for step in away.steps] == [(0, 20), (30, None)]

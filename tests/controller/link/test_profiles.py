@@ -9,7 +9,7 @@ import pytest
 
 from controller.facts import EvseKey, LimitStep, ScheduleAnnounced, UpstreamWished
 from controller.ocpp.times import timestamp
-from controller.orders import Persist, SendStation
+from controller.orders import Inject, Persist, SendStation, Strategy
 from tests.support.playbook import BOOT, BOOT_16, TOKEN, Playbook, config, event, start_16, stop_16
 from tests.support.schemas import check_request, check_response
 
@@ -37,7 +37,9 @@ def charging(version: str = "ocpp2.1", **upstream: Any) -> Playbook:
     return play
 
 
-def profile(profile_id: int, limit: float = 10.0, purpose: str = "TxDefaultProfile", *, unit: str = "A", stack: int = 0, **more: Any) -> dict[str, Any]:
+def profile(
+    profile_id: int, limit: float = 10.0, purpose: str = "TxDefaultProfile", *, unit: str = "A", stack: int = 0, **more: Any
+) -> dict[str, Any]:
     """A 2.x profile of one period without end. more: fields of the profile, or of its schedule or period by name."""
     period = {"startPeriod": 0, "limit": limit, **more.pop("period", {})}
     schedule = {"id": 1, "chargingRateUnit": unit, "chargingSchedulePeriod": [period], **more.pop("schedule", {})}
@@ -204,7 +206,7 @@ def test_2_1_purposes_are_unknown_to_2_0_1() -> None:
     assert play.up()[2]["status"] == "Rejected"
 
 
-def test_at_most_a_hundred_profiles() -> None:  # B26
+def test_at_most_a_hundred_profiles() -> None:  # F24
     play = booted(evses=1)
     assert {put(play, 1, profile(number, stack=number)) for number in range(100)} == {"Accepted"}
     assert why(play, 1, profile(100, stack=100)) == "OutOfStorage"
@@ -491,8 +493,8 @@ def test_a_dynamic_profile_in_a_remote_start_can_be_updated() -> None:
 def test_a_limit_of_the_station_passes_and_caps_the_wish_until_it_is_cleared(version: str) -> None:
     play = charging(version)
     put(play, 1, profile(1, 16.0))
-    period = {"startPeriod": 0, "limit": 10.0}
-    told = {"chargingLimit": {"chargingLimitSource": "SO"}, "evseId": 1, "chargingSchedule": [{"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": [period]}]}
+    schedule = {"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 10.0}]}
+    told = {"chargingLimit": {"chargingLimitSource": "SO"}, "evseId": 1, "chargingSchedule": [schedule]}
     check_request("NotifyChargingLimit", told, version)
     text = json.dumps([2, "n", "NotifyChargingLimit", told])
     play.station(text)
@@ -506,14 +508,17 @@ def test_a_limit_of_the_station_passes_and_caps_the_wish_until_it_is_cleared(ver
     assert wish(play).steps[0].limit_a is None
 
 
+ONE_AMP = [{"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 1}]}]
+
+
 @pytest.mark.parametrize(
     "told",
     [
         {"chargingLimit": {"chargingLimitSource": "SO"}, "evseId": 1},  # names no limit
-        {"chargingLimit": {"chargingLimitSource": "CSO"}, "chargingSchedule": [{"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 1}]}]},
+        {"chargingLimit": {"chargingLimitSource": "CSO"}, "chargingSchedule": ONE_AMP},  # the CSMS's own, come back
         {"chargingLimit": "SO", "chargingSchedule": "all"},
-        {"chargingLimit": {"chargingLimitSource": "EMS"}, "chargingSchedule": [{"chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 5}]}]},
-        {"chargingLimit": {"chargingLimitSource": "EMS", "isLocalGeneration": True}, "chargingSchedule": [{"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 1}]}]},
+        {"chargingLimit": {"chargingLimitSource": "EMS"}, "chargingSchedule": [{"chargingRateUnit": "A", "chargingSchedulePeriod": [{}]}]},
+        {"chargingLimit": {"chargingLimitSource": "EMS", "isLocalGeneration": True}, "chargingSchedule": ONE_AMP},  # K27: adds, limits nothing
     ],
 )
 def test_what_names_no_limit_of_others_limits_nothing(told: dict[str, Any]) -> None:
@@ -584,3 +589,20 @@ def test_a_no_of_the_csms_itself_passes(version: str) -> None:
     text = json.dumps([3, "n", {"status": "Rejected"}])
     play.csms(text)
     assert [order.text for order in play.outcomes if isinstance(order, SendStation)] == [text]
+
+
+def test_a_station_that_asks_about_a_dynamic_profile_of_ours_hears_its_value() -> None:  # K28.FR.08
+    play = charging()
+    strategy = Strategy(dynamic=True)
+    play.carry(Inject(EvseKey("CP1", 1), 1, 9.0, 3, 120.0, "fuse", strategy=strategy))
+    while play.sent_down:
+        frame = json.loads(play.sent_down[0])
+        ours = frame if frame[2] == "SetChargingProfile" else None
+        play.station(3, frame[1], {"status": "Accepted"})
+    assert ours is not None
+    question = {"chargingProfileId": ours[3]["chargingProfile"]["id"]}
+    play.station(2, "p", "PullDynamicScheduleUpdate", question)
+    assert play.down()[2] == {"status": "Accepted", "scheduleUpdate": {"limit": 9.0}}
+    play.wait(200)
+    play.station(2, "q", "PullDynamicScheduleUpdate", question)
+    assert [json.loads(text)[2]["status"] for text in play.sent_down if json.loads(text)[0] == 3] == ["Rejected"]

@@ -340,13 +340,13 @@ def test_a_remote_start_into_a_running_transaction_binds_its_profile() -> None: 
 
 
 def test_a_flood_of_remote_starts_does_not_grow_memory() -> None:  # F24
-    # Profiles._next takes any evseId, also of EVSEs that do not exist.
+    # Starts takes any evseId, also of EVSEs that do not exist.
     play = booted()
     for evse_id in range(200):
         start = {"remoteStartId": evse_id, "idToken": TOKEN, "evseId": evse_id + 50, "chargingProfile": tx_profile(7.0, transaction_id=None)}
         play.csms(2, f"r-{evse_id}", "RequestStartTransaction", start)
         play.station(3, f"r-{evse_id}", {"status": "Rejected"})
-    assert len(play.links.sessions["CP1"].profiles._next) <= 2
+    assert len(play.links.sessions["CP1"].profiles.starts) <= 2
 
 
 def test_statuses_of_connectors_that_cannot_be_do_not_grow_memory() -> None:

@@ -1,4 +1,4 @@
-"""What profiles add up to: table and stories. The laws: tests/properties/test_profile_laws.py."""
+"""What profiles add up to: stories. The tables: tests/conformance/test_combinations*; the laws: tests/properties/test_profile_laws.py."""
 
 from dataclasses import replace
 
@@ -12,15 +12,12 @@ from controller.ocpp.schedule import (
     Kind,
     Period,
     Profile,
-    ProfileError,
     Purpose,
     Recurrency,
     Schedule,
     composite,
     leading_at,
     limit_a_at,
-    profile_from_json,
-    profile_to_json,
 )
 
 NOW = 1_790_000_000.0
@@ -146,40 +143,3 @@ def test_a_composite_never_looks_further_than_a_week() -> None:
     result = composite([daily], NOW, NOW + 1e12, NOW, V)
     assert result[-1].start_wall_s < NOW + MAX_WINDOW_S
     assert len(result) == 14
-
-
-def test_a_profile_survives_the_disk() -> None:
-    schedule = Schedule(7, "W", (Period(0, 11_000, 1, 2), Period(60, 0)), 3600, NOW, 1380)
-    one = Profile(17, 3, Purpose.TX, Kind.ABSOLUTE, (schedule,), "t-1", NOW, NOW + 5, None, {"id": 17})
-    again = profile_from_json(profile_to_json(one))
-    assert again == one
-    assert again.raw == {"id": 17}
-    weekly = profile((0, 1), kind=Kind.RECURRING, start_wall_s=NOW, recurrency=Recurrency.WEEKLY)
-    assert profile_from_json(profile_to_json(weekly)) == weekly
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda data: None,
-        lambda data: [],
-        lambda data: {},
-        lambda data: data | {"purpose": "party"},
-        lambda data: data | {"schedules": [{}]},
-        lambda data: data | {"schedules": 3},
-        lambda data: data | {"valid_to_wall_s": "soon"},
-        lambda data: data | {"valid_to_wall_s": float("nan")},
-        lambda data: data | {"raw": 7},
-        lambda data: data | {"schedules": [data["schedules"][0] | {"periods": []}]},
-        lambda data: data | {"schedules": [data["schedules"][0] | {"unit": "V"}]},
-        lambda data: (
-            data | {"schedules": [data["schedules"][0] | {"periods": [{"start_s": 0, "limit": -1, "phase_count": 3, "phase_to_use": None}]}]}
-        ),
-        lambda data: data | {"schedules": [data["schedules"][0] | {"periods": [{"start_s": 0, "limit": 1, "phase_count": 0, "phase_to_use": None}]}]},
-    ],
-)
-def test_a_damaged_record_is_refused_clearly(damage: object) -> None:
-    assert callable(damage)
-    with pytest.raises(ProfileError) as caught:
-        profile_from_json(damage(profile_to_json(profile((0, 6)))))
-    assert caught.value.reason_code == "InvalidProfile"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.ocpp.times import timestamp, wall_time
+from controller.ocpp.times import clock_time, timestamp, wall_time
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,11 @@ def test_refuses(text: object) -> None:
 def test_writes_what_it_reads() -> None:
     assert timestamp(10.5) == "1970-01-01T00:00:10.500Z"
     assert wall_time(timestamp(1_790_000_000.25)) == 1_790_000_000.25
+
+
+def test_the_clock_on_the_wall_disregards_the_zone() -> None:  # 2.1 useLocalTime, K01.FR.90
+    noon = wall_time("2026-03-10T12:00:00Z")
+    for text in ("2026-03-10T12:00:00Z", "2026-03-10T12:00:00+05:30", "2026-03-10T12:00:00", " 2026-03-10 12:00:00 -0800"):
+        assert clock_time(text) == noon
+    for odd in ("noon", None, 5, "2026-02-30T12:00:00Z"):
+        assert clock_time(odd) is None

@@ -103,7 +103,8 @@ def test_lower_at_once_and_urgent_higher_only_after_the_answer() -> None:
     answer(made, first, 2.5, accepted=False)
     answer(made, lower, 3.0)
     assert ceiling(made, 3.0) == 10.0
-    assert send(made, 20.0, 3.1) is not None
+    assert send(made, 20.0, 3.1) is None, "a rise keeps its distance"
+    assert send(made, 20.0, 22.0) is not None
 
 
 def test_a_cut_counts_only_after_it_was_accepted_and_had_time_or_the_car_shows_it() -> None:
@@ -233,11 +234,11 @@ def test_an_idle_station_that_refused_is_asked_again_and_believed_when_it_accept
 def test_a_rise_whose_answer_went_down_with_the_link_still_counts_after_it_is_back() -> None:
     made = actuator()
     answer(made, send(made, 10.0, 1.0), 1.0)
-    assert send(made, 32.0, 2.0) is not None
-    made.offline("CP1", 3.0)
-    made.online("CP1", 5.0)
-    assert ceiling(made, 6.0) == 32.0
-    assert ceiling(made, 124.0) == 6.0
+    assert send(made, 32.0, 22.0) is not None
+    made.offline("CP1", 23.0)
+    made.online("CP1", 25.0)
+    assert ceiling(made, 26.0) == 32.0
+    assert ceiling(made, 144.0) == 6.0
 
 
 def test_a_setpoint_that_lives_longer_than_the_offline_hold_stays_booked_to_its_end() -> None:

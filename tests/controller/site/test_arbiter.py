@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controller.facts import EvseKey
-from controller.site.arbiter import Claim, Grant, Pace, Rank, Row, decide
+from controller.site.arbiter import Claim, Give, Grant, Pace, Rank, Row, decide
 
 PACE = Pace(ramp_up_a_per_s=4.0, dead_band_a=1.0)
 INF = float("inf")
@@ -112,3 +112,66 @@ def test_decreases_come_at_once() -> None:
 @pytest.mark.parametrize(("step", "expected"), [(1.0, 13.0), (0.1, 13.3), (0.5, 13.0)])
 def test_setpoints_are_whole_steps_of_the_charger(step: float, expected: float) -> None:
     assert amps([Row(13.37, "fuse L1")], [claim("A", step_a=step)]) == [pytest.approx(expected)]
+
+
+def test_a_small_rise_waits_a_while_after_the_last_change_and_a_large_one_does_not() -> None:
+    """The building's noise would else send a profile every few seconds."""
+
+    def rises(target: float, rise_s: float) -> float:
+        return amps([Row(target, "fuse L1")], [claim("A", present=10.0, rise_s=rise_s)])[0]
+
+    assert [rises(11.0, seconds) for seconds in (1.0, 14.0, 15.0, INF)] == [10, 10, 11, 11]
+    assert rises(12.0, 1.0) == 12
+    assert amps([Row(9.0, "fuse L1")], [claim("A", present=10.0, rise_s=1.0)]) == [9]
+
+
+@pytest.mark.parametrize(
+    ("capacity", "cap", "expected"),
+    [(20.0, 32.0, ("SO", 500.0)), (40.0, 16.0, ("CSO", 900.0)), (3.0, 32.0, ("SO", 500.0)), (40.0, 0.0, ("CSO", 900.0))],
+)
+def test_a_grant_carries_source_and_end_of_what_binds(capacity: float, cap: float, expected: tuple[str, float]) -> None:
+    one = claim("A", cap=cap, source="upstream", ends_wall_s=900.0)
+    (grant,) = decide([Row(capacity, "limit", "operator", 500.0)], [one], PACE)
+    assert (grant.source, grant.ends_wall_s) == expected
+
+
+def test_a_moments_ramp_is_nobodys_limit_but_a_late_meter_is_ours() -> None:
+    rows = [Row(100.0, "fuse L1", "fuse")]
+    rising = claim("A", present=10.0, rise_s=1.0, source="charger")
+    assert [(one.reason, one.source) for one in decide(rows, [rising], PACE)] == [("rising", "")]
+    held = claim("A", present=10.0, may_rise=False, source="charger")
+    assert [one.source for one in decide(rows, [held], PACE)] == ["EMS"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ({"priority": 9}, {"lifted": True}, [0, 6]),
+        ({"priority": 100}, {"lifted": True}, [6, 0]),
+        ({}, {"hurry": True, "since_mono_s": 9.0}, [0, 6]),
+        ({"rank": Rank.SERVED}, {"hurry": True}, [6, 0]),
+        ({"rank": Rank.AGED}, {"rank": Rank.AGED, "hurry": True, "since_mono_s": 9.0}, [6, 0]),
+        ({"priority": 1}, {"hurry": True}, [6, 0]),
+    ],
+)
+def test_lift_and_hurry_have_their_place_in_the_queue(first: dict[str, object], second: dict[str, object], expected: list[float]) -> None:
+    assert amps([Row(6, "fuse L1")], [claim("A", **first), claim("B", **second)]) == expected  # type: ignore[arg-type]
+
+
+def test_rows_that_lean_follow_a_cut_of_this_very_decision() -> None:
+    """A may have 10 A more than B draws on the other phase; B is cut from 20 to 8 A by its fuse."""
+    a, b = claim("A", (0,)), claim("B", (1,), present=20.0)
+    lean = Row(10.0, "unbalance limit L1 over L2", leans=((b.key, 20.0),))
+    assert amps([lean, Row(40.0, "fuse L2")], [a, b]) == [30, 32]
+    assert amps([lean, Row(8.0, "fuse L2")], [a, b]) == [18, 8]
+
+
+def test_what_is_given_back_is_shared_in_proportion_and_not_in_crumbs() -> None:
+    rows = [Row(100.0, "fuse L1"), Row(10.0, "export limit")]
+
+    def giving(wanted: float, least: float = 1.0) -> Claim:
+        return claim(f"CP{wanted:g}", cap=0.0, give=Give(wanted, least, (1,), 230.0, "plan"))
+
+    assert [one.setpoint_w for one in decide(rows, [giving(15.0), giving(5.0)], PACE)] == [pytest.approx(-1725.0), pytest.approx(-575.0)]
+    assert [one.setpoint_w for one in decide(rows, [giving(15.0), giving(5.0, 3.0)], PACE)] == [pytest.approx(-1725.0), None]
+    assert [one.setpoint_w for one in decide([rows[0], Row(-1.0, "export")], [giving(15.0)], PACE)] == [None]

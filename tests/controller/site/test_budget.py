@@ -319,6 +319,14 @@ def test_a_v2x_session_that_shall_do_nothing_is_idle(mode: str, wanted_w: float,
     assert (grant.idle, grant.limit_a) == (expected, 0.0)
 
 
+def test_a_pause_of_the_guard_is_a_plain_pause() -> None:
+    site = giving(wanted_w=0.0)
+    site.targets.clear()
+    site.paused.add(EvseKey("CP1", 1))
+    grant = site.decide()["CP1"]
+    assert (grant.limit_a, grant.idle) == (0.0, False)
+
+
 def test_idle_only_where_it_was_announced() -> None:
     site = giving(wanted_w=0.0)
     site.features("CP1", modes=("CentralSetpoint",), v2x=(1,))

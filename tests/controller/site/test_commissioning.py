@@ -6,9 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from controller.facts import Deed, EvseKey, FeaturesLearned, FloorConfirmed, Probe, SetpointAnswered, StationOffline, StationOnline, TrialAsked
+from controller.facts import Deed, EvseKey, FeaturesLearned, FloorConfirmed, Probe, SetpointAnswered, Stamp, StationOffline, StationOnline, TrialAsked
 from controller.orders import ClearSetpoint, HoldOffStation, Inject, InstallFloor, ReadBack, Wake
+from controller.site.arbiter import Claim, Pace, Row, decide
+from controller.site.budget import SiteState
 from controller.site.commissioning import MAX_ENTRIES, MAX_HOLD_OFF_S, OTHERS
 from tests.support.site_story import Story, depot
 
@@ -156,11 +160,21 @@ def test_deeds(deed: Deed, kind: type) -> None:
         assert orders[0].for_s == MAX_HOLD_OFF_S
 
 
+def test_nothing_is_cleared_where_the_floor_lies_higher() -> None:
+    told = story(evse={"fallback_a": 16})
+    keep_asking(told, 8.0, 15)
+    assert told.limits_a[ONE] == 8.0
+    assert not any(isinstance(order, ClearSetpoint) for order in ask(told, 8.0, deed=Deed.CLEAR))
+
+
 def test_a_rebooted_station_is_asked_before_its_floor_is_written() -> None:
     told = story()
     ask(told, None, deed=Deed.LOOK_FIRST)
     told.do(StationOffline(told.at(), "CP1"))
     told.run(3)
+    told.site.handle(StationOnline(told.at(), "CP1", "2.0.1"))
+    told.site.handle(FloorConfirmed(told.at(), ONE, None, False, "station disconnected", -9))
+    told.site.handle(StationOffline(told.at(), "CP1"))  # some boot twice
     orders = told.site.handle(StationOnline(told.at(), "CP1", "2.0.1"))
     asked = [order for order in orders if isinstance(order, ReadBack)]
     assert [order.evse for order in asked] == [ONE]
@@ -212,3 +226,37 @@ def test_what_a_station_says_it_can_do_is_kept() -> None:
     told.do(fact)
     assert view(told)["features"]["CP1"]["units"] == ("A",)
     assert replace(fact, units=("A",)) == fact
+
+
+# -- laws ---------------------------------------------------------------------------------------------------
+
+AMPS = st.floats(0.0, 64.0)
+KEYS = [EvseKey(f"CP{number}", 1) for number in range(1, 6)]
+CLAIMS = st.lists(st.tuples(AMPS, AMPS, AMPS, st.sampled_from([6.0, 8.0])), min_size=1, max_size=5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(CLAIMS, AMPS, st.integers(0, 4))
+def test_a_test_only_narrows_and_the_arbiter_keeps_its_rows(numbers: list[tuple[float, float, float, float]], limit_a: float, who: int) -> None:
+    """No cap rises, nobody else gets more than it has, and no row is loaded beyond what it was loaded without a test."""
+    claims = tuple(
+        Claim(KEYS[place], (0,), least_a, cap_a, "cap", cap_a, min(present_a, cap_a), min(max(present_a, ceiling_a), cap_a))
+        for place, (cap_a, present_a, ceiling_a, least_a) in enumerate(numbers)
+    )
+    site = Story(depot(5)).site.commissioning
+    at = Stamp(1000.0, 2000.0)
+    tested = KEYS[who % len(claims)]
+    site.handle(TrialAsked(at, tested, limit_a, 20.0, "me"))
+    rows = (Row(40.0, "fuse"),)
+    narrowed = site.narrow(SiteState(at, rows, claims, {})).claims
+    for before, after in zip(claims, narrowed, strict=True):
+        assert after.cap_a <= before.cap_a
+        assert after.ceiling_a == before.ceiling_a
+        assert after.rows == before.rows
+        if before.key != tested:
+            assert after.cap_a <= before.present_a
+    grants = decide(rows, narrowed, Pace(4.0, 1.0))
+    rises = [max(0.0, grant.limit_a - max(claim.ceiling_a, claim.present_a)) for grant, claim in zip(grants, narrowed, strict=True)]
+    held = sum(max(claim.ceiling_a, min(grant.limit_a, claim.present_a)) for grant, claim in zip(grants, narrowed, strict=True))
+    assert not sum(rises) > 0 or held + sum(rises) <= 40.0 + 1e-6
+    assert sum(grant.limit_a for grant in grants) <= max(40.0, 0.0) + 1e-6

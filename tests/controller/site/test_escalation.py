@@ -66,3 +66,55 @@ def test_a_value_from_before_the_car_could_react_is_no_disobedience() -> None:
     escalation, channel = Escalation(), disobedient()
     assert [escalation.look(channel, 16.0, 1.0, False, float(now)) for now in range(2, 60)] == [()] * 58
     assert escalation.look(channel, 16.0, 61.0, False, 61.5) == (Step.RESENT,)
+
+
+def test_a_large_cut_gets_the_time_a_car_needs_for_it() -> None:
+    channel = disobedient()
+    channel.lowered_by_a = 26.0  # 2 s to apply, 5 s to react, 26 A at 5 A/s: 12.2 s
+    assert steps(channel, 80) == {13: (Step.RESENT,), 23: (Step.PAUSED,), 43: (Step.BLOCKED,), 63: (Step.ALARMED,)}
+
+
+def test_a_car_that_comes_down_slowly_is_left_to_it() -> None:
+    escalation, channel = Escalation(), disobedient()
+    found = [escalation.look(channel, max(6.0, 32.0 - now), now - 0.1, False, float(now)) for now in range(1, 60)]
+    assert set(found) == {()}
+    assert not escalation.disobeying
+
+
+def test_up_to_a_quarter_too_much_is_learned_and_not_pursued() -> None:
+    channel = disobedient()
+    channel.accepted = Sent(1, 16.0, "fuse L1", 0.0, 1e9)
+    assert steps(channel, 80, drawn_a=19.9) == {}
+    assert steps(channel, 80, drawn_a=20.5) != {}
+
+
+def blocked_at_45_s() -> tuple[Escalation, Channel]:
+    escalation, channel = Escalation(), disobedient()
+    for now in range(1, 46):
+        if Step.BLOCKED in (escalation.look(channel, 16.0, now - 0.5, False, float(now)) or ()):
+            escalation.blocked.add(CP1)
+    assert escalation.blocked == {CP1}
+    return escalation, channel
+
+
+def test_who_obeys_for_a_minute_gets_his_evse_back_once() -> None:
+    escalation, channel = blocked_at_45_s()
+    found = [now for now in range(46, 120) if escalation.look(channel, 6.0, float(now), False, float(now)) is None]
+    assert found[0] == 106
+    assert escalation.free(CP1)
+    assert not escalation.free(CP1)
+    assert not escalation.disobeying
+
+
+def test_who_relapses_after_that_stays_out_until_the_session_is_over() -> None:
+    escalation, channel = blocked_at_45_s()
+    for now in range(46, 108):
+        if escalation.look(channel, 6.0, float(now), False, float(now)) is None:
+            escalation.free(CP1)
+    for now in range(108, 200):
+        if Step.BLOCKED in (escalation.look(channel, 16.0, now - 0.5, False, float(now)) or ()):
+            escalation.blocked.add(CP1)
+    assert escalation.blocked == {CP1}
+    assert {escalation.look(channel, 6.0, float(now), False, float(now)) for now in range(200, 400)} == {()}
+    assert escalation.forget(CP1)
+    assert not escalation.blocked

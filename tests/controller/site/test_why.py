@@ -71,7 +71,8 @@ def test_the_lowest_layer_is_the_csms() -> None:
     story.do(UpstreamWished(story.at(), CP1, (LimitStep(0.0, 13.0),), "upstream profile 17"))
     story.run(20, 10.0)
     found = why(story)
-    assert (found.layers[0].what, found.layers[0].limit_a, found.layers[0].source, found.layers[0].binds) == ("upstream profile 17", 13.0, "upstream", True)
+    lowest = found.layers[0]
+    assert (lowest.what, lowest.limit_a, lowest.source, lowest.binds) == ("upstream profile 17", 13.0, "upstream", True)
     assert found.sentence == "CP1/1 has 13 A: upstream profile 17."
 
 

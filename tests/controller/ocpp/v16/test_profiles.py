@@ -7,6 +7,7 @@ import pytest
 
 from controller.facts import LimitStep, Stamp
 from controller.link.profile_view import ProfileView
+from controller.ocpp import schedule as schedule_module
 from controller.ocpp.dialect import CompositeRequest, ProfileCriteria
 from controller.ocpp.profile_fields import MAX_DURATION_S
 from controller.ocpp.registry import dialects
@@ -145,9 +146,7 @@ def test_a_station_maximum_needs_no_start_if_it_never_changes(kind: str) -> None
 
     profile = read(maximum())[1]
     assert (profile.purpose, profile.kind, profile.schedules[0].start_wall_s) == (Purpose.STATION_MAX, Kind.ABSOLUTE, 0.0)
-    view = ProfileView("CP1", [1, 2])
-    view.set(0, profile, {}, AT.wall_s, DIALECT.profiles_replace)
-    assert view.wish(0, None, AT.wall_s, 230.0)[0] == (LimitStep(AT.wall_s, 16.0),)
+    assert schedule_module.composite([profile], AT.wall_s, AT.wall_s + 86_400, None, 230.0) == (LimitStep(AT.wall_s, 16.0),)
     for schedule in ({"duration": 3600}, {"chargingSchedulePeriod": [period(), period(60)]}):
         with pytest.raises(ProfileError):
             read(maximum(**schedule))

@@ -1,10 +1,6 @@
-"""Our own CALLs validate against the OCA schemas and say what we mean."""
+"""The 2.x family: the contract of a dialect beside profiles and commands."""
 
-import pytest
-
-from controller.ocpp.dialect import Setpoint
 from controller.ocpp.registry import dialect_for, dialects
-from tests.support.schemas import check_request
 
 DIALECT = dialects()["ocpp2.0.1"]
 

@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from controller.facts import EvseMeasured, NeedsAnnounced, Stamp
-from controller.ocpp.dialect import Setpoint
 from controller.ocpp.registry import dialects
-from tests.support.schemas import check_request, check_response, example_request
+from tests.support.schemas import check_response, example_request
 
 DIALECT = dialects()["ocpp2.1"]
 AT = Stamp(10.0, 1_790_000_000.0)
@@ -73,28 +72,6 @@ def test_a_vat_number_is_not_confirmed_in_the_csms_s_name() -> None:  # C18
     answer = DIALECT.answer(AT, "VatNumberValidation", {"vatNumber": "NL123", "evseId": 2}, unknown)
     assert answer is not None
     assert (answer["vatNumber"], answer["evseId"], answer["status"]) == ("NL123", 2, "Rejected")
-
-
-def test_our_own_calls_validate_in_2_1() -> None:
-    calls = [
-        DIALECT.set_profile(Setpoint(2, 900_000_005, 1, 15.97, 3, 1_790_000_000.0, 1_790_000_180.0, "t-1")),
-        DIALECT.set_profile(Setpoint(2, 900_000_005, 1, 0.0, 1, 1_790_000_000.0, 1_790_000_180.0, None)),
-        DIALECT.set_floor(1, 900_000_002, 6.0, 1),
-        DIALECT.read_back(1, 300),
-        DIALECT.set_available(1, False),
-        *DIALECT.clear_foreign(1, True),
-        *DIALECT.clear_foreign(1, False),
-    ]
-    for action, payload in calls:
-        check_request(action, payload, "v21")
-
-
-def test_what_could_lift_our_limit_goes_before_our_floor() -> None:  # SC.01
-    cleared = {
-        (payload["chargingProfileCriteria"]["evseId"], payload["chargingProfileCriteria"]["chargingProfilePurpose"])
-        for _, payload in DIALECT.clear_foreign(2, floor=True)
-    }
-    assert cleared == {(place, purpose) for place in (0, 2) for purpose in ("TxDefaultProfile", "PriorityCharging", "LocalGeneration")}
 
 
 # -- cars -----------------------------------------------------------------------------------------------

@@ -309,6 +309,22 @@ class Profiles:
         steps = self.truth.truth(at, request.evse_id, request.duration_s, transactions)
         return dialect.write_composite(request, at, steps, self._voltage_v, self._phases.get(request.evse_id, 3))
 
+    def chain(self, at: Stamp, evse_id: int, transactions: Transactions) -> tuple[WhyProfile, ...]:
+        """The CSMS's profiles that count for an EVSE now, as "why" shows them."""
+        layers = self.view.chain(evse_id, at.wall_s, self.truth.around(at, evse_id, transactions.get(evse_id)))
+        return tuple(
+            WhyProfile(
+                layer.profile.profile_id,
+                layer.purpose.value,
+                layer.profile.stack_level,
+                layer.said.limit_a,
+                layer.said.setpoint_a,
+                layer.counts,
+                layer.binding,
+            )
+            for layer in layers
+        )
+
     def wishes(self, at: Stamp, transactions: Transactions) -> list[Outcome]:
         """The wish of every EVSE and of the station, where it changed."""
         return self.truth.news(at, transactions)

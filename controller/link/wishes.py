@@ -141,9 +141,10 @@ class Wishes:
         return lowest(self._wish(at, evse_id, duration_s, transactions).steps, *caps)
 
     def _wish(self, at: Stamp, evse_id: int, horizon_s: float, transactions: Transactions) -> Wish:
-        return self.view.wish(evse_id, at.wall_s, horizon_s, self._around(at, evse_id, transactions.get(evse_id)))
+        return self.view.wish(evse_id, at.wall_s, horizon_s, self.around(at, evse_id, transactions.get(evse_id)))
 
-    def _around(self, at: Stamp, evse_id: int, running: Transaction | None) -> Circumstances:
+    def around(self, at: Stamp, evse_id: int, running: Transaction | None) -> Circumstances:
+        """What beside its profiles decides what an EVSE may do now."""
         phases = self._place.phases
         return Circumstances(
             # No session begins in the future; one remembered from before we lost the time begins now.

@@ -20,13 +20,14 @@ from typing import Any, Final
 
 from controller.config import ControlConfig
 from controller.facts import EvseKey, FeaturesLearned, FloorConfirmed, SetpointAnswered, SetpointInForce, Stamp
-from controller.orders import ClearSetpoint, Inject, Order, Persist, ReadBack, Strategy
+from controller.orders import Order, Persist, ReadBack, Strategy
 from controller.site.arbiter import EPS, Grant
-from controller.site.channel import CLOCK_SLACK_S, FOLLOWED_A, Channel, Floor, Sent, Wanted
+from controller.site.channel import FOLLOWED_A, Channel, Floor, Sent, Wanted
 from controller.site.floors import ANSWER_S, RETRY_LOST_S, Floors
 from controller.site.state import Layout
-from controller.site.strategies import TX, TX_DEFAULT, floor_strategies, giving_strategies, setpoint_strategies, strategy_memory, strategy_recalled
+from controller.site.strategies import TX, floor_strategies, giving_strategies, setpoint_strategies, strategy_memory, strategy_recalled
 from controller.site.trunks import Trunks
+from controller.site.writer import Writer
 from controller.site.writes import WriteBook
 
 __all__ = ["FOLLOWED_A", "Actuator", "Channel", "Floor", "Sent"]
@@ -45,10 +46,6 @@ MISREADS: Final = 2
 """Composites above the accepted setpoint in a row after which the strategy counts as refused: the station mis-stacks."""
 MENDED: Final = ("DuplicateProfile", "NoPhaseForDC")
 """Refusals after which the link clears or leaves out what is in the way: the same way is tried once more."""
-RISE_GAP_S: Final = 5.0
-"""Between two rises of a car that charges lies so much [s]: one large step instead of many small ones."""
-CUT_GAP_S: Final = 20.0
-"""After a cut a car that still charges rises only this much later [s]: else every motor that starts and stops costs two writes."""
 SPACE: Final = "strategy"
 """Where the journal keeps the strategy that worked, by EVSE."""
 
@@ -68,6 +65,7 @@ class Actuator:
         self._control = control
         self._number = 0
         self._floors = Floors(self._next_number, control)
+        self._writer = Writer(self._next_number, control, self._floors, self.writes)
         for station in layout.by_station:
             self._learn(station)
 
@@ -84,7 +82,7 @@ class Actuator:
         return self.trunks.line(key.station_id) or self.channels.get(key)
 
     def writes_today(self, station_id: str, wall_s: float) -> int:
-        """Profiles written to a station on this UTC day."""
+        """Setpoints written to a station on this UTC day; floors and clearings are few and not in it."""
         return self.writes.writes_today(station_id, wall_s)
 
     # -- stations come and go --------------------------------------------------------------------
@@ -159,7 +157,7 @@ class Actuator:
         if self.trunks.left(key):
             self.trunks.sync(key.station_id)
             return []
-        orders = self._clear(line, now) if self._outlives(line) else []
+        orders = self._writer.clear(line, now) if self._outlives(line) else []
         line.sent, line.accepted, line.answered, line.wanted = None, None, True, None
         line.outstanding.clear()
         line.settling_until_mono_s, line.settling_a = -math.inf, 0.0
@@ -224,7 +222,7 @@ class Actuator:
         line.risen_mono_s = -math.inf  # a rise that did not happen holds up none
         if fact.retry_after_s is not None:
             line.tries.waits[sent.strategy] = now + max(0.0, fact.retry_after_s)
-            return self._again(line, fact.at) if sent.urgent else []
+            return self._writer.again(line, fact.at) if sent.urgent else []
         if sent.wanted is not None and sent.wanted.giving:
             return self._giving_refused(line, fact.at)
         return self._refused(line, sent, fact)
@@ -241,13 +239,13 @@ class Actuator:
         tries, now = line.tries, fact.at.mono_s
         line.rejections += 1
         if sent.strategy != tries.way:
-            return self._again(line, fact.at)  # the list has changed meanwhile
+            return self._writer.again(line, fact.at)  # the list has changed meanwhile
         if any(word in fact.reason for word in MENDED) and not tries.duplicate:
             tries.duplicate = True
-            return self._again(line, fact.at)
+            return self._writer.again(line, fact.at)
         tries.unsure = tries.unsure or "TxNotFound" in fact.reason
         if tries.refuse():
-            return self._again(line, fact.at)
+            return self._writer.again(line, fact.at)
         line.uncontrollable = line.uncontrollable or tries.rounds >= ROUNDS
         line.retry_mono_s = now + (RETRY_LOST_S if line.uncontrollable else ROUND_S)
         return []
@@ -258,7 +256,7 @@ class Actuator:
         line.giving_refused = line.giving_at >= len(line.giving_ways)
         if line.giving_refused and line.wanted is not None:
             line.wanted = replace(line.wanted, setpoint_w=None, idle=False)
-        return self._again(line, at)
+        return self._writer.again(line, at)
 
     def _accepted(self, line: Channel, sent: Sent, now: float) -> list[Order]:
         # A station carries out one after the other: this one has taken the place of all before it.
@@ -340,22 +338,12 @@ class Actuator:
 
     # -- taking a setpoint out -----------------------------------------------------------------------------
 
-    def _clear(self, line: Channel, now: float) -> list[Order]:
-        """Take our setpoint out. Until that is known it counts, and so does the floor that follows."""
-        line.left_a = line.ceiling_a(now, None, -math.inf)
-        ends = [sent.ends_mono_s for sent in (line.accepted, *line.outstanding.values()) if sent is not None]
-        line.left_until_mono_s = max([now, *ends]) + CLOCK_SLACK_S
-        if not line.online:
-            return []
-        line.clear_number, line.clear_until_mono_s = self._next_number(), now + ANSWER_S
-        return [ClearSetpoint(line.place.key, line.clear_number)]
-
     def _cleared(self, line: Channel, fact: SetpointAnswered) -> list[Order]:
         line.clear_number = 0
         # A station that does not know it has not got it any more.
         if fact.accepted or (not fact.lost and "unknown" in fact.reason.lower()):
             line.left_until_mono_s = min(line.left_until_mono_s, fact.at.mono_s + line.place.model.apply_s)
-        return self._again(line, fact.at)
+        return self._writer.again(line, fact.at)
 
     # -- time and setpoints ------------------------------------------------------------------------
 
@@ -393,7 +381,7 @@ class Actuator:
             line = self.trunks.line(station_id)
             whole = self.trunks.whole(station_id)
             if line is not None and whole is not None:
-                orders += self._bring(line, whole, at)
+                orders += self._writer.bring(line, whole, at)
                 self.trunks.sync(station_id)
         return orders
 
@@ -407,121 +395,13 @@ class Actuator:
         wanted = Wanted(line.counted_a(grant.limit_a, told_a), told_a, grant.reason, count, grant.phase_to_use, grant.setpoint_w, grant.idle)
         if wanted.giving and not self._may_give(line):
             wanted = replace(wanted, setpoint_w=None, idle=False)
-        return self._bring(line, wanted, at)
+        return self._writer.bring(line, wanted, at)
 
     def _may_give(self, line: Channel) -> bool:
         """Whether a V2X setpoint may go out: announced for this EVSE, and not refused in this session."""
         features = self.features.get(line.place.key.station_id)
         announced = features is not None and "CentralSetpoint" in features.modes and line.place.key.evse_id in features.v2x
         return announced and bool(line.giving_ways) and not line.giving_refused
-
-    def _again(self, line: Channel, at: Stamp) -> list[Order]:
-        """What was last wanted, at once: after a refusal, or when the way is free."""
-        return self._bring(line, line.wanted, at) if line.wanted is not None else []
-
-    def _bring(self, line: Channel, wanted: Wanted, at: Stamp) -> list[Order]:
-        now = at.mono_s
-        if not line.online or line.clearing or now < line.retry_mono_s or line.floor in (Floor.UNKNOWN, Floor.WRITING):
-            line.wanted = wanted
-            return []
-        line.wanted = wanted
-        wanted, held = self._affordable(line, wanted, now)
-        if held or not self._due(line, wanted, now):
-            return []
-        rises = wanted.limit_a > line.present_a(now) + EPS
-        if rises and (fresh := self._floors.refresh(line, now)) is not None:
-            return [fresh]
-        if rises and line.refresh_number:
-            return []
-        urgent = wanted.limit_a < max(line.present_a(now), line.ceiling_a(now, None, -math.inf)) - EPS
-        strategy = self._strategy(line, wanted, urgent, now)
-        if strategy is None:
-            return []
-        if self._shadowed(line, strategy, now):
-            return self._clear_first(line, now)
-        return [self._inject(line, wanted, strategy, urgent, at)]
-
-    def _strategy(self, line: Channel, wanted: Wanted, urgent: bool, now: float) -> Strategy | None:
-        if wanted.giving:
-            return line.giving_ways[min(line.giving_at, len(line.giving_ways) - 1)]
-        return line.tries.choose(urgent, now)
-
-    @staticmethod
-    def _shadowed(line: Channel, strategy: Strategy, now: float) -> bool:
-        """Whether an older setpoint of ours with another purpose may still be in the station."""
-        held = {sent.strategy.purpose for sent in (line.live(now), *line.outstanding.values()) if sent is not None}
-        # A TxProfile goes before any default (SC.01), so that a cut need not wait for it to be cleared.
-        return bool(held - ({TX, TX_DEFAULT} if strategy.purpose == TX else {strategy.purpose}))
-
-    def _clear_first(self, line: Channel, now: float) -> list[Order]:
-        orders = self._clear(line, now)
-        line.outstanding.clear()
-        line.sent, line.accepted, line.answered = None, None, True
-        return orders
-
-    def _inject(self, line: Channel, wanted: Wanted, strategy: Strategy, urgent: bool, at: Stamp) -> Order:
-        now, key, life_s = at.mono_s, line.place.key, self._control.setpoint_life_s
-        before = line.sent.told_a if line.sent is not None else None
-        if before is None or abs(wanted.told_a - before) > EPS:
-            line.changed_mono_s = now
-            if before is None or wanted.told_a > before:
-                line.risen_mono_s = now
-            else:
-                line.cut_mono_s = now
-        if line.answered:
-            line.asked_mono_s = now
-        number = self._next_number()
-        line.sent = Sent(number, wanted.limit_a, wanted.reason, now, now + life_s, strategy, wanted, urgent)
-        line.answered, line.resend = False, False
-        line.outstanding[number] = line.sent
-        self.writes.wrote(key.station_id, line.place.model, now, at.wall_s)
-        return Inject(
-            key,
-            number,
-            wanted.told_a,
-            wanted.phase_count,
-            life_s,
-            wanted.reason,
-            urgent,
-            wanted.setpoint_w,
-            strategy,
-            wanted.phase_to_use,
-            wanted.idle,
-        )
-
-    def _affordable(self, line: Channel, wanted: Wanted, now: float) -> tuple[Wanted, bool]:
-        """What may be written of it by the write budget, and whether nothing may. Cuts and pauses always may."""
-        model, sent = line.place.model, line.sent
-        present = sent if sent is not None and now < sent.ends_mono_s else None
-        if wanted.told_a < max(line.place.fallback_a, present.told_a if present is not None else 0.0) - EPS:
-            return wanted, False
-        open_ = self.writes.may(line.place.key.station_id, model, now)
-        rises = present is None or wanted.told_a > present.told_a + EPS
-        if not rises:
-            return wanted, not open_
-        paused = present is None or present.told_a < line.place.min_a
-        since_s = min(now - line.risen_mono_s, now - line.cut_mono_s)
-        rested = paused or (since_s >= RISE_GAP_S and now - line.risen_mono_s >= model.min_write_s and now - line.cut_mono_s >= CUT_GAP_S)
-        if open_ and rested:
-            return wanted, False
-        if present is None or present.wanted is None:
-            return wanted, True
-        return present.wanted, not open_
-
-    def _due(self, line: Channel, wanted: Wanted, now: float) -> bool:
-        sent = line.sent
-        if sent is None or now >= sent.ends_mono_s or line.resend:
-            return True
-        if wanted.told_a < sent.told_a - EPS or (wanted.setpoint_w or 0.0) < (self._power(sent) or 0.0) - 1.0:
-            return True
-        if not line.answered:
-            return False
-        renew_s = self.writes.renew_s(line.place.model, self._control.setpoint_renew_s, self._control.setpoint_life_s)
-        return _differs(wanted, sent) or now - sent.at_mono_s >= renew_s
-
-    @staticmethod
-    def _power(sent: Sent) -> float | None:
-        return sent.wanted.setpoint_w if sent.wanted is not None else None
 
     def in_force(self, key: EvseKey, at: Stamp) -> SetpointInForce | None:
         """The accepted setpoint of an EVSE now, None when only its floor holds."""
@@ -531,19 +411,3 @@ class Actuator:
         until = at.wall_in(accepted.ends_mono_s - at.mono_s)
         count = accepted.wanted.phase_count if accepted.wanted is not None else len(self.channels[key].place.phases)
         return SetpointInForce(accepted.told_a, until, accepted.reason, count)
-
-
-def _differs(wanted: Wanted, sent: Sent) -> bool:
-    """Whether a station has to be told something new."""
-    if abs(wanted.told_a - sent.told_a) > EPS:
-        return True
-    was = sent.wanted
-    if was is None:
-        return False
-    same_phases = (was.phase_count, was.phase_to_use, was.idle, was.setpoint_w is None) == (
-        wanted.phase_count,
-        wanted.phase_to_use,
-        wanted.idle,
-        wanted.setpoint_w is None,
-    )
-    return not same_phases or abs((was.setpoint_w or 0.0) - (wanted.setpoint_w or 0.0)) > 1.0

@@ -74,9 +74,14 @@ class Above:
 def car_a(evse: EvseState, channel: Channel, now: float) -> PhaseAmps:
     """What a car that takes part in the sharing may be drawing now, per phase [A]; never above what it may (see ``Above``)."""
     first_a, second_a, third_a = evse.current_a
-    if first_a is not None and second_a is not None and third_a is not None and now - evse.measured_mono_s <= FRESH_S:
-        if max(first_a, second_a, third_a) <= channel.known_a(now) and min(first_a, second_a, third_a) >= 0.0:
-            return first_a, second_a, third_a  # most of them
+    if first_a is None or second_a is None or third_a is None or now - evse.measured_mono_s > FRESH_S:
+        return _aged_a(evse, channel, now)
+    if min(first_a, second_a, third_a) >= 0.0 and max(first_a, second_a, third_a) <= channel.known_a(now):
+        return first_a, second_a, third_a  # most of them
+    return _aged_a(evse, channel, now)
+
+
+def _aged_a(evse: EvseState, channel: Channel, now: float) -> PhaseAmps:
     most_a = channel.ceiling_a(now, evse.drawn_a, evse.measured_mono_s)
     old = min(1.0, max(0.0, (now - evse.measured_mono_s - FRESH_S) / (OLD_S - FRESH_S)))
     amps = [0.0, 0.0, 0.0]

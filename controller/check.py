@@ -28,7 +28,9 @@ from controller.checking.salvage import salvage
 from controller.checking.secret_files import with_secrets
 from controller.checking.yaml_file import Document, read_document
 from controller.config import Config, ModbusSource
+from controller.io.chargers import ChargerFileError, load_chargers
 from controller.paths import config_dir
+from controller.site.charger import ChargerModel
 from meters.template import Template, TemplateError, load_template
 
 __all__ = ["ConfigError", "Problem", "add_arguments", "load_config", "main", "report", "schema_text", "warnings_of"]
@@ -114,7 +116,15 @@ def _site(config: Config) -> Site:
     paths = {path.stem: path for path in (folder / "meters").glob("*.yaml")}
     used = {meter.source.map for meter in config.meters if isinstance(meter.source, ModbusSource)}
     templates, broken = _loaded({name: paths[name] for name in sorted(used & set(paths))})
-    return Site(config, frozenset(models), frozenset(paths), templates, broken)
+    return Site(config, frozenset(models), frozenset(paths), templates, broken, _chargers(folder / "chargers"))
+
+
+def _chargers(folder: Path) -> dict[str, ChargerModel]:
+    """The charger models; none if one of their files is broken, which the start tells."""
+    try:
+        return load_chargers(folder)
+    except ChargerFileError:
+        return {}
 
 
 def _loaded(paths: dict[str, Path]) -> tuple[dict[str, Template], dict[str, str]]:

@@ -447,7 +447,7 @@ class EvseMeasured(Fact):
     """Meter values of an EVSE, already in A, W, Wh, percent.
 
     phase_current_a: by the *station's* phases L1..L3; None where it did not say.
-    energy_wh: the import register. Charging positive.
+    energy_wh: the import register, given_wh: the export register. Charging positive.
     """
 
     evse: EvseKey
@@ -456,6 +456,7 @@ class EvseMeasured(Fact):
     energy_wh: float | None = None
     soc_percent: float | None = None
     voltage_v: float | None = None
+    given_wh: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

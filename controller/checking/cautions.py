@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -14,12 +15,14 @@ from controller.config import ROOT_CIRCUIT, Config, ModbusSource
 
 SHORTEST_PASSWORD = 16
 """OCPP asks for passwords of 16 to 40 characters (A00.FR.205)."""
+RENEWED_PART = 0.75
+"""A setpoint is renewed at the latest at this part of its life when writes are scarce."""
 LONG_LIMIT_S = 7 * 86_400.0
 
 
 def warnings_about(site: Site) -> list[Problem]:
     """All warnings, in the order of the rules below."""
-    rules = (_grid, _circuits, _stations, _unbalance, _passwords, _fallbacks, _meters, _upstreams, _limits, _times, _battery)
+    rules = (_grid, _circuits, _stations, _chargers, _unbalance, _passwords, _fallbacks, _meters, _upstreams, _limits, _times, _battery)
     return [*(found for rule in rules for found in rule(site)), *link_cautions(site.config)]
 
 
@@ -66,6 +69,28 @@ def _stations(site: Site) -> Iterator[Problem]:
         if evse.v2g is not None and config.grid.max_export_w is None:
             message = f"{station.id}/{evse.id}: cars may give back and grid.max_export_w is not set; ask the grid operator what may be fed in"
             yield Problem((*where, "v2g"), message)
+
+
+def _chargers(site: Site) -> Iterator[Problem]:
+    """What the charger models mean for this site."""
+    life_s = site.config.control.setpoint_life_s
+    for number, station in enumerate(site.config.stations):
+        model, where = site.chargers.get(station.model), ("stations", number, "model")
+        if model is None:
+            continue
+        needed = math.ceil(len(station.evses) * 86_400 / (RENEWED_PART * life_s))
+        if 0 < model.writes_per_day < needed:
+            message = (
+                f"{station.id}: {model.writes_per_day} profiles a day are not enough to keep a setpoint alive all day ({needed} are): "
+                "part of the day it stands at its fallback; a longer control.setpoint_life_s needs fewer"
+            )
+            yield Problem(where, message)
+        as_one = model.csms_profiles == "overlay" or model.purposes == ("ChargingStationMaxProfile",)
+        if as_one and len(station.evses) > 1:
+            message = f"{station.id}: this model can only be held as a whole: the limits of its single EVSEs cannot be promised"
+            yield Problem(where, message)
+        if as_one and any(evse.v2g is not None for evse in station.evses):
+            yield Problem(where, f"{station.id}: this model takes no discharge setpoints, so its v2g has no effect")
 
 
 def _unbalance(site: Site) -> Iterator[Problem]:

@@ -6,12 +6,13 @@ of these currents and of everything else that may run there must fit under the f
     sum of fallback_a of all EVSEs below, on this phase
   + worst_other_load_a of this circuit and of all circuits below it   <=   fuse_a
 
-A car that uses fewer phases than its EVSE has only makes the sum smaller.
+A car that uses fewer phases than its EVSE has only makes the sum smaller. A charger whose model is known to let cars draw more
+than told (``overdraw_part``) counts with that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from controller.checking.problems import Problem, Where, listed
@@ -83,20 +84,23 @@ def path_to_grid(config: Config, circuit_id: str) -> tuple[str, ...]:
     return tuple(way)
 
 
-def fallback_sums(config: Config) -> list[FallbackSum]:
-    """One sum per circuit (the grid first, then in the order of the file) and phase."""
+def fallback_sums(config: Config, overdraw: Mapping[str, float] | None = None) -> list[FallbackSum]:
+    """One sum per circuit (the grid first, then in the order of the file) and phase.
+
+    overdraw: charger model -> part by which its cars draw more than told; None = none does.
+    """
     fuses: dict[str, tuple[Where, float]] = {ROOT_CIRCUIT: (("grid",), config.grid.fuse_a)}
     fuses |= {circuit.id: (("circuits", number), circuit.fuse_a) for number, circuit in enumerate(config.circuits)}
     return [
-        FallbackSum(circuit, (*where, "fuse_a"), phase, fuse_a, _chargers(config, circuit, phase), _others(config, circuit))
+        FallbackSum(circuit, (*where, "fuse_a"), phase, fuse_a, _chargers(config, circuit, phase, overdraw or {}), _others(config, circuit))
         for circuit, (where, fuse_a) in fuses.items()
         for phase in phases_of(config)
     ]
 
 
-def _chargers(config: Config, circuit_id: str, phase: Phase) -> tuple[Addend, ...]:
+def _chargers(config: Config, circuit_id: str, phase: Phase, overdraw: Mapping[str, float]) -> tuple[Addend, ...]:
     return tuple(
-        Addend(f"{station.id}/{evse.id}", evse.fallback_a)
+        Addend(f"{station.id}/{evse.id}", evse.fallback_a * (1.0 + overdraw.get(station.model, 0.0)))
         for station in config.stations
         if circuit_id in path_to_grid(config, station.circuit)
         for evse in station.evses
@@ -110,14 +114,15 @@ def _others(config: Config, circuit_id: str) -> tuple[Addend, ...]:
     return tuple(part for part in [*own, *below] if part.amps > 0)
 
 
-def fallback_problems(config: Config) -> Iterator[Problem]:
+def fallback_problems(config: Config, overdraw: Mapping[str, float] | None = None) -> Iterator[Problem]:
     """One problem per circuit whose sum does not fit, with the worst phase spelled out."""
     worst: dict[str, FallbackSum] = {}
-    for one in fallback_sums(config):
+    sums = fallback_sums(config, overdraw)
+    for one in sums:
         if not one.fits and (one.circuit not in worst or one.excess_a > worst[one.circuit].excess_a + TOLERANCE_A):
             worst[one.circuit] = one
     for one in worst.values():
-        phases = [other.phase for other in fallback_sums(config) if other.circuit == one.circuit and not other.fits]
+        phases = [other.phase for other in sums if other.circuit == one.circuit and not other.fits]
         yield Problem(one.where, _sentence(one, phases))
 
 

@@ -19,6 +19,7 @@ from controller.checking.links import is_loopback, listeners, password_hashes, u
 from controller.checking.problems import Problem, Where, did_you_mean, listed
 from controller.checking.salvage import pattern_of
 from controller.config import PHASE_INDEX, ROOT_CIRCUIT, Config, EvseConfig, InfluxHistory, MeterConfig, ModbusSource, MqttSource, StationConfig
+from controller.site.charger import ChargerModel
 from meters.template import Template
 
 Rule = Callable[["Site"], Iterator[Problem]]
@@ -29,7 +30,7 @@ class Site:
     """What the rules look at.
 
     models, maps: names of the charger models and register maps there are. templates: the register maps the
-    file uses. broken_maps: those of them that are wrong themselves, with the first thing wrong.
+    file uses. broken_maps: those of them that are wrong themselves, with the first thing wrong. chargers: the charger models.
     """
 
     config: Config
@@ -37,6 +38,7 @@ class Site:
     maps: frozenset[str] = frozenset()
     templates: Mapping[str, Template] = field(default_factory=dict)
     broken_maps: Mapping[str, str] = field(default_factory=dict)
+    chargers: Mapping[str, ChargerModel] = field(default_factory=dict)
 
     def evses(self) -> Iterator[tuple[Where, StationConfig, EvseConfig]]:
         """Every EVSE with its place in the file."""
@@ -355,7 +357,7 @@ def _mqtt_credentials(site: Site) -> Iterator[Problem]:
 
 
 def _fallback(site: Site) -> Iterator[Problem]:
-    yield from fallback_problems(site.config)
+    yield from fallback_problems(site.config, {name: model.overdraw_part for name, model in site.chargers.items()})
 
 
 OWN = "~"

@@ -13,6 +13,7 @@ from typing import Any, Final
 from controller.facts import EvseKey, EvseMeasured, Stamp
 
 ENERGY: Final = "Energy.Active.Import.Register"
+GIVEN: Final = "Energy.Active.Export.Register"
 PHASE_INDEX: Final = {"L1": 0, "L2": 1, "L3": 2, "L1-N": 0, "L2-N": 1, "L3-N": 2}
 _KILO: Final = ("kWh", "kW", "kVA", "kVAh")
 
@@ -39,7 +40,7 @@ def number(value: Any) -> float | None:
 class Samples:
     """Collects the sampled values of one moment at one EVSE. seen: whether any of them could be used."""
 
-    __slots__ = ("_current_a", "_current_all_a", "_energy_wh", "_phase_power_w", "_power_w", "_soc_percent", "_voltage_v", "seen")
+    __slots__ = ("_current_a", "_current_all_a", "_energy_wh", "_given_wh", "_phase_power_w", "_power_w", "_soc_percent", "_voltage_v", "seen")
 
     def __init__(self) -> None:
         self.seen = False
@@ -48,6 +49,7 @@ class Samples:
         self._current_all_a: float | None = None
         self._power_w: float | None = None
         self._energy_wh: float | None = None
+        self._given_wh: float | None = None
         self._soc_percent: float | None = None
         self._voltage_v: float | None = None
 
@@ -58,6 +60,10 @@ class Samples:
         if measurand == ENERGY:
             if phase is None and abs(value) <= MAX_ENERGY_WH:
                 self._energy_wh, self.seen = value, True
+            return
+        if measurand == GIVEN:
+            if phase is None and 0.0 <= value <= MAX_ENERGY_WH:
+                self._given_wh, self.seen = value, True
             return
         index = PHASE_INDEX.get(phase) if isinstance(phase, str) else None
         sign = -1.0 if isinstance(measurand, str) and ".Export" in measurand else 1.0
@@ -95,4 +101,5 @@ class Samples:
         power_w = self._power_w
         if power_w is None and self._phase_power_w != [None, None, None]:
             power_w = sum(value or 0.0 for value in self._phase_power_w)
-        return EvseMeasured(at, evse, (current[0], current[1], current[2]), power_w, self._energy_wh, self._soc_percent, self._voltage_v)
+        currents_a = current[0], current[1], current[2]
+        return EvseMeasured(at, evse, currents_a, power_w, self._energy_wh, self._soc_percent, self._voltage_v, self._given_wh)

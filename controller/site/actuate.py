@@ -161,7 +161,7 @@ class Actuator:
         line.sent, line.accepted, line.answered, line.wanted = None, None, True, None
         line.outstanding.clear()
         line.settling_until_mono_s, line.settling_a = -math.inf, 0.0
-        line.first, line.giving_refused, line.giving_at, line.misread = True, False, 0, 0
+        line.first, line.giving_refused, line.idle_refused, line.giving_at, line.misread = True, False, False, 0, 0
         line.overdraw_part = line.place.model.overdraw_part
         line.tries.rewind()
         if not line.uncontrollable:
@@ -224,7 +224,7 @@ class Actuator:
             line.tries.waits[sent.strategy] = now + max(0.0, fact.retry_after_s)
             return self._writer.again(line, fact.at) if sent.urgent else []
         if sent.wanted is not None and sent.wanted.giving:
-            return self._giving_refused(line, fact.at)
+            return self._giving_refused(line, sent.wanted, fact)
         return self._refused(line, sent, fact)
 
     def _lost(self, line: Channel, now: float) -> list[Order]:
@@ -250,13 +250,29 @@ class Actuator:
         line.retry_mono_s = now + (RETRY_LOST_S if line.uncontrollable else ROUND_S)
         return []
 
-    def _giving_refused(self, line: Channel, at: Stamp) -> list[Order]:
-        """A V2X setpoint was refused: the other kind, then back to plain charging until the session is over."""
-        line.giving_at += 1
-        line.giving_refused = line.giving_at >= len(line.giving_ways)
-        if line.giving_refused and line.wanted is not None:
-            line.wanted = replace(line.wanted, setpoint_w=None, idle=False)
-        return self._writer.again(line, at)
+    def _giving_refused(self, line: Channel, refused: Wanted, fact: SetpointAnswered) -> list[Order]:
+        """A V2X setpoint was refused: the other kind, then back to plain charging until the session is over.
+
+        Who only refuses to idle may still give back: a limit of 0 A does instead (Q10 is optional).
+        """
+        if any(word in fact.reason for word in MENDED) and not line.tries.duplicate:
+            line.tries.duplicate = True
+            return self._writer.again(line, fact.at)
+        line.tries.duplicate = False
+        if refused.setpoint_w is None:
+            line.idle_refused = True
+        else:
+            line.giving_at += 1
+            line.giving_refused = line.giving_at >= len(line.giving_ways)
+        if line.wanted is not None:
+            line.wanted = self._possible(line, line.wanted)
+        return self._writer.again(line, fact.at)
+
+    def _possible(self, line: Channel, wanted: Wanted) -> Wanted:
+        """Without the V2X words that the station did not announce, or refused in this session."""
+        if wanted.giving and not self._may_give(line):
+            return replace(wanted, setpoint_w=None, idle=False)
+        return replace(wanted, idle=False) if wanted.idle and line.idle_refused else wanted
 
     def _accepted(self, line: Channel, sent: Sent, now: float) -> list[Order]:
         # A station carries out one after the other: this one has taken the place of all before it.
@@ -393,9 +409,7 @@ class Actuator:
             count = min(count, used_phases)  # a limit in W for three phases would let a car on one of them draw it all there
         told_a = line.told_a(grant.limit_a)
         wanted = Wanted(line.counted_a(grant.limit_a, told_a), told_a, grant.reason, count, grant.phase_to_use, grant.setpoint_w, grant.idle)
-        if wanted.giving and not self._may_give(line):
-            wanted = replace(wanted, setpoint_w=None, idle=False)
-        return self._writer.bring(line, wanted, at)
+        return self._writer.bring(line, self._possible(line, wanted), at)
 
     def _may_give(self, line: Channel) -> bool:
         """Whether a V2X setpoint may go out: announced for this EVSE, and not refused in this session."""

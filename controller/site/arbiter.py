@@ -153,12 +153,12 @@ def _admit(share: Share, order: Sequence[int]) -> list[int]:
 
 
 def _whole_steps(share: Share, admitted: Sequence[int]) -> None:
-    """Down to the charger's step, then hand the crumbs out in order of service."""
+    """Down to the charger's step, then hand the crumbs out: within a priority to who has least, then in order of service."""
     for index in admitted:
         claim = share.claims[index]
         whole_a = max(claim.min_a, floor_to(share.amps[index], claim.step_a))
         take(share, index, whole_a - share.amps[index])
-    for index in admitted:
+    for index in sorted(admitted, key=lambda index: (-share.claims[index].priority, share.amps[index])):
         claim = share.claims[index]
         more_a = min(claim.step_a, floor_to(claim.cap_a, claim.step_a) - share.amps[index])
         if more_a > EPS and all(share.slack[row] >= more_a - EPS for row in claim.rows):

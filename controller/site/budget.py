@@ -172,7 +172,10 @@ class Budget:
         least_w = least_discharge_w(evse)
         if wanted_w < least_w:
             return None
-        return Give(wanted_w / per_a, least_w / per_a, self.rows.export_rows_of(evse, inputs), per_a, reason)
+        now, sent = inputs.at.mono_s, channel.sent
+        now_a = sent.given_w / per_a if sent is not None and now < sent.ends_mono_s else 0.0
+        rows = self.rows.export_rows_of(evse, inputs)
+        return Give(wanted_w / per_a, least_w / per_a, rows, per_a, reason, now_a, now - channel.given_changed_mono_s)
 
     def _idle(self, evse: EvseState, cap: Layer, inputs: Inputs) -> bool:
         step, _ = evse.wish_step(inputs.at.wall_s)

@@ -91,7 +91,7 @@ def wanted_discharge_w(evse: EvseState, channel: Channel, inputs: Inputs, voltag
         return 0.0, ""
     if place.key in inputs.paused or evse.switching:
         return 0.0, ""
-    if any(inputs.loads[name].lost or inputs.loads[name].hold for name in place.path):
+    if any(inputs.loads[name].lost for name in place.path):  # a circuit over its limit needs what is given back more than ever
         return 0.0, ""
     wanted_w, reason = _asked_w(evse, inputs, voltage_v)
     if wanted_w <= 0:

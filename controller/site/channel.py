@@ -56,6 +56,11 @@ class Wanted:
         """Whether it takes a V2X operation mode."""
         return self.setpoint_w is not None or self.idle
 
+    @property
+    def given_w(self) -> float:
+        """What shall be given back, in all [W], >= 0."""
+        return max(0.0, -(self.setpoint_w or 0.0))
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -72,6 +77,11 @@ class Sent:
     strategy: Strategy = PLAIN
     wanted: Wanted | None = None
     urgent: bool = False
+
+    @property
+    def given_w(self) -> float:
+        """What the car shall give back, in all [W], >= 0."""
+        return self.wanted.given_w if self.wanted is not None else 0.0
 
     @property
     def told_a(self) -> float:
@@ -155,6 +165,8 @@ class Channel:
     giving_ways: tuple[Strategy, ...] = ()
     giving_at: int = 0
     giving_refused: bool = False
+    idle_refused: bool = False
+    given_changed_mono_s: float = -math.inf
     wanted: Wanted | None = None
     sent: Sent | None = None
     answered: bool = True

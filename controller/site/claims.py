@@ -43,7 +43,8 @@ class Give:
     """What a car shall give back. Per phase [A], >= 0.
 
     wanted_a: how much. least_a: less is nothing. rows: the export rows it loads, one index per phase and row (a row of
-    the site's sum stands there once per phase). w_per_a: power of one ampere on all its phases [W].
+    the site's sum stands there once per phase). w_per_a: power of one ampere on all its phases [W]. now_a: what its setpoint
+    lets it give at this moment, changed_s: seconds since that last changed.
     """
 
     wanted_a: float
@@ -51,6 +52,8 @@ class Give:
     rows: tuple[int, ...]
     w_per_a: float
     reason: str
+    now_a: float = 0.0
+    changed_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ MAX_TRIAL_S: Final = 300.0
 """A test lasts at most so long without being asked for again [s]."""
 MAX_HOLD_OFF_S: Final = 7200.0
 """A station is kept out at most so long [s]."""
+EASE_S: Final = 120.0
+MAX_HELD_S: Final = 900.0
 RECORD_S: Final = 60.0
 """The trace goes on for so long after the last request [s]."""
 LOOK_S: Final = 10.0

@@ -35,6 +35,7 @@ def draw_of(
     low, high = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
     cut_over_s = channel.lowered_mono_s + channel.place.model.apply_s + REACTION_S
     told_after, still_falling = evse.measured_mono_s >= cut_over_s, now < cut_over_s
+    gives = given_a > 0 and told_after and evse.measured_mono_s >= channel.given_changed_mono_s + channel.place.model.apply_s + REACTION_S
     for phase in PHASES:
         loaded = phase in evse.phases
         most_a = offer_a if loaded else 0.0
@@ -44,16 +45,17 @@ def draw_of(
         # A cut that had its time is believed until the station tells otherwise: else a rise of the
         # building would pass for a car that has not followed yet.
         high[phase] = max(told[phase], most_a) if told_after or still_falling else most_a
+        # What it says it gives, it gives: else a building that rises meanwhile would look as small as before,
+        # and others would charge with what the car may stop giving at any moment.
+        if gives and told[phase] < 0.0:
+            high[phase] = told[phase]
     return Draw((low[0], low[1], low[2]), (high[0], high[1], high[2]))
 
 
 def giving_w(channel: Channel) -> float:
     """The most a car may be giving back by the setpoints in its station or on their way [W], >= 0."""
-    deepest_w = 0.0
-    for sent in (channel.sent, channel.accepted, *channel.outstanding.values()):
-        if sent is not None and sent.wanted is not None and sent.wanted.setpoint_w is not None:
-            deepest_w = min(deepest_w, sent.wanted.setpoint_w)
-    return -deepest_w
+    held = (channel.sent, channel.accepted, *channel.outstanding.values())
+    return max((sent.given_w for sent in held if sent is not None), default=0.0)
 
 
 def _offer(evse: EvseState, channel: Channel, booked_a: float | None, now: float, unused_after_s: float) -> float:

@@ -1,10 +1,19 @@
-"""Giving back: how much of what is wanted fits on the export rows. Decided after charging, which sees nothing of it."""
+"""Giving back: how much of what is wanted fits on the export rows. Decided after charging, which sees nothing of it.
+
+Less is given at once and in whole amperes, more only in clear steps: the building's noise would cost a profile a second.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from controller.site.claims import EPS, Claim, Row
+from controller.site.claims import EPS, Claim, Give, Row, floor_to
+
+STEP_A: Final = 1.0
+"""What is given back changes by no less than this [A]..."""
+GAP_S: Final = 15.0
+"""... and grows only so long after its last change [s]."""
 
 
 def give_back(rows: Sequence[Row], claims: Sequence[Claim], amps: Sequence[float]) -> dict[int, float]:
@@ -20,7 +29,18 @@ def give_back(rows: Sequence[Row], claims: Sequence[Claim], amps: Sequence[float
     part = [min(1.0, max(0.0, row.capacity_a) / asked[index]) if asked[index] > EPS else 1.0 for index, row in enumerate(rows)]
     found: dict[int, float] = {}
     for index, give in wanting:
-        given_a = give.wanted_a * min((part[row] for row in give.rows), default=0.0)
+        given_a = _calm(give, give.wanted_a * min((part[row] for row in give.rows), default=0.0))
         if given_a > EPS and given_a >= give.least_a - EPS:
             found[index] = given_a * give.w_per_a
     return found
+
+
+def _calm(give: Give, most_a: float) -> float:
+    """What is really asked of it when it may give so much [A]; never more."""
+    if give.now_a <= EPS:
+        return most_a
+    if most_a < give.now_a - EPS:
+        whole_a = floor_to(most_a, STEP_A)
+        return whole_a if whole_a >= give.least_a - EPS else most_a
+    grows = most_a >= give.now_a + STEP_A - EPS and give.changed_s >= GAP_S
+    return most_a if grows else give.now_a

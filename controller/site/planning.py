@@ -11,7 +11,7 @@ is a wish for the arbiter.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +21,8 @@ from controller.orders import Order, Severity, SolvePlan, Tell
 from controller.site.actuate import Channel
 from controller.site.budget import CircuitLoad, Target
 from controller.site.limits import Limit
-from controller.site.state import PHASES, EvseState, Layout, number_or_none
-from controller.site.v2g import EFFICIENCY_ONE_WAY, NO_STORE, store_of
+from controller.site.state import EFFICIENCY_ONE_WAY, PHASES, EvseState, Layout, number_or_none
+from controller.site.v2g import NO_STORE, store_of
 from controller.snapshot import PlanView
 from optimizer.check import check
 from optimizer.forecast import base_load_a, make_slots, prices_per_slot, prorated_demand, pv_production_w
@@ -57,7 +57,8 @@ START_PART, STAY_PART = 0.5, 0.4
 class PlanInputs:
     """What a problem is made of. booked_a: EVSEs that cannot be commanded, with their current.
 
-    pv_w: production now, >= 0, None if nobody measures it; battery_w: charging positive.
+    pv_w: production now, >= 0, None if nobody measures it; battery_w: charging positive. plain: EVSEs whose station refused
+    a V2X setpoint in this session.
     """
 
     evses: Mapping[EvseKey, EvseState]
@@ -70,6 +71,7 @@ class PlanInputs:
     soc_percent: float | None
     peak_w: float
     features: Mapping[str, FeaturesLearned] = field(default_factory=dict)
+    plain: Collection[EvseKey] = ()
 
 
 class Planner:
@@ -377,7 +379,9 @@ def _evs(config: Config, layout: Layout, inputs: PlanInputs, slots: tuple[Slot, 
         most_a = min(place.config.max_current_a, evse.session.car_max_a or math.inf)
         wished = tuple(per_a * _step_limit(evse.wish, slot, most_a) for slot in slots) if evse.wish else ()
         need_wh, departure_wall_s = needs(config, evse, at)
-        store = store_of(evse, inputs.features.get(key.station_id), at.wall_s, layout.voltage_v) or NO_STORE
+        store = NO_STORE
+        if key not in inputs.plain:
+            store = store_of(evse, inputs.features.get(key.station_id), at.wall_s, layout.voltage_v) or NO_STORE
         yield Ev(
             ev_id=str(key),
             node_id=_station_node(key.station_id) if inputs.station_wishes.get(key.station_id) else place.circuit,
@@ -395,7 +399,7 @@ def _evs(config: Config, layout: Layout, inputs: PlanInputs, slots: tuple[Slot, 
             soc_wh=store.soc_wh,
             reserve_wh=store.reserve_wh,
             wear_per_kwh=store.wear_per_kwh,
-            present_power_w=max(0.0, evse.power_w or 0.0),
+            present_power_w=max(0.0 if store is NO_STORE else -math.inf, evse.power_w or 0.0),
         )
 
 

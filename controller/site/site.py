@@ -14,6 +14,7 @@ from typing import Any
 
 from controller.config import Config
 from controller.facts import (
+    ChargingState,
     DriverKnown,
     EvseKey,
     EvseMeasured,
@@ -68,6 +69,11 @@ from controller.snapshot import SiteView, WhyProfile, WhyView
 
 CONTROL_GAP_S = 0.2
 """Events closer together than this share one decision; the tick takes the rest [s]."""
+SUSPENDED = (ChargingState.SUSPENDED_EV, ChargingState.SUSPENDED_EVSE)
+
+
+GIVEN_STEP_WH = 100.0
+"""What a car gives back is kept on disk in steps of so much [Wh]."""
 
 
 class Site:
@@ -171,16 +177,25 @@ class Site:
         self.evses[fact.evse] = after
         if before is not None and after.session is None:
             return self._session_over(fact, evse)
-        if after.session is None or (before is not None and before.transaction_id == after.session.transaction_id):
+        if after.session is None:
             return []
+        if before is not None and before.transaction_id == after.session.transaction_id:
+            return self._suspended(fact, before.charging_state)
         orders = self._session_over(fact, evse) if before is not None else []
         return [*orders, *self._session_begun(fact, after)]
+
+    def _suspended(self, fact: SessionChanged, before: ChargingState | None) -> list[Order]:
+        """A station that tells the pause of a car has told its current too: the last meter value is older (1.6 tells no new one)."""
+        state_now, told_a = fact.charging_state, self.evses[fact.evse].drawn_a
+        if state_now is before or state_now not in SUSPENDED or not told_a:
+            return []
+        return self._evse_measured(EvseMeasured(fact.at, fact.evse, (0.0, 0.0, 0.0), power_w=0.0))
 
     def _session_begun(self, fact: SessionChanged, evse: EvseState) -> list[Order]:
         assert evse.session is not None
         memory = self._memories.pop(str(fact.evse), None)
         if isinstance(memory, dict):
-            session = state.session_recalled(evse.session, memory, fact.at)
+            session = state.session_recalled(evse.session, memory, fact.at, fact.evse)
             self.evses[fact.evse] = replace(evse, session=session)
         driver = self._drivers.pop(fact.evse, None)
         if driver is not None:
@@ -214,8 +229,8 @@ class Site:
             self.proof.moved(evse, after, now)
             if self.meters.above.take(after, channel, now):
                 return self._cut(self._derived(now), fact.at)
-            if evse.session is not None and after.session is not None and evse.session.base_wh is None is not after.session.base_wh:
-                return [self._remember_session(fact.evse)]  # without its base a restart would count the session from 0
+            if evse.session is not None and after.session is not None and _worth_keeping(evse.session, after.session):
+                return [self._remember_session(fact.evse)]
         return []
 
     def _needs_announced(self, fact: NeedsAnnounced) -> list[Order]:
@@ -254,6 +269,7 @@ class Site:
 
     def _features_learned(self, fact: FeaturesLearned) -> list[Order]:
         self.actuator.learned(fact)
+        self.planner.ask()
         return []
 
     def _upstream_wished(self, fact: UpstreamWished) -> list[Order]:
@@ -266,7 +282,11 @@ class Site:
         return self._control(fact.at)
 
     def _setpoint_answered(self, fact: SetpointAnswered) -> list[Order]:
+        line = self.actuator.line(fact.evse)
+        gave = line is not None and not line.giving_refused
         orders = self.actuator.answered(fact)
+        if gave and line is not None and line.giving_refused:
+            self.planner.ask()  # the plan counts on what this car will not give
         for key in self._meant(fact.evse):
             orders += self.oversight.tell(self.actuator.channels[key])
         return orders
@@ -410,6 +430,8 @@ class Site:
             self.meters.side_power_w("battery"),
             self.meters.soc_percent(),
             self.peak.peak_w,
+            self.features,
+            frozenset(key for key, channel in self.actuator.channels.items() if channel.giving_refused),
         )
         return orders + self.planner.order(inputs, at)
 
@@ -518,6 +540,11 @@ class Site:
             return []
         self._told[topic] = text
         return [Tell(severity, subject, text)]
+
+
+def _worth_keeping(before: state.Session, after: state.Session) -> bool:
+    """Without its base a restart would count the session from 0, and a car would not get back what it gave."""
+    return before.base_wh is None is not after.base_wh or before.given_wh // GIVEN_STEP_WH != after.given_wh // GIVEN_STEP_WH
 
 
 def _remember_failsafe(holds: bool) -> Order:

@@ -36,6 +36,8 @@ from controller.site.phases import UNSEEN, PhaseUse, complete, loaded, observed
 PHASES = (0, 1, 2)
 PHASE_NAMES = ("L1", "L2", "L3")
 MaybeTriple = tuple[float | None, float | None, float | None]
+EFFICIENCY_ONE_WAY = 0.94
+"""Between the charger's grid side and a car's cells, either way, where nobody measured it."""
 UNKNOWN: MaybeTriple = (None, None, None)
 
 
@@ -158,8 +160,10 @@ class Session:
     """What is known of who charges here."""
     given_wh: float = 0.0
     """Energy the car has given back so far, at the charger."""
+    given_base_wh: float | None = None
+    """What the export register showed while nothing had been given back yet; None = it never spoke."""
     announced_net_wh: float = 0.0
-    """charged_wh - given_wh when the car announced its needs."""
+    """Energy that had come into the cells by this session when the car announced its needs."""
     schedule: tuple[LimitStep, ...] = ()
     """What the car says it will take, per phase [A] (ISO 15118); () = nothing said."""
 
@@ -174,13 +178,20 @@ class Session:
 
     @property
     def need_wh(self) -> float | None:
-        """Energy still wanted [Wh], None when nobody said. What the car gives back, it wants again."""
-        return None if self.target_wh is None else max(0.0, self.target_wh - self.charged_wh + self.given_wh)
+        """Energy still wanted [Wh], None when nobody said. What the car gives back it wants again, with what is lost on both ways."""
+        if self.target_wh is None:
+            return None
+        return max(0.0, self.target_wh - self.charged_wh + self.given_wh / EFFICIENCY_ONE_WAY**2)
+
+    @property
+    def stored_wh(self) -> float:
+        """Energy that has come into the cells in this session; negative = went out [Wh]."""
+        return self.charged_wh * EFFICIENCY_ONE_WAY - self.given_wh / EFFICIENCY_ONE_WAY
 
     @property
     def net_given_wh(self) -> float:
-        """Energy that left the car since it announced itself, negative = came in [Wh]."""
-        return self.given_wh - self.charged_wh + self.announced_net_wh
+        """Energy that left the cells since the car announced itself, negative = came in [Wh]."""
+        return self.announced_net_wh - self.stored_wh
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +269,9 @@ def measured(state: EvseState, fact: EvseMeasured, voltage_v: float, offer_a: fl
     power_w = fact.power_w if _finite(fact.power_w) else _power_of(current_a, voltage_v)
     energy_wh = fact.energy_wh if fact.energy_wh is not None and _finite(fact.energy_wh) else None
     session = state.session if energy_wh is None else _counted(state.session, energy_wh)
-    if session is not None and state.power_w is not None and state.power_w < 0:
-        session = _given(session, -state.power_w, state.measured_mono_s, fact.at)
     told = current_a != UNKNOWN
+    if session is not None and (fact.given_wh is not None or (told and state.power_w is not None and state.power_w < 0)):
+        session = _given(session, state, fact)
     phase_use, appetite = state.phase_use, state.appetite
     if told:
         phase_use = _phases_seen(state, fact, current_a, voltage_v)
@@ -329,10 +340,19 @@ MOST_GAP_S = 300.0
 """Between two readings a discharge is taken to have gone on for at most this long [s]."""
 
 
-def _given(session: Session, power_w: float, since_mono_s: float, at: Stamp) -> Session:
-    """Energy given back since the last reading, from the power told then."""
-    passed_s = min(max(0.0, at.mono_s - since_mono_s), MOST_GAP_S) * at.wall_speed
-    return replace(session, given_wh=session.given_wh + power_w * passed_s / 3600.0)
+def _given(session: Session, state: EvseState, fact: EvseMeasured) -> Session:
+    """Energy given back so far: by the export register, else from the power told by the last reading. A register that falls starts anew."""
+    register_wh, base_wh, given_wh = fact.given_wh, session.given_base_wh, session.given_wh
+    if register_wh is not None and math.isfinite(register_wh):
+        if base_wh is None or register_wh < base_wh + given_wh:
+            base_wh = register_wh - given_wh
+        given_wh = register_wh - base_wh
+    elif base_wh is None:
+        passed_s = min(max(0.0, fact.at.mono_s - state.measured_mono_s), MOST_GAP_S) * fact.at.wall_speed
+        given_wh += max(0.0, -(state.power_w or 0.0)) * passed_s / 3600.0
+    if (base_wh, given_wh) == (session.given_base_wh, session.given_wh):
+        return session
+    return replace(session, given_base_wh=base_wh, given_wh=given_wh)
 
 
 def _with_count(session: Session, base_wh: float, charged_wh: float) -> Session:
@@ -351,6 +371,7 @@ def _with_count(session: Session, base_wh: float, charged_wh: float) -> Session:
         announced=session.announced,
         driver=session.driver,
         given_wh=session.given_wh,
+        given_base_wh=session.given_base_wh,
         announced_net_wh=session.announced_net_wh,
         schedule=session.schedule,
     )
@@ -425,7 +446,7 @@ def need_announced(state: EvseState, fact: NeedsAnnounced) -> EvseState:
     session = state.session
     if session is None:
         return state
-    session = replace(session, announced=fact, announced_net_wh=session.charged_wh - session.given_wh)
+    session = replace(session, announced=fact, announced_net_wh=session.stored_wh)
     state = replace(state, session=session)
     if fact.max_current_a is not None and math.isfinite(fact.max_current_a) and fact.max_current_a > 0:
         state = replace(state, session=replace(session, car_max_a=fact.max_current_a))
@@ -490,11 +511,34 @@ def session_memory(session: Session) -> dict[str, Any]:
         "departure_wall_s": session.departure_wall_s,
         "need_source": session.need_source,
         "given_wh": session.given_wh,
+        "given_base_wh": session.given_base_wh,
+        "announced": _needs_memory(session.announced),
+        "announced_net_wh": session.announced_net_wh,
     }
 
 
-def session_recalled(session: Session, memory: Mapping[str, Any], at: Stamp) -> Session:
-    """The session with what the journal knew of it; ``session`` unchanged if it is another one."""
+_KEPT_NEEDS = (
+    "max_discharge_w", "min_discharge_w", "capacity_wh", "soc_percent", "min_wh", "max_wh", "min_v2x_wh", "max_v2x_wh",
+)  # fmt: skip
+"""What of a car's own word is needed again after a restart; of need and departure there is a memory anyway."""
+
+
+def _needs_memory(car: NeedsAnnounced | None) -> dict[str, Any] | None:
+    """Only of a car that can give back: it says so once."""
+    if car is None or not car.bidirectional:
+        return None
+    return {"transfer_mode": car.transfer_mode, **{name: getattr(car, name) for name in _KEPT_NEEDS}}
+
+
+def _needs_recalled(memory: Any, at: Stamp, key: EvseKey | None) -> NeedsAnnounced | None:
+    if not isinstance(memory, Mapping) or key is None:
+        return None
+    numbers: dict[str, Any] = {name: number_or_none(memory.get(name)) for name in _KEPT_NEEDS}
+    return NeedsAnnounced(at, key, None, None, bidirectional=True, transfer_mode=str(memory.get("transfer_mode", "")), **numbers)
+
+
+def session_recalled(session: Session, memory: Mapping[str, Any], at: Stamp, key: EvseKey | None = None) -> Session:
+    """The session with what the journal knew of it; ``session`` unchanged if it is another one. key: its EVSE."""
     if memory.get("transaction_id") != session.transaction_id:
         return session
     started, base = number_or_none(memory.get("started_wall_s")), number_or_none(memory.get("base_wh"))
@@ -506,6 +550,9 @@ def session_recalled(session: Session, memory: Mapping[str, Any], at: Stamp) -> 
         departure_wall_s=number_or_none(memory.get("departure_wall_s")),
         need_source=str(memory.get("need_source", "")),
         given_wh=max(0.0, number_or_none(memory.get("given_wh")) or 0.0),
+        given_base_wh=number_or_none(memory.get("given_base_wh")),
+        announced=session.announced or _needs_recalled(memory.get("announced"), at, key),
+        announced_net_wh=number_or_none(memory.get("announced_net_wh")) or 0.0,
     )
 
 

@@ -20,8 +20,8 @@ CENTRAL_SETPOINT: Final = "CentralSetpoint"
 IDLE: Final = "Idle"
 RESERVE_BAND_PERCENT: Final = 2.0
 """So far above its reserve a car must be before it gives back again: no flapping at the edge [%]."""
-EFFICIENCY_ONE_WAY: Final = 0.94
-"""Between the charger's grid side and the car's cells, either way, where nobody measured it."""
+FULL_ENOUGH_PERCENT: Final = 95.0
+"""Above it the energy up to full says too little about the whole battery [%]."""
 NO_SETPOINTS: Final = "its station announced no V2X setpoints"
 
 
@@ -102,9 +102,20 @@ def soc_percent(evse: EvseState) -> float | None:
 
 
 def _given_wh(evse: EvseState) -> float:
-    """Energy that left the car since it announced itself, negative = came in [Wh]."""
+    """Energy that left the cells since the car announced itself, negative = came in [Wh]."""
     session = evse.session
     return session.net_given_wh if session is not None else 0.0
+
+
+def capacity_wh(evse: EvseState) -> float | None:
+    """What the battery holds [Wh]: as announced, else from what it has room for. AC cars tell no capacity, only evMaxEnergyRequest (Q01)."""
+    car = evse.session.announced if evse.session is not None else None
+    if car is None or car.capacity_wh:
+        return car.capacity_wh if car is not None else None
+    if car.max_wh is None or evse.soc_percent is None or evse.soc_percent >= FULL_ENOUGH_PERCENT:
+        return None
+    room_wh = car.max_wh + _given_wh(evse)
+    return room_wh / (1.0 - evse.soc_percent / 100.0) if room_wh > 0 else None
 
 
 def _band(evse: EvseState) -> float:
@@ -126,11 +137,11 @@ def store_of(evse: EvseState, features: FeaturesLearned | None, wall_s: float, v
     """The car as a store for the plan; None where it may not give back or does not tell enough."""
     power_w, _ = may_discharge_w(evse, features, wall_s, voltage_v)
     allowed, session = evse.place.config.v2g, evse.session
-    car, percent = (session.announced if session is not None else None), soc_percent(evse)
-    if power_w <= 0 or allowed is None or car is None or not car.capacity_wh or percent is None:
+    car, percent, whole_wh = (session.announced if session is not None else None), soc_percent(evse), capacity_wh(evse)
+    if power_w <= 0 or allowed is None or car is None or not whole_wh or percent is None:
         return None
-    soc_wh = car.capacity_wh * percent / 100.0
-    reserve_wh = car.capacity_wh * allowed.reserve_percent / 100.0
+    soc_wh = whole_wh * percent / 100.0
+    reserve_wh = whole_wh * allowed.reserve_percent / 100.0
     if car.min_v2x_wh is not None:  # the car's own floor, in energy from where it was when it said so
         reserve_wh = max(reserve_wh, soc_wh + car.min_v2x_wh + _given_wh(evse))
-    return Store(car.capacity_wh, soc_wh, min(reserve_wh, soc_wh), power_w, allowed.wear_per_kwh)
+    return Store(whole_wh, soc_wh, min(reserve_wh, soc_wh), power_w, allowed.wear_per_kwh)

@@ -18,6 +18,8 @@ from controller.site.floors import ANSWER_S, Floors, Numbers
 from controller.site.strategies import TX, TX_DEFAULT
 from controller.site.writes import WriteBook
 
+POWER_W: Final = 1.0
+"""V2X setpoints that differ by less are the same [W]."""
 RISE_GAP_S: Final = 5.0
 """Between two rises of a car that charges lies so much [s]: one large step instead of many small ones."""
 CUT_GAP_S: Final = 20.0
@@ -45,7 +47,7 @@ class Writer:
             return [fresh]
         if rises and line.refresh_number:
             return []
-        urgent = wanted.limit_a < max(line.present_a(now), line.ceiling_a(now, None, -math.inf)) - EPS
+        urgent = wanted.limit_a < max(line.present_a(now), line.ceiling_a(now, None, -math.inf)) - EPS or _gives_less(wanted, line.sent)
         strategy = self._strategy(line, wanted, urgent, now)
         if strategy is None:
             return []
@@ -94,6 +96,8 @@ class Writer:
                 line.risen_mono_s = now
             else:
                 line.cut_mono_s = now
+        if abs(wanted.given_w - (line.sent.given_w if line.sent is not None else 0.0)) > POWER_W:
+            line.given_changed_mono_s = now
         if line.answered:
             line.asked_mono_s = now
         number = self._number()
@@ -119,9 +123,11 @@ class Writer:
         """What may be written of it by the write budget, and whether nothing may. Cuts and pauses always may."""
         model, sent = line.place.model, line.sent
         present = sent if sent is not None and now < sent.ends_mono_s else None
+        open_ = self.writes.may(line.place.key.station_id, model, now)
+        if present is not None and present.wanted is not None and wanted.given_w > present.given_w + POWER_W and present.told_a <= EPS:
+            return (wanted, False) if open_ else (present.wanted, False)
         if wanted.told_a < max(line.place.fallback_a, present.told_a if present is not None else 0.0) - EPS:
             return wanted, False
-        open_ = self.writes.may(line.place.key.station_id, model, now)
         rises = present is None or wanted.told_a > present.told_a + EPS
         if not rises:
             return wanted, not open_
@@ -138,16 +144,20 @@ class Writer:
         sent = line.sent
         if sent is None or now >= sent.ends_mono_s or line.resend:
             return True
-        if wanted.told_a < sent.told_a - EPS or (wanted.setpoint_w or 0.0) < (self._power(sent) or 0.0) - 1.0:
+        if wanted.told_a < sent.told_a - EPS or _gives_less(wanted, sent):
             return True
         if not line.answered:
             return False
         renew_s = self.writes.renew_s(line.place.model, self._control.setpoint_renew_s, self._control.setpoint_life_s)
         return _differs(wanted, sent) or now - sent.at_mono_s >= renew_s
 
-    @staticmethod
-    def _power(sent: Sent) -> float | None:
-        return sent.wanted.setpoint_w if sent.wanted is not None else None
+
+def _gives_less(wanted: Wanted, sent: Sent | None) -> bool:
+    """Whether a car shall give back less than its setpoint says: a reserve, a limit or a silent meter wants it at once.
+
+    More has time: no charging counts on it.
+    """
+    return sent is not None and wanted.given_w < sent.given_w - POWER_W
 
 
 def _differs(wanted: Wanted, sent: Sent) -> bool:
@@ -163,4 +173,4 @@ def _differs(wanted: Wanted, sent: Sent) -> bool:
         wanted.idle,
         wanted.setpoint_w is None,
     )
-    return not same_phases or abs((was.setpoint_w or 0.0) - (wanted.setpoint_w or 0.0)) > 1.0
+    return not same_phases or abs((was.setpoint_w or 0.0) - (wanted.setpoint_w or 0.0)) > POWER_W

@@ -94,7 +94,8 @@ def _profile(profile: dict[str, Any]) -> str:
     limit = "no limit" if profile["limit_a"] is None else f"{profile['limit_a']:.1f} A"
     flow = f", setpoint {profile['setpoint_a']:.1f} A" if profile["setpoint_a"] is not None else ""
     idle = "" if profile["counts"] else " (another stands in for it)"
-    return f"{'>' if profile['binds'] else ' '} profile {profile['profile_id']}, {profile['purpose']}, stack level {profile['stack_level']}: {limit}{flow}{idle}"
+    which = f"profile {profile['profile_id']}, {profile['purpose']}, stack level {profile['stack_level']}"
+    return f"{_mark(profile)} {which}: {limit}{flow}{idle}"
 
 
 def _plan(steps: Sequence[dict[str, Any]], zone: tzinfo) -> Iterator[str]:

@@ -307,6 +307,12 @@ def test_exactly_the_fuse_is_allowed_and_a_tenth_more_is_not(tmp_path: Path) -> 
     assert "together 63.1 A" in problems_of(tmp_path, changed(("worst_other_load_a: 20", "worst_other_load_a: 45.1")))["grid.fuse_a"]
 
 
+def test_a_charger_that_lets_cars_draw_more_than_told_counts_with_that(tmp_path: Path) -> None:
+    """5 % of 6 A and 6 A are 0.6 A more than the 18 A that would just fit."""
+    loose = changed(("worst_other_load_a: 20", "worst_other_load_a: 45"), ("evses:\n", "model: loose_meter\n    evses:\n"))
+    assert "together 63.6 A" in problems_of(tmp_path, loose)["grid.fuse_a"]
+
+
 def test_other_load_of_circuits_below_counts_too(tmp_path: Path) -> None:
     found = problems_of(tmp_path, changed(("parent: left, fuse_a: 32", "parent: left, fuse_a: 32, worst_other_load_a: 25")))
     assert "other load 25 A (right), together 43 A, more than 40 A" in found["circuits.0.fuse_a"]
@@ -385,6 +391,8 @@ WARNINGS = [
     (("map: yardmaster_sim", "map: yardmaster_sim, poll_s: 2"), "meters.0.source.poll_s", "one missed reading"),
     (("max_current_a: 32,", "max_current_a: 32, v2g: {max_discharge_w: 7000},"), "stations.0.evses.0.v2g", "grid.max_export_w is not set"),
     (("role: grid, source", "role: circuit, source"), "meters.0.id", "name it in circuits[].meter"),
+    (("evses:\n", "model: station_max_only\n    evses:\n"), "stations.0.model", "cannot be promised"),
+    (("worst_other_load_a: 20", "worst_other_load_a: 20, max_unbalance_a: 5"), "grid.max_unbalance_a", "can never charge alone"),
 ]
 
 

@@ -64,7 +64,8 @@ def run_one(arguments: argparse.Namespace, start_day: float, days: float) -> Rep
     start_wall_s = MONDAY_WALL_S + start_day * DAY_S + 3600.0 * arguments.hour
     plans = arguments.plans or ("rules", "none")[round(start_day / STRETCH_DAYS) % 2]
     models = load_chargers(config_dir() / "chargers")
-    run = Run(depot, Config.model_validate(depot.data), models, arguments.seed, start_wall_s, days * DAY_S, freezes, plans, thin=not arguments.every_second)
+    config, thin = Config.model_validate(depot.data), not arguments.every_second
+    run = Run(depot, config, models, arguments.seed, start_wall_s, days * DAY_S, freezes, plans, thin)
     loop = drive(run, progress=lambda share, took_s: _progress(start_day, days, share, took_s))
     told = [(tell.severity.value, tell.text) for tell in loop.told]
     return report_of(loop.world, Identity(run.seed, run.days, bool(freezes)), told, time.monotonic() - began_s)

@@ -95,11 +95,6 @@ class TemperedStation(SimStation):
             self._restless = RESTLESS_TICKS
             self._amps = super().site_current_a()
 
-    @property
-    def changing(self) -> bool:
-        """A changed limit is on its way to a car."""
-        return any(pilot.coming for pilot in self._pilots.values())
-
     def site_current_a(self) -> PhaseAmps:
         """Current of all EVSEs by site phases [A], as of the last ``advance``."""
         return self._amps

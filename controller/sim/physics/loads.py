@@ -56,6 +56,19 @@ class Motor:
 
 
 @dataclass(frozen=True, slots=True)
+class Rise:
+    """A load that comes on at a moment and stays: more_a per phase, reached after ``within_s``."""
+
+    at_wall_s: float
+    more_a: float
+    within_s: float = 25.0
+
+    def amps(self, wall_s: float) -> float:
+        """What it draws [A]."""
+        return self.more_a * max(0.0, min(1.0, (wall_s - self.at_wall_s) / self.within_s))
+
+
+@dataclass(frozen=True, slots=True)
 class LoadSpec:
     """Other load of one circuit. base: per phase over the hours [A]. most_a: never above this, motors' inrush apart."""
 
@@ -66,6 +79,7 @@ class LoadSpec:
     weekend_part: float = 0.55
     motors: tuple[MotorSpec, ...] = ()
     most_a: float = math.inf
+    rise: Rise | None = None
 
 
 class Load:
@@ -84,9 +98,7 @@ class Load:
     def step(self, wall_s: float, seconds: float) -> None:
         """The ``seconds`` up to ``wall_s``."""
         if wall_s >= self._base_until_wall_s:
-            weekend = math.floor(wall_s / DAY_S + 3) % 7 >= 5
-            self._base_a = at_hour(self.spec.base, hour_of(wall_s)) * (self.spec.weekend_part if weekend else 1.0)
-            self._base_until_wall_s = wall_s + 10.0
+            self._new_base(wall_s)
         if self.peaks:
             self.peaks = [peak for peak in self.peaks if peak[1] > wall_s - seconds]
         for motor in self.motors:
@@ -98,6 +110,14 @@ class Load:
         for phase in (0, 1, 2):
             noise[phase] = keep * noise[phase] + gauss(0.0, width_a)
             self.amps[phase] = min(most_a, max(0.3, self._base_a * shares[phase] + noise[phase] + running[phase]))
+
+    def _new_base(self, wall_s: float) -> None:
+        weekend = math.floor(wall_s / DAY_S + 3) % 7 >= 5
+        self._base_a = at_hour(self.spec.base, hour_of(wall_s)) * (self.spec.weekend_part if weekend else 1.0)
+        self._base_until_wall_s = wall_s + 10.0
+        if self.spec.rise is not None:
+            self._base_a += self.spec.rise.amps(wall_s)
+            self._base_until_wall_s = wall_s
 
     def _turn(self, motor: Motor, wall_s: float) -> None:
         while motor.next_wall_s <= wall_s:

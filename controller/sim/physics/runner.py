@@ -1,8 +1,9 @@
 """A depot in virtual time: the world of this package tied to the very engine of the field, second by second.
 
 One step is a second of the world, one poll of every meter, whatever the stations say, and one beat of the control
-loop. ``thin`` leaves out polls and beats while nothing moves: see ``Calm``. Plans are made by ``optimizer.rules`` in the place of the solver, since a month has thousands; without any the
-arbiter alone fills every fuse, which is harder on them.
+loop. ``thin`` leaves out polls and beats while nothing moves: see ``Calm``. Plans are made by ``optimizer.rules`` in
+the place of the solver, since a month has thousands; without any the arbiter alone fills every fuse, which is harder
+on them.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ REBOOT_S = 45.0
 PING_LOST_S = 40.0
 STATED_EVERY_S = 5.0
 NEVER_WALL_S = -1.0
-LEFT_OUT_MOST = 2
-MOVED_PART, NEAR_PART = 0.01, 0.97
+LEFT_OUT_MOST = 1
+MOVED_PART = 0.02
 PLANS = ("rules", "solver", "none")
 MONO_START_S = 1000.0
 
@@ -72,10 +73,10 @@ Look = Callable[[Stamp, "ClosedLoop"], None]
 class Calm:
     """Whether meters and control loop may be left out in this second.
 
-    The world, its breakers and every frame go on each second all the same. Left out are two seconds of three at most, and only
-    while no circuit has moved by more than a hundredth of its fuse since the controller last looked, none is near its
-    fuse, no motor has just started and no changed limit is on its way to a car. So the controller never sees a
-    disturbance later than it would have; what it does by itself (renewals, turns) comes two seconds later at most.
+    The world, its breakers and every frame go on each second all the same. Left out is every second one at most, and only
+    while no circuit is above its fuse, none has moved by more than a fiftieth of it since the controller last looked, and no
+    motor has just started. So the controller never sees an excess or a jump later than it would have; what it does by
+    itself (rises, renewals, turns) comes a second later at most.
     """
 
     def __init__(self, tree: Tree) -> None:
@@ -93,10 +94,10 @@ class Calm:
         return False
 
     def _nothing_moves(self, world: World) -> bool:
-        if any(load.peaks for load in world.loads) or any(station.changing for station in world.stations.values()):
+        if any(load.peaks for load in world.loads):
             return False
         for fuse_a, now, before in zip(self._fuses, world.tree.amps, self._seen, strict=True):
-            if max(now) > NEAR_PART * fuse_a or any(abs(new - old) > MOVED_PART * fuse_a for new, old in zip(now, before, strict=True)):
+            if max(now) > fuse_a or any(abs(new - old) > MOVED_PART * fuse_a for new, old in zip(now, before, strict=True)):
                 return False
         return True
 

@@ -9,11 +9,10 @@ from random import Random
 from controller.sim.car import CarSpec
 from controller.sim.physics.depot import BUILDING, GRID, GRID_OTHER_A, Depot
 from controller.sim.physics.fleet import Stay
-from controller.sim.physics.loads import LoadSpec, MotorSpec
+from controller.sim.physics.loads import LoadSpec, MotorSpec, Rise
 from controller.sim.physics.tempers import CARS, CarTemper, car_named
 
 QUIET_A = 20.0
-RISE_S = 25.0
 BUSY_MOTORS = tuple(replace(motor, pause_s=motor.pause_s / 8.0, runs_s=min(60.0, motor.runs_s), from_h=0.0, to_h=24.0) for motor in BUILDING.motors)
 
 
@@ -47,10 +46,9 @@ def _car(name: str, temper: CarTemper, arrival_wall_s: float, stay_s: float) -> 
 
 def rising(depot: Depot, at_wall_s: float, low_a: float = QUIET_A, high_a: float = 0.9 * GRID_OTHER_A) -> Depot:
     """The depot with a building that is quiet until a moment and at its worst half a minute later. No sun, no battery, no motors."""
-    hour = at_wall_s % 86_400.0 / 3600.0
-    rise_h = RISE_S / 3600.0
-    base = ((0.0, low_a), (hour, low_a), (hour + rise_h, high_a), (24.0, high_a))
-    building = LoadSpec(GRID, base, noise_a=1.0, weekend_part=1.0, most_a=GRID_OTHER_A)
+    base = ((0.0, low_a), (24.0, low_a))
+    rise = Rise(at_wall_s, high_a - low_a)
+    building = LoadSpec(GRID, base, noise_a=1.0, weekend_part=1.0, most_a=GRID_OTHER_A, rise=rise)
     return replace(depot, loads=(building,), pv_peak_w=0.0, battery_wh=0.0)
 
 

@@ -14,7 +14,8 @@ def site(path: Path | None = None, *tokens: dict[str, object], groups: tuple[dic
 
 
 def test_groups_are_named_once_and_every_driver_is_in_one_that_exists() -> None:
-    found = list(drivers(site(None, {"id_token": "aa", "group": "vans"}, {"id_token": "bb", "group": "vens"}, groups=({"id": "vans"}, {"id": "vans"}))))
+    tokens = ({"id_token": "aa", "group": "vans"}, {"id_token": "bb", "group": "vens"})
+    found = list(drivers(site(None, *tokens, groups=({"id": "vans"}, {"id": "vans"}))))
     assert [one.where[1:] for one in found] == [("groups", 1, "id"), ("tokens", 1, "group")]
     assert "this site has vans" in found[1].message
 

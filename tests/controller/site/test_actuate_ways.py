@@ -344,11 +344,16 @@ def test_a_v2x_setpoint_goes_out_dynamic_first_then_scheduled_then_it_only_charg
     assert inject(send(made, 0.0, 4.0, setpoint_w=-4000.0)).setpoint_w == -4000.0
 
 
-def test_a_changed_power_is_sent_and_more_given_back_does_not_wait_for_the_answer() -> None:
+def test_a_changed_power_is_sent_and_less_given_back_does_not_wait_for_the_answer() -> None:
+    """A reserve, a limit or a silent meter wants less at once; more has time, for no charging counts on it."""
     made = actuator("2.1", V2X)
     inject(send(made, 0.0, 1.0, setpoint_w=-3000.0))
-    assert send(made, 0.0, 1.1, setpoint_w=-2000.0) == []
-    deeper = inject(send(made, 0.0, 1.2, setpoint_w=-4000.0))
-    answer(made, deeper, 1.3)
-    assert inject(send(made, 0.0, 1.4, setpoint_w=-2000.0)).setpoint_w == -2000.0
+    assert send(made, 0.0, 1.1, setpoint_w=-4000.0) == []
+    less = inject(send(made, 0.0, 1.2, setpoint_w=-2000.0))
+    assert (less.setpoint_w, less.urgent) == (-2000.0, True)
+    answer(made, less, 1.3)
+    more = inject(send(made, 0.0, 30.0, setpoint_w=-4000.0))
+    assert (more.setpoint_w, more.urgent) == (-4000.0, False)
+    stop = inject(send(made, 0.0, 30.1))
+    assert (stop.setpoint_w, stop.limit_a, stop.urgent) == (None, 0.0, True)
     assert made.channels[KEY].tries.remembered is None, "says nothing about plain charging"

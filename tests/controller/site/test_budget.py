@@ -270,13 +270,13 @@ def test_what_is_given_back_makes_no_room_for_charging() -> None:
     assert grants["CP2"].limit_a == 20.0, "30 A less 10 A of building, whatever CP1 gives"
 
 
-@pytest.mark.parametrize("trouble", ["mode", "meter late", "floor", "paused", "switching", "reserve", "station", "disobeys"])
+@pytest.mark.parametrize("trouble", ["mode", "meter lost", "floor", "paused", "switching", "reserve", "station", "disobeys"])
 def test_nothing_is_given_back_in_doubt(trouble: str) -> None:
     site, key = giving(), EvseKey("CP1", 1)
     if trouble == "mode":
         site.may_give = False
-    elif trouble == "meter late":
-        site.loads["grid"] = replace(site.loads["grid"], hold=True)
+    elif trouble == "meter lost":
+        site.loads["grid"] = replace(site.loads["grid"], lost=True)
     elif trouble == "floor":
         site.channel("CP1").floor = Floor.READING
     elif trouble == "paused":
@@ -290,6 +290,13 @@ def test_nothing_is_given_back_in_doubt(trouble: str) -> None:
     else:
         site.disobeying.add(key)
     assert setpoints(site) == [None]
+
+
+def test_a_circuit_over_its_limit_keeps_what_is_given_back() -> None:
+    """Nothing rises there for a while; to stop giving would be a rise."""
+    site = giving()
+    site.loads["grid"] = replace(site.loads["grid"], hold=True)
+    assert setpoints(site) == [pytest.approx(-6900.0)]
 
 
 def test_the_csms_may_want_it_back_and_bounds_it() -> None:

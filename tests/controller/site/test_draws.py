@@ -68,6 +68,13 @@ def test_a_car_that_may_be_giving_back_is_taken_to_give_all_it_was_told(told_a: 
 
 def test_the_other_load_is_not_made_smaller_by_what_is_given_back() -> None:
     draw = bounds(giving(-10.0))
+    assert (draw.low_a, draw.high_a) == ((-10.0,) * 3, (-10.0,) * 3), "it says that it gives: the building is what the meter shows and 10 A"
+
+
+def test_before_it_says_so_nobody_knows_whether_it_gives_already() -> None:
+    site = giving(-4.0)
+    site.channel("CP1").given_changed_mono_s = site.now - 1.0
+    draw = bounds(site)
     assert (draw.low_a, draw.high_a) == ((-10.0,) * 3, (0.0,) * 3)
 
 

@@ -71,7 +71,7 @@ def everything_known() -> EvseState:
     """No field as it was born."""
     said, who = NeedsAnnounced(at(), KEY, 1.0, 2.0), DriverKnown(at(), KEY, "tx", 1)
     schedule = (LimitStep(0.0, 1.0),)
-    session = Session("tx", 1.0, 2.0, ChargingState.CHARGING, 2, 100.0, 50.0, 5000.0, 9000.0, "car", 20.0, said, who, 1.0, 2.0, schedule)
+    session = Session("tx", 1.0, 2.0, ChargingState.CHARGING, 2, 100.0, 50.0, 5000.0, 9000.0, "car", 20.0, said, who, 1.0, 7.0, 2.0, schedule)
     steps = (LimitStep(0.0, 10.0),)
     place = evse().place
     use, appetite = PhaseUse((0,), 8.0, (0, 1), (0, 1)), Appetite(9.0, 9.0, 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -98,8 +99,9 @@ def test_energy_given_back_is_wanted_again_and_lowers_the_state_of_charge() -> N
     evse = state.measured(evse, EvseMeasured(later, KEY, (0.0, 0.0, 0.0), 0.0, 0.0), 230.0, 16.0)
     assert evse.session is not None
     assert evse.session.given_wh == pytest.approx(100.0)
-    assert evse.session.need_wh == pytest.approx(10_100.0)
-    assert soc_percent(evse) == pytest.approx(70.0 - 100.0 * 100.0 / 60_000.0)
+    # 100 Wh at the charger left 100 / 0.94 Wh less in the cells; to put them back takes 100 / 0.94 / 0.94 Wh at the charger.
+    assert evse.session.need_wh == pytest.approx(10_000.0 + 100.0 / 0.8836)
+    assert soc_percent(evse) == pytest.approx(70.0 - 100.0 * 100.0 / 0.94 / 60_000.0)
 
 
 def test_the_store_for_the_plan_keeps_the_higher_of_both_reserves() -> None:
@@ -116,3 +118,64 @@ def test_idle_only_where_announced() -> None:
     assert may_idle(car(), FEATURES)
     assert not may_idle(car(), replace(FEATURES, modes=("CentralSetpoint",)))
     assert not may_idle(car(), None)
+
+
+def given_wh(evse: EvseState) -> float:
+    assert evse.session is not None
+    return evse.session.given_wh
+
+
+def later(evse: EvseState, seconds: float, power_w: float | None = None, register_wh: float | None = None, energy_wh: float | None = None) -> EvseState:
+    at = Stamp(AT.mono_s + seconds, AT.wall_s + seconds)
+    return state.measured(evse, EvseMeasured(at, KEY, (None,) * 3, power_w, energy_wh, None, None, register_wh), 230.0, 0.0)
+
+
+def test_a_message_without_a_power_counts_nothing_twice() -> None:
+    evse = later(car(), 0.0, -3_600.0)
+    for seconds in (5.0, 10.0, 15.0):
+        evse = later(evse, seconds, energy_wh=0.0)
+    assert given_wh(later(evse, 20.0, -3_600.0)) == pytest.approx(20.0)
+
+
+def test_the_export_register_counts_exactly_and_may_start_anew() -> None:
+    evse = later(later(car(), 0.0, -9_000.0, register_wh=5_000.0), 60.0, -9_000.0, register_wh=5_040.0)
+    assert given_wh(evse) == pytest.approx(40.0)
+    evse = later(evse, 120.0, -9_000.0)
+    assert given_wh(evse) == pytest.approx(40.0), "the next register tells it"
+    evse = later(later(evse, 180.0, register_wh=3.0), 240.0, register_wh=63.0)
+    assert given_wh(evse) == pytest.approx(100.0)
+
+
+def test_a_register_that_speaks_late_goes_on_from_what_was_counted() -> None:
+    evse = later(later(car(), 0.0, -3_600.0), 30.0, -3_600.0, register_wh=700.0)
+    assert given_wh(evse) == 0.0
+    evse = later(later(later(car(), 0.0, -3_600.0), 30.0, -3_600.0), 40.0, register_wh=700.0)
+    assert given_wh(evse) == pytest.approx(30.0)
+    assert given_wh(later(evse, 50.0, register_wh=710.0)) == pytest.approx(40.0)
+
+
+def test_an_ac_car_tells_no_capacity_but_what_it_has_room_for() -> None:
+    """Q01: v2xChargingParameters have evMaxEnergyRequest and no capacity; 18 kWh of room at 70 % are a battery of 60 kWh."""
+    needs = replace(NEEDS, capacity_wh=None, soc_percent=None, max_wh=18_000.0)
+    store = store_of(car(needs), FEATURES, AT.wall_s, 230.0)
+    assert store is not None
+    assert (store.capacity_wh, store.soc_wh, store.reserve_wh) == pytest.approx((60_000.0, 42_000.0, 24_000.0))
+    assert store_of(car(needs, percent=None), FEATURES, AT.wall_s, 230.0) is None
+    assert store_of(car(needs, percent=96.0), FEATURES, AT.wall_s, 230.0) is None, "the last percents say too little about the whole"
+
+
+def test_a_restart_forgets_neither_the_offer_nor_what_was_given() -> None:
+    before = later(car(), 0.0, -3_600.0)
+    before = later(before, 100.0, 0.0)
+    assert before.session is not None
+    memory = json.loads(json.dumps(state.session_memory(before.session)))
+    fresh = state.session_changed(EvseState(before.place), SessionChanged(AT, KEY, "t1", None, started=True))
+    assert fresh.session is not None
+    after = replace(fresh, session=state.session_recalled(fresh.session, memory, AT, KEY))
+    assert after.session is not None
+    assert after.session.need_wh == pytest.approx(before.session.need_wh)
+    assert soc_percent(after) == pytest.approx(70.0 - 100.0 * 100.0 / 0.94 / 60_000.0)
+    assert watts(after) == 7_000.0
+    for odd in ("bad", 7, {"max_discharge_w": "much"}, {"max_discharge_w": float("nan")}):
+        other = replace(fresh, session=state.session_recalled(fresh.session, {**memory, "announced": odd}, AT, KEY))
+        assert watts(other) == 0.0

@@ -214,7 +214,6 @@ def test_numbers_as_stations_write_them(value: Any, amps: float) -> None:  # B19
         sample("40", "Temperature", "Celcius"),
         sample("40", "Temperature", "Celsius"),
         sample("500", "Energy.Active.Import.Interval", "Wh"),
-        sample("500", "Energy.Active.Export.Register", "Wh"),
         sample("16", "Current.Import", "A", location="Body"),
         sample("16", "Current.Import", "A", location="EV"),
         sample("0A0B0C", "Energy.Active.Import.Register", "Wh", format="SignedData"),

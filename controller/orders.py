@@ -258,10 +258,14 @@ class InstallFloor(Order):
 
 @dataclass(frozen=True, slots=True)
 class ClearSetpoint(Order):
-    """Internal. Take our setpoint out of a station (another strategy follows); answered by ``SetpointAnswered``."""
+    """Internal. Take our setpoint out of a station (another strategy follows); answered by ``SetpointAnswered``.
+
+    purpose: "" = the one written last; "station_max" = that of the station, which a commissioning test has left beside it.
+    """
 
     evse: EvseKey
     number: int
+    purpose: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ class Quirks:
     resume: str | None = None
     dynamic: bool | None = None
     min_write_s: float | None = None
+    stack_level: int | None = None
 
     def known(self) -> dict[str, Any]:
         """The fields that were measured."""
@@ -95,6 +96,7 @@ class Quirks:
 
 
 _SAFER: Mapping[str, Callable[[tuple[Any, Any]], Any]] = {
+    "stack_level": max,
     "apply_s": max,
     "step_a": max,
     "min_current_a": max,

@@ -131,7 +131,7 @@ def _in_force(record: Record, mono_s: float) -> Hold | None:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to write a setpoint. label: for people."""
+    """One way to write a setpoint. label: for people; stack_level: above the one of the fallback."""
 
     label: str
     purpose: str = "tx"
@@ -166,20 +166,23 @@ class Answer:
     def words(self) -> str:
         """For people."""
         if self.accepted is None:
-            return "no answer"
+            return self.reason or "no answer"
         if not self.accepted:
             return f"rejected ({self.reason})" if self.reason else "rejected"
         return "accepted and obeyed" if self.obeyed else "accepted, NOT obeyed" if self.obeyed is False else "accepted, effect not seen"
 
 
-def judge_ways(answers: Sequence[Answer]) -> Outcome:
-    """Which ways work, and which fields of the model file follow."""
+def judge_ways(answers: Sequence[Answer], floor_stack: int = 0) -> Outcome:
+    """Which ways work, and which fields of the model file follow. floor_stack: stack level of the fallback."""
     findings = tuple(Finding(f"Profile: {one.way.label}", _way_verdict(one), one.words) for one in answers)
     by = {one.way.label: one for one in answers}
     works = {label for label, one in by.items() if one.accepted and one.obeyed}
     certain = {label for label, one in by.items() if one.accepted is False or (one.accepted and one.obeyed is not None)}
-    purposes = tuple(dict.fromkeys(PURPOSES[way.purpose] for way in WAYS if way.label in works and not way.relative and way.stack_level == 1))
-    amps, watts = WAYS[0].label, WAYS[1].label
+    raised = _raised(works, certain)
+    level = 1 + raised
+    usable = [way for way in WAYS if way.label in works and not way.relative and (way.stack_level == level or way.purpose != "tx")]
+    purposes = tuple(dict.fromkeys(PURPOSES[way.purpose] for way in usable))
+    amps, watts = WAYS[3 if raised else 0].label, WAYS[1].label
     unit = "A" if amps in works else "W" if watts in works and amps in certain else None
     other = {amps: watts, watts: amps}[watts if unit == "W" else amps]
     quirks = Quirks(
@@ -187,6 +190,7 @@ def judge_ways(answers: Sequence[Answer]) -> Outcome:
         unit=unit,
         other_unit=None if unit is None or other not in certain else other in works,
         relative=True if unit and WAYS[2].label in works and not purposes else None,
+        stack_level=floor_stack + raised if works & {WAYS[0].label, WAYS[1].label, WAYS[3].label} else None,
         dynamic=DYNAMIC.label in works if DYNAMIC.label in certain else None,
     )
     if certain and not works:
@@ -195,8 +199,14 @@ def judge_ways(answers: Sequence[Answer]) -> Outcome:
     return Outcome(findings, quirks)
 
 
+def _raised(works: set[str], certain: set[str]) -> int:
+    """By how much the fallback's stack level must rise: 1 where only the higher of the two TxProfiles holds."""
+    plain, higher = {WAYS[0].label, WAYS[1].label}, WAYS[3].label
+    return 1 if higher in works and not works & plain and WAYS[0].label in certain else 0
+
+
 def _way_verdict(answer: Answer) -> Verdict:
-    if answer.accepted and answer.obeyed is None:
+    if answer.accepted is None or (answer.accepted and answer.obeyed is None):
         return Verdict.UNSURE
     if answer.accepted and not answer.obeyed:
         return Verdict.FAIL  # a station must not accept what it does not do
@@ -213,11 +223,13 @@ def judge_burst(record: Record, writes: int) -> Outcome:
         return Outcome(
             (Finding(title, Verdict.INFO, text, "Written into the model file: rises wait so long."),), Quirks(min_write_s=min(3600.0, wait_s))
         )
-    refused = [one for one in record.sent if one.number < 0 and one.answered_s is not None and not one.accepted]
+    refused = [one for one in record.sent if one.number < 0 and one.answered_s is not None and not one.accepted and not one.lost]
     accepted = [one for one in record.sent if one.number < 0 and one.accepted]
     if refused:
         text = f"took {len(accepted)} of {writes} writes in a row ({refused[0].reason or 'no reason'})"
         return Outcome((Finding(title, Verdict.UNSURE, text, "Perhaps a hidden rate limit: set min_write_s in the model file by its manual."),))
+    if len(accepted) < writes:
+        return Outcome((Finding(title, Verdict.UNSURE, f"only {len(accepted)} of {writes} writes had an answer of the station"),))
     return Outcome((Finding(title, Verdict.PASS, f"took {len(accepted)} of {writes} writes in a row"),))
 
 

@@ -21,6 +21,8 @@ PHASE_NAMES = ("L1", "L2", "L3")
 STATION = "station"
 """Name of the curve of what the station tells; by the station's own phases."""
 NOTHING: Triple = (None, None, None)
+NOT_ITS_WORD = ("replaced by a newer setpoint", "station is not connected", "station disconnected", "no answer in time")
+"""Reasons that no station gave: such an order says nothing about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One profile on its way: answered None = no answer yet."""
+    """One profile on its way: answered None = no answer yet. lost: no answer of the station, so nobody knows; reason tells why."""
 
     number: int
     limit_a: float
@@ -79,6 +81,7 @@ class Sent:
     accepted: bool = False
     reason: str = ""
     how: Mapping[str, Any] = field(default_factory=dict)
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,9 @@ def _sent(entries: Sequence[Entry]) -> tuple[Sent, ...]:
         answer = answers.get(int(entry["order"]))
         answered_s = float(answer["mono_s"]) if answer is not None else None
         accepted, reason = (bool(answer.get("accepted")), str(answer.get("reason") or "")) if answer is not None else (False, "")
-        found.append(Sent(int(entry["order"]), float(entry["limit_a"]), float(entry["mono_s"]), answered_s, accepted, reason, entry.get("how") or {}))
+        lost = answer is not None and not accepted and (bool(answer.get("lost")) or reason in NOT_ITS_WORD)
+        sent = Sent(int(entry["order"]), float(entry["limit_a"]), float(entry["mono_s"]), answered_s, accepted, reason, entry.get("how") or {}, lost)
+        found.append(sent)
     return tuple(found)
 
 

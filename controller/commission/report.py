@@ -78,14 +78,19 @@ def overall(report: Report) -> Verdict:
 def _result(report: Report) -> str:
     verdict, findings = overall(report), _all(report)
     counts = ", ".join(f"{number} {WORDS[kind]}" for kind in Verdict if (number := sum(one.verdict is kind for one in findings)))
+    left = f" {counted} {'points were' if counted != 1 else 'point was'} not tested." if (counted := sum(map(_skipped, findings))) else ""
     sentence = {
-        Verdict.PASS: "Passed: everything that was tested is as it must be.",
-        Verdict.INFO: "Measured; nothing failed.",
+        Verdict.PASS: "Passed: everything that was tested is as it must be." + left,
+        Verdict.INFO: "Measured; nothing failed." + left,
         Verdict.FAIL: "Not passed: at least one point must be put right before the site is handed over.",
         Verdict.UNSURE: "Open: nothing failed, but some points could not be decided.",
         Verdict.SKIPPED: "Nothing was tested.",
     }[verdict]
     return f'<div class="result"><strong class="{verdict.value}">{sentence}</strong><br>{escape(counts)}</div>'
+
+
+def _skipped(finding: Finding) -> bool:
+    return finding.verdict is Verdict.SKIPPED
 
 
 def _open_points(report: Report) -> Iterable[str]:

@@ -24,15 +24,16 @@ MAX_HOLD_S = 7200.0
 LATEST = 2**53
 """Behind every entry of the trace: none is wanted."""
 
+
 class ProbeBody(Body):
     """One setpoint written in one certain manner; see ``facts.Probe``."""
 
     limit_a: Number = Field(ge=0, le=1000, description="Limit per phase; lowered to the setpoint in force [A].")
-    life_s: Number = Field(gt=0, le=MAX_FOR_S, description="Life of the profile [s].")
+    life_s: Number = Field(gt=0, le=MAX_FOR_S, description="Life of the profile, at most that of a usual setpoint [s].")
     purpose: Literal["tx", "tx_default", "station_max"] = Field(default="tx", description="Profile purpose.")
     unit: Literal["A", "W"] = Field(default="A", description="Unit of the limit on the wire.")
-    relative: bool = Field(default=False, description="The schedule counts from the session.")
-    stack_level: int = Field(default=1, ge=0, le=100, description="Stack level.")
+    relative: bool = Field(default=False, description="The schedule counts from the session; only with purpose tx.")
+    stack_level: int = Field(default=1, ge=0, le=100, description="Stack level; a default lies at least one above the fallback.")
     dynamic: bool = Field(default=False, description="A Dynamic profile (2.1).")
 
 
@@ -79,7 +80,8 @@ class Trials:
         running = self._view(LATEST)["trial"]
         if running is not None and running["session"] != body.session:
             where = f"{running['station']}/{running['evse']}"
-            raise ApiError(409, f"Somebody else is testing {where}; wait until that test has ended (at the latest in {running['ends_in_s']:.0f} s).")
+            ends = f"it ends by itself {running['ends_in_s']:.0f} s after its tester falls silent"
+            raise ApiError(409, f"Somebody else is testing {where}; wait until that test has ended ({ends}).")
         probe = Probe(**body.probe.model_dump()) if body.probe is not None else None
         key = EvseKey(body.station, body.evse)
         self._submit(TrialAsked(self._clock.stamp(), key, body.limit_a, body.for_s, body.session, body.deed, probe, body.hold_s))

@@ -218,7 +218,7 @@ class StationsShell:
             return
         self._held_off[order.station_id] = self._clock.stamp().mono_s + order.for_s
         session = self._sessions.get(order.station_id)
-        if session is not None:
+        if session is not None and order.for_s > 0:
             session.abort(f"held off for {order.for_s:g} s by a commissioning test")
 
     # -- who knocks -------------------------------------------------------------------------------

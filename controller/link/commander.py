@@ -17,7 +17,7 @@ from controller.link.lane import Priority
 from controller.link.own_profiles import Asker, Command, Outcome, Own, Sender
 from controller.link.waking import Waking
 from controller.ocpp import rpc
-from controller.ocpp.command_fields import highest_a
+from controller.ocpp.command_fields import STATION_MAX, highest_a
 from controller.ocpp.dialect import Dialect, Setpoint
 from controller.orders import ClearSetpoint, Inject, InstallFloor, Order, ReadBack, SetAvailable, Strategy, Wake
 
@@ -25,10 +25,14 @@ READ_BACK_S: Final = 300
 CLOSE_A: Final = 0.1
 """A limit read back this little above what was expected is as expected [A]."""
 NOT_ANNOUNCED: Final = "not sent: the station has not announced this operation mode here"
+NOT_OURS: Final = "not sent: in overlay mode only the station's maximum is ours"
 
 
 class Commander:
-    """One station's. phases: EVSE id -> number of its phases. modes: what ``Features`` knows of an EVSE's operation modes."""
+    """One station's. phases: EVSE id -> number of its phases. modes: what ``Features`` knows of an EVSE's operation modes.
+
+    overlay: the CSMS's profiles live in the station beside ours; then the station's maximum is all we write or clear.
+    """
 
     __slots__ = (
         "_cleared_evses",
@@ -39,6 +43,7 @@ class Commander:
         "_modes",
         "_newest",
         "_no_updates",
+        "_overlay",
         "_phases",
         "_places",
         "_refused",
@@ -53,7 +58,9 @@ class Commander:
         "setpoints",
     )
 
-    def __init__(self, voltage_v: float, phases: Mapping[int, int], send: Sender, ask: Asker, modes: Callable[[int], frozenset[str]]) -> None:
+    def __init__(
+        self, voltage_v: float, phases: Mapping[int, int], send: Sender, ask: Asker, modes: Callable[[int], frozenset[str]], overlay: bool = False
+    ) -> None:
         self.dialect: Dialect | None = None
         self.floors: dict[int, float] = {}
         self.setpoints: dict[int, Command] = {}
@@ -61,6 +68,7 @@ class Commander:
         self._phases = phases
         self._send = send
         self._modes = modes
+        self._overlay = overlay
         self._waking = Waking(send, ask)
         self._dynamic: dict[int, Setpoint] = {}
         self._strategies: dict[int, Strategy] = {}  # of the last setpoint or floor written
@@ -120,14 +128,17 @@ class Commander:
 
     def carry(self, order: Order, at: Stamp, transaction_id: str | None, began_wall_s: float | None) -> list[Outcome]:
         """One order, to a station that is connected. began_wall_s: of the transaction. One that is not known gives nothing."""
+        if self._overlay and isinstance(order, Inject | InstallFloor) and order.strategy.purpose != "station_max":
+            return [SetpointAnswered(at, order.evse, order.number, False, NOT_OURS)]
         match order:
             case Inject():
                 return self._inject(order, at, (transaction_id, began_wall_s))
             case InstallFloor():
                 return self._floor(order, at)
             case ClearSetpoint():
-                profile_id = self._places.get(order.evse.evse_id, own.setpoint_id(order.evse.evse_id))
-                return self._send(at, *self._words().clear_own(profile_id), Priority.RELAYED, Own(order))
+                evse_id = order.evse.evse_id
+                there = own.setpoint_id(0) if order.purpose == STATION_MAX else self._places.get(evse_id, own.setpoint_id(evse_id))
+                return self._send(at, *self._words().clear_own(there), Priority.RELAYED, Own(order))
             case ReadBack():
                 call = self._words().read_back(order.evse.evse_id, READ_BACK_S, self._unit_of(order.evse.evse_id))
                 return self._send(at, *call, Priority.HOUSEKEEPING, Own(order))
@@ -217,6 +228,8 @@ class Commander:
         assert written is not None
         self._refused.discard(evse_id)
         known = self.setpoints.get(evse_id)
+        if order.number < 0 and not note.update:
+            self._dynamic.pop(evse_id, None)  # a probe of commissioning has taken its place
         if known is None or known.number < order.number:
             purpose = self._words().purpose(written)
             self.setpoints[evse_id] = Command(order.limit_a, own.ends_mono_s(at, note, purpose), order.number, purpose)
@@ -258,6 +271,8 @@ class Commander:
         again = self._refused_update(at, note, reason)
         if again:
             return again
+        if order.number < 0:
+            return self.failed(at, order, reason, lost=False)  # a probe of commissioning: what else is in the station stays
         outcomes: list[Outcome] = []
         if "NoPhaseForDC" in reason:
             self._without_phases.add(order.evse.evse_id)

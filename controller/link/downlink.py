@@ -70,12 +70,13 @@ class Downlink:
         relayed_answer: RelayedAnswer,
         phases: Mapping[int, int] | None = None,
         modes: Callable[[int], frozenset[str]] = lambda evse_id: frozenset(),
+        overlay: bool = False,
     ) -> None:
         self.station_id = station_id
         self.lane = Lane(STATION_ANSWER_S, own_patience_s=OWN_PATIENCE_S)
         self.dialect: Dialect | None = None
         self.generation: int | None = None
-        self.commander = Commander(voltage_v, phases or {}, self._offer, self.ask, modes)
+        self.commander = Commander(voltage_v, phases or {}, self._offer, self.ask, modes, overlay)
         self._ids = ids
         self._relayed_answer = relayed_answer
         self._given_up: Waiting | None = None

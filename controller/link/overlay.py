@@ -1,9 +1,11 @@
 """The CSMS's profiles at a station in overlay mode: they pass, and only the station's maximum is ours.
 
 Byte for byte, as long as they cannot meet ours: a profile under one of our ids is refused, the CSMS's
-own maximum stays here and is a wish (the station has one maximum, and it is the fuse's), and a Clear
-that would take ours along is spelt out purpose by purpose. What the station has accepted is booked in
-``profiles``, so that the site knows what the CSMS wants.
+own maximum stays here and is a wish (the station has one maximum, and it is the fuse's), so does what
+it says is generated, which would come on top of ours (SC.01), and a Clear that would take ours along is
+spelt out purpose by purpose. A maximum that cannot be read here is refused: a station that understood it
+might let it stand above ours. What the station has accepted is booked in ``profiles``, so that the site
+knows what the CSMS wants.
 """
 
 from __future__ import annotations
@@ -24,7 +26,11 @@ Outcome = Order | Fact
 
 CHANGES: Final = frozenset({"SetChargingProfile", "ClearChargingProfile", "UpdateDynamicSchedule", "UsePriorityCharging"})
 """CALLs whose acceptance by the station is booked."""
-KEPT_HERE: Final = Purpose.STATION_MAX
+KEPT_HERE: Final = (Purpose.STATION_MAX, Purpose.LOCAL_GENERATION)
+KEPT_WORDS: Final = frozenset({"chargepointmaxprofile", "chargingstationmaxprofile", "localgeneration"})
+"""The same in the words of all versions, in small letters."""
+NOWHERE: Final = -1
+"""EVSE of criteria that select nothing: a Clear that names nothing, or what nobody knows; a lenient station would clear all."""
 _UNREAD: Final = Profile(0, 0, Purpose.EXTERNAL, Kind.ABSOLUTE, ())
 
 
@@ -46,21 +52,31 @@ class Overlay:
             return self._set(at, generation, call, transactions)
         if call.action == "ClearChargingProfile":
             return self._clear(at, generation, call)
+        if call.action == "UpdateDynamicSchedule":
+            return self._update(at, generation, call)
         return self._get(at, generation, call, send_up) if call.action == "GetChargingProfiles" else None
 
     def collides(self, payload: Payload) -> Payload | None:
-        """The refusal of a remote start whose profile has one of our ids (K05); None if it may pass."""
+        """The refusal of a remote start whose profile has one of our ids, or is no TxProfile (K05); None if it may pass."""
         error = self._collision(self._read(payload, in_start=True))
+        if _is_kept(payload):
+            error = ProfileError("InvalidProfile", "a remote start carries only a TxProfile (K05)")
         return self._dialect().rejected_profile(error) if error is not None else None
 
     def _set(self, at: Stamp, generation: int, call: rpc.Call, transactions: Transactions) -> list[Outcome] | None:
-        found = self._read(call.payload)
-        error = self._collision(found)
+        error = self._collision(self._read(call.payload))
         if error is not None:
             return [self._answer(generation, call, self._dialect().rejected_profile(error))]
-        if found is None or found[1].purpose is not KEPT_HERE:
+        if not _is_kept(call.payload):
             return None  # what cannot be read here the station may understand: our maximum holds it all the same
         return self._profiles.csms_call(at, generation, call, transactions, lambda *_: [])
+
+    def _update(self, at: Stamp, generation: int, call: rpc.Call) -> list[Outcome] | None:
+        """New values for a Dynamic profile: for one that stays here, here; never for one of ours."""
+        profile_id = call.payload.get("chargingProfileId")
+        found = self._profiles.view.find(profile_id) if isinstance(profile_id, int) else None
+        kept = found is not None and found[1].purpose in KEPT_HERE
+        return self._profiles.update(at, generation, call) if kept or profile_id in OWN_PROFILE_IDS else None
 
     @staticmethod
     def _collision(found: tuple[int, Profile] | None) -> ProfileError | None:
@@ -71,13 +87,13 @@ class Overlay:
 
     def _clear(self, at: Stamp, generation: int, call: rpc.Call) -> list[Outcome] | None:
         criteria = self._dialect().read_criteria(call.action, call.payload)
-        kept = [profile for _, profile in self._profiles.view.select(criteria) if profile.purpose is KEPT_HERE]
+        kept = [profile for _, profile in self._profiles.view.select(criteria) if profile.purpose in KEPT_HERE]
         ours = any(profile_id in OWN_PROFILE_IDS for profile_id in criteria.profile_ids)
         by_id = bool(criteria.profile_ids)
-        reaches_ours = not by_id and criteria.purpose in (None, KEPT_HERE) and criteria.evse_id in (None, 0)
-        if ours:
+        reaches_ours = not by_id and criteria.purpose is None and criteria.evse_id in (None, 0)
+        if ours or criteria.evse_id == NOWHERE:
             return [self._answer(generation, call, {"status": "Unknown"})]
-        if (kept and by_id) or criteria.purpose == KEPT_HERE:
+        if (kept and by_id) or criteria.purpose in KEPT_HERE:
             return self._profiles.csms_call(at, generation, call, {}, lambda *_: [])
         return self._spelt_out(at, generation, call, criteria) if reaches_ours else None
 
@@ -85,7 +101,7 @@ class Overlay:
         """Where a maximum kept here is asked for as well, its report precedes those of the station."""
         dialect = self._dialect()
         criteria = dialect.read_criteria(call.action, call.payload)
-        kept = [placed for placed in self._profiles.view.select(criteria) if placed[1].purpose is KEPT_HERE]
+        kept = [placed for placed in self._profiles.view.select(criteria) if placed[1].purpose in KEPT_HERE]
         if not kept:
             return None
 
@@ -164,3 +180,10 @@ class Overlay:
     def _dialect(self) -> Dialect:
         assert self._down.dialect is not None
         return self._down.dialect
+
+
+def _is_kept(payload: Payload) -> bool:
+    """Whether a profile is of a purpose that never passes, whatever else can be read of it."""
+    raw: Any = payload.get("chargingProfile", payload.get("csChargingProfiles"))
+    word = raw.get("chargingProfilePurpose") if isinstance(raw, dict) else None
+    return isinstance(word, str) and word.strip().lower() in KEPT_WORDS

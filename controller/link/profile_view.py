@@ -123,21 +123,21 @@ class ProfileView:
     def set(self, evse_id: int, profile: Profile, transactions: Mapping[int, str], now_wall_s: float, replaces: bool = False) -> None:
         """Take a profile for an EVSE (0 = station); the same id replaces, wherever it was (K01.FR.05).
 
-        transactions: evse_id -> id of the running transaction. replaces: by the rules of 1.6, see the
-        module's text. Raises ProfileError and changes nothing if the station would reject it.
+        transactions: evse_id -> id of the running transaction. now_wall_s: what has ended by then makes room; -inf while nobody
+        knows the time. replaces: by the rules of 1.6, see the module's text. Raises ProfileError and changes nothing if the station would reject it.
         """
         if replaces and profile.purpose is Purpose.TX and profile.transaction_id is None:
             profile = replace(profile, transaction_id=transactions.get(evse_id))
         self._check_place(evse_id, profile, transactions)
-        others = [placed for placed in self._placed.values() if placed[1].profile_id != profile.profile_id]
+        living = [placed for placed in self._placed.values() if not _expired(placed[1], now_wall_s)]
+        others = [placed for placed in living if placed[1].profile_id != profile.profile_id]
         if replaces:
             others = [other for other in others if not _takes_place_of((evse_id, profile), other)]
         else:
             _check_no_conflict((evse_id, profile), others)
             check_phase_to_use(profile, [other for owner, other in others if 0 in (owner, evse_id) or owner == evse_id])
-        living = [placed for placed in others if not _expired(placed[1], now_wall_s)]
-        self._check_room([*living, (evse_id, profile)])
-        self._placed = {kept.profile_id: (owner, kept) for owner, kept in living} | {profile.profile_id: (evse_id, profile)}
+        self._check_room([*others, (evse_id, profile)])
+        self._placed = {kept.profile_id: (owner, kept) for owner, kept in others} | {profile.profile_id: (evse_id, profile)}
 
     def put(self, evse_id: int, profile: Profile, replaces: bool = False) -> None:
         """Book a profile that the station itself has judged and accepted: whatever it conflicts with, the station has dropped.
@@ -181,6 +181,25 @@ class ProfileView:
     def minds_charge(self) -> bool:
         """Whether any profile depends on the state of charge (K01.FR.100)."""
         return any(schedule.limit_at_soc is not None for _, profile in self._placed.values() for schedule in profile.schedules)
+
+    def clock_moved(self, now_wall_s: float, moved_s: float) -> bool:
+        """The wall clock has jumped: Dynamic profiles were updated as long ago by the new one (F77); whether there are any."""
+        kept = {
+            key: (owner, replace(profile, updated_wall_s=as_long_ago(profile.updated_wall_s, now_wall_s, moved_s)))
+            for key, (owner, profile) in self._placed.items()
+            if profile.updated_wall_s is not None
+        }
+        self._placed |= kept
+        return bool(kept)
+
+    def drop_ended(self, transactions: Mapping[int, str]) -> None:
+        """Forget the TxProfiles of transactions that do not run."""
+        running = set(transactions.items())
+        self._placed = {
+            key: (owner, profile)
+            for key, (owner, profile) in self._placed.items()
+            if profile.purpose is not Purpose.TX or (owner, profile.transaction_id) in running
+        }
 
     def drop_dead(self, now_wall_s: float, offline_since_wall_s: float | None) -> int:
         """Forget what can never count again; how many they were."""
@@ -301,6 +320,11 @@ class ProfileView:
             raise ProfileError("OutOfStorage", f"more than {self._max_profiles} profiles; clear some first")
         if sum(len(schedule.periods) for _, profile in placed for schedule in profile.schedules) > MAX_PERIODS_IN_ALL:
             raise ProfileError("OutOfStorage", f"more than {MAX_PERIODS_IN_ALL} periods in all profiles; clear some first")
+
+
+def as_long_ago(wall_s: float | None, now_wall_s: float, moved_s: float) -> float | None:
+    """A moment by a clock that has been set by moved_s; one from before a restart without the time stays as it is."""
+    return wall_s if wall_s is None or wall_s > now_wall_s - moved_s else wall_s + moved_s
 
 
 def _check_no_conflict(new: Placed, others: list[Placed]) -> None:

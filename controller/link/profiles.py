@@ -136,7 +136,7 @@ class Profiles:
         try:
             evse_id, profile = dialect.read_set_profile(call.payload)
             self._check_modes(evse_id, profile)
-            self.view.set(evse_id, _installed(profile, at), _ids(transactions), at.wall_s, dialect.profiles_replace)
+            self.view.set(evse_id, _installed(profile, at), _ids(transactions), _surely_past(at), dialect.profiles_replace)
         except ProfileError as error:
             return [self._answer(generation, call, dialect.rejected_profile(error))]
         return self.store(generation, call, before)
@@ -207,7 +207,7 @@ class Profiles:
         # The CSMS may have set another one for the same place meanwhile: then its newer word holds.
         with suppress(ProfileError):
             profile = replace(dialect.read_set_profile(start.payload, in_start=True)[1], transaction_id=transaction_id)
-            self.view.set(evse_id, _installed(profile, at), _ids(transactions), at.wall_s, dialect.profiles_replace)
+            self.view.set(evse_id, _installed(profile, at), _ids(transactions), _surely_past(at), dialect.profiles_replace)
         return [self._persist(), *self.wishes(at, transactions)]
 
     # -- profiles that change in place (K21, K22, K28) ---------------------------------------------------
@@ -306,8 +306,8 @@ class Profiles:
             return dialect.rejected_profile(error)
         if request.evse_id and request.evse_id not in self._evse_ids:
             return dialect.rejected_profile(ProfileError("UnknownEvse", f"EVSE {request.evse_id} does not exist"))
-        steps = self.truth.truth(at, request.evse_id, request.duration_s, transactions)
-        return dialect.write_composite(request, at, steps, self._voltage_v, self._phases.get(request.evse_id, 3))
+        steps = self.truth.truth(at, request.evse_id, request.duration_s, transactions, request.unit == "W")
+        return dialect.write_composite(request, at, steps, self._voltage_v, self._phases.get(request.evse_id, self.truth.station_phases))
 
     def chain(self, at: Stamp, evse_id: int, transactions: Transactions) -> tuple[WhyProfile, ...]:
         """The CSMS's profiles that count for an EVSE now, as "why" shows them."""
@@ -338,7 +338,8 @@ class Profiles:
         since_wall_s, self.truth.away_since_wall_s = self.truth.away_since_wall_s, None if here else at.wall_s
         if not self.view.minds_absence():
             return []
-        self.view.drop_dead(at.wall_s, since_wall_s)
+        if at.wall_trusted:
+            self.view.drop_dead(at.wall_s, since_wall_s)
         return [self._persist(), *self.wishes(at, transactions)]
 
     def clock_moved(self, at: Stamp) -> float:
@@ -350,7 +351,8 @@ class Profiles:
         if not self.truth.due(at):
             return []
         dead = self.view.drop_dead(at.wall_s, self.truth.away_since_wall_s) if at.wall_trusted else 0
-        return [*([self._persist()] if dead else []), *self.wishes(at, transactions)]
+        unsaved, self.truth.unsaved = bool(dead) or self.truth.unsaved, False
+        return [*([self._persist()] if unsaved else []), *self.wishes(at, transactions)]
 
     def started(self, at: Stamp, evse_id: int, transaction_id: str, transactions: Transactions) -> list[Outcome]:
         """A transaction began: profiles of one that ended without a word die now."""
@@ -378,17 +380,19 @@ class Profiles:
             outcomes.append(SendUpstream(self.station_id, waiting.upstream_generation, waiting.text))
         return outcomes + (waiting.then(at) if waiting.then is not None else [])
 
-    def persist_failed(self, token: int, upstream_generation: int | None) -> list[Outcome]:
-        """The disk refused: so do we."""
+    def persist_failed(self, at: Stamp, token: int, transactions: Transactions, upstream_generation: int | None) -> list[Outcome]:
+        """The disk refused: so do we, and what the site has heard of it meanwhile is taken back."""
         waiting = self._waiting.pop(token, None)
         if waiting is None:
             return []
         self.view.load(waiting.change.undone(self.view.dump()))
+        self.view.drop_ended(_ids(transactions))
         if waiting.undo is not None:
             waiting.undo()
+        wishes = self.wishes(at, transactions)
         if waiting.upstream_generation != upstream_generation:
-            return []
-        return [SendUpstream(self.station_id, waiting.upstream_generation, waiting.failed_text)]
+            return wishes
+        return [*wishes, SendUpstream(self.station_id, waiting.upstream_generation, waiting.failed_text)]
 
     def _answer(self, generation: int, call: rpc.Call, payload: Payload) -> Order:
         return SendUpstream(self.station_id, generation, rpc.result_text(call.message_id, payload))
@@ -400,6 +404,11 @@ class Profiles:
 
 def _ids(transactions: Transactions) -> dict[int, str]:
     return {evse_id: running.transaction_id for evse_id, running in transactions.items()}
+
+
+def _surely_past(at: Stamp) -> float:
+    """Until when what had an end is over: without the time nothing is (F78)."""
+    return at.wall_s if at.wall_trusted else float("-inf")
 
 
 def _installed(profile: Profile, at: Stamp) -> Profile:

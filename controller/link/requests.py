@@ -20,7 +20,7 @@ from controller.link.credentials import Credentials
 from controller.link.downlink import Done, Downlink
 from controller.link.ids import IdSource
 from controller.link.local_list import LocalList
-from controller.link.overlay import CHANGES, Overlay
+from controller.link.overlay import CHANGES, KEPT_HERE, Overlay
 from controller.link.policy import Verb
 from controller.link.profile_view import OWN_PROFILE_IDS
 from controller.link.profiles import PROFILE_CALLS, Profiles
@@ -28,6 +28,7 @@ from controller.link.running import Running
 from controller.link.uplink import Uplink
 from controller.ocpp import rpc
 from controller.ocpp.dialect import Dialect
+from controller.ocpp.schedule import Profile
 from controller.ocpp.times import timestamp
 from controller.orders import Order, Persist, SendUpstream, Severity, Tell
 
@@ -70,10 +71,9 @@ class Requests:
         self._window: tuple[float, float] | None = None  # ends at: monotonic, wall
         self.credentials = Credentials(station, upstream, ids, tokens, self._pass_password, self._reply)
 
-    @property
-    def merges(self) -> bool:
-        """Whether the CSMS's profiles are kept here; else they pass (overlay mode)."""
-        return self._overlay is None
+    def keeps(self, profile: Profile) -> bool:
+        """Whether a profile of the CSMS is kept here alone; in overlay mode nearly all pass."""
+        return self._overlay is None or profile.purpose in KEPT_HERE
 
     def overlays(self, payload: Payload) -> bool:
         """Whether a question of the station about a profile is one for the CSMS: in overlay mode, but for one of ours."""

@@ -170,7 +170,7 @@ class Session:
         hooks = Hooks(self._boot_answer, self._started, self._unwanted, self._heard)
         self.drivers = Authorizer(station.id, shared.authorization, shared.site_list, upstream, shared.cache)
         self.up = Uplink(station.id, upstream, shared.ids, shared.tokens, lookup=self._lookup, learn=shared.cache.learn, hooks=hooks)
-        self.down = Downlink(station.id, shared.ids, shared.voltage_v, self._relayed_answer, phases, self._modes)
+        self.down = Downlink(station.id, shared.ids, shared.voltage_v, self._relayed_answer, phases, self._modes, station.id in shared.overlay)
         self.features = Features(station.id, phases, self.down.ask)
         self.profiles = Profiles(station.id, phases, shared.tokens, shared.voltage_v, self.down, shared.groups.timezone, self.features.modes)
         self.pulls = Pulls(self.up.ask, self._pulled)
@@ -209,17 +209,18 @@ class Session:
         self.up.dialect = dialect_for(DEFAULT_VERSION)
         self.drivers.list.load(listed)
         outcomes = [*self.up.restore(rows, boot, outage, statuses), *self.requests.credentials.restore(credentials)]
-        try:
-            if isinstance(link, dict):
-                self._restore_link(link)
-            self.profiles.load(profiles)
-            outcomes += self.profiles.upstream_is(at, False, self.transactions)
-        except (AttributeError, KeyError, TypeError, ValueError):
-            text = "remembered transactions or profiles cannot be read - the station will tell them anew"
-            return [*outcomes, Tell(Severity.WARNING, self.station_id, text)]
-        return outcomes
+        # One by one: damaged transactions must not cost the profiles, which nobody tells anew.
+        for load, data in ((self._restore_link, link), (self.profiles.load, profiles)):
+            try:
+                load(data)
+            except (AttributeError, KeyError, TypeError, ValueError):
+                text = "remembered transactions or profiles cannot be read - the station will tell them anew"
+                outcomes.append(Tell(Severity.WARNING, self.station_id, text))
+        return outcomes + self.profiles.upstream_is(at, False, self.transactions)
 
-    def _restore_link(self, link: dict[str, Any]) -> None:
+    def _restore_link(self, link: Any) -> None:
+        if not isinstance(link, dict):
+            return
         version = str(link.get("version", DEFAULT_VERSION))
         self.version = version if dialect_for(version) is not None else DEFAULT_VERSION
         self.up.dialect = dialect_for(self.version)
@@ -642,7 +643,7 @@ class Session:
         """What the CSMS shall hear of limits, when it has nothing better to hear, and what we ask of it."""
         if not self.online or self._leg_version != self.version or not self.up.may_ask:
             return []
-        dynamic = self.profiles.view.dynamic() if self.requests.merges else []
+        dynamic = [profile for profile in self.profiles.view.dynamic() if self.requests.keeps(profile)]
         outcomes = self.pulls.tick(at, dynamic, self._dialect()) if dynamic else []
         return [*outcomes, *(self.limit_news.pump(at) if self.up.at_leisure else [])]
 
@@ -666,7 +667,7 @@ class Session:
         outcomes = self.up.persist_failed(token)
         if outcomes is None:
             outcomes = self.requests.credentials.persist_failed(token)
-        return outcomes if outcomes is not None else self.profiles.persist_failed(token, self._upstream_generation())
+        return outcomes if outcomes is not None else self.profiles.persist_failed(at, token, self.transactions, self._upstream_generation())
 
     def view(self) -> LinkView:
         """What the page shows."""

@@ -39,6 +39,21 @@ def total(layers: Sequence[Steps]) -> Steps:
     return combine(layers, rule)
 
 
+def scaled(steps: Steps, factor: float) -> Steps:
+    """All currents times a factor > 0."""
+    if factor == 1.0:
+        return steps
+    return tuple(
+        replace(
+            step,
+            limit_a=None if step.limit_a is None else step.limit_a * factor,
+            discharge_a=None if step.discharge_a is None else step.discharge_a * factor,
+            setpoint_a=None if step.setpoint_a is None else step.setpoint_a * factor,
+        )
+        for step in steps
+    )
+
+
 def combine(layers: Sequence[Steps], rule: Rule) -> Steps:
     """Walk all layers side by side, each once: a week of short periods must not hold the loop (P3)."""
     moments = sorted((step.start_wall_s, index, place) for index, layer in enumerate(layers) for place, step in enumerate(layer))

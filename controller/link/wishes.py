@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from controller.facts import EvseKey, Fact, LimitStep, ScheduleAnnounced, Stamp, UpstreamWished
 from controller.link.downlink import Downlink
-from controller.link.profile_view import Circumstances, ProfileView, Wish
-from controller.link.steps import Steps, lowest, total
+from controller.link.profile_view import Circumstances, ProfileView, Wish, as_long_ago
+from controller.link.steps import Steps, lowest, scaled, total
 from controller.ocpp.dialect import PriorityWord
 from controller.ocpp.schedule import Profile, composite, on_phases
 from controller.orders import Order
@@ -52,7 +52,7 @@ class Place:
 class Wishes:
     """One station's. view: its profiles."""
 
-    __slots__ = ("_clock", "_down", "_due_mono_s", "_place", "_soc_percent", "_told", "announced", "away_since_wall_s", "priority", "view")
+    __slots__ = ("_clock", "_down", "_due_mono_s", "_place", "_soc_percent", "_told", "announced", "away_since_wall_s", "priority", "unsaved", "view")
 
     def __init__(self, place: Place, view: ProfileView, down: Downlink) -> None:
         self.view = view
@@ -62,6 +62,8 @@ class Wishes:
         """What cars say they will take."""
         self.away_since_wall_s: float | None = None
         """Since when the CSMS is away, None = it is there."""
+        self.unsaved = False
+        """Something here is not on disk yet, and can wait for the next tick."""
         self._place = place
         self._down = down
         self._soc_percent: dict[int, float] = {}
@@ -96,13 +98,19 @@ class Wishes:
         return composite((profile,), at.wall_s, at.wall_s + horizon_s, None, self._place.voltage_v)
 
     def clock_moved(self, at: Stamp) -> float:
-        """How far the wall clock has jumped since the last tick [s], 0.0 if it has not. After a jump all wishes are told anew."""
+        """How far the wall clock has jumped since the last tick [s], 0.0 if it has not. After a jump all wishes are told anew.
+
+        Spans stay as long as they were: since when the CSMS is away, since when a Dynamic profile was not updated (F77).
+        """
         before, self._clock = self._clock, at
         moved_s = at.wall_s - before.wall_in(at.mono_s - before.mono_s) if before is not None else 0.0
         if before is None or (abs(moved_s) <= JUMP_S and at.wall_trusted == before.wall_trusted):
             return 0.0
         self._told = dict.fromkeys(self._told, _STALE)
         self._due_mono_s = float("-inf")
+        away_since = self.away_since_wall_s
+        self.away_since_wall_s = as_long_ago(away_since, at.wall_s, moved_s)
+        self.unsaved = self.view.clock_moved(at.wall_s, moved_s) or self.away_since_wall_s != away_since
         return moved_s
 
     # -- what it means -----------------------------------------------------------------------------------------
@@ -127,12 +135,22 @@ class Wishes:
             outcomes.append(UpstreamWished(at, evse, wish.steps, wish.reason, prioritised, wish.min_rate_a))
         return outcomes
 
-    def truth(self, at: Stamp, evse_id: int, duration_s: int, transactions: Transactions) -> Steps:
-        """The composite of an EVSE, or of the station (evse_id 0): the lowest of wish, car and what was really commanded (K08)."""
+    def truth(self, at: Stamp, evse_id: int, duration_s: int, transactions: Transactions, in_watts: bool = False) -> Steps:
+        """The composite of an EVSE, or of the station (evse_id 0): the lowest of wish, car and what was really commanded (K08).
+
+        in_watts: it will be told in W; then the amps of EVSEs with fewer phases than ``station_phases`` add up as their power does.
+        """
         if evse_id:
             return self._evse_truth(at, evse_id, duration_s, transactions)
-        layers = [self._evse_truth(at, one, duration_s, transactions) for one in self._place.phases]
+        counts, whole = self._place.phases, self.station_phases
+        layers = [scaled(self._evse_truth(at, one, duration_s, transactions), counts[one] / whole if in_watts else 1.0) for one in counts]
         return lowest(total(layers), self._wish(at, 0, duration_s, transactions).steps)
+
+    @property
+    def station_phases(self) -> int:
+        """Phases of the sum of a station: it may be spread over other phases than each of several EVSEs has."""
+        phases = self._place.phases
+        return 3 if len(phases) > 1 else max(phases.values(), default=3)
 
     def _evse_truth(self, at: Stamp, evse_id: int, duration_s: int, transactions: Transactions) -> Steps:
         caps: list[Steps] = [(LimitStep(at.wall_s, self._down.commanded_a(evse_id, at)),)]
@@ -145,14 +163,12 @@ class Wishes:
 
     def around(self, at: Stamp, evse_id: int, running: Transaction | None) -> Circumstances:
         """What beside its profiles decides what an EVSE may do now."""
-        phases = self._place.phases
         return Circumstances(
             # No session begins in the future; one remembered from before we lost the time begins now.
             session_start_wall_s=min(running.start_wall_s, at.wall_s) if running is not None else at.wall_s,
             voltage_v=self._place.voltage_v,
             wall_trusted=at.wall_trusted,
-            # The sum of a station may be spread over other phases than each EVSE has.
-            phase_count=phases.get(evse_id, 3) if len(phases) > 1 else max(phases.values()),
+            phase_count=self._place.phases.get(evse_id, self.station_phases),
             priority_active=running is not None and running.transaction_id in self.priority,
             soc_percent=self._soc_percent.get(evse_id),
             offline_since_wall_s=self.away_since_wall_s,

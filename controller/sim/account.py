@@ -44,11 +44,13 @@ class Outcome:
     wanted_wh: float
     short: tuple[str, ...]
     curve: tuple[Sample, ...]
+    given_wh: float = 0.0
+    wear_cost: float = 0.0
 
     @property
     def cost(self) -> float:
-        """Energy and demand together."""
-        return self.energy_cost + self.demand_cost
+        """Energy and demand, and the wear of car batteries by what they gave back."""
+        return self.energy_cost + self.demand_cost + self.wear_cost
 
     @property
     def delivered_percent(self) -> float:
@@ -84,7 +86,8 @@ class Account:
 
     def close(self, gone: Iterable[Plugged], stored_more_wh: float) -> Outcome:
         """The day's result. stored_more_wh: what the battery holds more than in the morning, credited at the mean price."""
-        cars = [item.car for item in gone]
+        plugged = list(gone)
+        cars = [item.car for item in plugged]
         tariff = self.config.tariff
         peak_w = max(self._quarters_wh.values(), default=0.0) * 3600.0 / QUARTER_S
         return Outcome(
@@ -95,11 +98,20 @@ class Account:
             self.worst_a,
             self.config.grid.fuse_a,
             self.over_fuse_s,
-            sum(car.charged_wh for car in cars),
+            sum(car.target_wh - car.missing_wh for car in cars),
             sum(car.target_wh for car in cars),
             tuple(f"{car.spec.name} {car.missing_wh / 1000:.1f} kWh" for car in cars if car.missing_wh > 0.02 * car.target_wh),
             tuple(self.curve),
+            sum(car.given_wh for car in cars),
+            sum(item.car.given_wh / 1000.0 * wear_per_kwh(self.config, item) for item in plugged),
         )
+
+
+def wear_per_kwh(config: Config, item: Plugged) -> float:
+    """What a kWh given back at this EVSE costs the car's battery [currency/kWh]."""
+    places = {(station.id, evse.id): evse.v2g for station in config.stations for evse in station.evses}
+    allowed = places.get((item.arrival.station_id, item.arrival.evse_id))
+    return allowed.wear_per_kwh if allowed is not None else 0.0
 
 
 def buy_price(tariff: TariffConfig, wall_s: float) -> float:

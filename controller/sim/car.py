@@ -3,7 +3,8 @@
 Two clocks on purpose. Reaction and ramp run on control seconds (``mono_s``): the controller must
 cope with them in real time even where the demo compresses the day. Energy and the state of charge
 run on wall seconds. A car obeys IEC 61851: an offer below 6 A means pause, an offer of 6 A or more
-is an upper bound which the car may undercut, as it does when its battery gets full.
+is an upper bound which the car may undercut, as it does when its battery gets full. One that can give back
+(ISO 15118-20) takes a negative offer for what it shall give; any other car pauses.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class CarSpec:
     soc: state of charge at arrival, 0..1. taper_soc: from here on the power falls linearly to a
     tenth at full. announces: tells energy and departure by NotifyEVChargingNeeds (ISO 15118).
     reaction_s: from a changed offer to the first change of current. ramp_a_per_s: per phase.
-    efficiency: charger to cells.
+    efficiency: charger to cells, and back. max_discharge_w: the most it gives back, 0 = it cannot. least_soc: it gives nothing below.
     """
 
     name: str
@@ -40,10 +41,12 @@ class CarSpec:
     reaction_s: float = 5.0
     ramp_a_per_s: float = 4.0
     announces: bool = True
+    max_discharge_w: float = 0.0
+    least_soc: float = 0.2
 
 
 class Car:
-    """One plugged-in car. ``current_a`` is per used phase and never negative. ``wired``: phases of the EVSE it uses, 0..2."""
+    """One plugged-in car. ``current_a`` is per used phase, negative = given back. ``wired``: phases of the EVSE it uses, 0..2."""
 
     def __init__(self, spec: CarSpec, evse_phases: int = 3) -> None:
         self.spec = spec
@@ -51,6 +54,7 @@ class Car:
         self.wired: tuple[int, ...] = tuple(range(self.phases))
         self.current_a = 0.0
         self.charged_wh = 0.0
+        self.given_wh = 0.0
         self._control_s = 0.0
         self._offer_a = 0.0
         self._newest_a = 0.0
@@ -64,8 +68,8 @@ class Car:
 
     @property
     def missing_wh(self) -> float:
-        """Energy at the charger still wanted."""
-        return max(0.0, self.target_wh - self.charged_wh)
+        """Energy at the charger still wanted: what was given back with its losses on both ways."""
+        return max(0.0, self.target_wh - self.charged_wh + self.given_wh / self.spec.efficiency**2)
 
     @property
     def full(self) -> bool:
@@ -75,15 +79,19 @@ class Car:
     @property
     def soc(self) -> float:
         """State of charge now, 0..1."""
-        return min(1.0, self.spec.soc + self.charged_wh * self.spec.efficiency / self.spec.capacity_wh)
+        stored_wh = self.charged_wh * self.spec.efficiency - self.given_wh / self.spec.efficiency
+        return min(1.0, self.spec.soc + stored_wh / self.spec.capacity_wh)
 
     def step(self, offer_a: float, control_s: float, wall_s: float) -> float:
         """Advance by ``control_s`` control seconds that are ``wall_s`` wall seconds; energy charged [Wh].
 
-        offer_a: the pilot's current per phase [A]; below 6 A the car pauses.
+        offer_a: the pilot's current per phase [A]; below 6 A the car pauses, below 0 it gives back.
         """
         self._notice(offer_a, control_s)
         self._ramp(control_s)
+        if self.current_a < 0.0:
+            self.given_wh -= self.power_w * wall_s / 3600.0
+            return 0.0
         charged_wh = min(self.power_w * wall_s / 3600.0, self.missing_wh)
         self.charged_wh += charged_wh
         return charged_wh
@@ -92,6 +100,11 @@ class Car:
     def power_w(self) -> float:
         """Power now, sum of the phases [W]."""
         return self.current_a * VOLTAGE_V * self.phases
+
+    @property
+    def gives_a(self) -> float:
+        """The most it would give back now per phase [A]."""
+        return self.spec.max_discharge_w / VOLTAGE_V / self.phases if self.soc > self.spec.least_soc else 0.0
 
     @property
     def wanted_a(self) -> float:
@@ -110,7 +123,10 @@ class Car:
             self._offer_a = self._coming.popleft()[1]
 
     def _ramp(self, control_s: float) -> None:
-        goal_a = min(self._offer_a, self.wanted_a) if self._offer_a >= MIN_OFFER_A else 0.0
+        if self._offer_a < 0.0:
+            goal_a = -min(-self._offer_a, self.gives_a)
+        else:
+            goal_a = min(self._offer_a, self.wanted_a) if self._offer_a >= MIN_OFFER_A else 0.0
         step_a = self.spec.ramp_a_per_s * control_s
         if goal_a == 0.0 and self.current_a <= MIN_OFFER_A:
             self.current_a = 0.0  # the contactor opens; there is no ramp below the minimum

@@ -46,6 +46,7 @@ class Transaction:
     seq_no: int = 0
     authorised: bool = False
     state: str = "EVConnected"
+    mode: str = "Idle"
     evse_told: bool = False
     remote_start_id: int | None = None
     numbered: bool = False
@@ -60,13 +61,15 @@ class Transaction:
 class Evse:
     """State of one EVSE. register_wh: import register. offer_a: what the pilot offers now.
 
-    told_a: current per phase in the last event. before_a: at the last look. served: this car has had its session.
+    given_register_wh: export register. mode: operation mode in force (2.1). told_a: current per phase in the last event. before_a: at the last look. served: this car has had its session.
     """
 
     spec: EvseSpec
     car: Car | None = None
     transaction: Transaction | None = None
     register_wh: float = 0.0
+    given_register_wh: float = 0.0
+    mode: str = "Idle"
     offer_a: float = 0.0
     operative: bool = True
     inoperative_next: bool = False
@@ -83,10 +86,12 @@ class Evse:
         return self.operative and self.transaction is not None and self.transaction.authorised
 
     def advance(self, offer_a: float, control_s: float, wall_s: float) -> None:
-        """Let the car run for a while at an offered current per phase [A]."""
+        """Let the car run for a while at an offered current per phase, negative = to be given back [A]."""
         self.offer_a = offer_a if self.may_deliver else 0.0
         if self.car is not None:
+            given_wh = self.car.given_wh
             self.register_wh += self.car.step(self.offer_a, control_s, wall_s)
+            self.given_register_wh += self.car.given_wh - given_wh
 
     def phase_current_a(self) -> tuple[float, float, float]:
         """Current by the EVSE's own phases [A]."""
@@ -118,7 +123,7 @@ class Evse:
         transaction, car = self.transaction, self.car
         if transaction is None or car is None or not transaction.authorised:
             return "EVConnected"
-        if car.current_a > FLOWING_A:
+        if abs(car.current_a) > FLOWING_A:
             return "Charging"
         if car.full:
             return "SuspendedEV"

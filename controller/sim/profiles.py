@@ -35,7 +35,7 @@ class ProfileStore:
 
     needs_start: kinds that must say when they begin. revision: rises with every change. offline_wall_s: since when the
     station is offline, None = it is not. stacking: "book"; "lowest" and "newest" are bad habits: the lowest of all valid
-    profiles counts, or the one set last.
+    profiles counts, or the one set last. modes: the operation modes it takes (2.1).
     """
 
     needs_start: tuple[str, ...] = ("Absolute", "Recurring")
@@ -43,6 +43,7 @@ class ProfileStore:
     def __init__(self, evse_ids: tuple[int, ...], dynamic: bool = False) -> None:
         self.revision = 0
         self.stacking = BOOK
+        self.modes = MODES
         self.offline_wall_s: float | None = None
         self.dynamic = dynamic
         self._evse_ids = evse_ids
@@ -208,7 +209,7 @@ class ProfileStore:
     def _period_objection(self, body: Payload, period: Payload) -> str:
         """The operation modes of 2.1 (Q, K01.FR.111 ff.); what says no mode only charges and needs a limit."""
         mode = period.get("operationMode", "ChargingOnly")
-        if mode not in MODES or (mode != "ChargingOnly" and body["chargingProfilePurpose"] not in (TX, TX_DEFAULT)):
+        if mode not in self.modes or (mode != "ChargingOnly" and body["chargingProfilePurpose"] not in (TX, TX_DEFAULT)):
             return "InvalidOperationMode"
         if mode == "ChargingOnly":
             return "" if "limit" in period and "setpoint" not in period and "dischargeLimit" not in period else "InvalidSchedule"

@@ -36,6 +36,7 @@ class Visit:
     phases: int = 3
     max_current_a: float = 16.0
     announces: bool = True
+    max_discharge_w: float = 0.0
 
     def car(self, midnight_wall_s: float) -> CarSpec:
         """The car as it comes on the day that begins at ``midnight_wall_s``."""
@@ -49,6 +50,7 @@ class Visit:
             self.phases,
             self.max_current_a,
             announces=self.announces,
+            max_discharge_w=self.max_discharge_w,
         )
 
 
@@ -169,7 +171,7 @@ NIGHT_VANS = (
     Visit("A2", 1, "van-07", 16.75, 29.80, 48_000, soc=0.20),
     Visit("B2", 1, "van-08", 17.00, 30.20, 50_000, soc=0.18),
     Visit("B3", 1, "van-10", 17.50, 30.60, 38_000, 60_000, 0.20, 1, 32),
-    Visit("Y1", 1, "van-11", 17.70, 30.30, 52_000, soc=0.15, max_current_a=32),
+    Visit("Y1", 1, "bus-11", 17.70, 30.30, 52_000, 180_000, 0.62, max_current_a=32, max_discharge_w=11_000),
     Visit("A1", 1, "van-01", 21.50, 29.75, 30_000, soc=0.40, max_current_a=32),
     Visit("B4", 1, "van-09", 21.80, 30.50, 34_000, 90_000, 0.40, max_current_a=32),
     Visit("B1", 1, "van-03", 22.00, 30.10, 32_000, soc=0.35, max_current_a=32),

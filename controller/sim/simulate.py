@@ -106,6 +106,7 @@ def table(config: Config, outcomes: Sequence[Outcome]) -> str:
     *others, ours = outcomes
     lines += ["", "Measured at the simulated meter. What the battery holds more or less in the end is priced at the mean price."]
     lines += [_saving(ours, other, money) for other in others]
+    lines += [_given(outcome, money) for outcome in outcomes if outcome.given_wh > 0]
     lines += [f"{outcome.name} left short: {', '.join(outcome.short)}" for outcome in outcomes if outcome.short]
     return "\n".join(lines)
 
@@ -127,6 +128,10 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
         f"{outcome.delivered_percent:.1f} %",
         str(len(outcome.short)),
     )
+
+
+def _given(outcome: Outcome, money: str) -> str:
+    return f"{outcome.name}: cars gave back {outcome.given_wh / 1000:.1f} kWh; its cost holds {outcome.wear_cost:.2f} {money} for their wear."
 
 
 def _saving(ours: Outcome, other: Outcome, money: str) -> str:

@@ -192,7 +192,8 @@ class SimSite:
 def station_spec(station: StationConfig, sample_s: float, scenario: Scenario) -> StationSpec:
     """The simulated station that fits a configured one, with the version it has in this scenario."""
     evses = tuple(EvseSpec(evse.id, tuple(PHASE_INDEX[phase] for phase in evse.phases), evse.max_current_a) for evse in station.evses)
-    return StationSpec(station.id, evses, serial=f"SIM-{station.id}"[:25], sample_s=sample_s, version=scenario.speaks.get(station.id, "2.0.1"))
+    version, v2x = scenario.speaks.get(station.id, "2.0.1"), any(evse.v2g is not None for evse in station.evses)
+    return StationSpec(station.id, evses, serial=f"SIM-{station.id}"[:25], sample_s=sample_s, version=version, v2x=v2x)
 
 
 def add_phases(parts: Iterable[PhaseAmps]) -> PhaseAmps:

@@ -20,6 +20,7 @@ from controller.sim import wire
 from controller.sim.car import Car, CarSpec
 from controller.sim.evse import Evse, EvseSpec, RemoteStart, Transaction
 from controller.sim.profiles import Session
+from controller.sim.stored import CHARGING_ONLY
 from controller.sim.v2.voice import Voice201
 from controller.sim.v16.voice import Voice16
 from controller.sim.v21.voice import Voice21
@@ -38,6 +39,7 @@ class StationSpec:
     """What a station is. sample_s: control seconds between two periodic meter values. version: "1.6", "2.0.1" or "2.1".
 
     stream_s: a 2.1 station offers its power as a periodic event stream, a value every so many seconds; 0 = it does not.
+    v2x: a 2.1 station lets cars give back.
     """
 
     id: str
@@ -49,6 +51,7 @@ class StationSpec:
     boots_on_reconnect: bool = False
     version: str = "2.0.1"
     stream_s: int = 0
+    v2x: bool = False
 
     @property
     def subprotocol(self) -> str:
@@ -151,13 +154,18 @@ class SimStation:
             evse.advance(self.offer_a(at, evse), at.mono_s - last.mono_s, at.wall_s - last.wall_s)
 
     def offer_a(self, at: Stamp, evse: Evse) -> float:
-        """Current per phase the pilot may offer by the profiles [A]."""
+        """Current per phase the pilot may offer by the profiles [A]; negative: what the car shall give back (CentralSetpoint)."""
         if self.faults.ignores_profiles:
             return evse.spec.max_current_a
         session = evse.transaction.session if evse.transaction else None
         limits = [evse.spec.max_current_a]
-        own = self.profiles.evse_limit_a(evse.spec.id, at.wall_s, session)
-        limits += [] if own is None else [own]
+        found = self.profiles.offer(evse.spec.id, at.wall_s, session)
+        evse.mode = found.mode if found is not None else CHARGING_ONLY
+        if found is not None and found.setpoint_a is not None:
+            if found.setpoint_a < 0.0:
+                return max(found.setpoint_a, -evse.spec.max_current_a) if self.spec.v2x else 0.0
+            limits.append(found.setpoint_a)
+        limits += [] if found is None or found.limit_a is None else [found.limit_a]
         whole = self.profiles.station_limit_a(at.wall_s)
         sharing = max(1, sum(other.may_deliver for other in self.evses.values()))
         limits += [] if whole is None else [whole / sharing]
@@ -418,6 +426,9 @@ class SimStation:
             if state != transaction.state:
                 transaction.state = state
                 self.voice.happened(self, at, evse, Moment.STATE_CHANGED)
+            elif self.voice.tells_mode and evse.mode != transaction.mode and transaction.authorised:
+                transaction.mode = evse.mode
+                self.voice.happened(self, at, evse, Moment.MODE_CHANGED)
             elif self.voice.tells_rate and evse.rate_changed():
                 self.voice.happened(self, at, evse, Moment.RATE_CHANGED)
             elif at.mono_s >= evse.next_sample_mono_s and transaction.authorised:

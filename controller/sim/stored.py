@@ -18,6 +18,7 @@ from controller.sim.wire import Payload, unix
 RECURRENCE_S = {"Daily": 86_400.0, "Weekly": 7 * 86_400.0}
 FOREVER_S = float("inf")
 DYNAMIC = "Dynamic"
+CHARGING_ONLY = "ChargingOnly"
 UPDATED = ("limit", "dischargeLimit", "setpoint")
 
 
@@ -25,12 +26,13 @@ class Offer(NamedTuple):
     """What profiles say for one moment, per phase [A].
 
     limit_a None = unlimited. setpoint_a: what shall flow, negative = given back; None = up to the car. phases: how many
-    may be used, None = as wired.
+    may be used, None = as wired. mode: the operation mode (2.1).
     """
 
     limit_a: float | None
     setpoint_a: float | None = None
     phases: int | None = None
+    mode: str = CHARGING_ONLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ def lowest(one: Offer | None, other: Offer | None) -> Offer | None:
     limits = [offer.limit_a for offer in (one, other) if offer.limit_a is not None]
     phases = [offer.phases for offer in (one, other) if offer.phases is not None]
     setpoint_a = one.setpoint_a if one.setpoint_a is not None else other.setpoint_a
-    return Offer(min(limits, default=None), setpoint_a, min(phases, default=None))
+    return Offer(min(limits, default=None), setpoint_a, min(phases, default=None), one.mode)
 
 
 def _offer(period: Payload, unit: str) -> Offer:
@@ -128,7 +130,7 @@ def _offer(period: Payload, unit: str) -> Offer:
     told = period.get("numberPhases")
     per_amp = 1.0 if unit == "A" else VOLTAGE_V * int(told or 3)
     limit_a = float(period["limit"]) / per_amp if "limit" in period else None
-    offer = Offer(limit_a, None, int(told) if told is not None else None)
+    offer = Offer(limit_a, None, int(told) if told is not None else None, str(period.get("operationMode", CHARGING_ONLY)))
     if period.get("operationMode") == "Idle":
         return offer._replace(limit_a=0.0)
     if "setpoint" not in period:

@@ -37,6 +37,7 @@ class Moment(Enum):
     STARTED_REMOTELY = auto()
     STATE_CHANGED = auto()
     RATE_CHANGED = auto()
+    MODE_CHANGED = auto()
     SAMPLE_DUE = auto()
     ASKED_FOR = auto()
 
@@ -69,14 +70,15 @@ class Outgoing:
 class Voice(Protocol):
     """One version.
 
-    early: actions obeyed before the boot is accepted. tells_rate: a changed current is told at once. tells_needs: there
-    are words for what a car needs (ISO 15118).
+    early: actions obeyed before the boot is accepted. tells_rate: a changed current is told at once. tells_mode: likewise a
+    changed operation mode (K01.FR.110). tells_needs: there are words for what a car needs (ISO 15118).
     """
 
     version: str
     heartbeat: Key
     sample: Key
     tells_rate: bool
+    tells_mode: bool
     tells_needs: bool
     early: tuple[str, ...]
     unreadable: str

@@ -116,7 +116,7 @@ class Actuator:
             model = line.place.model
             line.tries.become(setpoint_strategies(model, line.version, features, life_s, self._sizes[station_id] == 1))
             line.floor_ways = floor_strategies(model, features)
-            line.giving_ways = giving_strategies(line.version, features, life_s, line.tries.way.stack_level)
+            line.giving_ways = giving_strategies(model, line.version, features, life_s, line.tries.way.stack_level)
 
     def recall(self, name: str, memory: Any) -> None:
         """The journal knows which strategy worked. name: of the EVSE, as ``str(EvseKey)``."""
@@ -160,6 +160,7 @@ class Actuator:
         orders = self._writer.clear(line, now) if self._outlives(line) else []
         line.sent, line.accepted, line.answered, line.wanted = None, None, True, None
         line.outstanding.clear()
+        line.probed = False
         line.settling_until_mono_s, line.settling_a = -math.inf, 0.0
         line.first, line.giving_refused, line.idle_refused, line.giving_at, line.misread = True, False, False, 0, 0
         line.overdraw_part = line.place.model.overdraw_part
@@ -173,7 +174,7 @@ class Actuator:
     def _outlives(line: Channel) -> bool:
         """Whether a setpoint of ours may outlive its transaction: a default, a station-max, or in 1.6 one the link wrote as default."""
         held = [sent for sent in (line.accepted, *line.outstanding.values()) if sent is not None]
-        return any(sent.strategy.purpose != TX or line.version.endswith("1.6") for sent in held)
+        return line.probed or any(sent.strategy.purpose != TX or line.version.endswith("1.6") for sent in held)
 
     # -- answers -----------------------------------------------------------------------------------
 
@@ -301,9 +302,10 @@ class Actuator:
         if tries.unsure or strategy == tries.remembered or strategy not in tries.ways or (wanted is not None and wanted.giving):
             tries.unsure = False
             return []
-        first = tries.remembered is None and strategy == tries.ways[0]
+        if tries.remembered is None and strategy == tries.ways[0]:
+            return []  # nothing to remember: a better way the station tells of later comes first
         tries.remembered = strategy
-        return [] if first else [Persist(0, remember={(SPACE, str(line.place.key)): strategy_memory(strategy)})]
+        return [Persist(0, remember={(SPACE, str(line.place.key)): strategy_memory(strategy)})]
 
     # -- confirmation by composite -------------------------------------------------------------------
 

@@ -22,6 +22,9 @@ CLOCK_SLACK_S: Final = 60.0
 """A profile with dates may outlive its life by this, in a station whose clock is behind [s]; see ``link.downlink``."""
 
 
+ROUND_A: Final = 1e-4
+"""A level of a test is told as it was asked for, whatever rounding left of it [A]."""
+
 PLAIN: Final = Strategy()
 PLAIN_FLOOR: Final = Strategy(purpose="tx_default", stack_level=0)
 
@@ -149,7 +152,10 @@ class Tries:
 
 @dataclass(slots=True)
 class Channel:
-    """The way to one EVSE, or to a whole station that can only be held as one."""
+    """The way to one EVSE, or to a whole station that can only be held as one.
+
+    Of commissioning: told_step_a: limits are told in these steps while it is tested [A]; probed: what a test wrote may be in the station.
+    """
 
     place: Place
     online: bool = False
@@ -196,6 +202,8 @@ class Channel:
     misread: int = 0
     mis_stacks: bool = False
     overdraw_part: float = 0.0
+    told_step_a: float | None = None
+    probed: bool = False
     offline_since_mono_s: float | None = None
     held_a: float = 0.0
 
@@ -254,7 +262,11 @@ class Channel:
         """What to tell the station so that the car draws no more than ``limit_a``; nothing between 0 and the minimum."""
         if limit_a <= EPS or self.overdraw_part <= 0.0:
             return limit_a
-        told_a = floor_to(limit_a / (1.0 + self.overdraw_part), self.place.model.step_a)
+        told_a = limit_a / (1.0 + self.overdraw_part)
+        if self.told_step_a is None:
+            told_a = floor_to(told_a, self.place.model.step_a)
+        else:
+            told_a = floor_to(told_a + ROUND_A, self.told_step_a)
         return max(told_a, min(limit_a, self.place.min_a))
 
     def counted_a(self, limit_a: float, told_a: float) -> float:

@@ -1,8 +1,9 @@
 """Commissioning: an installer's test of one EVSE, inside every limit of the site.
 
 A test is one more layer that only narrows: the EVSE under test may have what the test asks for and the
-arbiter allows, never more; no other EVSE may rise meanwhile, so that what a meter shows is the test and
-not its echo. Every test ends by itself, a few seconds after the laptop has stopped asking for it.
+arbiter allows, never more; no other EVSE may rise above its minimum meanwhile, so that what a meter shows is the
+test and not its echo, and for a quarter of an hour at most. Every test ends by itself, a few seconds after the
+laptop has stopped asking for it, and takes everything with it: a station held off is let in, a probe is taken out.
 
 While somebody tests, what was measured, sent and answered is kept in a bounded trace that the API hands
 out (``view``). Answers to commands of our own carry negative numbers and never reach the actuator.
@@ -11,22 +12,16 @@ out (``view``). Answers to commands of our own carry negative numbers and never 
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from controller.facts import (
     Deed,
     EvseKey,
-    EvseMeasured,
     Fact,
     FeaturesLearned,
     FloorConfirmed,
-    MeterFailed,
-    MeterRead,
-    Probe,
-    SessionChanged,
     SetpointAnswered,
     Stamp,
     StationOffline,
@@ -34,19 +29,26 @@ from controller.facts import (
     TimePassed,
     TrialAsked,
 )
-from controller.orders import ClearSetpoint, HoldOffStation, Inject, InstallFloor, Order, ReadBack, Severity, Strategy, Tell, Wake
+from controller.orders import HoldOffStation, InstallFloor, Order, ReadBack, Severity, Tell, Wake
+from controller.site.actuate import Actuator
 from controller.site.arbiter import Claim, Grant
 from controller.site.budget import SiteState, Target
-from controller.site.state import Place
+from controller.site.channel import Channel
+from controller.site.claims import EPS
+from controller.site.probes import Probes
+from controller.site.state import EvseState
+from controller.site.trace import Trace
 
-MAX_ENTRIES: Final = 20_000
-"""Entries of the trace that are kept; the oldest go first."""
 MAX_TRIAL_S: Final = 300.0
 """A test lasts at most so long without being asked for again [s]."""
 MAX_HOLD_OFF_S: Final = 7200.0
 """A station is kept out at most so long [s]."""
-EASE_S: Final = 120.0
 MAX_HELD_S: Final = 900.0
+"""Other cars are held where they are at most so long [s], however many tests follow one another; then"""
+EASE_S: Final = 120.0
+"""for so long they share as if nobody tested; the test may go on meanwhile [s]."""
+SPARED_S: Final = 120.0
+"""A box that does not follow is left alone for so long after the test has asked for another level [s]."""
 RECORD_S: Final = 60.0
 """The trace goes on for so long after the last request [s]."""
 LOOK_S: Final = 10.0
@@ -56,22 +58,23 @@ LOOK_FOR_S: Final = 1800.0
 TEST_PRIORITY: Final = 1000
 """Above everything a site file can say (-9..9)."""
 TEST_STEP_A: Final = 0.1
-"""Levels of a test are this fine, whatever the model says [A]."""
+"""Levels of a test are this fine where they ask for it, whatever the model says [A]."""
+ANY_STEP_A: Final = 1e-6
+"""What counts for a told level is no round figure where cars draw more than told [A]."""
 MINE = "commissioning test"
 OTHERS = "held while another charger is tested"
 _OWN: Final = frozenset({TrialAsked, SetpointAnswered, FloorConfirmed, FeaturesLearned})
 
-Entry = dict[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The test that runs. limit_a None: only watched."""
+    """The test that runs. limit_a: what its station shall be told [A], None = only watched. changed_mono_s: since when that."""
 
     evse: EvseKey
     limit_a: float | None
     ends_mono_s: float
     session: str
+    changed_mono_s: float
 
 
 @dataclass(slots=True)
@@ -84,28 +87,46 @@ class Look:
     held: list[Order] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Patience:
+    """Of the cars that are held for a test; no test and no tester begins it anew. Monotonic seconds."""
+
+    since_mono_s: float = -math.inf
+    held_mono_s: float = -math.inf
+    eases_until_mono_s: float = -math.inf
+
+    def holds(self, now: float) -> bool:
+        """Whether others may be held now."""
+        if now < self.eases_until_mono_s:
+            return False
+        if now - self.held_mono_s >= EASE_S:
+            self.since_mono_s = now
+        if now - self.since_mono_s < MAX_HELD_S:
+            return True
+        self.eases_until_mono_s, self.held_mono_s = now + EASE_S, -math.inf
+        return False
+
+    def left_s(self, now: float) -> float:
+        """How long they may be held from now on [s]."""
+        if now < self.eases_until_mono_s:
+            return 0.0
+        return MAX_HELD_S if now - self.held_mono_s >= EASE_S else max(0.0, MAX_HELD_S - (now - self.since_mono_s))
+
+
 class Commissioning:
-    """The test that runs, if one does, and its trace.
+    """The test that runs, if one does, and its trace. evses: the site's own picture. life_s: of a usual setpoint [s]."""
 
-    places: the EVSEs. present_a(key, mono_s): the setpoint in force [A]. rewrite(key): the actuator shall send
-    its setpoint again, because a test wrote over it. unpaced(key): its next rise need not wait to save writes.
-    """
-
-    def __init__(
-        self,
-        places: Mapping[EvseKey, Place],
-        present_a: Callable[[EvseKey, float], float],
-        rewrite: Callable[[EvseKey], None],
-        unpaced: Callable[[EvseKey], None],
-    ) -> None:
+    def __init__(self, evses: Mapping[EvseKey, EvseState], actuator: Actuator, life_s: float) -> None:
         self.trial: Trial | None = None
         self.watching = False
         self.features: dict[str, FeaturesLearned] = {}
-        self._places, self._present_a, self._rewrite, self._unpaced = places, present_a, rewrite, unpaced
+        self.trace = Trace()
+        self._evses, self._actuator = evses, actuator
+        self._probes = Probes(evses, actuator, life_s, self._next_number)
+        self._patience = Patience()
         self._record_until_mono_s = -math.inf
         self._look: Look | None = None
-        self._entries: deque[Entry] = deque(maxlen=MAX_ENTRIES)
-        self._count = 0
+        self._out: set[str] = set()
         self._number = 0
 
     # -- what the site asks -----------------------------------------------------------------------
@@ -120,24 +141,48 @@ class Commissioning:
         return isinstance(fact, TrialAsked) or (isinstance(fact, SetpointAnswered | FloorConfirmed) and fact.number < 0)
 
     def narrow(self, frozen: SiteState) -> SiteState:
-        """The picture for the arbiter while a test runs: every claim as it is, or less."""
-        trial = self._running(frozen.at.mono_s)
+        """The picture for the arbiter while a test runs: every claim as it is, or less; who waits may still begin."""
+        now = frozen.at.mono_s
+        trial = self._running(now)
         if trial is None or trial.limit_a is None:
             return frozen
-        return replace(frozen, claims=tuple(_narrowed(claim, trial.evse, trial.limit_a) for claim in frozen.claims))
+        factor = self._factor(trial.evse)
+        holds = self._patience.holds(now)
+        claims = tuple(
+            _tested(claim, trial.limit_a, factor, holds) if claim.key == trial.evse else _held(claim) if holds else claim for claim in frozen.claims
+        )
+        if any(claim.cap_reason == OTHERS for claim in claims):
+            self._patience.held_mono_s = now
+        return replace(frozen, claims=claims)
 
     def targets(self, targets: Mapping[EvseKey, Target], now: float) -> Mapping[EvseKey, Target]:
-        """What the plan gives, without the EVSE under test: a plan is about money and would spoil the test."""
+        """What the plan gives, without the EVSE that is held: a plan is about money and would spoil the test."""
         trial = self._running(now)
-        return targets if trial is None else {key: target for key, target in targets.items() if key != trial.evse}
+        if trial is None or trial.limit_a is None:
+            return targets
+        return {key: target for key, target in targets.items() if key != trial.evse}
 
     def spares(self, key: EvseKey, over: bool, now: float) -> bool:
-        """Whether an EVSE that does not follow is left alone: its slowness is what is tested, and nobody else rises. Never above a fuse."""
+        """Whether an EVSE that does not follow is left alone: its slowness is what is tested, and nobody else rises.
+
+        Never above a fuse, nor for longer than the slowest box takes.
+        """
         trial = self._running(now)
-        return trial is not None and trial.limit_a is not None and trial.evse == key and not over
+        if trial is None or trial.limit_a is None or trial.evse != key or over:
+            return False
+        return now - trial.changed_mono_s < SPARED_S and now >= self._patience.eases_until_mono_s
+
+    def tests(self, key: EvseKey, now: float) -> bool:
+        """Whether somebody tests this EVSE: nothing of the site's own that would spoil it, such as waking its car."""
+        trial = self._running(now)
+        return trial is not None and trial.evse == key
 
     def _running(self, now: float) -> Trial | None:
         return self.trial if self.trial is not None and now < self.trial.ends_mono_s else None
+
+    def _factor(self, key: EvseKey) -> float:
+        """What a told ampere counts."""
+        return 1.0 + self._actuator.channels[key].overdraw_part
 
     # -- requests and their answers -------------------------------------------------------------------
 
@@ -145,96 +190,118 @@ class Commissioning:
         """A fact of ours (``takes``)."""
         if isinstance(fact, TrialAsked):
             return self._asked(fact)
+        self.trace.fact(fact)
         if isinstance(fact, SetpointAnswered):
-            self._note(fact.at, "answered", evse=fact.evse, order=fact.number, accepted=fact.accepted, lost=fact.lost, reason=fact.reason)
             if fact.retry_after_s is not None:
-                self._note(fact.at, "rate_limit", evse=fact.evse, retry_after_s=fact.retry_after_s)
+                self.trace.note(fact.at, "rate_limit", evse=fact.evse, retry_after_s=fact.retry_after_s)
             return []
         assert isinstance(fact, FloorConfirmed)
-        self._note(fact.at, "read_back", evse=fact.evse, order=fact.number, limit_a=fact.limit_a, ok=fact.ok, detail=fact.detail)
         if self._look is None or not self._look.back or fact.evse != self._look.evse or fact.limit_a is None:
             return []
-        return self._noted(fact.at, self._release())
+        return self.trace.sent(fact.at, self._release())
 
     def _asked(self, fact: TrialAsked) -> list[Order]:
-        running = self._running(fact.at.mono_s)
-        if running is not None and running.session != fact.session:
+        now = fact.at.mono_s
+        running = self._running(now)
+        if fact.evse not in self._evses or (running is not None and running.session != fact.session):
             return []  # the API has said so already; whoever lost the race does nothing
-        if fact.evse not in self._places:
-            return []
         for_s = min(max(0.0, fact.for_s), MAX_TRIAL_S)
+        self.watching, self._record_until_mono_s = True, now + max(for_s, RECORD_S)
         orders: list[Order] = []
-        if running is None and for_s > 0:
-            text = f"commissioning of {fact.evse} begins - while it is tested other chargers are held where they are"
-            orders.append(Tell(Severity.INFO, str(fact.evse), text))
-        self.trial = Trial(fact.evse, fact.limit_a, fact.at.mono_s + for_s, fact.session)
-        self.watching, self._record_until_mono_s = True, fact.at.mono_s + max(for_s, RECORD_S)
+        if self.trial is not None and (running is None or running.evse != fact.evse or for_s == 0):
+            orders += self._end(fact.at)
         if for_s == 0:
-            return self._end(fact.at)
-        if fact.limit_a is not None:
-            self._unpaced(fact.evse)
-        self._note(fact.at, "asked", evse=fact.evse, limit_a=fact.limit_a, deed=fact.deed.value)
-        return [*orders, *self._deed(fact), *(self._probe(fact, fact.probe) if fact.probe is not None else [])]
+            return orders
+        return [*orders, *self._go_on(fact, now + for_s)]
+
+    def _go_on(self, fact: TrialAsked, ends_mono_s: float) -> list[Order]:
+        before, key, orders = self.trial, fact.evse, list[Order]()
+        if before is None:
+            text = f"commissioning of {key} begins - while it is tested other chargers are held where they are"
+            orders.append(Tell(Severity.INFO, str(key), text))
+        changed_mono_s = before.changed_mono_s if before is not None and before.limit_a == fact.limit_a else fact.at.mono_s
+        self.trial = Trial(key, fact.limit_a, ends_mono_s, fact.session, changed_mono_s)
+        self._prepare(key, fact.limit_a)
+        self.trace.note(fact.at, "asked", evse=key, limit_a=fact.limit_a, deed=fact.deed.value)
+        orders += self.trace.sent(fact.at, self._deed(fact))
+        if fact.probe is not None:
+            self._probes.ask(key, fact.probe)
+            orders += self._probe(fact.at)
+        return orders
+
+    def _prepare(self, key: EvseKey, limit_a: float | None) -> None:
+        """Its channel tells the level as it was asked for, and at once."""
+        channel = self._actuator.channels[key]
+        if limit_a is None:
+            channel.told_step_a = None
+            return
+        channel.told_step_a = step_of(limit_a, channel.place.model.step_a)
+        channel.risen_mono_s = channel.cut_mono_s = -math.inf
 
     def _deed(self, fact: TrialAsked) -> list[Order]:
-        key, number = fact.evse, self._next_number()
+        key, channel = fact.evse, self._actuator.channels[fact.evse]
         if fact.deed is Deed.LOOK_FIRST:
+            held = self._release()
             self._look = Look(key, fact.at.mono_s + LOOK_FOR_S)
-            return []
+            return held
         if fact.deed is Deed.HOLD_OFF:
-            return self._noted(fact.at, [HoldOffStation(key.station_id, min(fact.hold_s, MAX_HOLD_OFF_S))])
+            self._out.add(key.station_id)
+            return [HoldOffStation(key.station_id, min(fact.hold_s, MAX_HOLD_OFF_S))]
         if fact.deed is Deed.REWRITE:
-            self._rewrite(key)
+            channel.resend = True
             return []
         if fact.deed is Deed.CLEAR:
-            if self._places[key].fallback_a > self._present_a(key, fact.at.mono_s):
-                return []  # its floor is above what it may have now: it would rise
-            return self._noted(fact.at, [ClearSetpoint(key, number)])
+            return self._probes.clear(key, fact.at.mono_s)
         if fact.deed is Deed.READ_BACK:
-            return self._noted(fact.at, [ReadBack(key, self._present_a(key, fact.at.mono_s), number)])
+            return [ReadBack(key, _told_a(channel, fact.at.mono_s), self._next_number())]
         if fact.deed in (Deed.WAKE_STATUS, Deed.WAKE_AVAILABILITY):
-            return self._noted(fact.at, [Wake(key, fact.deed.value.removeprefix("wake_"))])
+            return [Wake(key, fact.deed.value.removeprefix("wake_"))]
         return []
 
-    def _probe(self, fact: TrialAsked, probe: Probe) -> list[Order]:
-        """One setpoint past the actuator, never above what the actuator holds: its own books stay true."""
-        key = fact.evse
-        limit_a = min(probe.limit_a, self._present_a(key, fact.at.mono_s))
-        strategy = Strategy(probe.purpose, probe.unit, probe.relative, probe.stack_level, probe.dynamic)
-        number, life_s = self._next_number(), min(probe.life_s, MAX_TRIAL_S)
-        return self._noted(fact.at, [Inject(key, number, limit_a, len(self._places[key].phases), life_s, MINE, strategy=strategy)])
+    def _probe(self, at: Stamp) -> list[Order]:
+        """The probe that waits, if its time has come."""
+        orders, refused = self._probes.due(at.mono_s)
+        if refused is not None:
+            self.trace.note(at, "sent", evse=refused.evse, order=refused.number, limit_a=refused.limit_a, life_s=0.0, how=asdict(refused.strategy))
+            self.trace.note(at, "answered", evse=refused.evse, order=refused.number, accepted=False, lost=True, reason=refused.reason)
+        return self.trace.sent(at, orders)
 
     def _next_number(self) -> int:
         self._number -= 1
         return self._number
 
     def _end(self, at: Stamp) -> list[Order]:
-        trial, self.trial, look = self.trial, None, self._noted(at, self._release())
+        """The test is over: nothing of it stays."""
+        trial, self.trial = self.trial, None
         if trial is None:
-            return look
-        self._rewrite(trial.evse)
-        self._note(at, "ended", evse=trial.evse)
-        return [*look, Tell(Severity.INFO, str(trial.evse), f"commissioning of {trial.evse} has ended - all chargers share as usual")]
+            return []
+        key = trial.evse
+        orders = [*self._release(), *self._probes.end(key)]
+        orders += [HoldOffStation(station_id, 0.0) for station_id in sorted(self._out)]
+        self._out.clear()
+        channel = self._actuator.channels[key]
+        channel.resend, channel.told_step_a = True, None
+        self.trace.note(at, "ended", evse=key)
+        return [*self.trace.sent(at, orders), Tell(Severity.INFO, str(key), f"commissioning of {key} has ended - all chargers share as usual")]
 
     # -- everything else that happens meanwhile ----------------------------------------------------------
 
     def seen(self, fact: Fact, orders: list[Order]) -> list[Order]:
         """What the site did with a fact, for the trace; the orders that shall go out."""
-        if isinstance(fact, TimePassed):
-            orders = [*orders, *self._tick(fact.at)]
         orders = self._look_first(fact, orders)
-        self._trace(fact)
-        return self._noted(fact.at, orders)
+        self.trace.fact(fact)
+        self.trace.sent(fact.at, orders)
+        return [*orders, *self._tick(fact.at)] if isinstance(fact, TimePassed) else orders
 
     def _tick(self, at: Stamp) -> list[Order]:
         orders: list[Order] = []
         if self.trial is not None and at.mono_s >= self.trial.ends_mono_s:
             orders += self._end(at)
         if self._look is not None and at.mono_s >= self._look.until_mono_s:
-            orders += self._release()
+            orders += self.trace.sent(at, self._release())
         if self.trial is None and self._look is None and at.mono_s >= self._record_until_mono_s:
             self.watching = False
-        return orders
+        return orders + self._probe(at)
 
     def _look_first(self, fact: Fact, orders: list[Order]) -> list[Order]:
         """A station is back from its power cut: ask what it still holds before its floor is written again."""
@@ -258,44 +325,6 @@ class Commissioning:
         look, self._look = self._look, None
         return look.held if look is not None else []
 
-    def _trace(self, fact: Fact) -> None:
-        if isinstance(fact, MeterRead):
-            one = fact.reading
-            values: Entry = {"current_a": one.current_a, "phase_power_w": one.phase_power_w, "power_w": one.power_w}
-            self._note(fact.at, "meter", name=one.meter_id, quality=one.quality.value, reason=one.reason, **values)
-        elif isinstance(fact, MeterFailed):
-            self._note(fact.at, "meter_failed", name=fact.meter_id, reason=fact.reason)
-        elif isinstance(fact, EvseMeasured):
-            self._note(fact.at, "station", evse=fact.evse, current_a=fact.phase_current_a, power_w=fact.power_w, voltage_v=fact.voltage_v)
-        elif isinstance(fact, SetpointAnswered):
-            self._note(fact.at, "answered", evse=fact.evse, order=fact.number, accepted=fact.accepted, lost=fact.lost, reason=fact.reason)
-        elif isinstance(fact, FloorConfirmed):
-            self._note(fact.at, "read_back", evse=fact.evse, order=fact.number, limit_a=fact.limit_a, ok=fact.ok, detail=fact.detail)
-        elif isinstance(fact, SessionChanged):
-            state = fact.charging_state.value if fact.charging_state is not None else None
-            self._note(fact.at, "session", evse=fact.evse, state=state, ended=fact.ended, phase_count=fact.phase_count)
-        elif isinstance(fact, StationOnline | StationOffline):
-            self._note(fact.at, "link", station=fact.station_id, online=isinstance(fact, StationOnline))
-
-    def _noted(self, at: Stamp, orders: list[Order]) -> list[Order]:
-        for order in orders:
-            if isinstance(order, Inject):
-                how = asdict(order.strategy)
-                self._note(at, "sent", evse=order.evse, order=order.number, limit_a=order.limit_a, life_s=order.life_s, how=how)
-            elif isinstance(order, InstallFloor):
-                self._note(at, "floor", evse=order.evse, order=order.number, limit_a=order.limit_a)
-            elif isinstance(order, Wake):
-                self._note(at, "wake", evse=order.evse, trick=order.trick)
-            elif isinstance(order, HoldOffStation):
-                self._note(at, "held_off", station=order.station_id, for_s=order.for_s)
-        return orders
-
-    def _note(self, at: Stamp, kind: str, evse: EvseKey | None = None, **more: Any) -> None:
-        if evse is not None:
-            more = {"station": evse.station_id, "evse": evse.evse_id, **more}
-        self._count += 1
-        self._entries.append({"number": self._count, "mono_s": at.mono_s, "wall_s": at.wall_s, "kind": kind, **more})
-
     # -- for the API -----------------------------------------------------------------------------------
 
     def view(self, at: Stamp, grants: Mapping[EvseKey, Grant], after: int = 0) -> dict[str, Any]:
@@ -306,40 +335,53 @@ class Commissioning:
             "wall_s": at.wall_s,
             "trial": None if trial is None else self._trial_view(trial, grants.get(trial.evse), at),
             "features": {name: asdict(one) for name, one in self.features.items()},
-            "last": self._count,
-            "entries": _behind(self._entries, after),
+            "last": self.trace.count,
+            "entries": self.trace.behind(after),
         }
 
     def _trial_view(self, trial: Trial, grant: Grant | None, at: Stamp) -> dict[str, Any]:
+        """present_a, granted_a: as the station is told. held_left_s: how long others may still be held; eases_s: how long they share freely now."""
+        channel = self._actuator.channels[trial.evse]
         return {
             "station": trial.evse.station_id,
             "evse": trial.evse.evse_id,
             "limit_a": trial.limit_a,
             "session": trial.session,
             "ends_in_s": trial.ends_mono_s - at.mono_s,
-            "present_a": self._present_a(trial.evse, at.mono_s),
-            "granted_a": grant.limit_a if grant is not None else None,
+            "present_a": _told_a(channel, at.mono_s),
+            "granted_a": channel.told_a(grant.limit_a) if grant is not None else None,
             "reason": grant.reason if grant is not None else "",
+            "held_left_s": self._patience.left_s(at.mono_s),
+            "eases_s": max(0.0, self._patience.eases_until_mono_s - at.mono_s),
         }
 
 
-def _narrowed(claim: Claim, tested: EvseKey, limit_a: float) -> Claim:
-    if claim.key != tested:
-        cap_a = min(claim.cap_a, claim.present_a)
-        reason = OTHERS if cap_a < claim.cap_a else claim.cap_reason
-        return replace(claim, cap_a=cap_a, cap_reason=reason, want_a=min(claim.want_a, cap_a))
-    cap_a = min(claim.cap_a, max(0.0, limit_a))
-    reason = MINE if limit_a <= claim.cap_a else claim.cap_reason
-    step_a = min(claim.step_a, TEST_STEP_A)
+def step_of(limit_a: float, model_step_a: float) -> float:
+    """The step a level is told in: the model's, finer only where the level itself is no multiple of it [A]."""
+    whole = abs(limit_a / model_step_a - round(limit_a / model_step_a)) < EPS
+    return model_step_a if whole else min(model_step_a, TEST_STEP_A)
+
+
+def _told_a(channel: Channel, now: float) -> float:
+    """The setpoint in force or on its way as the station was told it, else its floor [A]."""
+    sent = channel.sent
+    return sent.told_a if sent is not None and now < sent.ends_mono_s else channel.place.fallback_a
+
+
+def _tested(claim: Claim, limit_a: float, factor: float, holds: bool) -> Claim:
+    """The EVSE under test. factor: what a told ampere counts."""
+    counted_a = max(0.0, limit_a) * factor
+    cap_a = min(claim.cap_a, counted_a)
+    reason = MINE if counted_a <= claim.cap_a else claim.cap_reason
+    step_a = ANY_STEP_A if factor > 1.0 else step_of(limit_a, claim.step_a)
+    claim = replace(claim, cap_a=cap_a, cap_reason=reason, want_a=min(cap_a, claim.want_a if not holds else cap_a), step_a=step_a)
     # The ramp spares fuses from many cars that rise at once; here one rises alone, into room that is free already.
-    return replace(claim, cap_a=cap_a, cap_reason=reason, want_a=cap_a, priority=TEST_PRIORITY, step_a=step_a, rise_s=math.inf)
+    return replace(claim, priority=TEST_PRIORITY, rise_s=math.inf) if holds else claim
 
 
-def _behind(entries: Sequence[Entry] | deque[Entry], after: int) -> list[Entry]:
-    """Entries with a higher number, oldest first."""
-    found: list[Entry] = []
-    for entry in reversed(entries):
-        if entry["number"] <= after:
-            break
-        found.append(entry)
-    return found[::-1]
+def _held(claim: Claim) -> Claim:
+    """Any other EVSE: it may begin with its minimum, and rises no further."""
+    cap_a = min(claim.cap_a, max(claim.present_a, claim.min_a))
+    if cap_a >= min(claim.cap_a, claim.want_a) - EPS:
+        return replace(claim, cap_a=cap_a, want_a=min(claim.want_a, cap_a))
+    return replace(claim, cap_a=cap_a, cap_reason=OTHERS, want_a=min(claim.want_a, cap_a))

@@ -56,8 +56,8 @@ class Target:
 class Inputs:
     """Everything the budget is made of, at one moment.
 
-    lifted: who has waited too long for its priority. features: what stations announced. may_give: the site is in its
-    normal mode, so that cars may give back.
+    lifted: who has waited too long for its priority. features: what stations announced. may_give: the site's meters
+    speak and its stations obey, so that cars may give back.
     """
 
     at: Stamp

@@ -25,15 +25,17 @@ SPACE: Final = "blocked"
 
 Spares = Callable[[EvseKey, bool, float], bool]
 """(EVSE, its circuit is over, now): whether it is left alone for a moment, because somebody tests it."""
+Tests = Callable[[EvseKey, float], bool]
+"""(EVSE, now): whether somebody tests it; its car is then woken by the test alone."""
 
 
 class Oversight:
     """All EVSEs. metered: circuit id -> currents of its meter if it is believed now, else None."""
 
-    def __init__(self, layout: Layout, actuator: Actuator, metered: Callable[[str], PhaseAmps | None], spares: Spares) -> None:
+    def __init__(self, layout: Layout, actuator: Actuator, metered: Callable[[str], PhaseAmps | None], spares: Spares, tests: Tests) -> None:
         self.escalation = Escalation()
         self._overdraw, self._waker = Overdraw(), Waker()
-        self._layout, self._actuator, self._metered, self._spares = layout, actuator, metered, spares
+        self._layout, self._actuator, self._metered, self._spares, self._tests = layout, actuator, metered, spares, tests
         self._alone = {
             keys[0]: name
             for name, circuit in layout.circuits.items()
@@ -52,7 +54,7 @@ class Oversight:
                     orders += self._free(key, "its session is over")
                 continue
             orders += self._judge(key, evse, channel, not over.isdisjoint(evse.place.path), at)
-            orders += self._waker.look(channel, evse, at.mono_s)
+            orders += self._waker.look(channel, evse, at.mono_s, quiet=self._tests(key, at.mono_s))
         return orders
 
     def _judge(self, key: EvseKey, evse: EvseState, channel: Channel, above: bool, at: Stamp) -> list[Order]:

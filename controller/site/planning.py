@@ -57,8 +57,8 @@ START_PART, STAY_PART = 0.5, 0.4
 class PlanInputs:
     """What a problem is made of. booked_a: EVSEs that cannot be commanded, with their current.
 
-    pv_w: production now, >= 0, None if nobody measures it; battery_w: charging positive. plain: EVSEs whose station refused
-    a V2X setpoint in this session.
+    pv_w: production now, >= 0, None if nobody measures it; battery_w: charging positive. plain: EVSEs that give nothing back now,
+    whatever they announced: the station refused it in this session, or the site is not well.
     """
 
     evses: Mapping[EvseKey, EvseState]

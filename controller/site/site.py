@@ -87,8 +87,8 @@ class Site:
         self.limits = LimitStore(config)
         self.meters = MeterRoom(config, self.layout)
         self.proof = Proof(self.layout, self.meters, self.evses, self.actuator.channels)
-        self.commissioning = Commissioning(self.layout.places, self._present_a, self._rewrite, self._unpaced)
-        self.oversight = Oversight(self.layout, self.actuator, self._metered_a, self.commissioning.spares)
+        self.commissioning = Commissioning(self.evses, self.actuator, config.control.setpoint_life_s)
+        self.oversight = Oversight(self.layout, self.actuator, self._metered_a, self.commissioning.spares, self.commissioning.tests)
         self.escalation = self.oversight.escalation
         self.features = self.actuator.features
         self._announcer = Announcer()
@@ -431,7 +431,7 @@ class Site:
             self.meters.soc_percent(),
             self.peak.peak_w,
             self.features,
-            frozenset(key for key, channel in self.actuator.channels.items() if channel.giving_refused),
+            frozenset(key for key, channel in self.actuator.channels.items() if channel.giving_refused or not self._may_give),
         )
         return orders + self.planner.order(inputs, at)
 
@@ -449,6 +449,11 @@ class Site:
         orders += self._control(at, at_once=True)
         orders += self._plan(at)
         return orders + self.reporter.tick(self, at)
+
+    @property
+    def _may_give(self) -> bool:
+        """A slow meter keeps its margin; without one, or with a station that obeys nobody, nothing is given back."""
+        return self.mode.mode in (Mode.NORMAL, Mode.DEGRADED)
 
     def _limits_ended(self, at: Stamp) -> list[Order]:
         orders: list[Order] = []
@@ -491,13 +496,13 @@ class Site:
                 for name, (step, ends, why) in wishes.items()
                 if step is not None and step.limit_a is not None
             },
-            self.commissioning.targets(self.proof.claims.capped(self.planner.targets(self.evses, self.actuator.channels, at)), now),
+            self.proof.claims.capped(self.commissioning.targets(self.planner.targets(self.evses, self.actuator.channels, at), now)),
             self.turns.of,
             self.escalation.paused,
             self.escalation.disobeying | self.meters.above.grave,
             self.turns.lifted,
             self.actuator.features,
-            self.mode.mode is Mode.NORMAL,
+            self._may_give,
         )
         return self.commissioning.narrow(self.budget.freeze(inputs))
 
@@ -524,15 +529,6 @@ class Site:
         """Currents of a circuit's meter [A], None unless it is believed."""
         watch = self.meters.watches.get(self.layout.circuits[circuit].meter or "")
         return watch.currents_a if watch is not None and watch.health is Health.GOOD else None
-
-    def _present_a(self, key: EvseKey, now: float) -> float:
-        return self.actuator.channels[key].present_a(now)
-
-    def _unpaced(self, key: EvseKey) -> None:
-        self.actuator.channels[key].risen_mono_s = self.actuator.channels[key].cut_mono_s = float("-inf")
-
-    def _rewrite(self, key: EvseKey) -> None:
-        self.actuator.channels[key].resend = True
 
     def _once(self, topic: str, severity: Severity, subject: str, text: str) -> list[Order]:
         """Tell a change of state, not its continuation (house rule 20)."""

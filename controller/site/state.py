@@ -36,8 +36,8 @@ from controller.site.phases import UNSEEN, PhaseUse, complete, loaded, observed
 PHASES = (0, 1, 2)
 PHASE_NAMES = ("L1", "L2", "L3")
 MaybeTriple = tuple[float | None, float | None, float | None]
-EFFICIENCY_ONE_WAY = 0.94
-"""Between the charger's grid side and a car's cells, either way, where nobody measured it."""
+EFFICIENCY_ONE_WAY = 0.9
+"""Between the charger's grid side and a car's cells, either way. Nobody measures it, so rather too low: a car that has enough stops by itself."""
 UNKNOWN: MaybeTriple = (None, None, None)
 
 
@@ -343,13 +343,13 @@ MOST_GAP_S = 300.0
 def _given(session: Session, state: EvseState, fact: EvseMeasured) -> Session:
     """Energy given back so far: by the export register, else from the power told by the last reading. A register that falls starts anew."""
     register_wh, base_wh, given_wh = fact.given_wh, session.given_base_wh, session.given_wh
+    if base_wh is None:
+        passed_s = min(max(0.0, fact.at.mono_s - state.measured_mono_s), MOST_GAP_S) * fact.at.wall_speed
+        given_wh += max(0.0, -(state.power_w or 0.0)) * passed_s / 3600.0
     if register_wh is not None and math.isfinite(register_wh):
         if base_wh is None or register_wh < base_wh + given_wh:
             base_wh = register_wh - given_wh
         given_wh = register_wh - base_wh
-    elif base_wh is None:
-        passed_s = min(max(0.0, fact.at.mono_s - state.measured_mono_s), MOST_GAP_S) * fact.at.wall_speed
-        given_wh += max(0.0, -(state.power_w or 0.0)) * passed_s / 3600.0
     if (base_wh, given_wh) == (session.given_base_wh, session.given_wh):
         return session
     return replace(session, given_base_wh=base_wh, given_wh=given_wh)

@@ -51,12 +51,20 @@ def setpoint_strategies(model: ChargerModel, version: str, features: FeaturesLea
         for dynamic in _dynamic(model, purpose, version, features)
         for unit in units(model, features)
     ]
+    if not found and model.csms_profiles == OVERLAY:
+        # One stack level cannot hold floor and setpoint. Above it the station says no, and its floor goes on holding it.
+        return (Strategy(STATION_MAX, model.unit, False, stack_level + 1, False, offline_s),)
     return tuple(found) or (Strategy(TX, model.unit, model.relative, stack_level, False, offline_s),)
 
 
-def giving_strategies(version: str, features: FeaturesLearned | None, life_s: float, stack_level: int) -> tuple[Strategy, ...]:
-    """The ways for V2X setpoints, in W (OCPP 2.1, V2X.06-10); only the Tx layer can hold them (K01.FR.111)."""
-    if not version.endswith(DYNAMIC_SINCE) or features is None:
+def giving_strategies(
+    model: ChargerModel, version: str, features: FeaturesLearned | None, life_s: float, stack_level: int
+) -> tuple[Strategy, ...]:
+    """The ways for V2X setpoints, in W (OCPP 2.1, V2X.06-10); only the Tx layer can hold them (K01.FR.111).
+
+    None in overlay mode, where that layer is the CSMS's.
+    """
+    if not version.endswith(DYNAMIC_SINCE) or features is None or model.csms_profiles == OVERLAY:
         return ()
     offline_s = life_s if features.max_offline else None
     ways = (True, False) if features.dynamic else (False,)

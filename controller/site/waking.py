@@ -41,8 +41,8 @@ class Waker:
         self._drew: set[EvseKey] = set()
         self._pauses: dict[EvseKey, Pause] = {}
 
-    def look(self, channel: Channel, evse: EvseState, now: float) -> list[Order]:
-        """The attempt that is due, if any."""
+    def look(self, channel: Channel, evse: EvseState, now: float, quiet: bool = False) -> list[Order]:
+        """The attempt that is due, if any. quiet: none now, somebody measures how the car wakes."""
         key, live = channel.place.key, channel.live(now)
         fresh = evse.measured_mono_s > (self._pauses[key].offered_mono_s if key in self._pauses else -math.inf)
         if fresh and (evse.drawn_a or 0.0) > DRAWING_A:
@@ -55,7 +55,7 @@ class Waker:
             self._pauses.setdefault(key, Pause()).offered_mono_s = math.inf
             return []
         pause = self._pauses.get(key)
-        return self._offered(channel, pause, live.at_mono_s, now) if pause is not None else []
+        return self._offered(channel, pause, live.at_mono_s, now) if pause is not None and not quiet else []
 
     @staticmethod
     def _offered(channel: Channel, pause: Pause, accepted_mono_s: float, now: float) -> list[Order]:

@@ -24,6 +24,12 @@ ASK_EVERY_S = 5.0
 LESS_AFTER_S = 6.0
 """When the site gives less than asked for so long, that is what there is [s]."""
 NEAR_A, NEAR_PART = 1.0, 0.12
+SAME_LEVEL_A = 0.05
+"""Setpoints this near to each other are the same level [A]."""
+ONE_TEST_S = 420.0
+"""A test begins only when other cars may be held for so long, else they share freely for a while first [s]."""
+STALE_S = 30.0
+"""What a station told longer ago is not what it draws now [s], unless it always tells so rarely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +77,27 @@ class Bench:
     def begin(self) -> None:
         """A new test: what was seen before does not belong to it."""
         self._count_answers()
+        self._let_others_charge()
         self.ask(self._limit_a)
         self._entries.clear()
+
+    def _let_others_charge(self) -> None:
+        """Other cars have been held for long: let them have their share before the next test."""
+        if self.trial is None or self.trial.get("held_left_s", ONE_TEST_S) >= ONE_TEST_S:
+            return
+        level_a, rested_s = self._limit_a, math.inf
+        self.ask(None)
+
+        def rested() -> bool:
+            return self.trial is None or (self.trial["eases_s"] <= 0 and self.trial["held_left_s"] >= ONE_TEST_S)
+
+        self.wait(rested_s, rested, "the other cars get their share for a while")
+        self._limit_a = level_a
+
+    def _wait_until_quiet(self, what: str) -> None:
+        """While other cars share freely their currents would be taken for the test's."""
+        if self.trial is not None and self.trial.get("eases_s", 0.0) > 0:
+            self.wait(math.inf, lambda: self.trial is None or self.trial["eases_s"] <= 0, f"{what}: the other cars get their share first")
 
     def _count_answers(self) -> None:
         """Keep how long the station took to answer, over all tests."""
@@ -122,13 +147,24 @@ class Bench:
             left_s = begin_s + seconds - time.monotonic()
             if left_s <= 0:
                 return False
-            self.progress(f"{what} - {self._now_words()}, {left_s:.0f} s left" if what else self._now_words())
+            left = f", {left_s:.0f} s left" if math.isfinite(left_s) else ""
+            self.progress(f"{what} - {self._now_words()}{left}" if what else self._now_words())
             time.sleep(min(self.pace.poll_s, left_s))
 
     def _now_words(self) -> str:
         drawn_a, limit_a = self.drawn_a, self.limit_a
         limit = "no limit yet" if limit_a is None else f"limit {limit_a:g} A"
+        samples = self.record.station.samples
+        if samples and self.mono_s - samples[-1].mono_s > max(STALE_S, 3.0 * (self.record.station.period_s or 0.0)):
+            drawn_a = None
+        if self._offline:
+            return "station not connected"
         return f"{limit}, car draws {'?' if drawn_a is None else f'{drawn_a:.1f}'} A"
+
+    @property
+    def _offline(self) -> bool:
+        links = self.record.of("link")
+        return bool(links) and not links[-1].get("online")
 
     @property
     def drawn_a(self) -> float | None:
@@ -159,17 +195,18 @@ class Bench:
 
         Raises NotReachedError when the station accepts no setpoint near it.
         """
+        self._wait_until_quiet(what)
         before = len(self.record.holds)
-        at_level = self.present_a is not None and abs(self.present_a - level_a) < 0.05
+        at_level = self.present_a is not None and abs(self.present_a - level_a) < SAME_LEVEL_A
         self.ask(level_a)
         begin_s = time.monotonic()
 
         def accepted() -> bool:
             limit_a = self.limit_a
-            if limit_a is not None and abs(limit_a - level_a) < 0.05:
+            if limit_a is not None and abs(limit_a - level_a) < SAME_LEVEL_A:
                 return True
             given_a = self.trial["granted_a"] if self.trial is not None else None
-            less = limit_a is not None and given_a is not None and abs(limit_a - given_a) < 0.05 and limit_a < level_a
+            less = limit_a is not None and given_a is not None and abs(limit_a - given_a) < SAME_LEVEL_A and limit_a < level_a
             return less and time.monotonic() - begin_s >= LESS_AFTER_S
 
         if at_level and before == 0:

@@ -229,7 +229,17 @@ class Walk:
         least_a = max(evse.min_current_a if evse is not None else 6.0, model.min_current_a, 6.0)
         wired = tuple(PHASE_INDEX[name] for name in view["phases"])
         link = links[view["station_id"]]
-        return Point(view["station_id"], view["evse_id"], wired, least_a, view["max_current_a"], view["floor_a"], link["version"], model.apply_s)
+        return Point(
+            view["station_id"],
+            view["evse_id"],
+            wired,
+            least_a,
+            view["max_current_a"],
+            view["floor_a"],
+            link["version"],
+            model.apply_s,
+            model.stack_level,
+        )
 
     def _chosen(self, point: Point) -> list[Trial]:
         only = self.arguments.only
@@ -286,8 +296,19 @@ class Walk:
         features = bench.features.get(point.station)
         findings = [judge_clock(ear.offsets_s), judge_answers(bench.answers_s)]
         if features:
-            words = ", ".join(f"{name} {value}" for name, value in features.items() if value and name not in ("at", "station_id"))
-            findings.append(Finding("What it says it can do", Verdict.INFO, words or "nothing"))
+            findings.append(Finding("What it says it can do", Verdict.INFO, _features_words(features)))
         self.talk.tell(findings)
         self.handover.details(point.station, ear.details)
         self.handover.keep(str(point), "heard", Result(Outcome(tuple(findings))))
+
+
+def _features_words(features: Mapping[str, Any]) -> str:
+    """What a station said about itself, for people."""
+    parts: list[str] = []
+    for name, value in features.items():
+        if name in ("at", "station_id") or not value:
+            continue
+        told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        label = name.replace("_", " ")
+        parts.append(label if value is True else f"{label}: {told}")
+    return "; ".join(parts) or "nothing"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from controller import __version__
 from controller.checking.fallback import fallback_sums
 from controller.commission.charts import chart_from
 from controller.commission.files import changes_text, charger_yaml, file_name, quirks_json, site_changes
-from controller.commission.findings import Outcome, Quirks, Rotation, finding_of, quirks_of
+from controller.commission.findings import Finding, Outcome, Quirks, Rotation, Verdict, finding_of, quirks_of
 from controller.commission.report import Report, Section, html
 from controller.config import Config
 from controller.io.clock import Clock
@@ -187,11 +187,34 @@ class Handover:
         for test in ("inventory", "meters"):
             if ("", test) in self._saved:
                 sections.append(Section(TITLES[test], self._saved["", test].result.outcome.findings))
-        for point in dict.fromkeys(point for point, _ in self._saved if point):
+        for point in self._points():
             results = [self._saved[point, test].result for test in ORDER if (point, test) in self._saved]
-            findings = tuple(finding for one in results for finding in one.outcome.findings)
-            sections.append(Section(f"EVSE {point}", findings, tuple(chart for one in results for chart in one.charts)))
-        return sections
+            findings = [finding for one in results for finding in one.outcome.findings]
+            findings += [Finding(trial.title, Verdict.SKIPPED, "not done yet") for trial in TRIALS if (point, trial.name) not in self._saved]
+            sections.append(Section(f"EVSE {point}", tuple(findings), tuple(chart for one in results for chart in one.charts)))
+        return [*sections, Section("Beyond these tests", tuple(self._beyond()))]
+
+    def _points(self) -> list[str]:
+        """Every EVSE of the site, whether it was tested or not; those that were tested where the site file is not known."""
+        tested = dict.fromkeys(point for point, _ in self._saved if point)
+        whole = [f"{station.id}/{evse.id}" for station in self.config.stations for evse in station.evses] if self.config is not None else []
+        return list(dict.fromkeys([*whole, *tested]))
+
+    def _beyond(self) -> Iterator[Finding]:
+        """What no test here looks at, and where the site relies on it."""
+        config = self.config
+        gives = [f"{one.id}/{evse.id}" for one in config.stations for evse in one.evses if evse.v2g is not None] if config is not None else []
+        yield _untested("Giving back (V2G)", gives, "Plug in such a car, plan a discharge and watch the meter turn round, before you rely on it.")
+        switches = [station.id for station in config.stations if self._base(station.id).phase_switching] if config is not None else []
+        yield _untested(
+            "One phase and three phases", switches, "Limit a three-phase car to less than 4.1 kW and watch the meter, before you rely on it."
+        )
+
+
+def _untested(title: str, used_at: Sequence[str], advice: str) -> Finding:
+    if used_at:
+        return Finding(title, Verdict.SKIPPED, f"not tested, but used at {', '.join(used_at)}", advice)
+    return Finding(title, Verdict.SKIPPED, "not tested; this site does not use it by its site file")
 
 
 def _plain(saved: Saved) -> dict[str, Any]:

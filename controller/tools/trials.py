@@ -12,7 +12,7 @@ from controller.commission.findings import Finding, Outcome, Verdict
 from controller.commission.habits import DYNAMIC, WAYS, Answer, Fall, Way
 from controller.commission.record import Record
 from controller.commission.steptest import judge
-from controller.tools.bench import Bench, NotReachedError
+from controller.tools.bench import SAME_LEVEL_A, Bench, NotReachedError
 
 LEAST_STEP_A = 4.0
 """The two levels of the step test lie at least so far apart [A]."""
@@ -22,7 +22,10 @@ PROBE_LIFE_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The EVSE under test, by the site. wired: site phases 0..2 of its own L1, L2, L3. apply_s: measured, or of its model [s]."""
+    """The EVSE under test, by the site.
+
+    wired: site phases 0..2 of its own L1, L2, L3. apply_s: measured, or of its model [s]. stack_level: of its fallback, by its model.
+    """
 
     station: str
     evse: int
@@ -32,6 +35,7 @@ class Point:
     floor_a: float
     version: str
     apply_s: float = 10.0
+    stack_level: int = 0
 
     def __str__(self) -> str:
         return f"{self.station}/{self.evse}"
@@ -110,7 +114,7 @@ def minimum_test(bench: Bench, point: Point) -> Result:
         bench.hold(0.0, "pause")
         up_a = min(point.max_a, level_a + 4.0)
         bench.ask(up_a)
-        bench.wait(bench.pace.patience_s, lambda: bench.limit_a == up_a, "offering current again")
+        bench.wait(bench.pace.patience_s, lambda: bench.limit_a is not None and abs(bench.limit_a - up_a) < SAME_LEVEL_A, "offering current again")
         for trick in ("", "wake_status", "wake_availability"):
             if trick:
                 bench.ask(up_a, deed=trick)
@@ -152,11 +156,11 @@ def ways_test(bench: Bench, point: Point) -> Result:
             return _doubt("Profiles", error)
     finally:
         bench.ask(point.min_a, deed="rewrite")
-    outcome = habits.judge_ways(answers)
+    outcome = habits.judge_ways(answers, point.stack_level)
     bench.begin()
     bench.hold(point.min_a, "many writes")
     for _ in range(BURST):
-        bench.ask(point.min_a, probe={"limit_a": point.min_a, "life_s": PROBE_LIFE_S})
+        bench.ask(point.min_a, probe={"limit_a": point.min_a, "life_s": PROBE_LIFE_S, "stack_level": point.stack_level + 1})
         bench.wait(bench.pace.patience_s, lambda: all(one.answered_s is not None for one in bench.record.sent), "many writes")
     burst = habits.judge_burst(bench.record, BURST)
     bench.ask(point.min_a, deed="rewrite")
@@ -172,7 +176,7 @@ def _try(bench: Bench, point: Point, way: Way, high_a: float, number: int) -> An
     if way.purpose != "tx":
         bench.ask(high_a, deed="clear")
         bench.wait(2 * bench.pace.poll_s)
-    how = {name: value for name, value in asdict(way).items() if name != "label"}
+    how = {name: value for name, value in asdict(way).items() if name != "label"} | {"stack_level": point.stack_level + way.stack_level}
     bench.ask(high_a, probe={"limit_a": low_a, "life_s": PROBE_LIFE_S, **how})
 
     def mine(record: Record) -> Any:
@@ -184,8 +188,9 @@ def _try(bench: Bench, point: Point, way: Way, high_a: float, number: int) -> An
 
     bench.wait(min(45.0, bench.pace.patience_s), answered, f"profiles: {way.label}")
     sent = mine(bench.record)
-    if sent is None or sent.answered_s is None:
-        return Answer(way, None)
+    if sent is None or sent.answered_s is None or sent.lost:
+        bench.ask(high_a, deed="rewrite")
+        return Answer(way, None, sent.reason if sent is not None else "")
     if not sent.accepted:
         bench.ask(high_a, deed="rewrite")
         return Answer(way, False, sent.reason)

@@ -51,7 +51,7 @@ class Session2:
         assert answer["id_token_info"]["status"] == "Accepted"
 
     async def read(self) -> None:
-        sample = {"value": 15.98, "measurand": "Current.Import", "phase": "L1", "context": "Sample.Periodic"}
+        sample = {"value": 5.98, "measurand": "Current.Import", "phase": "L1", "context": "Sample.Periodic"}
         await self._event("Updated", meter_value=[{"timestamp": self._time(), "sampled_value": [sample]}])
 
     async def stop(self) -> None:

@@ -1,8 +1,8 @@
 """What a run has brought: energy by temper, who waited how long for it, what was written to the boxes.
 
 A car starves while it has a session, would draw, and gets nothing although another car of the same or a lower priority
-charges. Whoever cannot be helped is counted apart: its box is offline or deaf, or the car sleeps. So is who waits because the
-plan has time for it later: that is no hunger, but its seconds are told.
+charges. Counted apart is who gets an offer and does not take it (it sleeps, or stops below 8 A), or has a box that is offline
+or deaf. Who waits because the plan has time for it later is not hungry, but its seconds are told.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from controller.config import Config
 from controller.facts import Stamp
+from controller.sim.car import MIN_OFFER_A
 
 if TYPE_CHECKING:
     from controller.sim.physics.boxes import TemperedStation
@@ -49,7 +50,7 @@ class Wait:
 
 @dataclass(slots=True)
 class Account:
-    """All of it. longest: worst wait of those who could have been helped; helpless: of the others.
+    """All of it. longest: worst wait of those without an offer; helpless: of the others.
 
     waits: worst wait by car temper [s]. empty_handed: who left without any energy though a session ran. reasons: seconds waited,
     by the controller's own words. why: asks it for them.
@@ -67,7 +68,7 @@ class Account:
     most_writes_day: int = 0
     most_writes_station: str = ""
     ev_wh: float = 0.0
-    _since: dict[Place, float] = field(default_factory=dict)
+    _since: dict[Place, tuple[float, bool]] = field(default_factory=dict)
     _next_wall_s: float = 0.0
     _day: int = 0
     _written: dict[str, int] = field(default_factory=dict)
@@ -112,14 +113,20 @@ class Account:
         if reason.startswith("plan"):
             self._since.pop(place, None)
             return
-        waited_s = at.wall_s - self._since.setdefault(place, at.wall_s)
+        deaf = not station.connected or station.temper.stacking != "book" or station.faults.ignores_profiles
+        helpless = deaf or car.asleep or evse.offer_a >= MIN_OFFER_A
+        since_wall_s, was_helpless = self._since.get(place, (at.wall_s, helpless))
+        if was_helpless and not helpless:
+            since_wall_s = at.wall_s  # what it declined is no hunger
+        self._since[place] = (since_wall_s, helpless)
+        waited_s = at.wall_s - since_wall_s
         wait = Wait(waited_s, f"{place[0]}/{place[1]}", item.stay.temper.name, station.temper.name, at.wall_s, reason)
-        if not station.connected or car.asleep or station.temper.stacking != "book" or station.faults.ignores_profiles:
+        if helpless:
             self.helpless = max(self.helpless, wait, key=lambda one: one.seconds)
-        else:
-            self.longest = max(self.longest, wait, key=lambda one: one.seconds)
-            if waited_s > self.waits[item.stay.temper.name]:
-                self.waits[item.stay.temper.name] = int(waited_s)
+            return
+        self.longest = max(self.longest, wait, key=lambda one: one.seconds)
+        if waited_s > self.waits[item.stay.temper.name]:
+            self.waits[item.stay.temper.name] = int(waited_s)
 
     def close_day(self, stations: Mapping[str, TemperedStation]) -> None:
         """A day is over: what was written to each station on it."""

@@ -79,7 +79,8 @@ def _part(got: float, asked: float) -> str:
 def _waits(report: Report) -> str:
     wait, helpless = report.longest_wait, report.helpless_wait
     lines = [f"Longest wait without energy: {wait.seconds / 60:.0f} min ({wait.car} at {wait.place}, box: {wait.box}; {wait.reason})."]
-    lines.append(f"Beyond help (offline, asleep, box deaf): {helpless.seconds / 60:.0f} min ({helpless.car} at {helpless.place}, {helpless.box}).")
+    who = f"({helpless.car} at {helpless.place}, {helpless.box})"
+    lines.append(f"With an offer it does not take, or a box that is offline or deaf: {helpless.seconds / 60:.0f} min {who}.")
     if report.empty_handed:
         lines.append(f"Left without any energy: {len(report.empty_handed)}, e.g. {report.empty_handed[0]}.")
     return "\n".join([*lines, *_counts("Why they waited [s]:", report.wait_reasons)])

@@ -45,6 +45,7 @@ class Voice16:
     heartbeat = ("", "HeartbeatInterval")
     sample = ("", "MeterValueSampleInterval")
     tells_rate = False
+    tells_mode = False
     tells_needs = False
     early: tuple[str, ...] = ("TriggerMessage", "GetConfiguration", "ChangeConfiguration")
     unreadable = "FormationViolation"

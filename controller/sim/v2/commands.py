@@ -159,7 +159,7 @@ def _base_report(station: SimStation, at: Stamp, payload: Payload) -> Payload:
 
 
 def _fixed(station: SimStation) -> Settings:
-    return fixed_variables(station.faults.only_unit, station.profiles.dynamic)
+    return fixed_variables(station.faults.only_unit, station.profiles.dynamic, station.spec.v2x, station.profiles.modes)
 
 
 COMMANDS: Mapping[str, Handler] = {

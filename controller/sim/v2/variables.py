@@ -7,10 +7,11 @@ from controller.sim.voice import Settings
 from controller.sim.wire import Payload
 
 SMART = "SmartChargingCtrlr"
+V2X = "V2XChargingCtrlr"
 
 
-def fixed_variables(only_unit: str, dynamic: bool) -> Settings:
-    """What the station can do, read only. only_unit: "A", "W" or "" for both. dynamic: it speaks 2.1."""
+def fixed_variables(only_unit: str, dynamic: bool, v2x: bool = False, modes: tuple[str, ...] = MODES) -> Settings:
+    """What the station can do, read only. only_unit: "A", "W" or "" for both. dynamic: it speaks 2.1. v2x: cars may give back."""
     found: Settings = {
         (SMART, "Enabled"): "true",
         (SMART, "ACPhaseSwitchingSupported"): "false",
@@ -20,7 +21,8 @@ def fixed_variables(only_unit: str, dynamic: bool) -> Settings:
     }
     if dynamic:
         found |= {(SMART, "SupportsDynamicProfiles"): "true", (SMART, "SupportsMaxOfflineDuration"): "true"}
-        found |= {("V2XChargingCtrlr", "SupportedOperationModes"): ",".join(MODES)}
+        found |= {(V2X, "Available"): str(v2x).lower(), (V2X, "Enabled"): str(v2x).lower()}
+        found |= {(V2X, "SupportedOperationModes"): ",".join(modes)}
     return found
 
 

@@ -23,6 +23,7 @@ TRIGGERS = {
     Moment.STARTED_REMOTELY: "RemoteStart",
     Moment.STATE_CHANGED: "ChargingStateChanged",
     Moment.RATE_CHANGED: "ChargingRateChanged",
+    Moment.MODE_CHANGED: "OperationModeChanged",
     Moment.SAMPLE_DUE: "MeterValuePeriodic",
     Moment.ASKED_FOR: "Trigger",
 }
@@ -44,6 +45,7 @@ class Voice201:
     heartbeat = ("OCPPCommCtrlr", "HeartbeatInterval")
     sample = ("SampledDataCtrlr", "TxUpdatedInterval")
     tells_rate = True
+    tells_mode = False
     tells_needs = True
     early: tuple[str, ...] = ("TriggerMessage", "GetBaseReport", "GetVariables", "SetVariables")
     unreadable = "FormatViolation"

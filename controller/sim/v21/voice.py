@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from controller.facts import Stamp
 from controller.sim import wire
+from controller.sim.car import MIN_OFFER_A, VOLTAGE_V
 from controller.sim.evse import Evse
 from controller.sim.profiles import ProfileStore
 from controller.sim.v2.commands import COMMANDS
@@ -29,6 +30,7 @@ class Voice21(Voice201):
     """OCPP 2.1. See ``controller.sim.voice.Voice``. A stream goes on with the CSMS's consent, until the next boot."""
 
     version = "2.1"
+    tells_mode = True
 
     def __init__(self) -> None:
         self._events = 0
@@ -89,8 +91,36 @@ class Voice21(Voice201):
         return [{"id": STREAM_ID, "variableMonitoringId": POWER_MONITOR, "params": parameters}] if self._streams else []
 
     def _event(self, station: SimStation, at: Stamp, evse: Evse, kind: str, trigger: str, extra: Payload, info: Payload) -> None:
-        mode = "ChargingOnly" if evse.may_deliver else "Idle"
-        super()._event(station, at, evse, kind, trigger, extra, {**info, "operationMode": mode})
+        transaction = evse.transaction
+        assert transaction is not None
+        transaction.mode = evse.mode if evse.may_deliver else "Idle"
+        super()._event(station, at, evse, kind, trigger, extra, {**info, "operationMode": transaction.mode})
+
+    def _needs(self, evse: Evse) -> Payload:
+        """Of a car that can give back as ISO 15118-20 has it: a bidirectional mode, and no capacity (Q01)."""
+        car, needs = evse.car, super()._needs(evse)
+        assert car is not None
+        if car.spec.max_discharge_w <= 0.0:
+            return needs
+        room_wh, above_wh = (1.0 - car.soc) * car.spec.capacity_wh, (car.soc - car.spec.least_soc) * car.spec.capacity_wh
+        v2x = {
+            "minChargePower": round(MIN_OFFER_A * VOLTAGE_V * car.phases),
+            "maxChargePower": round(car.spec.max_current_a * VOLTAGE_V * car.phases),
+            "minDischargePower": 500,
+            "maxDischargePower": round(car.spec.max_discharge_w),
+            "evTargetEnergyRequest": round(car.missing_wh),
+            "evMaxEnergyRequest": round(room_wh),
+            "evMinV2XEnergyRequest": -round(above_wh),
+            "evMaxV2XEnergyRequest": round(room_wh),
+        }
+        said = needs["chargingNeeds"]
+        bidirectional = {
+            "requestedEnergyTransfer": "AC_BPT",
+            "controlMode": "DynamicControl",
+            "departureTime": said["departureTime"],
+            "v2xChargingParameters": v2x,
+        }
+        return {**needs, "chargingNeeds": bidirectional}
 
 
 def _update_schedule(station: SimStation, at: Stamp, payload: Payload) -> Payload:

@@ -23,7 +23,7 @@ from controller.site.charger import GENERIC
 from tests.support.site_story import depot
 from tests.support.steps import EVSE, STATION, World, entries
 
-MEASURED = Quirks(("TxProfile",), "W", False, None, 7.0, 0.1, False, True, 8.0, 0.05, "availability", False, 12.0)
+MEASURED = Quirks(("TxProfile",), "W", False, None, 7.0, 0.1, False, True, 8.0, 0.05, "availability", False, 12.0, 3)
 L123 = ("L1", "L2", "L3")
 
 

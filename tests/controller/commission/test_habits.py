@@ -95,6 +95,9 @@ def test_reading_back(said: tuple[float | None, ...], honest: bool) -> None:
     assert judge_read_back(trace(*held(0, 1, 10, 10), *held(10, 2, 6, 6), *asked)).quirks.reads_back is honest
 
 
+ALL = ("TxProfile", "TxDefaultProfile", "ChargingStationMaxProfile")
+
+
 def answers(**by_label: str) -> list[Answer]:
     """o = obeyed, i = ignored, r = rejected, u = effect not seen, n = no answer; in the order of WAYS."""
     words = {"o": (True, True), "i": (True, False), "r": (False, None), "u": (True, None), "n": (None, None)}
@@ -104,18 +107,36 @@ def answers(**by_label: str) -> list[Answer]:
 @pytest.mark.parametrize(
     ("letters", "quirks"),
     [
-        ("oooooo", Quirks(purposes=("TxProfile", "TxDefaultProfile", "ChargingStationMaxProfile"), unit="A", other_unit=True)),
-        ("orrorr", Quirks(purposes=("TxProfile",), unit="A", other_unit=False)),
-        ("rorrrr", Quirks(purposes=("TxProfile",), unit="W", other_unit=False)),
+        ("oooooo", Quirks(purposes=ALL, unit="A", other_unit=True, stack_level=0)),
+        ("orrorr", Quirks(purposes=("TxProfile",), unit="A", other_unit=False, stack_level=0)),
+        ("rorrrr", Quirks(purposes=("TxProfile",), unit="W", other_unit=False, stack_level=0)),
         ("rrrrro", Quirks(purposes=("ChargingStationMaxProfile",))),
         ("iiiiii", Quirks()),
-        ("ouuuur", Quirks(purposes=("TxProfile",), unit="A")),
+        ("ouuuur", Quirks(purposes=("TxProfile",), unit="A", stack_level=0)),
         ("nnnnnn", Quirks()),
-        ("oooooor", Quirks(purposes=("TxProfile", "TxDefaultProfile", "ChargingStationMaxProfile"), unit="A", other_unit=True, dynamic=False)),
+        ("oooooor", Quirks(purposes=ALL, unit="A", other_unit=True, dynamic=False, stack_level=0)),
+        ("irrorr", Quirks(purposes=("TxProfile",), unit="A", other_unit=False, stack_level=1)),
     ],
 )
 def test_what_the_ways_say(letters: str, quirks: Quirks) -> None:
     assert judge_ways(answers(all=letters)).quirks == quirks
+
+
+def test_the_stack_level_counts_from_the_one_the_fallback_has() -> None:
+    assert judge_ways(answers(all="orrorr"), 4).quirks.stack_level == 4
+    assert judge_ways(answers(all="rrrorr"), 4).quirks.stack_level == 5
+    assert Quirks(stack_level=0).careful(Quirks(stack_level=1)).stack_level == 1
+
+
+def test_no_answer_is_not_certain_and_no_refusal() -> None:
+    """What our own side did not send, or nobody answered, says nothing about the box."""
+    sent = entry(1, "sent", order=-1, limit_a=8.0)
+    lost = trace(sent, entry(2, "answered", order=-1, accepted=False, lost=True, reason="no answer in time"))
+    replaced = trace(sent, entry(2, "answered", order=-1, accepted=False, lost=False, reason="replaced by a newer setpoint"))
+    refused = trace(sent, entry(2, "answered", order=-1, accepted=False, lost=False, reason="Rejected"))
+    assert [one.sent[0].lost for one in (lost, replaced, refused)] == [True, True, False]
+    assert Verdict.UNSURE in verdicts(judge_ways(answers(all="nooooo")))
+    assert verdicts(judge_burst(lost, 1)) == [Verdict.UNSURE]
 
 
 def test_accepting_and_ignoring_is_a_failure_refusing_is_not() -> None:

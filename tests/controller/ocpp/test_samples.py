@@ -42,6 +42,12 @@ def test_a_silent_other_direction_says_nothing() -> None:
     assert fact(("Current.Import", 0.0, "A", "L1"), ("Current.Export", 5.0, "A", "L1")).phase_current_a[0] == -5.0
 
 
+def test_what_was_given_back_has_a_register_of_its_own() -> None:
+    both = fact(("Energy.Active.Import.Register", 12.0, "kWh", None), ("Energy.Active.Export.Register", 3.5, "kWh", None))
+    assert (both.energy_wh, both.given_wh) == (12_000.0, 3_500.0)
+    assert fact(("Energy.Active.Export.Register", -1.0, "Wh", None), ("SoC", 50.0, "Percent", None)).given_wh is None
+
+
 def test_energy_state_of_charge_and_voltage() -> None:
     told = fact(("Energy.Active.Import.Register", 12.5, "kWh", None), ("SoC", 81.0, "Percent", None), ("Voltage", 229.0, "V", "L1-N"))
     assert (told.energy_wh, told.soc_percent, told.voltage_v) == (12_500.0, 81.0, 229.0)

@@ -83,7 +83,7 @@ def test_needs_the_station_has_no_words_for_are_left_to_the_fleet_once() -> None
             assert item.car.spec.name not in found
             found[item.car.spec.name] = site.stations[item.arrival.station_id].spec.version
             site.stated(item)
-    assert found == {"staff-2": "1.6", "van-05": "1.6", "van-08": "1.6"}, "van-11 and the others can say it, the visitor has nothing to say"
+    assert found == {"staff-2": "1.6", "van-05": "1.6", "van-08": "1.6"}, "bus-11 and the others can say it, the visitor has nothing to say"
 
 
 def relay(books: CsmsBooks, station: SimStation, texts: list[str], second: float = 16.3 * 3600) -> None:

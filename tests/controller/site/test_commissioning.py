@@ -13,7 +13,8 @@ from controller.facts import Deed, EvseKey, FeaturesLearned, FloorConfirmed, Pro
 from controller.orders import ClearSetpoint, HoldOffStation, Inject, InstallFloor, ReadBack, Wake
 from controller.site.arbiter import Claim, Pace, Row, decide
 from controller.site.budget import SiteState
-from controller.site.commissioning import MAX_ENTRIES, MAX_HOLD_OFF_S, OTHERS
+from controller.site.commissioning import MAX_HOLD_OFF_S, OTHERS
+from controller.site.trace import MAX_ENTRIES
 from tests.support.site_story import Story, depot
 
 ONE, TWO = EvseKey("CP1", 1), EvseKey("CP2", 1)
@@ -216,7 +217,7 @@ def test_the_trace_is_handed_out_in_parts_and_bounded() -> None:
     told.run(5)
     assert min(entry["number"] for entry in view(told, first)["entries"]) == first + 1
     for _ in range(MAX_ENTRIES + 10):
-        told.site.commissioning._note(told.at(), "meter", name="grid")
+        told.site.commissioning.trace.note(told.at(), "meter", name="grid")
     assert len(view(told)["entries"]) == MAX_ENTRIES
 
 
@@ -254,7 +255,7 @@ def test_a_test_only_narrows_and_the_arbiter_keeps_its_rows(numbers: list[tuple[
         assert after.ceiling_a == before.ceiling_a
         assert after.rows == before.rows
         if before.key != tested:
-            assert after.cap_a <= before.present_a
+            assert after.cap_a <= max(before.present_a, before.min_a)
     grants = decide(rows, narrowed, Pace(4.0, 1.0))
     rises = [max(0.0, grant.limit_a - max(claim.ceiling_a, claim.present_a)) for grant, claim in zip(grants, narrowed, strict=True)]
     held = sum(max(claim.ceiling_a, min(grant.limit_a, claim.present_a)) for grant, claim in zip(grants, narrowed, strict=True))

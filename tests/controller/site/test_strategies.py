@@ -90,12 +90,12 @@ def test_floors_are_defaults_in_both_units() -> None:
 
 
 def test_v2x_setpoints_are_in_w_and_only_in_the_tx_layer() -> None:
-    assert [(way.purpose, way.unit, way.dynamic) for way in giving_strategies("2.1", said(dynamic=True), LIFE_S, 1)] == [
+    assert [(way.purpose, way.unit, way.dynamic) for way in giving_strategies(GENERIC, "2.1", said(dynamic=True), LIFE_S, 1)] == [
         ("tx", "W", True),
         ("tx", "W", False),
     ]
-    assert giving_strategies("2.0.1", said(dynamic=True), LIFE_S, 1) == ()
-    assert giving_strategies("2.1", None, LIFE_S, 1) == ()
+    assert giving_strategies(GENERIC, "2.0.1", said(dynamic=True), LIFE_S, 1) == ()
+    assert giving_strategies(GENERIC, "2.1", None, LIFE_S, 1) == ()
 
 
 def test_what_the_journal_keeps_comes_back_and_rubbish_does_not() -> None:
@@ -103,3 +103,17 @@ def test_what_the_journal_keeps_comes_back_and_rubbish_does_not() -> None:
     assert strategy_recalled(strategy_memory(way)) == way
     for rubbish in (None, 7, [], {}, {"purpose": "tx"}, {**strategy_memory(way), "colour": "red"}):
         assert strategy_recalled(rubbish) is None
+
+
+@pytest.mark.parametrize("most", [None, 0, 1, 8])
+@pytest.mark.parametrize("alone", [True, False])
+def test_in_overlay_mode_only_the_station_s_maximum_is_ours(most: int | None, alone: bool) -> None:
+    """All other purposes are the CSMS's; not even a station with one stack level, or one that gives back, makes an exception."""
+    model = replace(GENERIC, csms_profiles="overlay")
+    features = said(max_stack_level=most, dynamic=True, max_offline=True, units=("W",))
+    for version in ("ocpp1.6", "ocpp2.0.1", "ocpp2.1"):
+        setpoints = setpoint_strategies(model, version, features, LIFE_S, alone)
+        floors = floor_strategies(model, features)
+        assert {way.purpose for way in (*setpoints, *floors)} == {"station_max"}
+        assert all(way.stack_level > floor.stack_level for way in setpoints for floor in floors)
+        assert giving_strategies(model, version, features, LIFE_S, 1) == ()

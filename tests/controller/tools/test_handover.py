@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,27 @@ def test_wrong_lengths_are_refused(tmp_path: Path, words: tuple[str, ...], capsy
     with pytest.raises(SystemExit):
         arguments(tmp_path, *words)
     capsys.readouterr()
+
+
+def test_what_was_not_tested_is_said(tmp_path: Path) -> None:
+    """An owner must not read "passed" where nobody looked: the other EVSE, the other tests, giving back and switching phases."""
+    made = handover(tmp_path)
+    made.keep("CP1/1", "steps", result())
+    made.write()
+    page = (tmp_path / "report.html").read_text()
+    assert "EVSE CP2/1" in page
+    assert "Passed: everything that was tested is as it must be. 13 points were not tested." in page  # 5 of CP1, 6 of CP2, 2 beyond
+    assert page.count("not done yet") == 11
+    assert "Giving back (V2G)" in page
+    assert "One phase and three phases" in page
+
+
+def test_what_the_site_relies_on_without_a_test_is_named(tmp_path: Path) -> None:
+    switching = replace(GENERIC, phase_switching=True)
+    made = Handover(tmp_path, depot(2, evse={"v2g": {"max_discharge_w": 5000}}), {"generic": switching})
+    made.site(SITE)
+    made.keep("CP1/1", "steps", result())
+    made.write()
+    page = (tmp_path / "report.html").read_text()
+    assert "not tested, but used at CP1/1, CP2/1" in page
+    assert "not tested, but used at CP1, CP2" in page

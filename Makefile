@@ -16,7 +16,7 @@ help:
 	@echo "make test-kill    kill -9 the controller 200 times under traffic (about 8 minutes); ARGS='--rounds 1000' for more"
 	@echo "make test-power-cut  cut the power 50 times under traffic (about 6 minutes; mounts an image if it may); ARGS='--rounds 200' for more"
 	@echo "make test-72h     three days without a CSMS, 100 stations, in virtual time (about 8 minutes)"
-	@echo "make test-30-days a depot of 64 bays for a month in virtual time, fuses watched each second (about 50 minutes on two cores)"
+	@echo "make test-30-days a depot of 64 bays for a month in virtual time, fuses watched each second (more than an hour on two cores)"
 	@echo "                  e.g. make test-30-days ARGS='--days 2 --seed 7 --json month.json'; ARGS=--help shows all"
 	@echo "make test-real-time  the same depot in real time over sockets (10 minutes); ARGS='--minutes 3', ARGS='--freeze 120' stops the controller"
 	@echo "make check        style, types, import contracts, schema, links"

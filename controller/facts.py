@@ -467,6 +467,7 @@ class NeedsAnnounced(Fact):
     capacity_wh, soc_percent: of its battery. min_wh, max_wh: energy relative to now that brings it to its own lowest
     and highest state (negative = above it); min_v2x_wh, max_v2x_wh: the range it lets itself be cycled in. bidirectional:
     it asked for a transfer mode that can give back. dynamic_control: ISO 15118-20 dynamic mode, False = scheduled or -2.
+    single_phases: it told its powers phase by phase (K01.FR.142).
     """
 
     evse: EvseKey
@@ -487,6 +488,7 @@ class NeedsAnnounced(Fact):
     bidirectional: bool = False
     dynamic_control: bool | None = None
     transfer_mode: str = ""
+    single_phases: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -615,7 +617,7 @@ class SetpointInForce:
 class Probe:
     """A setpoint written in one certain manner, to see whether a station obeys it. Fields as in ``orders.Strategy``.
 
-    limit_a: per phase; the site lowers it to what the EVSE is allowed now. life_s: of the profile.
+    limit_a: per phase; the site lowers it to what the EVSE is allowed now. life_s: of the profile, at most a usual setpoint's.
     """
 
     limit_a: float
@@ -644,9 +646,9 @@ class Deed(StrEnum):
 class TrialAsked(Fact):
     """The installer tests an EVSE (``yardmaster commission``): one test on the site at a time.
 
-    limit_a: held at most there, inside every limit of the site, while all others may not rise; None = not held. for_s:
+    limit_a: told at most this, inside every limit of the site, while others rise to their minimum at most; None = not held. for_s:
     seconds from ``at`` after which it ends by itself, 0 = now. session: who tests; another one must wait. deed, probe: done
-    once. hold_s: how long HOLD_OFF keeps the station out.
+    once. hold_s: how long HOLD_OFF keeps the station out, at most until the test ends.
     """
 
     evse: EvseKey

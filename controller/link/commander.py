@@ -117,6 +117,10 @@ class Commander:
         """The station takes commands."""
         return self._waking.online(at, self._words())
 
+    def refuses_phases(self, evse_id: int) -> bool:
+        """Whether the station has refused our number of phases there, for being DC (NoPhaseForDC)."""
+        return evse_id in self._without_phases
+
     def commanded_a(self, evse_id: int, at: Stamp) -> float | None:
         """The limit per phase [A] the station has accepted for an EVSE; None if we never set one."""
         command = self.setpoints.get(evse_id)

@@ -26,7 +26,7 @@ FEW: Final = 4
 """So many questions at once when a station says that all are too many (B06.FR.16/17)."""
 TOO_MANY: Final = ("OccurrenceConstraintViolation", "OccurenceConstraintViolation", "FormatViolation", "FormationViolation")
 _ASKED: Final = frozenset({"units", "max_stack_level", "phase_switching", "dynamic", "max_offline", "v2x", "v2x_enabled", "modes", "rotation"})
-_OVERHEARD: Final = frozenset({"max_profiles"})
+_OVERHEARD: Final = frozenset({"max_profiles", "input_phases"})
 Key = tuple[str, int]
 
 
@@ -152,6 +152,10 @@ class Features:
             return frozenset()
         found = self._of(evse_id, "modes", ())
         return frozenset(mode for mode in found if isinstance(mode, str)) if isinstance(found, tuple) else frozenset()
+
+    def input_phases(self, evse_id: int) -> bool:
+        """Whether a DC EVSE controls the phases of its input (K01.FR.54)."""
+        return self._of(evse_id, "input_phases", False) is True
 
     def _of(self, evse_id: int, name: str, otherwise: Any) -> Any:
         """What is said of an EVSE, else of the whole station."""

@@ -149,7 +149,7 @@ class Overlay:
             return self._profiles.truth.give_priority(word)
         try:
             if call.action == "UpdateDynamicSchedule":
-                self._profiles.renew(at, *dialect.read_update(call.payload))
+                self._profiles.renew(at, *dialect.read_update(call.payload), judged=False)
             else:
                 evse_id, profile = dialect.read_set_profile(call.payload)
                 view.put(evse_id, self._profiles.installed(at, evse_id, profile, transactions), dialect.profiles_replace)

@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any
 
-from controller.facts import EvseKey, Fact, ScheduleAnnounced, Stamp
+from controller.facts import EvseKey, Fact, NeedsAnnounced, ScheduleAnnounced, Stamp
+from controller.link.cars import Cars
 from controller.link.downlink import Downlink
 from controller.link.profile_view import ProfileView
 from controller.link.starts import RemoteStart, Starts
@@ -73,10 +74,10 @@ class _Waiting:
 class Profiles:
     """Store, answers and wishes of one station's upstream profiles. phases: EVSE id -> number of its phases.
 
-    modes: operation modes an EVSE has announced, None = not asked about.
+    modes: operation modes an EVSE has announced, None = not asked about. cars: what connected cars said of their phases.
     """
 
-    __slots__ = ("_evse_ids", "_modes", "_phases", "_tokens", "_voltage_v", "_waiting", "dialect", "starts", "station_id", "truth", "view")
+    __slots__ = ("_cars", "_evse_ids", "_modes", "_phases", "_tokens", "_voltage_v", "_waiting", "dialect", "starts", "station_id", "truth", "view")
 
     def __init__(
         self,
@@ -87,9 +88,11 @@ class Profiles:
         down: Downlink,
         timezone: tzinfo | None = None,
         modes: Callable[[int], Collection[str]] | None = None,
+        cars: Cars | None = None,
     ) -> None:
         self.station_id = station_id
         self._modes = modes
+        self._cars = cars or Cars(lambda _: False, lambda _: False)
         self.dialect: Dialect | None = None
         self._phases = phases
         self._evse_ids = tuple(phases)
@@ -110,10 +113,12 @@ class Profiles:
             self.truth.priority = tuple(str(key) for key in data.get("priority", ()))[-PRIORITIES_KEPT:]
             since = data.get("away_since_wall_s")
             self.truth.away_since_wall_s = float(since) if isinstance(since, int | float) else None
+            self._cars.load(data.get("cars"))
             self.starts.load(data.get("starts", {}))
 
     def _dump(self) -> dict[str, Any]:
         more = {"external": self.view.dump_external(), "priority": list(self.truth.priority), "away_since_wall_s": self.truth.away_since_wall_s}
+        more["cars"] = self._cars.dump()
         return {"profiles": self.view.dump(), "starts": self.starts.dump(), **{key: value for key, value in more.items() if value}}
 
     def _persist(self, token: int = 0) -> Persist:
@@ -135,14 +140,16 @@ class Profiles:
         dialect, before = self._dialect(), self.view.dump()
         try:
             evse_id, profile = dialect.read_set_profile(call.payload)
-            self._check_modes(evse_id, profile)
+            self._check(evse_id, profile)
             self.view.set(evse_id, _installed(profile, at), _ids(transactions), _surely_past(at), dialect.profiles_replace)
         except ProfileError as error:
             return [self._answer(generation, call, dialect.rejected_profile(error))]
         return self.store(generation, call, before)
 
-    def _check_modes(self, evse_id: int, profile: Profile) -> None:
-        """Raises ProfileError for an operation mode that no EVSE it is meant for has announced (K01.FR.115)."""
+    def _check(self, evse_id: int, profile: Profile) -> None:
+        """Raises ProfileError for phases that the car does not take, or a mode that no EVSE it is meant for has announced (K01.FR.115)."""
+        if not self._dialect().profiles_replace:
+            self._cars.check(evse_id, profile)
         if self._modes is not None:
             places = (evse_id,) if evse_id else self._evse_ids
             check_modes(profile, {mode for place in places for mode in self._modes(place)})
@@ -222,12 +229,18 @@ class Profiles:
             return [self._answer(generation, call, dialect.rejected_profile(error))]
         return self.store(generation, call, before)
 
-    def renew(self, at: Stamp, profile_id: int, values: Payload) -> None:
-        """New values for a Dynamic profile. Raises ProfileError, also if there is none of this id (K28.FR.11)."""
+    def renew(self, at: Stamp, profile_id: int, values: Payload, judged: bool = True) -> None:
+        """New values for a Dynamic profile. Raises ProfileError, also if there is none of this id (K28.FR.11).
+
+        judged: here; else by the station, which has taken them.
+        """
         found = self.view.find(profile_id)
         if found is None or found[1].kind is not Kind.DYNAMIC:
             raise ProfileError("InvalidProfile", f"profile {profile_id} is not here, or not Dynamic (K28.FR.11)")
-        self.view.update(self._dialect().updated_profile(found[1], found[0], values, at.wall_s))
+        updated = self._dialect().updated_profile(found[1], found[0], values, at.wall_s)
+        if judged:
+            self._cars.check_update(found[0], updated)
+        self.view.update(updated)
 
     def pulled(self, at: Stamp, profile_id: int, values: Payload, transactions: Transactions) -> list[Outcome]:
         """New values the CSMS gave on being asked (K28.FR.08); what the rules forbid changes nothing."""
@@ -284,6 +297,10 @@ class Profiles:
         if not self.view.set_external(limit.evse_id, limit.source, None if limit.cleared else limit.profile):
             return []
         return [self._persist(), *self.wishes(at, transactions)]
+
+    def needs(self, needs: NeedsAnnounced) -> list[Outcome]:
+        """A car says what it needs, and so which phases a profile for it may name."""
+        return [self._persist()] if needs.evse.evse_id in self._phases and self._cars.seen(needs) else []
 
     def ev_schedule(self, at: Stamp, schedule: EvSchedule) -> list[Outcome]:
         """A car says what it will take (K15-K17): for the site, and lower than the composite (K08)."""
@@ -364,6 +381,7 @@ class Profiles:
     def ended(self, at: Stamp, evse_id: int, transaction_id: str, transactions: Transactions) -> list[Outcome]:
         """A transaction ended: its profiles die with it (K02), and so does its priority."""
         self.view.end_transaction(evse_id, transaction_id)
+        self._cars.gone(evse_id)
         return self._another_session(at, evse_id, transactions)
 
     def _another_session(self, at: Stamp, evse_id: int, transactions: Transactions) -> list[Outcome]:

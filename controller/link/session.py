@@ -22,6 +22,7 @@ from controller.link import policy
 from controller.link.answering import Hooks
 from controller.link.arrival import TURN_SHARE, Arrival
 from controller.link.auth_cache import AuthCache
+from controller.link.cars import Cars
 from controller.link.downlink import Downlink
 from controller.link.driver import Drivers, Groups
 from controller.link.dynamic import Pulls
@@ -172,7 +173,9 @@ class Session:
         self.up = Uplink(station.id, upstream, shared.ids, shared.tokens, lookup=self._lookup, learn=shared.cache.learn, hooks=hooks)
         self.down = Downlink(station.id, shared.ids, shared.voltage_v, self._relayed_answer, phases, self._modes, station.id in shared.overlay)
         self.features = Features(station.id, phases, self.down.ask)
-        self.profiles = Profiles(station.id, phases, shared.tokens, shared.voltage_v, self.down, shared.groups.timezone, self.features.modes)
+        cars = Cars(self.features.input_phases, self.down.commander.refuses_phases)
+        zone = shared.groups.timezone
+        self.profiles = Profiles(station.id, phases, shared.tokens, shared.voltage_v, self.down, zone, self.features.modes, cars)
         self.pulls = Pulls(self.up.ask, self._pulled)
         self.who = Drivers(station.id, shared.groups, self.drivers.service)
         self.limit_news = LimitNews(station.id, phases, upstream, self.up.ask)

@@ -34,6 +34,8 @@ class Taps:
         """A CALL of the station has been observed. event: its transaction; found: what came of it."""
         outcomes = self._told(at, call, dialect) if call.action in TELLING else []
         for fact in found:
+            if isinstance(fact, NeedsAnnounced):
+                outcomes += self._profiles.needs(fact)
             if isinstance(fact, EvseMeasured | NeedsAnnounced) and fact.soc_percent is not None:
                 outcomes += self._profiles.soc(at, fact.evse.evse_id, fact.soc_percent, self._running.transactions)
         return outcomes + (self._transaction(at, call, event, dialect) if event is not None and event.transaction_id else [])

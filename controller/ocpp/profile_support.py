@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from itertools import chain
 
-from controller.ocpp.profile_data import Profile, ProfileError, Purpose
+from controller.ocpp.profile_data import Period, Profile, ProfileError, Purpose
 
 _TRANSACTION = (Purpose.TX, Purpose.TX_DEFAULT, Purpose.PRIORITY)
 
@@ -27,6 +27,26 @@ def check_phase_to_use(profile: Profile, others: Iterable[Profile]) -> None:
     for other in others if wanted else ():
         if _merged(profile, other) and len(wanted | _phases(other)) > 1 and _phases(other):
             raise ProfileError("PhaseConflict", f"phaseToUse is another one in profile {other.profile_id} (K01.FR.141)")
+
+
+def check_single_phases(profile: Profile) -> None:
+    """It names no single phases. Raises ProfileError (K01.FR.142/144, V2X.10)."""
+    periods = chain.from_iterable(schedule.periods for schedule in profile.schedules)
+    if any(_names_phases(period) for period in periods):
+        raise ProfileError("PhaseConflict", "the car has told no limits of single phases, so it takes none (K01.FR.142/144, V2X.10)")
+
+
+def _names_phases(period: Period) -> bool:
+    values = (period.discharge, period.setpoint)
+    return period.limit_l2 is not None or period.limit_l3 is not None or any(value is not None and value.split for value in values)
+
+
+def check_no_phases(profile: Profile) -> None:
+    """It says nothing of phases, as sent. Raises ProfileError (K01.FR.44/54)."""
+    raws = profile.raw.get("chargingSchedule")
+    periods = [period for raw in raws if isinstance(raw, dict) for period in raw.get("chargingSchedulePeriod", [])] if isinstance(raws, list) else []
+    if any(period.get(key) is not None for period in periods for key in ("numberPhases", "phaseToUse")):
+        raise ProfileError("NoPhaseForDC", "numberPhases and phaseToUse mean nothing for a DC EVSE (K01.FR.44)")
 
 
 def _phases(profile: Profile) -> set[int]:

@@ -312,10 +312,11 @@ class Actuator:
     def _look(self, line: Channel, sent: Sent, cut: bool, now: float) -> list[Order]:
         """Read the composite after the first setpoint of a session and after cuts: samples, not every renewal."""
         plain = sent.wanted is None or not sent.wanted.giving
-        due = plain and (line.first or cut or line.misread > 0) and now - line.looked_mono_s >= LOOK_GAP_S
+        line.look_owed = line.look_owed or cut
+        due = plain and (line.first or line.look_owed or line.misread > 0) and now - line.looked_mono_s >= LOOK_GAP_S
         if not due or not line.place.model.reads_back or not line.confirmed:
             return []
-        line.looked_mono_s, line.first = now, False
+        line.looked_mono_s, line.first, line.look_owed = now, False, False
         outstanding_a = [one.limit_a for one in line.outstanding.values()]
         left_a = line.left_a if now < line.left_until_mono_s else 0.0
         return [ReadBack(line.place.key, max(sent.told_a, left_a, *outstanding_a), sent.number)]

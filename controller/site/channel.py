@@ -198,6 +198,7 @@ class Channel:
     last_reason: str = ""
     resend: bool = False
     looked_mono_s: float = -math.inf
+    look_owed: bool = False  # a cut came too soon after the last look: the next setpoint's answer brings one
     first: bool = True
     misread: int = 0
     mis_stacks: bool = False

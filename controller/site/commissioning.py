@@ -31,10 +31,10 @@ from controller.facts import (
 )
 from controller.orders import HoldOffStation, InstallFloor, Order, ReadBack, Severity, Tell, Wake
 from controller.site.actuate import Actuator
-from controller.site.arbiter import Claim, Grant
+from controller.site.arbiter import Grant
 from controller.site.budget import SiteState, Target
 from controller.site.channel import Channel
-from controller.site.claims import EPS
+from controller.site.narrowing import OTHERS, Patience, held, step_of, tested
 from controller.site.probes import Probes
 from controller.site.state import EvseState
 from controller.site.trace import Trace
@@ -43,10 +43,6 @@ MAX_TRIAL_S: Final = 300.0
 """A test lasts at most so long without being asked for again [s]."""
 MAX_HOLD_OFF_S: Final = 7200.0
 """A station is kept out at most so long [s]."""
-MAX_HELD_S: Final = 900.0
-"""Other cars are held where they are at most so long [s], however many tests follow one another; then"""
-EASE_S: Final = 120.0
-"""for so long they share as if nobody tested; the test may go on meanwhile [s]."""
 SPARED_S: Final = 120.0
 """A box that does not follow is left alone for so long after the test has asked for another level [s]."""
 RECORD_S: Final = 60.0
@@ -55,14 +51,6 @@ LOOK_S: Final = 10.0
 """So long a rebooted station's floor waits for the answer of what is still in it [s]."""
 LOOK_FOR_S: Final = 1800.0
 """A station may take so long to come back from its power cut [s]."""
-TEST_PRIORITY: Final = 1000
-"""Above everything a site file can say (-9..9)."""
-TEST_STEP_A: Final = 0.1
-"""Levels of a test are this fine where they ask for it, whatever the model says [A]."""
-ANY_STEP_A: Final = 1e-6
-"""What counts for a told level is no round figure where cars draw more than told [A]."""
-MINE = "commissioning test"
-OTHERS = "held while another charger is tested"
 _OWN: Final = frozenset({TrialAsked, SetpointAnswered, FloorConfirmed, FeaturesLearned})
 
 
@@ -85,32 +73,6 @@ class Look:
     until_mono_s: float
     back: bool = False
     held: list[Order] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Patience:
-    """Of the cars that are held for a test; no test and no tester begins it anew. Monotonic seconds."""
-
-    since_mono_s: float = -math.inf
-    held_mono_s: float = -math.inf
-    eases_until_mono_s: float = -math.inf
-
-    def holds(self, now: float) -> bool:
-        """Whether others may be held now."""
-        if now < self.eases_until_mono_s:
-            return False
-        if now - self.held_mono_s >= EASE_S:
-            self.since_mono_s = now
-        if now - self.since_mono_s < MAX_HELD_S:
-            return True
-        self.eases_until_mono_s, self.held_mono_s = now + EASE_S, -math.inf
-        return False
-
-    def left_s(self, now: float) -> float:
-        """How long they may be held from now on [s]."""
-        if now < self.eases_until_mono_s:
-            return 0.0
-        return MAX_HELD_S if now - self.held_mono_s >= EASE_S else max(0.0, MAX_HELD_S - (now - self.since_mono_s))
 
 
 class Commissioning:
@@ -149,7 +111,7 @@ class Commissioning:
         factor = self._factor(trial.evse)
         holds = self._patience.holds(now)
         claims = tuple(
-            _tested(claim, trial.limit_a, factor, holds) if claim.key == trial.evse else _held(claim) if holds else claim for claim in frozen.claims
+            tested(claim, trial.limit_a, factor, holds) if claim.key == trial.evse else held(claim) if holds else claim for claim in frozen.claims
         )
         if any(claim.cap_reason == OTHERS for claim in claims):
             self._patience.held_mono_s = now
@@ -356,32 +318,7 @@ class Commissioning:
         }
 
 
-def step_of(limit_a: float, model_step_a: float) -> float:
-    """The step a level is told in: the model's, finer only where the level itself is no multiple of it [A]."""
-    whole = abs(limit_a / model_step_a - round(limit_a / model_step_a)) < EPS
-    return model_step_a if whole else min(model_step_a, TEST_STEP_A)
-
-
 def _told_a(channel: Channel, now: float) -> float:
     """The setpoint in force or on its way as the station was told it, else its floor [A]."""
     sent = channel.sent
     return sent.told_a if sent is not None and now < sent.ends_mono_s else channel.place.fallback_a
-
-
-def _tested(claim: Claim, limit_a: float, factor: float, holds: bool) -> Claim:
-    """The EVSE under test. factor: what a told ampere counts."""
-    counted_a = max(0.0, limit_a) * factor
-    cap_a = min(claim.cap_a, counted_a)
-    reason = MINE if counted_a <= claim.cap_a else claim.cap_reason
-    step_a = ANY_STEP_A if factor > 1.0 else step_of(limit_a, claim.step_a)
-    claim = replace(claim, cap_a=cap_a, cap_reason=reason, want_a=min(cap_a, claim.want_a if not holds else cap_a), step_a=step_a)
-    # The ramp spares fuses from many cars that rise at once; here one rises alone, into room that is free already.
-    return replace(claim, priority=TEST_PRIORITY, rise_s=math.inf) if holds else claim
-
-
-def _held(claim: Claim) -> Claim:
-    """Any other EVSE: it may begin with its minimum, and rises no further."""
-    cap_a = min(claim.cap_a, max(claim.present_a, claim.min_a))
-    if cap_a >= min(claim.cap_a, claim.want_a) - EPS:
-        return replace(claim, cap_a=cap_a, want_a=min(claim.want_a, cap_a))
-    return replace(claim, cap_a=cap_a, cap_reason=OTHERS, want_a=min(claim.want_a, cap_a))

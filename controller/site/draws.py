@@ -6,6 +6,8 @@ truth. A car that gives back lifts the grid at once when it stops, so what it ma
 
 from __future__ import annotations
 
+import math
+
 from controller.facts import PhaseAmps
 from controller.site.appetite import HEADROOM_A
 from controller.site.channel import Channel
@@ -64,6 +66,9 @@ def _offer(evse: EvseState, channel: Channel, booked_a: float | None, now: float
         return booked_a
     if evse.session is None:
         return 0.0
+    if not channel.online:
+        # Just gone, and not booked yet: a reading in between must not take its car for the building.
+        return max(channel.held_a, channel.ceiling_a(now, None, -math.inf))
     offer_a = channel.present_a(now)
     since = evse.appetite.unused_since_mono_s
     unused = since is not None and now - since >= unused_after_s

@@ -1,6 +1,7 @@
 """Giving back: how much of what is wanted fits on the export rows. Decided after charging, which sees nothing of it.
 
-Less is given at once and in whole amperes, more only in clear steps: the building's noise would cost a profile a second.
+Where a row is full less is given at once and in whole amperes, more only in clear steps: the noise of the building would
+cost a profile a second.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from typing import Final
 from controller.site.claims import EPS, Claim, Give, Row, floor_to
 
 STEP_A: Final = 1.0
-"""What is given back changes by no less than this [A]..."""
+"""On a full row what is given back changes by no less than this [A]."""
 GAP_S: Final = 15.0
-"""... and grows only so long after its last change [s]."""
+"""What is given back grows only so long after its last change [s]."""
 
 
 def give_back(rows: Sequence[Row], claims: Sequence[Claim], amps: Sequence[float]) -> dict[int, float]:
@@ -36,11 +37,12 @@ def give_back(rows: Sequence[Row], claims: Sequence[Claim], amps: Sequence[float
 
 
 def _calm(give: Give, most_a: float) -> float:
-    """What is really asked of it when it may give so much [A]; never more."""
-    if give.now_a <= EPS:
+    """What is really asked of it when it may give so much [A]; never more. A full row is as unsteady as the building on it."""
+    full = most_a < give.wanted_a - EPS
+    if give.now_a <= EPS or (not full and most_a < give.now_a):
         return most_a
     if most_a < give.now_a - EPS:
         whole_a = floor_to(most_a, STEP_A)
         return whole_a if whole_a >= give.least_a - EPS else most_a
-    grows = most_a >= give.now_a + STEP_A - EPS and give.changed_s >= GAP_S
-    return most_a if grows else give.now_a
+    grows = most_a >= give.now_a + STEP_A - EPS or not full
+    return most_a if grows and give.changed_s >= GAP_S else give.now_a

@@ -376,7 +376,9 @@ def _evs(config: Config, layout: Layout, inputs: PlanInputs, slots: tuple[Slot, 
         if evse.session is None or key in inputs.booked_a:
             continue
         place, per_a = evse.place, layout.voltage_v * len(evse.phases)
-        most_a = min(place.config.max_current_a, evse.session.car_max_a or math.inf)
+        car = evse.session.announced
+        car_w = car.max_power_w if car is not None and car.max_power_w else math.inf  # all that an AC car of ISO 15118-20 tells
+        most_a = min(place.config.max_current_a, evse.session.car_max_a or math.inf, max(place.min_a, car_w / per_a))
         wished = tuple(per_a * _step_limit(evse.wish, slot, most_a) for slot in slots) if evse.wish else ()
         need_wh, departure_wall_s = needs(config, evse, at)
         store = NO_STORE

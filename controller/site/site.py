@@ -279,6 +279,7 @@ class Site:
                 self.station_wishes[fact.evse.station_id] = state.wished(EvseState(self.layout.places[first[0]]), fact)
         elif fact.evse in self.evses:
             self.evses[fact.evse] = state.wished(self.evses[fact.evse], fact)
+        self.planner.ask()  # a plan made under the old wish would hold a car down long after it was lifted
         return self._control(fact.at)
 
     def _setpoint_answered(self, fact: SetpointAnswered) -> list[Order]:

@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING, Final
 from controller.facts import EvseKey, Stamp
 from controller.site.arbiter import WAITING, Claim, Grant
 from controller.site.budget import SiteState
-from controller.site.channel import Channel, Floor
-from controller.site.layers import LIMIT, OPERATOR, PLAN, Layer
+from controller.site.channel import Channel, Floor, Sent
+from controller.site.layers import PLAN, Layer
+from controller.site.narrowing import MINE, OTHERS
 from controller.site.state import PHASE_NAMES, EvseState
 from controller.site.turns import PRIORITISED
+from controller.site.why_rows import FULL_A, SharedRows, binding, full_words
 from controller.snapshot import WhyLayer, WhyProfile, WhyRow, WhyStep, WhyView
 from optimizer.problem import Ev, Plan, Problem
 
 if TYPE_CHECKING:
     from controller.site.site import Site
 
-FULL_A: Final = 1.0
-"""A row with less left than this is full: setpoints come in whole amperes [A]."""
+TEST: Final = "test"
+"""Source of the layer that a commissioning test puts on an EVSE."""
 SAME_W: Final = 50.0
 """Powers of a plan closer together than this are the same stretch [W]."""
 MOST_STEPS: Final = 24
@@ -45,10 +47,10 @@ class Explainer:
 
     def view(self, state: str, reason: str, profiles: tuple[WhyProfile, ...]) -> WhyView:
         """The whole answer. state, reason: as the page shows them. profiles: the CSMS's, from the link side."""
-        evse, channel, grant, now = self._evse, self._channel, self._grant, self._at.mono_s
+        evse, grant = self._evse, self._grant
         session = evse.session is not None
         layers, rows, plan = tuple(self._layers()), tuple(self._rows()), tuple(self._plan())
-        limit_a = channel.present_a(now) if session else None
+        limit_a = self._told_a() if session else None
         return WhyView(
             id=str(self._key),
             name=evse.place.config.name,
@@ -75,24 +77,49 @@ class Explainer:
         evse, channel, grant = self._evse, self._channel, self._grant
         if not channel.online:
             return f"{self._key}: {reason or 'its station is not connected'}."
+        uncommanded = self._uncommanded()
+        if uncommanded:
+            return f"{self._key} {uncommanded}."
         if evse.session is None:
-            return f"{self._key}: no car charges here; the next one starts with the fallback of {evse.place.fallback_a:g} A."
-        amps = f"{channel.present_a(self._at.mono_s):g} A"
-        if grant is not None and grant.setpoint_w is not None and grant.setpoint_w < 0:
-            return f"{self._key} gives back {-grant.setpoint_w / 1000:.1f} kW: {grant.reason}."
+            doubt = "" if channel.confirmed else ", which its station has not confirmed"
+            return f"{self._key}: no car charges here; the next one starts with the fallback of {evse.place.fallback_a:g} A{doubt}."
+        has_a = self._told_a()
+        amps = f"{has_a:.3g} A"
+        if self._gives_w() > 0 and grant is not None:
+            return f"{self._key} gives back {self._gives_w() / 1000:.1f} kW: {grant.reason}."
         if grant is None:
             return f"{self._key} has {amps}: the first decision is still to come."
         if grant.waiting:
             return f"{self._key} waits for its turn: {grant.reason.removeprefix(WAITING)}. {self._turn_words()}".rstrip()
-        full = next((row for row in rows if row.binds), None)
+        full = binding(rows)
         if full is not None:
-            shared = f"{full.other_a:.0f} A other load, {full.others_a:.0f} A other cars, {full.booked_a + full.margin_a:.0f} A kept free"
-            return f"{self._key} has {amps}: {full.what} {full.phase} carries {full.carries_a:.0f} A and is full ({shared})."
+            return f"{self._key} has {amps}: {full_words(full)}."
         lowest = layers[0] if layers else None
-        has_a = channel.present_a(self._at.mono_s)
         more = f", {lowest.limit_a:g} A" if lowest is not None and lowest.binds and abs(lowest.limit_a - has_a) > FULL_A else ""
         planned = f" - {plan[0].reason}" if plan and lowest is not None and lowest.binds and lowest.source == PLAN else ""
         return f"{self._key} has {amps}: {grant.reason}{more}{planned}."
+
+    def _told_a(self) -> float:
+        """The setpoint as its station was told it [A]: where cars draw more than told, more counts."""
+        channel, now = self._channel, self._at.mono_s
+        sent = channel.sent if channel.online else channel.accepted
+        return sent.told_a if sent is not None and now < sent.ends_mono_s else self._evse.place.fallback_a
+
+    def _gives_w(self) -> float:
+        """What its station was told to give back [W]; 0 where it was not told, or refused."""
+        sent = self._channel.sent
+        return sent.given_w if sent is not None and self._at.mono_s < sent.ends_mono_s else 0.0
+
+    def _uncommanded(self) -> str:
+        """What happens where setpoints do not decide; "" where they do."""
+        channel, kept_a = self._channel, self._frozen.booked_a.get(self._key) if self._frozen is not None else None
+        if channel.uncontrollable:
+            kept_a = kept_a if kept_a is not None else self._evse.place.config.max_current_a
+            return f"takes no setpoints ({channel.last_reason or 'no reason given'}): {kept_a:.3g} A are kept free for it"
+        if kept_a is None or self._evse.session is None:
+            return ""
+        drawn = f"draws {self._evse.drawn_a:.3g} A" if self._evse.drawn_a is not None else "may draw"
+        return f"{drawn} with a setpoint of {self._told_a():.3g} A: it does not follow, {kept_a:.3g} A are kept free for it"
 
     def _turn_words(self) -> str:
         turn = self._site.turns.of.get(self._key)
@@ -110,6 +137,8 @@ class Explainer:
             parts.append(f"{'group ' + driver.group if driver.group else 'driver'} {driver.priority:+d}")
         if evse.prioritised:
             parts.append(f"priority charging +{PRIORITISED}")
+        if self._claim is not None and self._claim.cap_reason == MINE:
+            parts.append(f"commissioning test: {self._claim.priority} instead")
         return ", ".join(parts)
 
     # -- the limits of the EVSE itself ---------------------------------------------------------------------
@@ -118,9 +147,15 @@ class Explainer:
         inputs = self._site.budget.inputs
         if inputs is None:
             return
-        found = sorted(self._site.budget.layers(self._evse, self._channel, inputs), key=lambda layer: layer.limit_a)
+        found = sorted([*self._of_test(), *self._site.budget.layers(self._evse, self._channel, inputs)], key=lambda layer: layer.limit_a)
         for number, layer in enumerate(found):
             yield WhyLayer(layer.reason, layer.source, max(0.0, layer.limit_a), layer.ends_wall_s, number == 0 and self._binds(layer))
+
+    def _of_test(self) -> Iterator[Layer]:
+        """A commissioning test narrows what the EVSE may have, as the last decision saw it."""
+        claim = self._claim
+        if claim is not None and claim.cap_reason in (MINE, OTHERS):
+            yield Layer(claim.cap_a / (1.0 + self._channel.overdraw_part), claim.cap_reason, TEST)
 
     def _binds(self, layer: Layer) -> bool:
         """Whether the EVSE's own lowest limit, and not what it shares, decides."""
@@ -129,44 +164,8 @@ class Explainer:
     # -- what it shares ------------------------------------------------------------------------------------
 
     def _rows(self) -> list[WhyRow]:
-        frozen, claim = self._frozen, self._claim
-        if frozen is None or claim is None:
-            return []
-        granted = self._granted(frozen)
-        found = [self._row(frozen, index, granted.get(index, 0.0)) for index in claim.rows]
-        return sorted(found, key=lambda row: row.left_a)
-
-    def _granted(self, frozen: SiteState) -> dict[int, float]:
-        """Row -> what all cars on it were given [A]."""
-        granted: dict[int, float] = {}
-        for claim in frozen.claims:
-            grant = self._site.grants.get(claim.key)
-            for row in claim.rows:
-                granted[row] = granted.get(row, 0.0) + (grant.limit_a if grant is not None else 0.0)
-        return granted
-
-    def _row(self, frozen: SiteState, index: int, granted_a: float) -> WhyRow:
-        row, circuits = frozen.rows[index], list(self._site.layout.circuits)
-        own_a = self._grant.limit_a if self._grant is not None else 0.0
-        left_a = max(0.0, row.capacity_a - granted_a)
-        binds = self._grant is not None and self._grant.reason.removeprefix(WAITING) == row.reason and (left_a < FULL_A or self._grant.waiting)
-        if index >= 3 * len(circuits):
-            return WhyRow(row.reason, "", row.capacity_a, 0.0, 0.0, 0.0, max(0.0, granted_a - own_a), own_a, left_a, binds)
-        name, phase = circuits[index // 3], index % 3
-        inputs = self._site.budget.inputs
-        other_a = inputs.loads[name].other_a[phase] if inputs is not None else 0.0
-        booked_a = self._booked(frozen, name, phase)
-        carries_a, margin_a, what = row.capacity_a + booked_a + other_a, 0.0, row.reason
-        if row.source not in (LIMIT, OPERATOR):  # the copper: what the rows keep free below it is a margin
-            circuit = self._site.layout.circuits[name]
-            what = "fuse" if circuit.parent is None else f"circuit {name}"
-            carries_a, margin_a = circuit.fuse_a, max(0.0, circuit.fuse_a - carries_a)
-        others_a = max(0.0, granted_a - own_a)
-        return WhyRow(what, PHASE_NAMES[phase], carries_a, other_a, margin_a, booked_a, others_a, own_a, left_a, binds)
-
-    def _booked(self, frozen: SiteState, circuit: str, phase: int) -> float:
-        below = self._site.layout.below[circuit]
-        return sum(amps for key, amps in frozen.booked_a.items() if key in below and phase in self._site.evses[key].phases)
+        frozen = self._frozen
+        return SharedRows(self._site, frozen, self._evse, self._claim, self._grant).all() if frozen is not None else []
 
     # -- what the station knows ------------------------------------------------------------------------------
 
@@ -178,9 +177,10 @@ class Explainer:
         if live is not None:
             way = live.strategy
             kind = "Dynamic " if way.dynamic else "relative " if way.relative else ""
-            yield f"setpoint {live.told_a:g} A accepted {now - live.at_mono_s:.0f} s ago as {kind}{PURPOSE_WORDS[way.purpose]} in {way.unit}"
+            accepted = f"accepted {now - live.at_mono_s:.0f} s ago"
+            yield f"setpoint {self._setpoint_words(live)} {accepted} as {kind}{PURPOSE_WORDS[way.purpose]} in {way.unit}"
         if channel.sent is not None and not channel.answered:
-            yield f"setpoint {channel.sent.told_a:g} A sent {now - channel.asked_mono_s:.0f} s ago, no answer yet"
+            yield f"setpoint {channel.sent.told_a:.4g} A sent {now - channel.asked_mono_s:.0f} s ago, no answer yet"
         if channel.overdraw_part > 0:
             yield f"it draws {100 * channel.overdraw_part:.0f} % more than told, and is told less for that"
         if channel.uncontrollable:
@@ -189,6 +189,12 @@ class Explainer:
             yield f"last refusal: {channel.last_reason}"
         writes = self._site.actuator.writes_today(self._key.station_id, self._at.wall_s)
         yield f"{writes} profiles written into {self._key.station_id} today"
+
+    def _setpoint_words(self, live: Sent) -> str:
+        whole = self._site.actuator.trunks.line(self._key.station_id)
+        if whole is not None and whole.accepted is not None:
+            return f"{whole.accepted.told_a:.4g} A for the whole station, {live.told_a:.4g} A of it for this EVSE,"
+        return f"{-live.given_w / 1000:.1f} kW" if live.given_w > 0 else f"{live.told_a:.4g} A"
 
     # -- the plan ------------------------------------------------------------------------------------------------
 
@@ -284,4 +290,3 @@ def _below(problem: Problem, node_id: str) -> set[str]:
             break
         found |= more
     return found
-

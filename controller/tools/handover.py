@@ -202,19 +202,23 @@ class Handover:
 
     def _beyond(self) -> Iterator[Finding]:
         """What no test here looks at, and where the site relies on it."""
-        config = self.config
-        gives = [f"{one.id}/{evse.id}" for one in config.stations for evse in one.evses if evse.v2g is not None] if config is not None else []
-        yield _untested("Giving back (V2G)", gives, "Plug in such a car, plan a discharge and watch the meter turn round, before you rely on it.")
-        switches = [station.id for station in config.stations if self._base(station.id).phase_switching] if config is not None else []
-        yield _untested(
-            "One phase and three phases", switches, "Limit a three-phase car to less than 4.1 kW and watch the meter, before you rely on it."
-        )
+        stations = self.config.stations if self.config is not None else None
+        if stations is None:
+            gives, switches = None, None
+        else:
+            gives = [f"{one.id}/{evse.id}" for one in stations for evse in one.evses if evse.v2g is not None]
+            switches = [one.id for one in stations if self._base(one.id).phase_switching]
+        yield _untested("Giving back (V2G)", gives, "Plug in such a car, plan a discharge and watch the meter turn round.")
+        yield _untested("One phase and three phases", switches, "Limit a three-phase car to less than 4.1 kW and watch the meter.")
 
 
-def _untested(title: str, used_at: Sequence[str], advice: str) -> Finding:
-    if used_at:
-        return Finding(title, Verdict.SKIPPED, f"not tested, but used at {', '.join(used_at)}", advice)
-    return Finding(title, Verdict.SKIPPED, "not tested; this site does not use it by its site file")
+def _untested(title: str, used_at: Sequence[str] | None, advice: str) -> Finding:
+    """used_at: where the site relies on it; None = the site file is not known."""
+    if used_at is None:
+        return Finding(title, Verdict.SKIPPED, "not tested; the site file was not named (--config)", advice)
+    if not used_at:
+        return Finding(title, Verdict.SKIPPED, "not tested; this site does not use it by its site file")
+    return Finding(title, Verdict.SKIPPED, f"not tested, but used at {', '.join(used_at)}", f"Before you rely on it: {advice}")
 
 
 def _plain(saved: Saved) -> dict[str, Any]:

@@ -90,7 +90,8 @@ function row(entry) {
     part("cars", entry.others_a),
     part("own", entry.own_a),
   );
-  const words = `${amps(entry.other_a)} other load, ${amps(kept)} kept free, ${amps(entry.others_a)} other cars, ${amps(entry.own_a)} here, ${amps(entry.left_a)} left`;
+  const left = entry.left_a < -0.5 ? `${amps(-entry.left_a)} too much` : `${amps(Math.max(0, entry.left_a))} left`;
+  const words = `${amps(entry.other_a)} other load, ${amps(kept)} kept free, ${amps(entry.others_a)} other cars, ${amps(entry.own_a)} here, ${left}`;
   return item(entry.binds, h("b", {}, amps(entry.carries_a)), h("span", {}, `${entry.what} ${entry.phase}`, bar, h("small", {}, words)));
 }
 

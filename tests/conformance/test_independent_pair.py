@@ -115,7 +115,7 @@ async def test_profiles_of_the_csms_end_here_and_ours_never_leak(tmp_path: Path,
         assert await csms.composite_a() == 9.0
         assert await csms.limit(7) == "Rejected"
         assert await csms.clear() == "Accepted"
-        await until(lambda: setpoints(csms)[-1] > 9.0)
+        await until(lambda: setpoints(csms)[-1] > 9.0, 60.0)
 
         asked = set(ids(here.texts("csms.jsonl", "out"), 2))
         answers = ids(here.texts("csms.jsonl", "in"), 3, 4)

@@ -18,6 +18,7 @@ from tests.support.playbook import config
 from tests.support.schemas import check_request, check_response
 from tests.support.site_story import QUICK, Story, depot
 from tests.support.talk import EVSE, SCHEMAS, V16, V21, V201, VERSIONS, Talk
+from tests.support.v2g_world import V2gWorld, site
 
 every_version = pytest.mark.parametrize("version", VERSIONS)
 two_x = pytest.mark.parametrize("version", [V201, V21])
@@ -331,6 +332,37 @@ def test_trap_23_25_a_profile_that_could_discharge_is_refused_as_long_as_nobody_
     assert answer["status"] == "Rejected"
     assert answer["statusInfo"]["reasonCode"]
     assert play.sent_down == []
+
+
+def test_trap_23_what_a_csms_lets_be_discharged_bounds_our_setpoint_for_a_max_profile_cannot() -> None:
+    """K01.FR.111: a MaxProfile has no dischargeLimit. So ours in the Tx layer says how much, inside that of the CSMS."""
+    world = V2gWorld(site(), 5.9)
+    world.run(20)
+    world.park(12.0)
+    world.until(6.1)
+    assert world.gives_w > 6000.0
+    world.csms("SetChargingProfile", world.profile({"operationMode": "ExternalSetpoint", "limit": 11_000.0, "dischargeLimit": -2500.0}))
+    before = len(world.profiles), len(world.updates)
+    world.run(300)
+    later = [update["scheduleUpdate"] for _, update in world.updates[before[1] :]]
+    later += [body["chargingProfile"]["chargingSchedule"][0]["chargingSchedulePeriod"][0] for _, body in world.profiles[before[0] :]]
+    assert later
+    assert all(-2500.0 <= said["setpoint"] < 0.0 for said in later)
+    assert 2000.0 < world.gives_w <= 2500.0
+
+
+def test_trap_25_nothing_of_ours_has_a_discharge_limit_or_a_setpoint_of_the_wrong_sign() -> None:
+    """Q03.FR.02: a setpoint stands alone. Out of the car is negative: a car that shall give back is never told to charge."""
+    world = V2gWorld(site(), 5.9)
+    world.run(20)
+    world.park(12.0)
+    world.until(6.5)
+    said = [period for _, period in world.periods()] + [update["scheduleUpdate"] for _, update in world.updates]
+    setpoints = [one["setpoint"] for one in said if "setpoint" in one]
+    assert setpoints
+    assert max(setpoints) < 0.0
+    assert not any("dischargeLimit" in one for one in said)
+    assert not any("limit" in one for one in said if "setpoint" in one)
 
 
 @pytest.mark.parametrize("unit", ["Celcius", "Celsius"])

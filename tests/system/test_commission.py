@@ -27,7 +27,7 @@ from controller.sim.car import CarSpec
 from controller.sim.evse import Evse, EvseSpec
 from controller.sim.meter import SimMeters
 from controller.sim.site import MeterValues
-from controller.sim.station import StationSpec
+from controller.sim.station import SimStation, StationSpec
 from controller.sim.station_client import StationClient
 from controller.tools.client import Controller
 from tests.support.depot import Depot, WatchedStation
@@ -52,25 +52,30 @@ class Box(WatchedStation):
 class Garage(Depot):
     """One such box, and the meter of the house."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, version: str) -> None:
         super().__init__(url, 0)
-        box = Box(StationSpec("CP1", (EvseSpec(1, site_phases=(1, 2, 0)),), sample_s=0.3))
-        box.faults.refused_purpose = "ChargingStationMaxProfile"
-        self.stations = [box]
+        box = _quirky() if version == "2.0.1" else SimStation(StationSpec("CP1", (EvseSpec(1),), sample_s=0.3, version=version))
+        self.boxes = [box]
         self.clients = [StationClient(box, url, self.clock.stamp)]
         self.turn = 0
 
     def plug_in(self, number: int = 0, need_wh: float = 30_000.0) -> Any:
         at = self.clock.stamp()
         spec = CarSpec("small", at.wall_s, at.wall_s + 8 * 3600, need_wh, 60_000.0, 0.2, 1, 32.0, reaction_s=REACTION_S, ramp_a_per_s=40.0)
-        return self.stations[number].plug_in(at, 1, spec)
+        return self.boxes[number].plug_in(at, 1, spec)
 
     def meter(self) -> MeterValues:
         """The house's own load wanders a little."""
         self.turn += 1
         building = [8.0 + 0.3 * math.sin(0.7 * self.turn + phase) for phase in range(3)]
-        cars = self.stations[0].site_current_a()
+        cars = self.boxes[0].site_current_a()
         return MeterValues((building[0] + cars[0], building[1] + cars[1], building[2] + cars[2]))
+
+
+def _quirky() -> SimStation:
+    box = Box(StationSpec("CP1", (EvseSpec(1, site_phases=(1, 2, 0)),), sample_s=0.3))
+    box.faults.refused_purpose = "ChargingStationMaxProfile"
+    return box
 
 
 def garage_site(folder: Path, meter_port: int) -> dict[str, Any]:
@@ -103,7 +108,7 @@ class Scene:
             async for line in process.stdout:
                 said.append(line.decode())
                 if "Switch the station off" in said[-1]:
-                    self.garage.stations[0].reboot(self.garage.clock.stamp())
+                    self.garage.boxes[0].reboot(self.garage.clock.stamp())
         print("".join(said))
         return await process.wait(), "".join(said)
 
@@ -114,16 +119,16 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(folder: Path) -> AsyncIterator[Scene]:
+async def scene(folder: Path, version: str = "2.0.1") -> AsyncIterator[Scene]:
     """A garage in a folder of its own, a car charging in it."""
     garages: list[Garage] = []
     meters = SimMeters(config_dir() / "meters", {1: lambda: garages[0].meter() if garages else MeterValues((8.0, 8.0, 8.0))})
     await meters.start()
-    async with Yard(folder, garage_site(folder, meters.port)) as yard, Garage(yard.ocpp_url) as garage:
+    async with Yard(folder, garage_site(folder, meters.port)) as yard, Garage(yard.ocpp_url, version) as garage:
         garages.append(garage)
-        await until(lambda: garage.stations[0].accepted)
+        await until(lambda: garage.boxes[0].accepted)
         garage.plug_in()
-        await until(lambda: garage.stations[0].site_current_a()[1] > 5)
+        await until(lambda: garage.boxes[0].site_current_a()[1 if version == "2.0.1" else 0] > 5)
         yield Scene(folder, yard, garage)
     await meters.stop()
 
@@ -134,6 +139,27 @@ async def test_it_finds_exactly_the_quirks_of_the_box(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     async with scene(tmp_path / "one") as one, scene(tmp_path / "two") as two:
         await asyncio.gather(check_quirks(one), check_without_us(two))
+
+
+async def test_the_other_versions_are_commanded_and_read_as_well(tmp_path: Path) -> None:
+    """A 1.6 box and a 2.1 box without quirks, side by side: every kind of profile is obeyed, and what was measured is written."""
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    async with scene(tmp_path / "old", "1.6") as old, scene(tmp_path / "new", "2.1") as new:
+        await asyncio.gather(check_ways(old, 7), check_ways(new, 8))
+
+
+async def check_ways(scene: Scene, findings: int) -> None:
+    """All ways of this version, and many writes in a row."""
+    code, said = await scene.commission("--only", "ways")
+    assert code == 0, said
+    found = {title: verdict for title, (verdict, _) in scene.findings().items() if title.startswith(("Profile", "Many"))}
+    assert len(found) == findings
+    assert set(found.values()) == {"pass"}
+    model = load_chargers(scene.out / "chargers")["cp1"]
+    assert (model.stack_level, model.purposes) == (0, ("TxProfile", "TxDefaultProfile", "ChargingStationMaxProfile"))
+    page = (scene.out / "report.html").read_text()
+    assert "Giving back (V2G)" in page
 
 
 async def check_without_us(scene: Scene) -> None:

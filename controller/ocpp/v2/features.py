@@ -31,6 +31,7 @@ _FLAGS: Final = {
     ("smartchargingctrlr", "supportsdynamicprofiles", ""): "dynamic",
     ("smartchargingctrlr", "supportsfeature", "maxofflineduration"): "max_offline",
     ("smartchargingctrlr", "supportsmaxofflineduration", ""): "max_offline",
+    **{(component, "dcinputphasecontrol", ""): "input_phases" for component in ("evse", "smartchargingctrlr")},
     ("v2xchargingctrlr", "available", ""): "v2x",
     ("v2xchargingctrlr", "enabled", ""): "v2x_enabled",
 }

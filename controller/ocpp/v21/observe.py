@@ -41,6 +41,7 @@ def _filled(fact: NeedsAnnounced, needs: Payload) -> NeedsAnnounced:
         max_v2x_wh=energy(v2x.get("evMaxV2XEnergyRequest")),
         bidirectional=_gives_back(needs),
         dynamic_control=fact.dynamic_control if control is None else control,
+        single_phases=any(key.endswith(("_L2", "_L3")) and number(value) is not None for key, value in v2x.items()),
     )
 
 

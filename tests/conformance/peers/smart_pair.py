@@ -9,6 +9,7 @@ import asyncio
 import json
 import time
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 
@@ -98,9 +99,10 @@ class Lib:
     async def start(self):
         await self.point.start()
 
-    async def call(self, action, payload):
-        """The payload of the answer; raises OCPPError."""
-        answer = await self.point.call(getattr(self.module.call, action)(**camel_to_snake_case(payload)), suppress=False)
+    async def call(self, action, payload, judged=True):
+        """The payload of the answer; raises OCPPError. judged: the request must be valid."""
+        request = getattr(self.module.call, action)(**camel_to_snake_case(payload))
+        answer = await self.point.call(request, suppress=False, skip_schema_validation=not judged)
         return {key: value for key, value in plain(snake_to_camel_case(vars(answer))).items() if value is not None}
 
 
@@ -130,10 +132,8 @@ class Csms:
         name = socket.request.path.rsplit("/", 1)[-1]
         kind = Raw if socket.subprotocol == "ocpp2.1" else Lib
         self.links[name] = kind(socket, socket.subprotocol, lambda action, payload: self._answer(name, action, payload))
-        try:
+        with suppress(websockets.ConnectionClosed):
             await self.links[name].start()
-        except websockets.ConnectionClosed:
-            pass
 
     def _answer(self, name, action, payload):
         if action in TOLD or action == "PullDynamicScheduleUpdate":
@@ -154,9 +154,9 @@ class Csms:
                 return {"status": "Rejected"} if limit is None else {"status": "Accepted", "scheduleUpdate": {"limit": limit}}
         return {}
 
-    async def call(self, name, action, **payload):
-        """A CALL to a station."""
-        return await self.links[name].call(action, payload)
+    async def call(self, name, action, payload, judged=True):
+        """A CALL to a station. judged: it must be valid."""
+        return await self.links[name].call(action, payload, judged)
 
     def heard(self, name, action):
         """Payloads of one action a station's leg has told, in order."""

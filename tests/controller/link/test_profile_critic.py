@@ -11,7 +11,7 @@ from controller.facts import EvseKey, PersistFailed, Restored, SetpointAnswered,
 from controller.ocpp.times import timestamp
 from controller.orders import Inject, InstallFloor, Persist, Strategy
 from tests.support.playbook import START_WALL_S, config
-from tests.support.schemas import check_response
+from tests.support.schemas import check_request, check_response
 from tests.support.talk import V16, V21, V201, VERSIONS, Talk
 
 EVSE = EvseKey("CP1", 1)
@@ -294,3 +294,87 @@ def test_in_overlay_mode_only_maxima_are_cleared_when_the_station_says_duplicate
     cleared = [frame[3] for frame in seen if frame[2] == "ClearChargingProfile"]
     words = {(one.get("chargingProfileCriteria") or one)["chargingProfilePurpose"] for one in cleared}
     assert words <= {"ChargePointMaxProfile", "ChargingStationMaxProfile", "LocalGeneration"}
+
+
+# -- what a car said of its phases ------------------------------------------------------------------------------------
+
+
+def needs(play: Talk, mode: str, **parameters: Any) -> None:
+    """NotifyEVChargingNeeds of the car at EVSE 1, and the CSMS's answer."""
+    payload = {"evseId": 1, "chargingNeeds": {"requestedEnergyTransfer": mode, **parameters}}
+    check_request("NotifyEVChargingNeeds", payload, play.version)
+    play.station(2, "needs", "NotifyEVChargingNeeds", payload)
+    play.csms(3, "needs", {"status": "Accepted"})
+
+
+def in_tx(play: Talk, **period: Any) -> dict[str, Any]:
+    payload = play.set_profile(5, 9.0, purpose="TxProfile", transactionId="tx-1")
+    payload["chargingProfile"]["chargingSchedule"][0]["chargingSchedulePeriod"][0].update(period)
+    return payload
+
+
+def test_limits_of_single_phases_are_for_cars_that_told_theirs() -> None:
+    """K01.FR.142/144, V2X.10: with values of L2 in the car's needs, not without; after a restart as before; the next car tells anew."""
+    play = charging()
+    split = in_tx(play, limit_L2=8.0, limit_L3=7.0)
+    assert ask(play, "SetChargingProfile", split)["statusInfo"]["reasonCode"] == "PhaseConflict"
+    needs(play, "AC_BPT", v2xChargingParameters={"maxChargePower": 3000, "maxChargePower_L2": 3000, "maxChargePower_L3": 3000})
+    assert ask(play, "SetChargingProfile", split)["status"] == "Accepted"
+    after = play.restarted()
+    after.connect()
+    assert ask(after, "SetChargingProfile", split)["status"] == "Accepted"
+    after.finish()
+    after.transaction = "tx-2"
+    after.begin("again")
+    other = in_tx(after, limit_L2=8.0)
+    other["chargingProfile"]["transactionId"] = "tx-2"
+    assert ask(after, "SetChargingProfile", other)["statusInfo"]["reasonCode"] == "PhaseConflict"
+
+
+def test_an_update_cannot_bring_them_in_either() -> None:
+    play = charging()
+    dynamic = in_tx(play)
+    dynamic["chargingProfile"]["chargingProfileKind"] = "Dynamic"
+    ask(play, "SetChargingProfile", dynamic)
+    update = {"chargingProfileId": 5, "scheduleUpdate": {"limit": 9.0, "limit_L2": 8.0}}
+    assert ask(play, "UpdateDynamicSchedule", update)["statusInfo"]["reasonCode"] == "PhaseConflict"
+
+
+@two_x
+def test_a_dc_car_has_no_phases(version: str) -> None:
+    """K01.FR.44/54: NoPhaseForDC, unless the EVSE controls the phases of its input."""
+    play = charging(version)
+    assert ask(play, "SetChargingProfile", in_tx(play, numberPhases=3))["status"] == "Accepted"
+    needs(play, "DC", dcChargingParameters={"evMaxCurrent": 200, "evMaxVoltage": 500})
+    assert ask(play, "SetChargingProfile", in_tx(play, numberPhases=3))["statusInfo"]["reasonCode"] == "NoPhaseForDC"
+    assert ask(play, "SetChargingProfile", in_tx(play))["status"] == "Accepted"
+    play.csms(2, "get", "GetVariables", {"getVariableData": [DC_INPUT]})
+    answer = {**DC_INPUT, "attributeStatus": "Accepted", "attributeValue": "true"}
+    play.station(3, "get", {"getVariableResult": [answer]})
+    assert ask(play, "SetChargingProfile", in_tx(play, numberPhases=3))["status"] == "Accepted"
+
+
+@two_x
+def test_an_evse_that_refused_our_phases_refuses_the_csms_s(version: str) -> None:
+    play = charging(version)
+    call = play.inject()
+    play.station(3, call[1], {"status": "Rejected", "statusInfo": {"reasonCode": "NoPhaseForDC"}})
+    assert ask(play, "SetChargingProfile", in_tx(play, numberPhases=1))["statusInfo"]["reasonCode"] == "NoPhaseForDC"
+
+
+DC_INPUT = {"component": {"name": "EVSE", "evse": {"id": 1}}, "variable": {"name": "DCInputPhaseControl"}}
+
+
+def test_in_overlay_mode_values_for_a_maximum_that_stays_here_stay_here_and_are_pulled() -> None:
+    """K28: the station has never seen this profile; K28.FR.10: so we ask for its values."""
+    play = charging(overlay=True)
+    payload = station_max(V21, 20.0, chargingProfileKind="Dynamic", dynUpdateInterval=10)
+    del payload["chargingProfile"]["chargingSchedule"][0]["startSchedule"]
+    assert ask(play, "SetChargingProfile", payload)["status"] == "Accepted"
+    assert ask(play, "UpdateDynamicSchedule", {"chargingProfileId": 7, "scheduleUpdate": {"limit": 10.0}})["status"] == "Accepted"
+    assert wished(play, 0) == [10.0]
+    play.wait(11)
+    (pull,) = [frame for frame in map(json.loads, play.sent_up) if frame[0] == 2]
+    assert pull[2:] == ["PullDynamicScheduleUpdate", {"chargingProfileId": 7}]
+    play.csms(3, pull[1], {"status": "Accepted", "scheduleUpdate": {"limit": 9.0}})
+    assert wished(play, 0) == [9.0]

@@ -13,7 +13,8 @@ from controller.facts import Deed, EvseKey, FeaturesLearned, FloorConfirmed, Pro
 from controller.orders import ClearSetpoint, HoldOffStation, Inject, InstallFloor, ReadBack, Wake
 from controller.site.arbiter import Claim, Pace, Row, decide
 from controller.site.budget import SiteState
-from controller.site.commissioning import MAX_HOLD_OFF_S, OTHERS
+from controller.site.commissioning import MAX_HOLD_OFF_S
+from controller.site.narrowing import OTHERS
 from controller.site.trace import MAX_ENTRIES
 from tests.support.site_story import Story, depot
 

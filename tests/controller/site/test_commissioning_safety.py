@@ -9,7 +9,7 @@ import pytest
 from controller.facts import Deed, EvseKey, EvseMeasured, FloorConfirmed, Probe, SetpointAnswered, StationOffline, StationOnline, TrialAsked
 from controller.orders import ClearSetpoint, HoldOffStation, Inject, InstallFloor, Order, Wake
 from controller.site.charger import ChargerModel
-from controller.site.commissioning import EASE_S, MAX_HELD_S
+from controller.site.narrowing import EASE_S, MAX_HELD_S
 from controller.site.oversight import Oversight
 from tests.support.site_story import QUICK, Story, depot
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from controller.facts import EvseKey
+from controller.facts import EvseKey, EvseMeasured, StationOffline
 from controller.site.actuate import Sent
 from controller.site.channel import Wanted
 from controller.site.draws import draw_of, giving_w
 from controller.site.otherload import Draw
 from tests.support.pictures import Picture
-from tests.support.site_story import depot
+from tests.support.site_story import Story, depot
 
 KEY = EvseKey("CP1", 1)
 
@@ -84,3 +84,19 @@ def test_the_deepest_setpoint_on_its_way_counts() -> None:
     channel.outstanding[3] = Sent(3, 0.0, "plan", site.now, site.now + 120, wanted=Wanted(0.0, 0.0, "plan", 3, setpoint_w=-9000.0))
     assert giving_w(channel) == 9000.0
     assert giving_w(Picture(depot(1)).channel("CP1")) == 0.0
+
+
+def test_the_car_of_a_station_that_has_just_gone_does_not_become_building_load() -> None:
+    """The meter speaks between the loss and the next decision: the neighbour must not be paused for a car that counts already."""
+    told, other = Story(depot(2)), EvseKey("CP2", 1)
+    told.start()
+    told.plug(KEY)
+    told.plug(other)
+    told.run(60)
+    before_a = told.limits_a[other]
+    told.do(StationOffline(told.at(), "CP1"))
+    for _ in range(5):
+        told.step(report=False)
+        told.do(EvseMeasured(told.at(), other, (told.drawn_a[other],) * 3))
+    assert told.limits_a[other] == before_a
+    assert max(told.site.meters.loads(told.now)["grid"].other_a) < 11.0

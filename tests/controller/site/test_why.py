@@ -63,7 +63,7 @@ def test_a_site_limit_takes_the_place_of_the_fuse() -> None:
     row = why(story).rows[0]
     assert (row.what, row.carries_a, row.margin_a) == ("fleet limit (mqtt)", 30.0, 0.0)
     assert adds_up(row)
-    assert "fleet limit (mqtt) L1 carries 30 A and is full" in why(story).sentence or "fleet limit (mqtt) L" in why(story).sentence
+    assert "fleet limit (mqtt) L1 allows 30 A and is full" in why(story).sentence
 
 
 def test_the_lowest_layer_is_the_csms() -> None:

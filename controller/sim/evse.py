@@ -59,9 +59,10 @@ class Transaction:
 
 @dataclass(slots=True)
 class Evse:
-    """State of one EVSE. register_wh: import register. offer_a: what the pilot offers now.
+    """State of one EVSE. register_wh: import register, given_register_wh: export register. offer_a: what the pilot offers now.
 
-    given_register_wh: export register. mode: operation mode in force (2.1). told_a: current per phase in the last event. before_a: at the last look. served: this car has had its session.
+    mode: operation mode in force (2.1). told_a: current per phase in the last event. before_a: at the last look. served:
+    this car has had its session.
     """
 
     spec: EvseSpec

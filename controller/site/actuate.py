@@ -22,7 +22,7 @@ from controller.config import ControlConfig
 from controller.facts import EvseKey, FeaturesLearned, FloorConfirmed, SetpointAnswered, SetpointInForce, Stamp
 from controller.orders import Order, Persist, ReadBack, Strategy
 from controller.site.arbiter import EPS, Grant
-from controller.site.channel import FOLLOWED_A, Channel, Floor, Sent, Wanted
+from controller.site.channel import CLOCK_SLACK_S, FOLLOWED_A, Channel, Floor, Sent, Wanted
 from controller.site.floors import ANSWER_S, RETRY_LOST_S, Floors
 from controller.site.state import Layout
 from controller.site.strategies import TX, floor_strategies, giving_strategies, setpoint_strategies, strategy_memory, strategy_recalled
@@ -64,7 +64,7 @@ class Actuator:
         self._lines: dict[str, list[Channel]] = {station: self._lines_of(station, keys) for station, keys in layout.by_station.items()}
         self._control = control
         self._number = 0
-        self._floors = Floors(self._next_number, control)
+        self._floors = Floors(self._next_number, control, self.writes)
         self._writer = Writer(self._next_number, control, self._floors, self.writes)
         for station in layout.by_station:
             self._learn(station)
@@ -82,7 +82,7 @@ class Actuator:
         return self.trunks.line(key.station_id) or self.channels.get(key)
 
     def writes_today(self, station_id: str, wall_s: float) -> int:
-        """Setpoints written to a station on this UTC day; floors and clearings are few and not in it."""
+        """Setpoints, floors and clearings written to a station on this UTC day."""
         return self.writes.writes_today(station_id, wall_s)
 
     # -- stations come and go --------------------------------------------------------------------
@@ -137,13 +137,17 @@ class Actuator:
                 line.settle(line.held_a, now + self._control.setpoint_life_s, now)
             line.online, line.offline_since_mono_s = False, now
             line.floor = Floor.UNKNOWN
+            for sent in line.outstanding.values():
+                self._doubt(line, sent, now)
             line.outstanding.clear()
             line.sent, line.answered, line.clear_number, line.refresh_number = None, True, 0, 0
+            line.behind_since_mono_s = math.inf
         self.trunks.sync(station_id)
 
     def booked_offline_a(self, channel: Channel, now: float) -> float:
         """What an offline EVSE may be drawing [A]: the last setpoint for a while and while it lives, then its floor."""
-        since, floor_a = channel.offline_since_mono_s, channel.place.fallback_a
+        # Who said no to its floor has nothing to fall back to.
+        since, floor_a = channel.offline_since_mono_s, channel.place.config.max_current_a if channel.floor_refused else channel.place.fallback_a
         if since is None:
             return floor_a
         held_a = channel.held_a if now - since < self._control.offline_hold_s else 0.0
@@ -160,6 +164,8 @@ class Actuator:
         orders = self._writer.clear(line, now) if self._outlives(line) else []
         line.sent, line.accepted, line.answered, line.wanted = None, None, True, None
         line.outstanding.clear()
+        line.doubts.clear()
+        line.behind_since_mono_s = math.inf
         line.probed = False
         line.settling_until_mono_s, line.settling_a = -math.inf, 0.0
         line.first, line.giving_refused, line.idle_refused, line.giving_at, line.misread = True, False, False, 0, 0
@@ -202,7 +208,8 @@ class Actuator:
         if fact.accepted:
             return self._accepted(line, sent, now)
         if line.sent is None or line.sent.number != fact.number:
-            if fact.lost:  # a newer one has taken its place, but nobody knows in which order they arrived
+            if fact.lost:
+                self._doubt(line, sent, now)  # a newer one has taken its place, but nobody knows in which order they arrived
                 self._book(line, sent, now)
             return []
         return self._rejected(line, sent, fact)
@@ -211,6 +218,10 @@ class Actuator:
         if sent.limit_a > line.known_a(now):
             line.settle(sent.limit_a, now + self._control.setpoint_life_s, now)
 
+    def _doubt(self, line: Channel, sent: Sent, now: float) -> None:
+        """Without an answer it may be in the station: it must be cleared before another kind of profile follows."""
+        line.doubts[sent.strategy.purpose] = now + self._control.setpoint_life_s + CLOCK_SLACK_S
+
     def _rejected(self, line: Channel, sent: Sent, fact: SetpointAnswered) -> list[Order]:
         """Not accepted, or no answer: it may be in force all the same, so its value stays booked."""
         now = fact.at.mono_s
@@ -218,6 +229,7 @@ class Actuator:
         self._book(line, sent, now)
         line.sent, line.answered = line.accepted, True
         if fact.lost:
+            self._doubt(line, sent, now)
             return self._lost(line, now)
         line.losses = 0
         line.risen_mono_s = -math.inf  # a rise that did not happen holds up none
@@ -285,6 +297,7 @@ class Actuator:
             line.settling_a = max(before_a, line.settling_a) if still_settling else before_a
             line.settling_until_mono_s = now + line.place.model.apply_s
             line.lowered_mono_s, line.lowered_by_a = now, before_a - sent.limit_a
+        line.doubts.pop(sent.strategy.purpose, None)  # it has taken its place
         line.accepted = replace(sent, at_mono_s=now, ends_mono_s=now + self._control.setpoint_life_s)
         line.rejections, line.losses, line.uncontrollable = 0, 0, False
         line.tries.rounds, line.tries.duplicate = 0, False
@@ -382,6 +395,7 @@ class Actuator:
         if line.sent is not None and not line.answered and now - line.asked_mono_s > ANSWER_S:
             for sent in line.outstanding.values():
                 self._book(line, sent, now)
+                self._doubt(line, sent, now)
             line.outstanding.clear()
             line.sent, line.answered, line.last_reason = line.accepted, True, "no answer"
             self._lost(line, now)

@@ -19,6 +19,7 @@ from controller.site.actuate import Actuator, Channel
 from controller.site.appetite import HEADROOM_A
 from controller.site.arbiter import Claim, Give, Row, floor_to
 from controller.site.chain import idles, least_discharge_w, own_layers, phase_words, wanted_discharge_w
+from controller.site.channel import FOLLOWED_A
 from controller.site.draws import REACTION_S
 from controller.site.inputs import CircuitLoad, Inputs, StationWish, Target
 from controller.site.layers import Layer, lowest
@@ -31,6 +32,8 @@ __all__ = ["REACTION_S", "Budget", "CircuitLoad", "Inputs", "SiteState", "Statio
 
 TRUST_S = 120.0
 """A station's own current counts for a booking this long [s]."""
+UNHEARD_S = 90.0
+"""What a car drew before it was cut is kept free for this long at most, if nobody measures it [s]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Budget:
     def __init__(self, layout: Layout, actuator: Actuator, control: ControlConfig) -> None:
         self._actuator, self._control, self._voltage_v = actuator, control, layout.voltage_v
         self.rows = Rows(layout)
+        bare = {name for name, circuit in layout.circuits.items() if circuit.meter is None}
+        self._blind = frozenset(key for key, place in layout.places.items() if not bare.isdisjoint(place.path))
         self.inputs: Inputs | None = None
         self._table: Table | None = None
 
@@ -88,7 +93,7 @@ class Budget:
         """Current to subtract [A] for an EVSE that takes no part in the sharing; None if it does."""
         now, key = inputs.at.mono_s, evse.place.key
         if channel.online and evse.session is not None and not channel.uncontrollable and key not in inputs.disobeying:
-            return None  # most of them
+            return self._behind_a(evse, channel, now) if channel.behind(now) else None  # most of them
         drawn_a = evse.drawn_a or 0.0 if now - evse.measured_mono_s < TRUST_S else 0.0
         if not channel.online:
             return self._actuator.booked_offline_a(channel, now)
@@ -98,6 +103,13 @@ class Budget:
             return max(drawn_a, channel.ceiling_a(now, evse.drawn_a, evse.measured_mono_s))
         careful = evse.status is EvseStatus.OCCUPIED or not channel.confirmed
         return max(drawn_a, channel.ceiling_a(now, evse.drawn_a, evse.measured_mono_s) if careful else 0.0)
+
+    @staticmethod
+    def _behind_a(evse: EvseState, channel: Channel, now: float) -> float | None:
+        """A cut that its station has not taken for seconds: what it may be obeying, unless its car shows otherwise [A]."""
+        ceiling_a = channel.ceiling_a(now, evse.drawn_a, evse.measured_mono_s)
+        wanted_a = channel.wanted.limit_a if channel.wanted is not None else channel.present_a(now)
+        return max(ceiling_a, evse.drawn_a or 0.0) if ceiling_a > wanted_a + FOLLOWED_A else None
 
     # -- what is claimed ---------------------------------------------------------------------------------
 
@@ -109,7 +121,7 @@ class Budget:
         # Amps here are what the car draws; the limits of others are what the charger is told.
         cap_a = max(0.0, cap.limit_a) * (1.0 + channel.overdraw_part) if give is None else 0.0
         ceiling_a = channel.ceiling_a(now, evse.drawn_a, evse.measured_mono_s)
-        if not channel.confirmed:
+        if not channel.confirmed or self._unheard(evse, channel, now):
             ceiling_a = max(ceiling_a, evse.drawn_a or 0.0)
         if turn is not None:
             since_mono_s = turn.since_mono_s
@@ -141,6 +153,14 @@ class Budget:
             phase_to_use,
             place.config.v2g is not None and self._idle(evse, cap, inputs),
         )
+
+    def _unheard(self, evse: EvseState, channel: Channel, now: float) -> bool:
+        """Whether nobody has measured a car since it was cut: its station has not told, and a circuit above has no meter.
+
+        What it drew before then counts against the rises of others, until its station tells or must long have told.
+        """
+        told_from_s = channel.lowered_mono_s + evse.place.model.apply_s + REACTION_S
+        return evse.measured_mono_s < told_from_s and now - channel.lowered_mono_s < UNHEARD_S and evse.place.key in self._blind
 
     def _want(self, evse: EvseState, channel: Channel, at: Stamp) -> float:
         """What the car is expected to use [A]: all, what it said, or a little more than it lately took if it left its offer unused."""

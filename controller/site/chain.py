@@ -40,7 +40,11 @@ def own_layers(evse: EvseState, channel: Channel, inputs: Inputs, booked: bool) 
         found.append(Layer(0.0, "does not follow its setpoint - paused", layers.GUARD))
     if booked:
         why = "not under control" if channel.uncontrollable else "does not follow its setpoint"
-        found.append(Layer(channel.present_a(at.mono_s), why, layers.STATION))
+        present_a = channel.present_a(at.mono_s)
+        if channel.behind(at.mono_s):
+            why = why if channel.uncontrollable or place.key in inputs.disobeying else "its station has not taken its last cut yet"
+            present_a = min(present_a, channel.wanted.limit_a) if channel.wanted is not None else present_a
+        found.append(Layer(present_a / (1.0 + channel.overdraw_part), why, layers.STATION))
     turn = inputs.turns.get(place.key)
     if turn is not None and at.mono_s < turn.rest_until_mono_s:
         ends_wall_s = at.wall_in(turn.rest_until_mono_s - at.mono_s)

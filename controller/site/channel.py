@@ -20,6 +20,8 @@ FOLLOWED_A: Final = 0.5
 """Measured this little above the new setpoint means: it follows [A]."""
 CLOCK_SLACK_S: Final = 60.0
 """A profile with dates may outlive its life by this, in a station whose clock is behind [s]; see ``link.downlink``."""
+BEHIND_S: Final = 6.0
+"""A box that has not taken a cut after this and its apply time counts with what it may be obeying [s]."""
 
 
 ROUND_A: Final = 1e-4
@@ -154,6 +156,9 @@ class Tries:
 class Channel:
     """The way to one EVSE, or to a whole station that can only be held as one.
 
+    floor_refused: it said no to its floor and has none that we know of. behind_since_mono_s: since when it may be obeying more
+    than is wanted, inf = it does not. doubts: purpose of a setpoint without an answer -> until when it may be in the station.
+
     Of commissioning: told_step_a: limits are told in these steps while it is tested [A]; probed: what a test wrote may be in the station.
     """
 
@@ -207,6 +212,9 @@ class Channel:
     probed: bool = False
     offline_since_mono_s: float | None = None
     held_a: float = 0.0
+    floor_refused: bool = False
+    behind_since_mono_s: float = math.inf
+    doubts: dict[str, float] = field(default_factory=dict)
 
     @property
     def confirmed(self) -> bool:
@@ -242,13 +250,33 @@ class Channel:
         if now < self.left_until_mono_s:
             ceiling_a = max(ceiling_a, self.left_a)
         accepted = self.accepted
-        if accepted is not None and accepted.ends_mono_s <= now < accepted.ends_mono_s + self.place.model.apply_s:
-            ceiling_a = max(ceiling_a, accepted.limit_a)  # it has ended, but the fall to the floor takes its time, too
+        if accepted is not None and accepted.ends_mono_s <= now < accepted.ends_mono_s + self._outlives_s(accepted):
+            # It has ended, but the fall to the floor takes its time, too, and the station's clock may be behind.
+            fell = drawn_a is not None and measured_mono_s > accepted.ends_mono_s and drawn_a <= known_a + FOLLOWED_A
+            if not fell:
+                ceiling_a = max(ceiling_a, accepted.limit_a)
         if now < self.settling_until_mono_s:
             followed = drawn_a is not None and measured_mono_s > self.lowered_mono_s and drawn_a <= known_a + FOLLOWED_A
             if not followed:
                 ceiling_a = max(ceiling_a, self.settling_a)
         return ceiling_a
+
+    def _outlives_s(self, sent: Sent) -> float:
+        """How long after its end a setpoint may still act [s]."""
+        dated = not sent.strategy.relative and not sent.strategy.dynamic
+        return self.place.model.apply_s + (CLOCK_SLACK_S if dated else 0.0)
+
+    def want(self, wanted: Wanted, now: float) -> None:
+        """Note what is wanted, and since when the station may be obeying more."""
+        self.wanted = wanted
+        if self.ceiling_a(now, None, -math.inf) <= wanted.limit_a + FOLLOWED_A:
+            self.behind_since_mono_s = math.inf
+        elif self.behind_since_mono_s == math.inf:
+            self.behind_since_mono_s = now
+
+    def behind(self, now: float) -> bool:
+        """Whether a cut has not been taken for so long that others must make room for what the station may be obeying."""
+        return now - self.behind_since_mono_s > BEHIND_S + self.place.model.apply_s
 
     def rise_s(self, now: float) -> float:
         """Seconds since the setpoint last changed; infinite before the first one."""

@@ -14,6 +14,7 @@ from controller.config import ControlConfig
 from controller.facts import FloorConfirmed
 from controller.orders import InstallFloor, Order, ReadBack
 from controller.site.channel import Channel, Floor
+from controller.site.writes import WriteBook
 
 TRIES: Final = 3
 """Floors refused in a row after which an EVSE without a live setpoint counts as uncontrollable, at least."""
@@ -40,8 +41,8 @@ class Numbers(Protocol):
 class Floors:
     """Writes and judges floors. Keeps nothing but the source of numbers."""
 
-    def __init__(self, number: Numbers, control: ControlConfig) -> None:
-        self._number, self._control = number, control
+    def __init__(self, number: Numbers, control: ControlConfig, writes: WriteBook) -> None:
+        self._number, self._control, self._writes = number, control, writes
 
     def write(self, channel: Channel, now: float) -> Order:
         """The floor, from nothing: until it is confirmed nothing rises."""
@@ -60,6 +61,7 @@ class Floors:
     def _install(self, channel: Channel, number: int, now: float) -> Order:
         place = channel.place
         channel.floor_retry_mono_s = now + ANSWER_S
+        self._writes.wrote(place.key.station_id, place.model, now)
         strategy = channel.floor_ways[channel.floor_at % len(channel.floor_ways)]
         return InstallFloor(place.key, number, place.fallback_a, len(place.phases), strategy)
 
@@ -76,7 +78,7 @@ class Floors:
         if not accepted:
             return self._refused(channel, lost, reason, now)
         channel.rejections, channel.floor_rejections, channel.losses = 0, 0, 0
-        channel.floor_written_mono_s = now
+        channel.floor_written_mono_s, channel.floor_refused = now, False
         if not channel.place.model.reads_back:
             channel.floor, channel.uncontrollable = Floor.CONFIRMED, False
             return []
@@ -99,6 +101,7 @@ class Floors:
             channel.uncontrollable = True
         if lost:
             return []
+        channel.floor_refused = True
         channel.floor_at = (channel.floor_at + 1) % len(channel.floor_ways)
         return [self.write(channel, now)] if channel.floor_rejections < len(channel.floor_ways) else []
 

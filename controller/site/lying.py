@@ -152,7 +152,7 @@ class Claims:
 
     @staticmethod
     def _stuck(record: Record, fact: EvseMeasured, setpoint_a: float) -> str:
-        """Only with an energy counter: a current that flows in moves it, whatever else is rounded or constant. What is given back moves another one."""
+        """Only with an energy counter: a current that flows in moves it, whatever else is rounded or constant. One that flows out moves another."""
         still_s, moved_a = fact.at.mono_s - record.same_since_mono_s, abs(setpoint_a - record.limit_then_a)
         flows = max([amps for amps in fact.phase_current_a if amps is not None], default=0.0) > NEGATIVE_A
         return Why.STUCK if flows and still_s >= STUCK_AFTER_S and moved_a > STUCK_STEP_A else ""

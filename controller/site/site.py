@@ -440,6 +440,7 @@ class Site:
 
     def _time_passed(self, fact: TimePassed) -> list[Order]:
         at, now = fact.at, fact.at.mono_s
+        self.actuator.writes.clock(now, at.wall_s)
         orders = self._limits_ended(at)
         orders += self.meters.look(now, at.wall_s, at.wall_speed)
         orders += self.proof.tick(now)

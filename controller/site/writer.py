@@ -35,10 +35,9 @@ class Writer:
     def bring(self, line: Channel, wanted: Wanted, at: Stamp) -> list[Order]:
         """The orders for it: one setpoint, something that must go before it, or nothing."""
         now = at.mono_s
+        line.want(wanted, now)
         if not line.online or line.clearing or now < line.retry_mono_s or line.floor in (Floor.UNKNOWN, Floor.WRITING):
-            line.wanted = wanted
             return []
-        line.wanted = wanted
         wanted, held = self._affordable(line, wanted, now)
         if held or not self._due(line, wanted, now):
             return []
@@ -68,12 +67,14 @@ class Writer:
     def _shadowed(line: Channel, strategy: Strategy, now: float) -> bool:
         """Whether an older setpoint of ours with another purpose may still be in the station."""
         held = {sent.strategy.purpose for sent in (line.live(now), *line.outstanding.values()) if sent is not None}
+        held |= {purpose for purpose, until_mono_s in line.doubts.items() if now < until_mono_s}
         # A TxProfile goes before any default (SC.01), so that a cut need not wait for it to be cleared.
         return bool(held - ({TX, TX_DEFAULT} if strategy.purpose == TX else {strategy.purpose}))
 
     def _clear_first(self, line: Channel, now: float) -> list[Order]:
         orders = self.clear(line, now)
         line.outstanding.clear()
+        line.doubts.clear()  # asked for once: a station that does not clear anything must not stop what follows
         line.sent, line.accepted, line.answered = None, None, True
         return orders
 
@@ -85,6 +86,7 @@ class Writer:
         if not line.online:
             return []
         line.clear_number, line.clear_until_mono_s = self._number(), now + ANSWER_S
+        self.writes.wrote(line.place.key.station_id, line.place.model, now)
         return [ClearSetpoint(line.place.key, line.clear_number)]
 
     def _inject(self, line: Channel, wanted: Wanted, strategy: Strategy, urgent: bool, at: Stamp) -> Order:
@@ -104,7 +106,7 @@ class Writer:
         line.sent = Sent(number, wanted.limit_a, wanted.reason, now, now + life_s, strategy, wanted, urgent)
         line.answered, line.resend = False, False
         line.outstanding[number] = line.sent
-        self.writes.wrote(key.station_id, line.place.model, now, at.wall_s)
+        self.writes.wrote(key.station_id, line.place.model, now)
         return Inject(
             key,
             number,

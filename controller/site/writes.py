@@ -22,6 +22,10 @@ STRETCHED_PART: Final = 0.75
 """A station with a budget gets its renewals after so much of a setpoint's life instead of at the usual time."""
 
 
+UNKNOWN_DAY: Final = -1
+"""Nobody has looked at a clock yet."""
+
+
 @dataclass(slots=True)
 class Ledger:
     """One station's writes. day: UTC day number of the count. tokens as of at_mono_s."""
@@ -30,7 +34,7 @@ class Ledger:
     tokens: float = 0.0
     at_mono_s: float = 0.0
     closed: bool = False
-    day: int = -1
+    day: int = UNKNOWN_DAY
     today: int = 0
     started: bool = False
 
@@ -56,6 +60,7 @@ class WriteBook:
 
     def __init__(self) -> None:
         self._stations: dict[str, Ledger] = {}
+        self._ahead_s: float | None = None
 
     def _ledger(self, station_id: str, model: ChargerModel) -> Ledger:
         ledger = self._stations.get(station_id)
@@ -71,12 +76,17 @@ class WriteBook:
         ledger.fill(now)
         return not ledger.closed
 
-    def wrote(self, station_id: str, model: ChargerModel, now: float, wall_s: float) -> None:
+    def clock(self, now: float, wall_s: float) -> None:
+        """What time it is: writes are counted by the day of people."""
+        self._ahead_s = wall_s - now
+
+    def wrote(self, station_id: str, model: ChargerModel, now: float) -> None:
         """A profile went out. Cuts may overdraw the bucket; rises wait the longer for it, a day's worth at most."""
         ledger = self._ledger(station_id, model)
-        day = int(wall_s // DAY_S)
+        day = int((now + self._ahead_s) // DAY_S) if self._ahead_s is not None else UNKNOWN_DAY
         if day != ledger.day:
-            ledger.day, ledger.today = day, 0
+            # What was written before the first look at a clock counts for the first day.
+            ledger.day, ledger.today = day, ledger.today if ledger.day == UNKNOWN_DAY else 0
         ledger.today += 1
         if ledger.per_day > 0:
             ledger.fill(now)
@@ -85,7 +95,7 @@ class WriteBook:
     def writes_today(self, station_id: str, wall_s: float) -> int:
         """Profiles written to a station on the UTC day of ``wall_s``."""
         ledger = self._stations.get(station_id)
-        return ledger.today if ledger is not None and ledger.day == int(wall_s // DAY_S) else 0
+        return ledger.today if ledger is not None and ledger.day in (UNKNOWN_DAY, int(wall_s // DAY_S)) else 0
 
     @staticmethod
     def renew_s(model: ChargerModel, renew_s: float, life_s: float) -> float:

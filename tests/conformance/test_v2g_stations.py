@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from controller.io.clock import Clock
 from tests.support.schemas import check_request
 from tests.support.yard import Peer, Yard, site, until
 
@@ -64,7 +64,7 @@ class Run:
 
 
 def depot(folder: Path) -> dict[str, Any]:
-    dear = datetime.now(UTC)
+    dear = datetime.fromtimestamp(Clock().stamp().wall_s, UTC)
     edges = [(dear - timedelta(minutes=1), 0.50), (dear + timedelta(hours=2), 0.10)]
     prices = sorted((edge.strftime("%H:%M"), price) for edge, price in edges)
     if prices[0][0] != "00:00":
@@ -103,8 +103,8 @@ async def live(folder: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    yield asyncio.run(live(tmp_path_factory.mktemp("v2g")))
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return asyncio.run(live(tmp_path_factory.mktemp("v2g")))
 
 
 def test_the_car_gives_back_and_the_state_says_so(run: Run) -> None:

@@ -18,7 +18,8 @@ from tests.support.playbook import config
 from tests.support.schemas import check_request, check_response
 from tests.support.site_story import QUICK, Story, depot
 from tests.support.talk import EVSE, SCHEMAS, V16, V21, V201, VERSIONS, Talk
-from tests.support.v2g_world import V2gWorld, site
+from tests.support.v2g_world import V2gWorld
+from tests.support.v2g_world import site as yard
 
 every_version = pytest.mark.parametrize("version", VERSIONS)
 two_x = pytest.mark.parametrize("version", [V201, V21])
@@ -336,7 +337,7 @@ def test_trap_23_25_a_profile_that_could_discharge_is_refused_as_long_as_nobody_
 
 def test_trap_23_what_a_csms_lets_be_discharged_bounds_our_setpoint_for_a_max_profile_cannot() -> None:
     """K01.FR.111: a MaxProfile has no dischargeLimit. So ours in the Tx layer says how much, inside that of the CSMS."""
-    world = V2gWorld(site(), 5.9)
+    world = V2gWorld(yard(), 5.9)
     world.run(20)
     world.park(12.0)
     world.until(6.1)
@@ -353,7 +354,7 @@ def test_trap_23_what_a_csms_lets_be_discharged_bounds_our_setpoint_for_a_max_pr
 
 def test_trap_25_nothing_of_ours_has_a_discharge_limit_or_a_setpoint_of_the_wrong_sign() -> None:
     """Q03.FR.02: a setpoint stands alone. Out of the car is negative: a car that shall give back is never told to charge."""
-    world = V2gWorld(site(), 5.9)
+    world = V2gWorld(yard(), 5.9)
     world.run(20)
     world.park(12.0)
     world.until(6.5)

@@ -73,7 +73,8 @@ class Station:
     async def event(self, kind, trigger, **more):
         way = "Export" if self.flow_w < 0 else "Import"
         sampled = [{"value": abs(self.flow_w) / 690.0, "measurand": f"Current.{way}", "phase": f"L{n}"} for n in (1, 2, 3)]
-        sampled += [{"value": abs(self.flow_w), "measurand": f"Power.Active.{way}", "unitOfMeasure": {"unit": "W"}}, {"value": SOC, "measurand": "SoC"}]
+        sampled.append({"value": abs(self.flow_w), "measurand": f"Power.Active.{way}", "unitOfMeasure": {"unit": "W"}})
+        sampled.append({"value": SOC, "measurand": "SoC"})
         body = {
             "eventType": kind,
             "timestamp": now(),

@@ -528,3 +528,38 @@ def test_what_the_site_says_of_an_evse_overrules_a_wake_up() -> None:
 
 def test_an_order_nobody_knows_gives_nothing() -> None:
     assert Way().order(Order()) == []
+
+
+# -- probes of commissioning: negative numbers ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("version", "answer"), [("ocpp1.6", NO), ("ocpp2.0.1", {**NO, "statusInfo": {"reasonCode": "DuplicateProfile"}})])
+def test_a_refused_probe_clears_nothing(version: str, answer: dict[str, Any]) -> None:
+    """A setpoint may lie below the floor: who takes it out for a test lets the car rise."""
+    way = Way(version, tx="7")
+    way.inject()
+    way.answer(OK)
+    way.order(replace(PLAN, number=-1, limit_a=8.0, strategy=Strategy(unit="W")))
+    way.answer(answer)
+    assert way.frames == []
+    assert (way.fact.number, way.fact.accepted) == (-1, False)
+
+
+def test_after_a_probe_a_dynamic_profile_is_written_whole() -> None:
+    """The probe has taken its place under the same id: an update would change something else, perhaps nothing."""
+    way = Way()
+    dynamic(way)
+    way.order(replace(PLAN, number=-1, limit_a=8.0, strategy=Strategy(stack_level=3)))
+    way.answer(OK)
+    assert way.inject(limit_a=6.0, strategy=DYNAMIC)[0] == "SetChargingProfile"
+
+
+def test_the_station_max_profile_of_a_probe_is_taken_out_in_its_own_place() -> None:
+    way = Way()
+    way.order(replace(PLAN, number=-1, strategy=MAX))
+    way.answer(OK)
+    written = way.inject()[1]
+    way.answer(OK)
+    ((_, _, action, payload),) = way.order(ClearSetpoint(EVSE, -2, "station_max"))
+    assert action == "ClearChargingProfile"
+    assert payload["chargingProfileId"] != profile(written)["id"]

@@ -74,3 +74,38 @@ def test_never_more_than_ever_offered_nor_more_energy_than_wanted(offers_a: list
         subject.step(offer_a, step_s, 60.0 * step_s)
         assert 0.0 <= subject.current_a <= max(offers_a)
     assert subject.charged_wh <= subject.target_wh + 1e-6
+
+
+# -- giving back ------------------------------------------------------------------------------------------
+
+
+def test_a_car_that_can_gives_back_what_is_asked_up_to_its_most() -> None:
+    subject = Car(car(soc=0.8, max_discharge_w=6900.0))
+    run(subject, -4.0, 30)
+    assert subject.current_a == pytest.approx(-4.0)
+    run(subject, -16.0, 30)
+    assert subject.current_a == pytest.approx(-10.0)
+    run(subject, 0.0, 30)
+    assert subject.current_a == 0.0
+
+
+def test_any_other_car_pauses() -> None:
+    subject = Car(car(soc=0.8))
+    run(subject, -10.0, 60)
+    assert (subject.current_a, subject.given_wh) == (0.0, 0.0)
+
+
+def test_what_it_gave_it_wants_again_with_the_losses() -> None:
+    subject = Car(car(soc=0.8, need_wh=2000.0, max_discharge_w=6900.0, reaction_s=0.0, ramp_a_per_s=100.0))
+    run(subject, -10.0, 3600)
+    assert subject.given_wh == pytest.approx(6900.0, rel=0.01)
+    assert subject.missing_wh == pytest.approx(2000.0 + subject.given_wh / 0.92**2)
+    assert subject.soc == pytest.approx(0.8 - subject.given_wh / 0.92 / 60_000.0)
+    assert not subject.full
+
+
+def test_it_stops_at_its_least_state_of_charge() -> None:
+    subject = Car(car(soc=0.52, least_soc=0.5, max_discharge_w=6900.0, reaction_s=0.0))
+    run(subject, -10.0, 3600)
+    assert subject.soc == pytest.approx(0.5, abs=0.001)
+    assert subject.current_a == 0.0

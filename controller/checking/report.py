@@ -100,7 +100,18 @@ def _draw(config: Config) -> Iterator[str]:
         on_it = [station for station in config.stations if circuit.id in path_to_grid(config, station.circuit)]
         evses = sum(len(station.evses) for station in on_it)
         yield f"Circuit {circuit.id} (fed by {circuit.parent}): fuse {circuit.fuse_a:g} A per phase for {evses} EVSEs of {len(on_it)} stations."
-    yield "No car is ever discharged."
+    yield from _giving(config)
+
+
+def _giving(config: Config) -> Iterator[str]:
+    places = [(f"{station.id}/{evse.id}", evse.v2g) for station in config.stations for evse in station.evses]
+    found = [(name, allowed) for name, allowed in places if allowed is not None]
+    for name, allowed in found:
+        yield (
+            f"A car at {name} may give back up to {kilowatts(allowed.max_discharge_w)}, never below {allowed.reserve_percent:g} % of its battery, "
+            "if station and car offer it."
+        )
+    yield "No other car is ever discharged." if found else "No car is ever discharged."
 
 
 def _left(config: Config) -> str:

@@ -19,7 +19,6 @@ other, as it never meets ours at the station.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from datetime import tzinfo
 from typing import Any, Final
 
 from controller.facts import LimitStep
+from controller.link.profile_rules import Placed, acts_on, as_long_ago, check_no_conflict, conflict, expired, meets, ranked, takes_place_of
 from controller.ocpp.dialect import ProfileCriteria
 from controller.ocpp.profile_support import check_phase_to_use
 from controller.ocpp.schedule import (
@@ -54,11 +54,6 @@ MAX_EXTERNAL: Final = 16
 """Limits of different places and sources that a station may tell of."""
 UNTOUCHABLE: Final = (Purpose.EXTERNAL, Purpose.LOCAL_GENERATION)
 """Purposes that ClearChargingProfile leaves alone (K10)."""
-FOR_EACH: Final = (Purpose.TX_DEFAULT, Purpose.PRIORITY)
-"""Purposes that are meant for each EVSE when they are set for EVSE 0."""
-
-Placed = tuple[int, Profile]
-"""(evse_id, profile)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +101,7 @@ class Wish:
 class ProfileView:
     """The CSMS's profiles of one station. evse_ids: its EVSEs, all > 0. max_profiles: more are refused."""
 
-    __slots__ = ("_evse_ids", "_external", "_max_profiles", "_placed", "station_id")
+    __slots__ = ("_evse_ids", "_external", "_max_profiles", "_placed", "_written", "station_id")
 
     def __init__(self, station_id: str, evse_ids: Iterable[int], max_profiles: int = 100) -> None:
         self.station_id = station_id
@@ -114,6 +109,7 @@ class ProfileView:
         self._max_profiles = max_profiles
         self._placed: dict[int, Placed] = {}
         self._external: dict[tuple[int, str], Profile] = {}
+        self._written: dict[int, tuple[int, Profile, dict[str, Any]]] = {}
 
     def __len__(self) -> int:
         return len(self._placed)
@@ -129,12 +125,12 @@ class ProfileView:
         if replaces and profile.purpose is Purpose.TX and profile.transaction_id is None:
             profile = replace(profile, transaction_id=transactions.get(evse_id))
         self._check_place(evse_id, profile, transactions)
-        living = [placed for placed in self._placed.values() if not _expired(placed[1], now_wall_s)]
+        living = [placed for placed in self._placed.values() if not expired(placed[1], now_wall_s)]
         others = [placed for placed in living if placed[1].profile_id != profile.profile_id]
         if replaces:
-            others = [other for other in others if not _takes_place_of((evse_id, profile), other)]
+            others = [other for other in others if not takes_place_of((evse_id, profile), other)]
         else:
-            _check_no_conflict((evse_id, profile), others)
+            check_no_conflict((evse_id, profile), others)
             check_phase_to_use(profile, [other for owner, other in others if 0 in (owner, evse_id) or owner == evse_id])
         self._check_room([*others, (evse_id, profile)])
         self._placed = {kept.profile_id: (owner, kept) for owner, kept in others} | {profile.profile_id: (evse_id, profile)}
@@ -142,11 +138,12 @@ class ProfileView:
     def put(self, evse_id: int, profile: Profile, replaces: bool = False) -> None:
         """Book a profile that the station itself has judged and accepted: whatever it conflicts with, the station has dropped.
 
-        Raises ProfileError only where there is no room.
+        Raises ProfileError only where there is no room, and for an EVSE that nobody knows here.
         """
+        self._check_evse(evse_id)
         new = (evse_id, profile)
         others = [placed for placed in self._placed.values() if placed[1].profile_id != profile.profile_id]
-        kept = [other for other in others if not (_takes_place_of(new, other) if replaces else _conflict(new, other))]
+        kept = [other for other in others if not (takes_place_of(new, other) if replaces else conflict(new, other))]
         self._check_room([*kept, new])
         self._placed = {one.profile_id: (owner, one) for owner, one in [*kept, new]}
 
@@ -221,7 +218,7 @@ class ProfileView:
 
     def select(self, criteria: ProfileCriteria) -> list[Placed]:
         """(evse_id, profile) that meet all criteria (K09), ordered by EVSE and profile id."""
-        chosen = (placed for placed in self._placed.values() if _meets(placed, criteria))
+        chosen = (placed for placed in self._placed.values() if meets(placed, criteria))
         return sorted(chosen, key=lambda placed: (placed[0], placed[1].profile_id))
 
     def end_transaction(self, evse_id: int, transaction_id: str) -> None:
@@ -253,12 +250,12 @@ class ProfileView:
     def _acting(self, evse_id: int) -> list[Profile]:
         own_defaults = {profile.stack_level for owner, profile in self._placed.values() if owner == evse_id and profile.purpose is Purpose.TX_DEFAULT}
         external = [profile for (owner, _), profile in self._external.items() if owner in (0, evse_id)]
-        acting = [profile for owner, profile in self._placed.values() if _acts_on(owner, profile, evse_id, own_defaults)]
+        acting = [profile for owner, profile in self._placed.values() if acts_on(owner, profile, evse_id, own_defaults)]
         if evse_id and self._generates_in_all():
             # What the station generates adds to its sum; its maximum alone would hold each EVSE lower than that.
             external = [profile for (owner, _), profile in self._external.items() if owner == evse_id]
             acting = [profile for profile in acting if profile.purpose is not Purpose.STATION_MAX]
-        return acting + _ranked(external)
+        return acting + ranked(external)
 
     def _generates_in_all(self) -> bool:
         return any(owner == 0 and profile.purpose is Purpose.LOCAL_GENERATION for owner, profile in self._placed.values())
@@ -266,8 +263,23 @@ class ProfileView:
     # -- the journal's side ----------------------------------------------------------------------------
 
     def dump(self) -> list[Any]:
-        """All profiles as JSON-able data."""
-        return [{"evse_id": evse_id, "profile": profile_to_json(profile)} for evse_id, profile in self._placed.values()]
+        """All profiles as JSON-able data, nobody may change it. What stays from one dump to the next is written once: a CSMS
+        that sets one long profile after another must not hold the loop (F24).
+        """
+        written = {key: self._entry(key, evse_id, profile) for key, (evse_id, profile) in self._placed.items()}
+        self._written = written
+        return [entry for _, _, entry in written.values()]
+
+    def _entry(self, key: int, evse_id: int, profile: Profile) -> tuple[int, Profile, dict[str, Any]]:
+        known = self._written.get(key)
+        if known is not None and known[0] == evse_id and known[1] is profile:
+            return known
+        return evse_id, profile, {"evse_id": evse_id, "profile": profile_to_json(profile)}
+
+    @property
+    def period_count(self) -> int:
+        """Periods of all profiles together."""
+        return sum(len(schedule.periods) for _, profile in self._placed.values() for schedule in profile.schedules)
 
     def dump_external(self) -> list[Any]:
         """What limits the station beside OCPP as JSON-able data."""
@@ -320,79 +332,6 @@ class ProfileView:
             raise ProfileError("OutOfStorage", f"more than {self._max_profiles} profiles; clear some first")
         if sum(len(schedule.periods) for _, profile in placed for schedule in profile.schedules) > MAX_PERIODS_IN_ALL:
             raise ProfileError("OutOfStorage", f"more than {MAX_PERIODS_IN_ALL} periods in all profiles; clear some first")
-
-
-def as_long_ago(wall_s: float | None, now_wall_s: float, moved_s: float) -> float | None:
-    """A moment by a clock that has been set by moved_s; one from before a restart without the time stays as it is."""
-    return wall_s if wall_s is None or wall_s > now_wall_s - moved_s else wall_s + moved_s
-
-
-def _check_no_conflict(new: Placed, others: list[Placed]) -> None:
-    for other in others:
-        if _conflict(new, other):
-            raise ProfileError("DuplicateProfile", f"profile {other[1].profile_id} has the same purpose and stackLevel")
-
-
-def _takes_place_of(new: Placed, old: Placed) -> bool:
-    """1.6: same purpose and stack level at the same connector."""
-    return (new[0], new[1].purpose, new[1].stack_level) == (old[0], old[1].purpose, old[1].stack_level)
-
-
-def _conflict(new: Placed, old: Placed) -> bool:
-    """Two profiles with different ids that must not live side by side."""
-    (new_evse, one), (old_evse, other) = new, old
-    if (one.purpose, one.stack_level) != (other.purpose, other.stack_level):
-        return False
-    if one.purpose is Purpose.TX:
-        return one.transaction_id == other.transaction_id  # K01.FR.39
-    if one.purpose is Purpose.TX_DEFAULT and new_evse != old_evse:
-        return 0 in (new_evse, old_evse)  # K01.FR.52/53
-    return new_evse == old_evse and _overlap(one, other)  # K01.FR.06
-
-
-def _overlap(one: Profile, other: Profile) -> bool:
-    return _begin(one) < _end(other) and _begin(other) < _end(one)
-
-
-def _begin(profile: Profile) -> float:
-    return -math.inf if profile.valid_from_wall_s is None else profile.valid_from_wall_s
-
-
-def _end(profile: Profile) -> float:
-    return math.inf if profile.valid_to_wall_s is None else profile.valid_to_wall_s
-
-
-def _expired(profile: Profile, now_wall_s: float) -> bool:
-    return _end(profile) <= now_wall_s
-
-
-def _meets(placed: Placed, criteria: ProfileCriteria) -> bool:
-    evse_id, profile = placed
-    return (
-        (not criteria.profile_ids or profile.profile_id in criteria.profile_ids)
-        and criteria.evse_id in (None, evse_id)
-        and criteria.purpose in (None, profile.purpose)
-        and criteria.stack_level in (None, profile.stack_level)
-    )
-
-
-def _acts_on(owner: int, profile: Profile, evse_id: int, own_defaults: set[int]) -> bool:
-    """A station's maximum bounds the sum and so each part of it; a default on EVSE 0 is meant for every EVSE, not for the sum.
-
-    own_defaults: stack levels of the EVSE's own defaults. Beside one of them a station's default of that level counts
-    no more (1.6); in 2.x they cannot meet (K01.FR.52/53).
-    """
-    if owner == 0 and profile.purpose in FOR_EACH:
-        return evse_id != 0 and (profile.purpose is Purpose.PRIORITY or profile.stack_level not in own_defaults)
-    if profile.purpose is Purpose.LOCAL_GENERATION:
-        return owner == evse_id
-    return owner in (0, evse_id)
-
-
-def _ranked(external: list[Profile]) -> list[Profile]:
-    """Limits of several sources all count, so none may stand above another as a higher stack level would."""
-    schedules = tuple(schedule for profile in external for schedule in profile.schedules)
-    return [replace(external[0], schedules=schedules)] if external else []
 
 
 def _words(profile: Profile) -> str:

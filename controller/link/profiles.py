@@ -25,9 +25,11 @@ from controller.link.cars import Cars
 from controller.link.downlink import Downlink
 from controller.link.profile_view import ProfileView
 from controller.link.starts import RemoteStart, Starts
+from controller.link.steps import Steps
 from controller.link.wishes import PRIORITIES_KEPT, Place, Transaction, Transactions, Wishes
 from controller.ocpp import rpc
 from controller.ocpp.dialect import Dialect, EvSchedule, ExternalLimit, PriorityWord, ProfileCriteria, TransactionEvent
+from controller.ocpp.profile_fields import MAX_PERIODS
 from controller.ocpp.profile_support import check_modes
 from controller.ocpp.schedule import Kind, Profile, ProfileError, Purpose
 from controller.orders import Order, Persist, SendUpstream
@@ -323,8 +325,18 @@ class Profiles:
             return dialect.rejected_profile(error)
         if request.evse_id and request.evse_id not in self._evse_ids:
             return dialect.rejected_profile(ProfileError("UnknownEvse", f"EVSE {request.evse_id} does not exist"))
-        steps = self.truth.truth(at, request.evse_id, request.duration_s, transactions, request.unit == "W")
+        steps: Steps = ()
+        for span_s in self._spans(request.duration_s):
+            steps = self.truth.truth(at, request.evse_id, span_s, transactions, request.unit == "W")
+            if len(steps) > MAX_PERIODS and span_s < request.duration_s:
+                request = replace(request, duration_s=span_s)
+                break
         return dialect.write_composite(request, at, steps, self._voltage_v, self._phases.get(request.evse_id, self.truth.station_phases))
+
+    def _spans(self, duration_s: int) -> tuple[int, ...]:
+        """How far to look. Of many periods an answer holds but the first thousand: a whole week of them would hold the loop (F24)."""
+        shorter = (3600, 86_400) if self.view.period_count > MAX_PERIODS else ()
+        return (*(span_s for span_s in shorter if span_s < duration_s), duration_s)
 
     def chain(self, at: Stamp, evse_id: int, transactions: Transactions) -> tuple[WhyProfile, ...]:
         """The CSMS's profiles that count for an EVSE now, as "why" shows them."""
@@ -365,11 +377,10 @@ class Profiles:
 
     def tick(self, at: Stamp, transactions: Transactions) -> list[Outcome]:
         """The horizon rolls on."""
-        if not self.truth.due(at):
-            return []
-        dead = self.view.drop_dead(at.wall_s, self.truth.away_since_wall_s) if at.wall_trusted else 0
+        due = self.truth.due(at)
+        dead = self.view.drop_dead(at.wall_s, self.truth.away_since_wall_s) if due and at.wall_trusted else 0
         unsaved, self.truth.unsaved = bool(dead) or self.truth.unsaved, False
-        return [*([self._persist()] if unsaved else []), *self.wishes(at, transactions)]
+        return [*([self._persist()] if unsaved else []), *(self.wishes(at, transactions) if due else [])]
 
     def started(self, at: Stamp, evse_id: int, transaction_id: str, transactions: Transactions) -> list[Outcome]:
         """A transaction began: profiles of one that ended without a word die now."""
@@ -407,6 +418,7 @@ class Profiles:
         self.view.drop_ended(_ids(transactions))
         if waiting.undo is not None:
             waiting.undo()
+        self.truth.unsaved = True  # a later one that was written holds what has just been refused
         wishes = self.wishes(at, transactions)
         if waiting.upstream_generation != upstream_generation:
             return wishes

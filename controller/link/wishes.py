@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from controller.facts import EvseKey, Fact, LimitStep, ScheduleAnnounced, Stamp, UpstreamWished
 from controller.link.downlink import Downlink
-from controller.link.profile_view import Circumstances, ProfileView, Wish, as_long_ago
+from controller.link.profile_rules import as_long_ago
+from controller.link.profile_view import Circumstances, ProfileView, Wish
 from controller.link.steps import Steps, lowest, scaled, total
 from controller.ocpp.dialect import PriorityWord
 from controller.ocpp.schedule import Profile, composite, on_phases

@@ -189,6 +189,7 @@ STORY = (
     Happening(16.35, "A thunder cloud covers the roof: PV falls from 24 kW to 4 kW within minutes. Watch the chargers make room."),
     Happening(17.00, "The cloud is gone. Night vans come in: they stay until morning, so the plan lets most of them wait for cheap hours."),
     Happening(17.25, "Dinner in the canteen, compressors in the hall: the building takes 16 kW more for an hour."),
+    Happening(17.75, "A bus comes home half full. Energy is dear until eight, so it gives back what pays and gets it again at night."),
     Happening(18.22, "The building is done with its peak; the room it leaves goes to the cars that must be away first."),
     Happening(18.45, "The fleet manager sends a limit over MQTT: 50 A per phase for the whole site, for half an hour.", Deed.LIMIT, 50.0, 0.5),
     Happening(19.00, "The fleet limit has ended by itself. Nobody had to take it back."),

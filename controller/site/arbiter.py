@@ -142,7 +142,7 @@ def _admit(share: Share, order: Sequence[int]) -> list[int]:
             share.why[index] = claim.cap_reason
             continue
         need_a = claim.min_a - EPS
-        if all(share.slack[row] >= need_a for row in claim.rows):
+        if all(share.slack[row] >= need_a for row in claim.rows) or (claim.present_a >= need_a and _bears(share, claim)):
             take(share, index, claim.min_a)
             admitted.append(index)
             continue
@@ -150,6 +150,11 @@ def _admit(share: Share, order: Sequence[int]) -> list[int]:
         tight = share.by[index] = share.rows[min(claim.rows, key=lambda row: share.slack[row])]
         share.why[index] = f"{WAITING}{tight.reason}"
     return admitted
+
+
+def _bears(share: Share, claim: Claim) -> bool:
+    """Whether who charges may keep his minimum over a moment's peak."""
+    return all(share.slack[row] + share.rows[row].passing_a >= claim.min_a - EPS for row in claim.rows)
 
 
 def _whole_steps(share: Share, admitted: Sequence[int]) -> None:

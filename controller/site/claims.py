@@ -29,6 +29,7 @@ class Row:
 
     source: a word of ``layers``. ends_wall_s: when it ends, None = not known. leans: the row may carry more while others draw
     on the opposite phase: (who, how much it draws [A], negative if it gives back); counts at most what they are granted now.
+    passing_a: so much less it carries for a moment; who charges keeps his minimum meanwhile [A].
     """
 
     capacity_a: float
@@ -36,6 +37,7 @@ class Row:
     source: str = ""
     ends_wall_s: float | None = None
     leans: tuple[tuple[EvseKey, float], ...] = ()
+    passing_a: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from controller.site.freshness import Cars, Health, MeterWatch, Mode, phase_curr
 from controller.site.guard import Excess, excesses
 from controller.site.inputs import CircuitLoad
 from controller.site.limits import Limit
-from controller.site.otherload import Draw, blame_other, estimate
+from controller.site.otherload import Draw, OtherLoad
 from controller.site.reserve import Reserve
 from controller.site.sides import Side, power_w, soc_percent
 from controller.site.state import PHASES, EvseState, Layout
@@ -50,7 +50,7 @@ class MeterRoom:
         roles = {meter.id: meter.role for meter in config.meters}
         self.sides = {meter_id: Side(meter_id, role) for meter_id, role in roles.items() if meter_id not in self.watches}
         self.other_a: dict[str, PhaseAmps] = {}
-        self._metered_a: dict[str, PhaseAmps] = {}
+        self._others: dict[str, OtherLoad] = {}
         self.over: dict[str, tuple[Excess, ...]] = {}
         self._over_since: dict[str, float] = {}
         self._hold_until: dict[str, float] = {}
@@ -108,16 +108,15 @@ class MeterRoom:
         elif fact.meter_id in self.sides:
             self.sides[fact.meter_id].detail = fact.reason
 
-    def estimate(self, circuit: str, draws: Mapping[EvseKey, Draw], limit: Limit | None) -> None:
+    def estimate(self, circuit: str, draws: Mapping[EvseKey, Draw], limit: Limit | None, now: float) -> None:
         """Renew the other load of a metered circuit."""
         metered_a = self._currents(circuit)
         if metered_a is None:
             return
-        before_a, last_a = self.other_a.get(circuit), self._metered_a.get(circuit, metered_a)
-        if before_a is not None:
-            before_a = blame_other(metered_a, last_a, before_a, self._most_a(circuit, limit))
-        self.other_a[circuit] = estimate(metered_a, draws.values(), before_a)
-        self._metered_a[circuit] = metered_a
+        other = self._others.get(circuit) if circuit in self.other_a else None
+        if other is None:
+            other = self._others[circuit] = OtherLoad()
+        self.other_a[circuit] = other.read(metered_a, draws.values(), self._most_a(circuit, limit), now)
 
     def _most_a(self, circuit: str, limit: Limit | None) -> float:
         fuse_a = self._layout.circuits[circuit].fuse_a
@@ -220,7 +219,8 @@ class MeterRoom:
             late = watch.health is Health.LATE
             margin_a += watch.margin_part(now) * circuit.fuse_a
             kept_a = self.reserve.now_a if circuit.parent is None else 0.0
-            return self.other_a[name], CircuitLoad(self.other_a[name], margin_a, False, hold or late, watch.meter_id, kept_a)
+            passing_a = self._others[name].passing_a(now)
+            return self.other_a[name], CircuitLoad(self.other_a[name], margin_a, False, hold or late, watch.meter_id, kept_a, passing_a)
         sums = [sum(amps[phase] for amps in below) for phase in PHASES]
         # The grid's worst load already counts everything on the site, a circuit's only what hangs on itself.
         worst = [max(own_a, total) if circuit.parent is None else own_a + total for total in sums]

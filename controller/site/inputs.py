@@ -17,7 +17,8 @@ class CircuitLoad:
 
     other_a: per phase [A]. margin_a: kept free [A]. lost: meter silent, everything below falls
     back. hold: nothing below may rise. meter: which one, "" if none. reserve_a: kept free for what a
-    battery may drop (``reserve``): no load yet, so that nothing may be given back into it [A].
+    battery may drop (``reserve``): no load yet, so that nothing may be given back into it [A]. passing_a: the part of other_a
+    that only one reading has shown: a motor's start; nobody is paused for it [A].
     """
 
     other_a: PhaseAmps
@@ -26,6 +27,7 @@ class CircuitLoad:
     hold: bool = False
     meter: str = ""
     reserve_a: float = 0.0
+    passing_a: PhaseAmps = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,15 @@ never measures above its limit once the cars have followed.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from controller.facts import PhaseAmps
 
 PHASES = (0, 1, 2)
+CONFIRM_S: Final = 1.5
+"""What one reading alone has shown is in doubt for this long, or until the next [s]."""
+BEARS_TIMES: Final = 1.45
+"""A breaker bears this many times its current for longer than it takes to ask again (IEC 60898: an hour)."""
 
 
 class Draw(NamedTuple):
@@ -41,16 +45,68 @@ def blame_other(metered_a: PhaseAmps, last_a: PhaseAmps, before_a: PhaseAmps, li
     return raised[0], raised[1], raised[2]
 
 
-def estimate(metered_a: PhaseAmps, draws: Iterable[Draw], before_a: PhaseAmps | None) -> PhaseAmps:
-    """Other load per phase [A]; negative where something feeds in. before_a: the last estimate, if any."""
+def total(draws: Iterable[Draw]) -> Draw:
+    """Bounds of what all of them draw together."""
     low, high = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
     for draw in draws:
         for phase in PHASES:
             low[phase] += draw.low_a[phase]
             high[phase] += draw.high_a[phase]
-    least = [metered_a[phase] - high[phase] for phase in PHASES]
-    most = [metered_a[phase] - low[phase] for phase in PHASES]
+    return Draw((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+
+
+def estimate(metered_a: PhaseAmps, draws: Iterable[Draw], before_a: PhaseAmps | None) -> PhaseAmps:
+    """Other load per phase [A]; negative where something feeds in. before_a: the last estimate, if any."""
+    return estimate_of(metered_a, total(draws), before_a)
+
+
+def estimate_of(metered_a: PhaseAmps, cars: Draw, before_a: PhaseAmps | None) -> PhaseAmps:
+    """The same for bounds of all cars together."""
+    least = [metered_a[phase] - cars.high_a[phase] for phase in PHASES]
+    most = [metered_a[phase] - cars.low_a[phase] for phase in PHASES]
     if before_a is None:
         return most[0], most[1], most[2]
     held = [min(max(before_a[phase], least[phase]), most[phase]) for phase in PHASES]
     return held[0], held[1], held[2]
+
+
+class OtherLoad:
+    """The estimate of one circuit from reading to reading, and how much of it only the last reading has shown.
+
+    A motor that starts draws five times its current for half a second. A reading that falls into it shows an excess that is
+    over before any car could have followed. Setpoints are cut for it all the same; but nobody is paused for it, which wears
+    contactors: so beside the estimate runs a second one from the lower of the last two readings. What both show lasts.
+    """
+
+    def __init__(self) -> None:
+        self.now_a: PhaseAmps | None = None
+        self._metered_a: PhaseAmps = (0.0, 0.0, 0.0)
+        self._lasting_metered_a: PhaseAmps = (0.0, 0.0, 0.0)
+        self._lasting_a: PhaseAmps | None = None
+        self._read_mono_s = 0.0
+
+    def read(self, metered_a: PhaseAmps, draws: Iterable[Draw], limit_a: float, now: float) -> PhaseAmps:
+        """A believed reading; the estimate after it."""
+        cars, first = total(draws), self.now_a is None
+        last_a = metered_a if first else self._metered_a
+        lasting_metered_a = _lower(metered_a, last_a) if max(metered_a) <= BEARS_TIMES * limit_a else metered_a
+        before_a = blame_other(metered_a, last_a, self.now_a, limit_a) if self.now_a is not None else None
+        self.now_a = estimate_of(metered_a, cars, before_a)
+        if self._lasting_a is not None:
+            raised_a = blame_other(lasting_metered_a, self._lasting_metered_a, self._lasting_a, limit_a)
+            self._lasting_a = estimate_of(lasting_metered_a, cars, raised_a)
+        else:
+            self._lasting_a = self.now_a
+        self._metered_a, self._lasting_metered_a, self._read_mono_s = metered_a, lasting_metered_a, now
+        return self.now_a
+
+    def passing_a(self, now: float) -> PhaseAmps:
+        """The part of the estimate that may have been a start of a motor [A]."""
+        if self.now_a is None or self._lasting_a is None or now - self._read_mono_s > CONFIRM_S:
+            return 0.0, 0.0, 0.0
+        first, second, third = [max(0.0, amps - lasts) for amps, lasts in zip(self.now_a, self._lasting_a, strict=True)]
+        return first, second, third
+
+
+def _lower(one: PhaseAmps, other: PhaseAmps) -> PhaseAmps:
+    return min(one[0], other[0]), min(one[1], other[1]), min(one[2], other[2])

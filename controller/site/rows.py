@@ -46,9 +46,12 @@ class Table:
     named: list[tuple[str, str, float | None]] = field(default_factory=list)
     leans: dict[int, list[tuple[EvseKey, float]]] = field(default_factory=dict)
     station_rows: dict[str, int] = field(default_factory=dict)
+    passing: dict[int, float] = field(default_factory=dict)
 
-    def add(self, capacity_a: float, reason: str, source: str, ends_wall_s: float | None = None) -> None:
+    def add(self, capacity_a: float, reason: str, source: str, ends_wall_s: float | None = None, passing_a: float = 0.0) -> None:
         """One more row."""
+        if passing_a:
+            self.passing[len(self.capacity)] = passing_a
         self.capacity.append(capacity_a)
         self.named.append((reason, source, ends_wall_s))
 
@@ -72,8 +75,10 @@ class Table:
 
     def finished(self) -> tuple[Row, ...]:
         """The rows, frozen."""
-        leans = self.leans
-        return tuple([Row(amps, *self.named[index], tuple(leans.get(index, ()))) for index, amps in enumerate(self.capacity)])
+        leans, passing = self.leans, self.passing
+        return tuple(
+            [Row(amps, *self.named[index], tuple(leans.get(index, ())), passing.get(index, 0.0)) for index, amps in enumerate(self.capacity)]
+        )
 
 
 class Rows:
@@ -130,11 +135,11 @@ class Rows:
         if limit is not None and limit.limit_a < copper_a:
             source = layers.OPERATOR if by_operator(limit.source) else layers.LIMIT
             for phase in PHASES:
-                table.add(limit.limit_a - load.other_a[phase] - load.reserve_a, limit.reason, source, limit.ends_wall_s)
+                table.add(limit.limit_a - load.other_a[phase] - load.reserve_a, limit.reason, source, limit.ends_wall_s, load.passing_a[phase])
             return
         fuse, source = ("fuse", layers.FUSE) if circuit.parent is None else (f"circuit {name}", layers.CIRCUIT)
         for phase in PHASES:
-            table.add(copper_a - load.other_a[phase] - load.reserve_a, f"{fuse} {PHASE_NAMES[phase]}", source)
+            table.add(copper_a - load.other_a[phase] - load.reserve_a, f"{fuse} {PHASE_NAMES[phase]}", source, None, load.passing_a[phase])
 
     # -- unbalance -------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from controller.facts import (
     FloorConfirmed,
     LimitReceived,
     LimitRefused,
+    LimitStep,
     MeterFailed,
     MeterRead,
     NeedsAnnounced,
@@ -104,6 +105,7 @@ class Site:
         self.frozen: SiteState | None = None  # what the last decision was made of
         self._memories: dict[str, Any] = {}
         self._told: dict[str, str] = {}
+        self._wish_steps: dict[EvseKey, LimitStep | None] = {}
         self.budget = Budget(self.layout, self.actuator, config.control)
         self._switcher = Switcher(self.layout, config.control)
         self._pace = Pace(config.control.ramp_up_a_per_s, config.control.dead_band_a)
@@ -318,7 +320,7 @@ class Site:
             return []
         now = fact.at.mono_s
         limit = self.limits.smallest(now).get(circuit)
-        self.meters.estimate(circuit, self._draws(circuit, now), limit)
+        self.meters.estimate(circuit, self._draws(circuit, now), limit, now)
         return self._cut(self.meters.check_over(circuit, limit, now), fact.at)
 
     def _derived(self, now: float) -> tuple[Excess, ...]:
@@ -411,8 +413,18 @@ class Site:
     def _plan_failed(self, fact: PlanFailed) -> list[Order]:
         return self.planner.failed(fact.reason, fact.at)
 
+    def _notice_steps(self, at: Stamp) -> None:
+        """A step of the CSMS's schedule that begins now asks for a new plan: the old one was made with the step before."""
+        for key, evse in self.evses.items():
+            if len(evse.wish) > 1:
+                step, _ = evse.wish_step(at.wall_s)
+                if self._wish_steps.get(key, step) != step:
+                    self.planner.ask()
+                self._wish_steps[key] = step
+
     def _plan(self, at: Stamp) -> list[Order]:
         orders: list[Order] = []
+        self._notice_steps(at)
         if self.peak.add(self.meters.grid_power_w(), at.wall_s):
             orders.append(Persist(0, remember={("peak", "grid"): {"peak_w": self.peak.peak_w, "since_wall_s": self.peak.since_wall_s}}))
         if self.planner.overdue(at):

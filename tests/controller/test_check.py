@@ -494,3 +494,11 @@ stations:
         load_config(file)
     text = caught.value.text()
     assert all(words in text for words in ("stations.0.circut", "stations.1.circuit", "stations.1.evses.0.fallback_a", "write 0, or 6 or more"))
+
+
+def test_the_report_says_which_cars_may_be_discharged() -> None:
+    demo = report(load_config(config_dir() / "site.demo.yaml"))
+    said = " ".join(demo.split())
+    assert "A car at Y1/1 may give back up to 11 kW, never below 45 % of its battery" in said
+    assert "No other car is ever discharged." in said
+    assert "No car is ever discharged." in " ".join(report(load_config(config_dir() / "site.example.yaml")).split())

@@ -16,7 +16,7 @@ from controller.paths import config_dir
 from controller.sim.physics.depot import Depot, make_depot
 from controller.sim.physics.report import BUDGET_S, Identity, Report, report_of
 from controller.sim.physics.runner import ClosedLoop, Freeze, Run, drive
-from controller.sim.physics.scenes import busy, hungry, rising
+from controller.sim.physics.scenes import busy, hungry, quiet, worst_rise
 from controller.sim.physics.tempers import CARS
 
 MONDAY_NOON = 20_619 * 86_400.0 + 12 * 3600.0
@@ -110,7 +110,7 @@ class Watch:
 
 
 def test_f69_frozen_at_the_worst_moment_the_stations_fall_to_their_floor_and_control_comes_back() -> None:
-    depot = rising(make_depot(SEED), MONDAY_NOON + FREEZE_S)
+    depot = quiet(make_depot(SEED), worst_rise(MONDAY_NOON + FREEZE_S))
     watch = Watch(Config.model_validate(depot.data))
     loop = run(depot, FREEZE_S + FROZEN_S + AFTER_S, (Freeze(FREEZE_S, FROZEN_S),), watch)
     life_s = loop.config.control.setpoint_life_s

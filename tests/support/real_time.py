@@ -30,17 +30,17 @@ from controller.paths import config_dir
 from controller.sim.csms import SimCsms
 from controller.sim.meter import SimMeters
 from controller.sim.physics.boxes import TemperedStation
-from controller.sim.physics.depot import Depot, make_depot
-from controller.sim.physics.fleet import Stay
+from controller.sim.physics.depot import GRID, Depot, make_depot
 from controller.sim.physics.report import Identity, Report, report_of
-from controller.sim.physics.scenes import busy, hungry, rising
+from controller.sim.physics.scenes import busy, hungry, quiet, worst_rise
 from controller.sim.physics.table import table
 from controller.sim.physics.world import World
 from controller.sim.station_client import StationClient
-from tests.support.yard import Yard, free_port
+from tests.support.yard import Yard, free_port, until
 
 TICK_S = 0.2
 REBOOT_S = 20.0
+RISE_S = 6.0
 COME_WITHIN_S = 60.0
 STAY_S = 24 * 3600.0
 LINE = re.compile(r"^\S+ \S+ (WARNING|ERROR) +(.*)$")
@@ -58,22 +58,21 @@ class TemperedClient(StationClient):
 
 
 class RealDepot:
-    """Everything around the controller, on real sockets. Use as async context manager; ``look`` is called after each step."""
+    """Everything around the controller, on real sockets, with a hungry car for every bay. Use as async context manager.
 
-    def __init__(self, folder: Path, depot: Depot, seed: int, fleet: Callable[[float], list[Stay]], shape: Callable[[Depot, float], Depot]) -> None:
+    ``look`` is called after each step of the world with the seconds since the cars began to come.
+    """
+
+    def __init__(self, folder: Path, depot: Depot, seed: int, come_within_s: float = COME_WITHIN_S) -> None:
         self.clock = Clock()
-        self.seed = seed
+        self.seed, self.depot, self.folder = seed, depot, folder
         self.began_s = self.clock.stamp().mono_s
-        start_wall_s = self.clock.stamp().wall_s
-        self.depot = shape(depot, start_wall_s)
-        self.fleet = fleet(start_wall_s)
-        self.start_wall_s = start_wall_s
-        self.folder = folder
         self.csms = SimCsms(self.clock.stamp)
         self.look: Callable[[float, World], None] = lambda _since_s, _world: None
         self.slowest_s = 0.0
+        self._come_within_s = come_within_s
         self._tasks: list[asyncio.Task[None]] = []
-        self._rebooted: dict[str, float] = {}
+        self._rebooted: set[str] = set()
 
     async def __aenter__(self) -> RealDepot:
         data = {**self.depot.data, "listen": {"host": "127.0.0.1", "port": free_port()}, "api": {"host": "127.0.0.1", "port": free_port()}}
@@ -81,7 +80,7 @@ class RealDepot:
         await self.csms.start()
         data["upstreams"] = [{**self.depot.data["upstreams"][0], "url": self.csms.url}]
         meters = [json.loads(json.dumps(meter)) for meter in self.depot.data["meters"]]
-        self.world = World(self.depot, Config.model_validate(data), self.seed, self.start_wall_s, 1.0, self.fleet)
+        self.world = World(self.depot, Config.model_validate(data), self.seed, self.clock.stamp().wall_s, 1.0, [])
         units = {meter["source"]["unit"]: self._values(meter["id"]) for meter in meters}
         self.meters = SimMeters(config_dir() / "meters", units)
         await self.meters.start()
@@ -95,7 +94,15 @@ class RealDepot:
         for client in self.clients:
             self._tasks += [spawn(client.run(), client.station.spec.id), spawn(self._ticks(client), f"ticks of {client.station.spec.id}")]
         self._tasks.append(spawn(self._world(), "world"))
+        await self._open()
         return self
+
+    async def _open(self) -> None:
+        """The cars come when every station has found the controller: before that nobody could hold them."""
+        await until(lambda: all(station.accepted for station in self.world.stations.values()), 60)
+        at = self.clock.stamp()
+        self.began_s = at.mono_s
+        self.world.expect(hungry(self.depot, self.seed, at.wall_s, self._come_within_s, STAY_S))
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await end(self._tasks)
@@ -110,11 +117,13 @@ class RealDepot:
 
     @property
     def since_s(self) -> float:
-        """Seconds since the start."""
+        """Seconds since the cars began to come."""
         return self.clock.stamp().mono_s - self.began_s
 
-    def freeze(self) -> None:
-        """SIGSTOP."""
+    def freeze(self, building_rises: bool = True) -> None:
+        """SIGSTOP, and the building goes to its worst."""
+        if building_rises:
+            self.world.rise(GRID, worst_rise(self.clock.stamp().wall_s, RISE_S))
         assert self.yard.process is not None
         self.yard.process.send_signal(signal.SIGSTOP)
 
@@ -147,13 +156,13 @@ class RealDepot:
             if what == "reboots":
                 self.world.power_cut(at, station_id)
                 station.lost_until_mono_s = at.mono_s + REBOOT_S
-                self._rebooted[station_id] = at.mono_s
+                self._rebooted.add(station_id)
             elif station.connected:
                 station.lose_link(at)
         for station_id in list(self._rebooted):
             if self.world.stations[station_id].accepted:
                 self.world.plug_in_again(at, station_id)
-                del self._rebooted[station_id]
+                self._rebooted.discard(station_id)
 
     async def _ticks(self, client: StationClient) -> None:
         """Time passes for one station's link."""
@@ -171,25 +180,17 @@ def told(log: Path) -> list[tuple[str, str]]:
     return [(SEVERITIES[row[1]], row[2].split(": ", 1)[-1]) for row in rows if row is not None]
 
 
-def full_of_cars(depot: Depot, seed: int, within_s: float = COME_WITHIN_S) -> Callable[[float], list[Stay]]:
-    """A hungry car for every bay."""
-    return lambda start_wall_s: hungry(depot, seed, start_wall_s, within_s, STAY_S)
-
-
 def real_control(**more: float) -> dict[str, float]:
     """No plan is ever young enough: the arbiter alone fills the fuses, which is harder on them."""
     return {"plan_every_s": 3600, "plan_max_age_s": 0.02, "solver_deadline_s": 0.01, **more}
 
 
 async def _run(arguments: argparse.Namespace) -> Report:
-    depot = make_depot(arguments.seed, arguments.evses, control=real_control())
+    plain = make_depot(arguments.seed, arguments.evses, control=real_control())
     freeze_s = arguments.freeze
-
-    def shape(plain: Depot, start_wall_s: float) -> Depot:
-        return rising(plain, start_wall_s + freeze_s) if freeze_s else busy(plain)
-
+    depot = quiet(plain) if freeze_s else busy(plain)
     with tempfile.TemporaryDirectory() as folder:
-        async with RealDepot(Path(folder), depot, arguments.seed, full_of_cars(depot, arguments.seed), shape) as real:
+        async with RealDepot(Path(folder), depot, arguments.seed) as real:
             frozen = False
             while real.since_s < 60.0 * arguments.minutes:
                 await asyncio.sleep(10.0)

@@ -44,10 +44,14 @@ def _car(name: str, temper: CarTemper, arrival_wall_s: float, stay_s: float) -> 
     )
 
 
-def rising(depot: Depot, at_wall_s: float, low_a: float = QUIET_A, high_a: float = 0.9 * GRID_OTHER_A) -> Depot:
-    """The depot with a building that is quiet until a moment and at its worst half a minute later. No sun, no battery, no motors."""
-    base = ((0.0, low_a), (24.0, low_a))
-    rise = Rise(at_wall_s, high_a - low_a)
+def worst_rise(at_wall_s: float, within_s: float = 25.0) -> Rise:
+    """The building goes from quiet to its worst."""
+    return Rise(at_wall_s, 0.9 * GRID_OTHER_A - QUIET_A, within_s)
+
+
+def quiet(depot: Depot, rise: Rise | None = None) -> Depot:
+    """The depot with a building that is quiet, and perhaps rises at a moment. No sun, no battery, no motors."""
+    base = ((0.0, QUIET_A), (24.0, QUIET_A))
     building = LoadSpec(GRID, base, noise_a=1.0, weekend_part=1.0, most_a=GRID_OTHER_A, rise=rise)
     return replace(depot, loads=(building,), pv_peak_w=0.0, battery_wh=0.0)
 

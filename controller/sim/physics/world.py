@@ -6,7 +6,7 @@ It knows no controller: whoever drives it carries frames and readings to one, in
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.config import PHASE_INDEX, Config
 from controller.facts import PhaseAmps, Stamp
@@ -17,7 +17,7 @@ from controller.sim.physics.boxes import TemperedStation
 from controller.sim.physics.cars import TemperedCar
 from controller.sim.physics.depot import Depot
 from controller.sim.physics.fleet import Stay, stays
-from controller.sim.physics.loads import Load, Storage, Sun, even_a
+from controller.sim.physics.loads import Load, Rise, Storage, Sun, even_a
 from controller.sim.physics.tree import Tree
 from controller.sim.station import StationSpec
 from controller.sim.voice import Ending
@@ -46,6 +46,16 @@ class World:
         self.mishaps: list[tuple[str, str]] = []
         self._coming = deque(stays(depot.evses, seed, start_wall_s, days) if fleet is None else fleet)
         self._last: Stamp | None = None
+
+    def expect(self, fleet: list[Stay]) -> None:
+        """These cars come, and no others."""
+        self._coming = deque(fleet)
+
+    def rise(self, circuit: str, rise: Rise) -> None:
+        """From now on the other load of a circuit rises like that."""
+        for load in self.loads:
+            if load.spec.circuit == circuit:
+                load.spec = replace(load.spec, rise=rise)
 
     def advance(self, at: Stamp) -> None:
         """Bring the world to a moment."""

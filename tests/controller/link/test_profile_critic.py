@@ -378,3 +378,62 @@ def test_in_overlay_mode_values_for_a_maximum_that_stays_here_stay_here_and_are_
     assert pull[2:] == ["PullDynamicScheduleUpdate", {"chargingProfileId": 7}]
     play.csms(3, pull[1], {"status": "Accepted", "scheduleUpdate": {"limit": 9.0}})
     assert wished(play, 0) == [9.0]
+
+
+@every_version
+def test_what_was_refused_is_not_on_disk_by_way_of_a_later_one(version: str) -> None:
+    """Two Sets were on their way; the first could not be written, the second was, and held the first as well."""
+    play = charging(version)
+    play.disk = None
+    play.csms(2, "a", "SetChargingProfile", play.set_profile(5, 9.0))
+    play.csms(2, "b", "SetChargingProfile", play.set_profile(6, 12.0, stack=1))
+    first, second = play.unwritten
+    play.feed(PersistFailed(play.at, first.token, "disk full"))
+    play.feed(play.write(second))
+    play.disk = True
+    play.wait(1)
+    assert [entry["profile"]["profile_id"] for entry in play.memories[("profiles", "CP1")]["profiles"]] == [6]
+
+
+@every_version
+def test_in_overlay_mode_a_profile_of_an_evse_nobody_knows_is_not_booked(version: str) -> None:
+    play = charging(version, overlay=True)
+    payload = {**play.set_profile(5, 9.0), "connectorId" if version == V16 else "evseId": 3}
+    play.csms(2, "set", "SetChargingProfile", payload)
+    play.station(3, "set", {"status": "Accepted"})
+    assert play.up() == [3, "set", {"status": "Accepted"}]
+    assert len(play.links.sessions["CP1"].profiles.view) == 0
+
+
+def heavy(play: Talk, profile_id: int) -> dict[str, Any]:
+    """A profile of 1024 periods for every EVSE, anew each day."""
+    payload = play.set_profile(profile_id, 16.0, stack=profile_id, chargingProfileKind="Recurring", recurrencyKind="Daily")
+    periods = [{"startPeriod": 80 * count, "limit": 6.0 + count % 20} for count in range(1024)]
+    schedule = payload["csChargingProfiles"]["chargingSchedule"] if play.is_16 else payload["chargingProfile"]["chargingSchedule"][0]
+    schedule.update({"startSchedule": "2026-01-01T00:00:00Z", "chargingSchedulePeriod": periods})
+    return {**payload, "connectorId" if play.is_16 else "evseId": 0}
+
+
+@every_version
+def test_f24_a_flood_of_long_profiles_is_written_one_by_one(version: str) -> None:
+    """Each Set writes its own 1024 periods as JSON, not those of all before it again; the store is the same object by object."""
+    play = charging(version)
+    for profile_id in range(1, 9):
+        assert ask(play, "SetChargingProfile", heavy(play, profile_id))["status"] == "Accepted"
+    view = play.links.sessions["CP1"].profiles.view
+    before = view.dump()
+    assert ask(play, "SetChargingProfile", heavy(play, 9))["status"] == "Rejected"  # 8192 periods are the most
+    assert all(one is other for one, other in zip(before, view.dump(), strict=True))
+
+
+@every_version
+def test_f24_a_week_of_long_profiles_is_looked_at_as_far_as_an_answer_goes(version: str) -> None:
+    play = charging(version, evses=2)
+    for profile_id in range(1, 9):
+        ask(play, "SetChargingProfile", heavy(play, profile_id))
+    where = "connectorId" if version == V16 else "evseId"
+    answer = ask(play, "GetCompositeSchedule", {where: 1, "duration": 604_800})
+    schedule = answer["chargingSchedule" if version == V16 else "schedule"]
+    assert len(schedule["chargingSchedulePeriod"]) == 1024
+    assert 80_000 < schedule["duration"] <= 86_400
+    assert schedule["chargingSchedulePeriod"][-1]["startPeriod"] < schedule["duration"]

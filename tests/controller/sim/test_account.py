@@ -60,3 +60,13 @@ def test_cars_that_left_short_are_named_and_the_battery_is_settled() -> None:
     assert outcome.short == ("short 0.4 kWh",)
     assert outcome.delivered_percent == pytest.approx(80.0)
     assert outcome.energy_cost == pytest.approx(-2.0 * mean_price(TARIFF))
+
+
+def test_what_cars_gave_back_is_no_delivery_and_wears_their_batteries() -> None:
+    """10 kWh wanted and charged, 2 kWh of it given back: 2 / 0.92 / 0.92 kWh are missing again, and 2 kWh at 0.08 are worn."""
+    bus = Car(car(name="bus", need_wh=10_000.0))
+    bus.charged_wh, bus.given_wh = 10_000.0, 2_000.0
+    outcome = Account(ACCOUNT_CONFIG, "x").close([Plugged(Arrival("Y1", 1, bus.spec), bus)], 0.0)
+    assert outcome.delivered_wh == pytest.approx(10_000.0 - 2_000.0 / 0.92**2)
+    assert (outcome.given_wh, outcome.wear_cost) == (2_000.0, pytest.approx(0.16))
+    assert outcome.cost == pytest.approx(0.16)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -29,6 +30,12 @@ def test_the_table_tells_cost_peak_fuse_and_saving() -> None:
     assert "saves 60.00 EUR a day (25 %)" in text
     assert "peak lower by 40.0 kW (40 %)" in text
     assert "van-01 1.0 kWh" in text
+
+
+def test_what_cars_gave_back_is_told_with_its_price() -> None:
+    ours = replace(OURS, given_wh=25_300.0, wear_cost=2.02)
+    assert "Yardmaster: cars gave back 25.3 kWh; its cost holds 2.02 EUR for their wear." in table(CONFIG, [WILD, ours])
+    assert "gave back" not in table(CONFIG, [WILD, OURS])
 
 
 def test_everything_is_saved_and_the_picture_is_svg(tmp_path: Path) -> None:

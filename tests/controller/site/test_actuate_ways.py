@@ -172,7 +172,7 @@ def test_an_empty_budget_leaves_the_station_to_its_floor_and_cuts_go_on() -> Non
             break
         answer(made, inject(orders), now)
         now, limit_a = now + 20.0, limit_a + 0.5
-    assert limit_a == 15.0, "ten in a burst"
+    assert limit_a == 14.5, "ten in a burst, with the floor"
     assert send(made, 20.0, now + 100.0) == []
     assert made.channels[KEY].present_a(now + 119.0) == 6.0
     assert inject(send(made, 0.0, now + 120.0)).limit_a == 0.0

@@ -229,3 +229,16 @@ def test_a_new_slot_waits_a_moment_for_its_own_plan() -> None:
     assert told.site.grants[CP1].limit_a == 0.0, "what the old plan says about it does not switch a car on for seconds"
     told.run(20)
     assert told.site.grants[CP1].limit_a == 32.0, "but without a new one it holds"
+
+
+def test_a_step_of_the_csms_that_begins_asks_for_a_new_plan() -> None:
+    told = depot_story(1, control={"plan_every_s": 3600})
+    told.run(20)
+    now_s = told.at().wall_s
+    told.do(UpstreamWished(told.at(), CP1, (LimitStep(now_s, 10.0), LimitStep(now_s + 60.0, 32.0)), "upstream profile 4"))
+    told.run(40)
+    before = len(told.problems())
+    told.run(30)
+    assert len(told.problems()) == before + 1
+    first = told.problems()[-1].evs[0]
+    assert first.max_slot_power_w[0] == pytest.approx(32.0 * 230.0 * 3)

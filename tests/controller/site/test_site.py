@@ -62,7 +62,7 @@ def test_the_fuse_holds_through_a_whole_restless_day() -> None:
         told.step(building_a, report=second % 7 == 0)
         over = max(told.metered_a(building_a)) > 63.0
         worst = worst + 1 if over else 0
-        assert worst <= 4, f"over the fuse for {worst} s at {second}"
+        assert worst <= 5, f"over the fuse for {worst} s at {second}"
         halls = [sum(a for key, a in told.drawn_a.items() if told.site.layout.places[key].circuit == name) for name in ("hall0", "hall1")]
         assert max(halls) <= 40.0 + 6.0
     injected = {limit_a for key in keys for _, limit_a in told.injected(key)}

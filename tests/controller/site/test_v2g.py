@@ -99,9 +99,9 @@ def test_energy_given_back_is_wanted_again_and_lowers_the_state_of_charge() -> N
     evse = state.measured(evse, EvseMeasured(later, KEY, (0.0, 0.0, 0.0), 0.0, 0.0), 230.0, 16.0)
     assert evse.session is not None
     assert evse.session.given_wh == pytest.approx(100.0)
-    # 100 Wh at the charger left 100 / 0.94 Wh less in the cells; to put them back takes 100 / 0.94 / 0.94 Wh at the charger.
-    assert evse.session.need_wh == pytest.approx(10_000.0 + 100.0 / 0.8836)
-    assert soc_percent(evse) == pytest.approx(70.0 - 100.0 * 100.0 / 0.94 / 60_000.0)
+    # 100 Wh at the charger left 100 / 0.9 Wh less in the cells; to put them back takes 100 / 0.9 / 0.9 Wh at the charger.
+    assert evse.session.need_wh == pytest.approx(10_000.0 + 100.0 / 0.81)
+    assert soc_percent(evse) == pytest.approx(70.0 - 100.0 * 100.0 / 0.9 / 60_000.0)
 
 
 def test_the_store_for_the_plan_keeps_the_higher_of_both_reserves() -> None:
@@ -173,7 +173,7 @@ def test_a_restart_forgets_neither_the_offer_nor_what_was_given() -> None:
     after = replace(fresh, session=state.session_recalled(fresh.session, memory, AT, KEY))
     assert after.session is not None
     assert after.session.need_wh == pytest.approx(before.session.need_wh)
-    assert soc_percent(after) == pytest.approx(70.0 - 100.0 * 100.0 / 0.94 / 60_000.0)
+    assert soc_percent(after) == pytest.approx(70.0 - 100.0 * 100.0 / 0.9 / 60_000.0)
     assert watts(after) == 7_000.0
     for odd in ("bad", 7, {"max_discharge_w": "much"}, {"max_discharge_w": float("nan")}):
         other = replace(fresh, session=state.session_recalled(fresh.session, {**memory, "announced": odd}, AT, KEY))

@@ -97,6 +97,8 @@ class OtherLoad:
             self._lasting_a = estimate_of(lasting_metered_a, cars, raised_a)
         else:
             self._lasting_a = self.now_a
+        if max(lasting_metered_a) > limit_a:
+            self._lasting_a = self.now_a  # two readings above the limit are no start of a motor
         self._metered_a, self._lasting_metered_a, self._read_mono_s = metered_a, lasting_metered_a, now
         return self.now_a
 

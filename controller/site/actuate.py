@@ -95,6 +95,7 @@ class Actuator:
             line.version = version or line.version
             line.rejections, line.losses, line.uncontrollable, line.retry_mono_s = 0, 0, False, -math.inf
             line.floor_rejections, line.misread, line.mis_stacks = 0, 0, False
+            line.put_off, line.put_off_since_mono_s = False, math.inf
             line.tries.rounds, line.clear_number = 0, 0
             line.tries.waits.clear()
             line.tries.rewind()
@@ -196,9 +197,9 @@ class Actuator:
     def _answered(self, line: Channel, fact: SetpointAnswered) -> list[Order]:
         now = fact.at.mono_s
         if fact.number == line.floor_number and line.floor is Floor.WRITING:
-            return self._floors.answered(line, fact.accepted, fact.lost, fact.reason, now)
+            return self._floors.answered(line, fact.accepted, fact.lost, fact.reason, now, fact.retry_after_s)
         if fact.number == line.refresh_number and line.refresh_number:
-            self._floors.refreshed(line, fact.accepted, fact.reason, now)
+            self._floors.refreshed(line, fact.accepted, fact.reason, now, fact.retry_after_s)
             return []
         if fact.number == line.clear_number and line.clear_number:
             return self._cleared(line, fact)

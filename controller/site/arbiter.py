@@ -30,6 +30,8 @@ LIFTED: Final = 50
 """Priority in the queue of a claim that has waited too long: above any that is configured, below PriorityCharging."""
 SMALL_RISE_S: Final = 15.0
 """A rise by no more than the dead band waits this long after the last change [s]: the building's noise is not worth a profile."""
+CRUMB_ROUNDS: Final = 3
+"""So often what rounding down has left is handed out: what one could not use may be another's second step."""
 LEAN_ROUNDS: Final = 4
 """So often a decision is made again when cars that others lean on were cut; then nobody may lean on anybody."""
 
@@ -163,11 +165,21 @@ def _whole_steps(share: Share, admitted: Sequence[int]) -> None:
         claim = share.claims[index]
         whole_a = max(claim.min_a, floor_to(share.amps[index], claim.step_a))
         take(share, index, whole_a - share.amps[index])
+    for _ in range(CRUMB_ROUNDS):
+        if not _crumbs(share, admitted):
+            return
+
+
+def _crumbs(share: Share, admitted: Sequence[int]) -> bool:
+    """A step more for everybody who can have one; whether anybody could."""
+    given = False
     for index in sorted(admitted, key=lambda index: (-share.claims[index].priority, share.amps[index])):
         claim = share.claims[index]
         more_a = min(claim.step_a, floor_to(claim.cap_a, claim.step_a) - share.amps[index])
         if more_a > EPS and all(share.slack[row] >= more_a - EPS for row in claim.rows):
             take(share, index, more_a)
+            given = True
+    return given
 
 
 def _name_reasons(share: Share, admitted: Sequence[int]) -> None:

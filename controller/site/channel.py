@@ -156,7 +156,8 @@ class Tries:
 class Channel:
     """The way to one EVSE, or to a whole station that can only be held as one.
 
-    floor_refused: it said no to its floor and has none that we know of. behind_since_mono_s: since when it may be obeying more
+    floor_refused: it said no to its floor and has none that we know of. put_off: it asked for time before it takes its floor, since
+    put_off_since_mono_s (inf = it does not). behind_since_mono_s: since when it may be obeying more
     than is wanted, inf = it does not. doubts: purpose of a setpoint without an answer -> until when it may be in the station.
 
     Of commissioning: told_step_a: limits are told in these steps while it is tested [A]; probed: what a test wrote may be in the station.
@@ -171,6 +172,8 @@ class Channel:
     floor_at: int = 0
     floor_retry_mono_s: float = 0.0
     floor_written_mono_s: float = -math.inf
+    put_off_since_mono_s: float = math.inf
+    put_off: bool = False
     refresh_number: int = 0
     tries: Tries = field(default_factory=Tries)
     giving_ways: tuple[Strategy, ...] = ()
@@ -269,7 +272,10 @@ class Channel:
     def want(self, wanted: Wanted, now: float) -> None:
         """Note what is wanted, and since when the station may be obeying more."""
         self.wanted = wanted
-        if self.ceiling_a(now, None, -math.inf) <= wanted.limit_a + FOLLOWED_A:
+        live, calm_from_s = self.live(now), max(self.settling_until_mono_s, self.left_until_mono_s)
+        if live is not None and live.limit_a <= wanted.limit_a and not self.outstanding and now >= calm_from_s:
+            self.behind_since_mono_s = math.inf  # as nearly always
+        elif self.ceiling_a(now, None, -math.inf) <= wanted.limit_a + FOLLOWED_A:
             self.behind_since_mono_s = math.inf
         elif self.behind_since_mono_s == math.inf:
             self.behind_since_mono_s = now

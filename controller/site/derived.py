@@ -100,16 +100,22 @@ def derived(
     channels: Mapping[EvseKey, Channel],
     booked_a: Mapping[EvseKey, float],
     now: float,
+    known: dict[EvseKey, PhaseAmps] | None = None,
 ) -> PhaseAmps:
-    """Load of a circuit per phase [A]. other_a: everything below it that is not a car, overdraw included."""
-    amps = list(other_a)
+    """Load of a circuit per phase [A]. other_a: everything below it that is not a car, overdraw included.
+
+    known: what was found out about cars at this moment already; more is added.
+    """
+    amps, cars = list(other_a), known if known is not None else {}
     for key in keys:
         evse, booking = evses[key], booked_a.get(key)
         if booking is not None:
             for phase in evse.phases:
                 amps[phase] += booking
         elif evse.session is not None:
-            first_a, second_a, third_a = car_a(evse, channels[key], now)
+            if key not in cars:
+                cars[key] = car_a(evse, channels[key], now)
+            first_a, second_a, third_a = cars[key]
             amps[0] += first_a
             amps[1] += second_a
             amps[2] += third_a

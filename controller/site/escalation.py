@@ -27,6 +27,12 @@ FALLING_A: Final = 1.0
 """A current that fell by this much since the last look is on its way [A]."""
 OBEYS_S: Final = 60.0
 """An EVSE that was made unavailable must keep to its setpoint for so long before it is operative again [s]."""
+UNTOLD_S: Final = 90.0
+"""A station that tells no current for this long while a fuse above it is over is not excused by that [s]."""
+SLOW_ANSWER_S: Final = 10.0
+"""A setpoint without an answer for this long makes an older measurement count [s]; many boxes take some seconds."""
+MOST_PAUSE_S: Final = 900.0
+"""A car that does not follow again and again is paused for this long at most, each time twice as long as before [s]."""
 
 
 class Step(IntEnum):
@@ -50,6 +56,8 @@ class Pursuit:
     step: Step = Step.WATCHED
     least_a: float = 0.0
     obeys_since_mono_s: float | None = None
+    step_mono_s: float = 0.0
+    """When the last step was taken, or its current last fell: what was measured before that says nothing against it."""
 
 
 class Escalation:
@@ -59,6 +67,7 @@ class Escalation:
         self.pursuits: dict[EvseKey, Pursuit] = {}
         self.blocked: set[EvseKey] = set()
         self._freed: set[EvseKey] = set()
+        self._pauses: dict[EvseKey, int] = {}
 
     @property
     def disobeying(self) -> frozenset[EvseKey]:
@@ -87,11 +96,16 @@ class Escalation:
             pursuit = self.pursuits[key] = Pursuit(self._since(channel, now), least_a=drawn_a or 0.0)
         pursuit.obeys_since_mono_s = None
         if drawn_a is not None and drawn_a <= pursuit.least_a - FALLING_A:
-            pursuit.least_a = drawn_a
+            pursuit.least_a, pursuit.step_mono_s = drawn_a, now
             if pursuit.step is Step.WATCHED:
                 pursuit.since_mono_s = max(pursuit.since_mono_s, now - self._patience_s(channel))
                 return ()
-        return self._due(pursuit, channel, now)
+        return self._due(pursuit, channel, self._proven(pursuit, channel, measured_mono_s, over, now), now)
+
+    def _proven(self, pursuit: Pursuit, channel: Channel, measured_mono_s: float, over: bool, now: float) -> bool:
+        """Whether it was seen to ignore the last step too: measured since, or silent for long beside a fuse that is over."""
+        reacted_mono_s = max(pursuit.step_mono_s, channel.lowered_mono_s) + channel.place.model.apply_s + REACTION_S
+        return measured_mono_s > reacted_mono_s or (over and now - max(measured_mono_s, pursuit.step_mono_s) >= UNTOLD_S)
 
     @staticmethod
     def _patience_s(channel: Channel) -> float:
@@ -106,13 +120,20 @@ class Escalation:
 
     def _obeys(self, key: EvseKey, pursuit: Pursuit, now: float) -> tuple[Step, ...] | None:
         """It keeps to its setpoint. Whom we made unavailable has to show it for a while; that it draws nothing proves little."""
-        if key in self.blocked:
+        if pursuit.step >= Step.PAUSED:
             if pursuit.obeys_since_mono_s is None:
                 pursuit.obeys_since_mono_s = now
-            if key in self._freed or now - pursuit.obeys_since_mono_s < OBEYS_S:
+            pursuit.since_mono_s = max(pursuit.since_mono_s, now - STEP_AFTER_S[pursuit.step])  # what it does next is new
+            if (key in self.blocked and key in self._freed) or now - pursuit.obeys_since_mono_s < self._shown_s(key):
                 return ()
+            self._pauses[key] = self._pauses.get(key, 0) + 1
         del self.pursuits[key]
         return None if pursuit.step >= Step.RESENT else ()
+
+    def _shown_s(self, key: EvseKey) -> float:
+        """How long it must keep to its setpoint [s]. A car that knows only on and off would be switched each minute, at each time for longer."""
+        again_s = OBEYS_S * (2.0 ** self._pauses.get(key, 0) - 1.0)
+        return min(MOST_PAUSE_S, max(again_s, OBEYS_S if key in self.blocked else 0.0))
 
     def free(self, key: EvseKey) -> bool:
         """After ``look`` said None: True if the EVSE had been made unavailable and may be freed, once in a session."""
@@ -126,20 +147,24 @@ class Escalation:
         if not channel.online or channel.accepted is None or drawn_a is None:
             return False
         limit_a = channel.known_a(now)
-        if measured_mono_s <= believed_after and channel.answered:
+        unanswered = not channel.answered and now - channel.asked_mono_s > SLOW_ANSWER_S
+        if measured_mono_s <= believed_after and not unanswered:
             return over and drawn_a > limit_a + TOLERANCE_A
         return drawn_a > limit_a + max(TOLERANCE_A, MOST * limit_a)
 
-    def _due(self, pursuit: Pursuit, channel: Channel, now: float) -> tuple[Step, ...]:
+    def _due(self, pursuit: Pursuit, channel: Channel, proven: bool, now: float) -> tuple[Step, ...]:
         late_s = max(0.0, self._patience_s(channel) - STEP_AFTER_S[Step.RESENT])
         due = tuple(step for step, after_s in STEP_AFTER_S.items() if pursuit.step < step and now - pursuit.since_mono_s >= after_s + late_s)
+        if not proven:
+            due = tuple(step for step in due if step <= Step.PAUSED)  # to take an EVSE out of use takes more than an old value
         if due:
-            pursuit.step = due[-1]
+            pursuit.step, pursuit.step_mono_s = due[-1], now
         return due
 
     def forget(self, key: EvseKey) -> bool:
         """The session is over. True if the EVSE had been made unavailable and may be freed."""
         self.pursuits.pop(key, None)
+        self._pauses.pop(key, None)
         self._freed.discard(key)
         if key in self.blocked:
             self.blocked.discard(key)

@@ -30,6 +30,8 @@ READ_BACK_S: Final = 10.0
 """Wait before reading the floor back again [s]."""
 FRESH_S: Final = 300.0
 """A floor that a model may forget is believed in for this long before a rise [s]."""
+PUT_OFF_S: Final = 300.0
+"""A station may ask for time with its floor this long before it counts as one that takes no setpoints [s]; also the longest wait at once."""
 
 
 class Numbers(Protocol):
@@ -73,24 +75,40 @@ class Floors:
         outstanding_a = [sent.limit_a for sent in channel.outstanding.values()]
         return ReadBack(channel.place.key, max(channel.place.fallback_a, channel.known_a(now), left_a, *outstanding_a))
 
-    def answered(self, channel: Channel, accepted: bool, lost: bool, reason: str, now: float) -> list[Order]:
-        """The station answered ``write``."""
+    def answered(self, channel: Channel, accepted: bool, lost: bool, reason: str, now: float, retry_after_s: float | None = None) -> list[Order]:
+        """The station answered ``write``. retry_after_s: it wants to be left alone for so long (K01.FR.56-59)."""
+        if not accepted and retry_after_s is not None:
+            self._put_off(channel, reason, retry_after_s, now)
+            return []
         if not accepted:
             return self._refused(channel, lost, reason, now)
         channel.rejections, channel.floor_rejections, channel.losses = 0, 0, 0
+        channel.put_off_since_mono_s = math.inf
+        if channel.put_off:
+            channel.put_off = channel.uncontrollable = False
         channel.floor_written_mono_s, channel.floor_refused = now, False
         if not channel.place.model.reads_back:
             channel.floor, channel.uncontrollable = Floor.CONFIRMED, False
             return []
         return [self._read(channel, now)]
 
-    def refreshed(self, channel: Channel, accepted: bool, reason: str, now: float) -> None:
+    def _put_off(self, channel: Channel, reason: str, retry_after_s: float, now: float) -> None:
+        """It asks for time: no refusal. Until it has taken a floor for the first time it counts with its maximum."""
+        channel.last_reason = reason
+        channel.floor, channel.floor_retry_mono_s = Floor.FAILED, now + min(max(RETRY_S[0], retry_after_s), PUT_OFF_S)
+        channel.put_off_since_mono_s = min(channel.put_off_since_mono_s, now)
+        had_one = channel.floor_written_mono_s > -math.inf and channel.place.model.keeps_default
+        if not had_one and channel.live(now) is None and not channel.uncontrollable:
+            channel.uncontrollable, channel.put_off = True, True
+
+    def refreshed(self, channel: Channel, accepted: bool, reason: str, now: float, retry_after_s: float | None = None) -> None:
         """The station answered ``refresh``. Refused: the floor is in doubt again."""
         channel.refresh_number = 0
         if accepted:
             channel.floor_written_mono_s = now
         else:
-            channel.floor, channel.floor_retry_mono_s, channel.last_reason = Floor.FAILED, now + RETRY_S[0], reason
+            wait_s = RETRY_S[0] if retry_after_s is None else min(max(RETRY_S[0], retry_after_s), PUT_OFF_S)
+            channel.floor, channel.floor_retry_mono_s, channel.last_reason = Floor.FAILED, now + wait_s, reason
 
     def _refused(self, channel: Channel, lost: bool, reason: str, now: float) -> list[Order]:
         """Setpoints go on meanwhile: who refuses only the floor can still be cut, and is out of control only without one."""
@@ -122,6 +140,8 @@ class Floors:
         """What is due: a floor that is not there yet, or a look whether an idle EVSE takes commands again."""
         if channel.refresh_number and now >= channel.floor_retry_mono_s:
             self.refreshed(channel, False, "no answer", now)
+        if now - channel.put_off_since_mono_s >= PUT_OFF_S:
+            channel.put_off = False
         if channel.floor is not Floor.CONFIRMED:
             return [self.write(channel, now)] if now >= channel.floor_retry_mono_s else []
         if channel.uncontrollable and channel.answered and now >= channel.retry_mono_s + PROBE_S:

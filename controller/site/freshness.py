@@ -28,6 +28,7 @@ from controller.site.plausible import (
     Polls,
     Restarted,
     Rhythm,
+    Said,
     Short,
     digits,
 )
@@ -62,10 +63,10 @@ class Mode(StrEnum):
 class Cars:
     """What the stations say they draw, per site phase [A].
 
-    all_a: everything last reported. fresh_a: only what was reported within the last seconds.
+    said: the last word of each. fresh_a: the sum of what was reported within the last seconds.
     """
 
-    all_a: PhaseAmps = (0.0, 0.0, 0.0)
+    said: tuple[Said, ...] = ()
     fresh_a: PhaseAmps = (0.0, 0.0, 0.0)
 
 
@@ -140,6 +141,11 @@ class MeterWatch:
         return self.mixed or ("a phase shows less than the stations on it report" if self._short.uneven else "")
 
     @property
+    def probing(self) -> bool:
+        """Whether cars may show, as on a circuit without a meter, that a meter taken for stuck is alive."""
+        return self._frozen.probing or self._half_frozen.probing
+
+    @property
     def slow(self) -> bool:
         """Whether it is late every time (F50)."""
         return self._rhythm.usual_s >= self._late_s
@@ -185,8 +191,8 @@ class MeterWatch:
         if currents_a is None:
             return "no current for every phase"
         self.restarted = self._counter.look(reading) or self.restarted
-        frozen = self._frozen.look(digits(reading, currents_a), cars.all_a, now_mono_s)
-        half_frozen = self._half_frozen.look(currents_a, cars.all_a, now_mono_s)
+        frozen = self._frozen.look(digits(reading, currents_a), cars.said, now_mono_s)
+        half_frozen = self._half_frozen.look(currents_a, cars.said, now_mono_s)
         if frozen or half_frozen:
             return "value stuck while cars changed"
         if self._short.look(currents_a, cars.fresh_a, now_mono_s):

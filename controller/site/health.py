@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import EvseKey, MeterFailed, MeterRead, PhaseAmps
@@ -23,14 +24,19 @@ from controller.site.guard import Excess, excesses
 from controller.site.inputs import CircuitLoad
 from controller.site.limits import Limit
 from controller.site.otherload import Draw, OtherLoad
+from controller.site.plausible import Said
 from controller.site.reserve import Reserve
 from controller.site.sides import Side, power_w, soc_percent
-from controller.site.state import PHASES, EvseState, Layout
+from controller.site.state import PHASES, UNKNOWN, EvseState, Layout
 from controller.site.steps import StepWatch
 from meters.reading import Quality
 
 FRESH_CAR_S = 5.0
 """A station's own current is compared with a meter only while this fresh [s]."""
+LASTING_S: Final = 3.0
+"""A circuit must be over its limit this long before that speaks against a station [s]; motors start faster."""
+STOP_HOLD_S: Final = 1800.0
+"""Stop mode ends this long after the last excess, or with the session of the car that obeys nothing [s]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,7 @@ class MeterRoom:
         self._others: dict[str, OtherLoad] = {}
         self.over: dict[str, tuple[Excess, ...]] = {}
         self._over_since: dict[str, float] = {}
+        self._stopped, self._stopped_until = "", -math.inf
         self._hold_until: dict[str, float] = {}
         self._seen: dict[str, Health] = {}
         self._alarms = Alarms(config.control)
@@ -73,17 +80,19 @@ class MeterRoom:
         Against the meter a station counts with no more than it may draw: one that tells more is wrong or does not follow, and
         must not make the whole site doubt its meter.
         """
-        everything, fresh = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+        said: list[Said] = []
+        fresh = [0.0, 0.0, 0.0]
         for key in self._layout.below[circuit]:
             evse = evses[key]
-            recent = not self._generation and now - evse.measured_mono_s <= FRESH_CAR_S
-            may_a = channels[key].known_a(now) if recent else 0.0
+            if evse.session is None or evse.current_a == UNKNOWN:
+                continue
+            said.append((key, evse.measured_mono_s, evse.current_a))
+            if self._generation or now - evse.measured_mono_s > FRESH_CAR_S:
+                continue
+            may_a = channels[key].known_a(now)
             for phase in PHASES:
-                amps = evse.current_a[phase] or 0.0
-                everything[phase] += amps
-                if recent:
-                    fresh[phase] += min(amps, may_a)
-        return Cars((everything[0], everything[1], everything[2]), (fresh[0], fresh[1], fresh[2]))
+                fresh[phase] += min(evse.current_a[phase] or 0.0, may_a)
+        return Cars(tuple(said), (fresh[0], fresh[1], fresh[2]))
 
     def read(self, fact: MeterRead, evses: Mapping[EvseKey, EvseState], channels: Mapping[EvseKey, Channel]) -> str | None:
         """Take a reading; the id of the circuit it speaks for if it was believed."""
@@ -170,9 +179,10 @@ class MeterRoom:
         if not blind:
             return ()
         loads = self.loads(now, booked_a)
+        cars: dict[EvseKey, PhaseAmps] = {}  # a car hangs on several circuits
         found: list[Excess] = []
         for name in blind:
-            load_a = derived(loads[name].other_a, self._layout.below[name], evses, channels, booked_a, now)
+            load_a = derived(loads[name].other_a, self._layout.below[name], evses, channels, booked_a, now, cars)
             found += self._over(name, excesses(name, load_a, self._most_a(name, limits.get(name)), derived=True), now)
         return tuple(found)
 
@@ -229,14 +239,14 @@ class MeterRoom:
         loaded = (worst[0] + above_a[0], worst[1] + above_a[1], worst[2] + above_a[2])
         if watch is None:
             return static, CircuitLoad(loaded, margin_a, hold=hold)
-        lost = watch.health is Health.LOST
+        lost = watch.health is Health.LOST and not watch.probing
         return static, CircuitLoad(loaded, 0.0 if lost else margin_a, lost=lost, hold=hold, meter=watch.meter_id)
 
     def mode(self, now: float, unfit: Collection[str], blocked: Collection[EvseKey]) -> ModeNow:
         """The mode of the site. unfit: circuits whose fallbacks do not fit; blocked: EVSEs that do not obey at all."""
-        if blocked and self.over:
-            names = ", ".join(str(key) for key in sorted(blocked))
-            return ModeNow(Mode.STOP, f"{names} does not follow and {next(iter(self.over))} is over its limit")
+        stopped = self._stop(now, blocked)
+        if stopped is not None:
+            return stopped
         lost = [watch for watch in self.watches.values() if watch.health is Health.LOST]
         if lost:
             names = ", ".join(watch.meter_id for watch in lost)
@@ -255,6 +265,22 @@ class MeterRoom:
             worst_a = self._layout.circuits[ROOT_CIRCUIT].worst_other_load_a
             return ModeNow(Mode.NORMAL, f"no grid meter: {worst_a:g} A per phase kept free for other loads")
         return ModeNow(Mode.NORMAL, "")
+
+    def _stop(self, now: float, blocked: Collection[EvseKey]) -> ModeNow | None:
+        """A car that obeys nothing beside a fuse that is over, and for a while after: else each motor's start would tell it anew."""
+        over = self.lasting(now) if blocked else set()
+        if over:
+            names = ", ".join(str(key) for key in sorted(blocked))
+            self._stopped = f"{names} does not follow and {min(over)} is over its limit" if not self._stopped else self._stopped
+            self._stopped_until = now + STOP_HOLD_S
+        elif not blocked or now >= self._stopped_until:
+            self._stopped = ""
+        return ModeNow(Mode.STOP, self._stopped) if self._stopped else None
+
+    def lasting(self, now: float) -> set[str]:
+        """Circuits whose meter has shown them over their limit for seconds: no motor's start, and no station's old word."""
+        measured = [name for name, found in self.over.items() if not any(one.derived for one in found)]
+        return {name for name in measured if now - self._over_since[name] >= LASTING_S}
 
     def side_power_w(self, role: str) -> float | None:
         """Sum of the fresh PV or battery meters [W], import and charging positive; None if none speaks."""

@@ -129,6 +129,8 @@ class Oversight:
         if channel.giving_refused:
             text = f"{key} refused a V2X setpoint ({channel.last_reason or 'no reason given'}) - it only charges until its session is over"
             orders += self._once(f"v2x {key}", Severity.WARNING, name, text)
+        if channel.uncontrollable and channel.put_off:
+            return orders  # it asked for time and gets it; its maximum is kept free meanwhile
         if channel.uncontrollable:
             amps = channel.place.config.max_current_a
             text = f"{key} takes no setpoints ({channel.last_reason or 'no reason given'}) - {amps:g} A kept free for it; check the charger model"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from controller.facts import PhaseAmps
@@ -23,8 +23,22 @@ STUCK_CARS_A = 2.0
 PART_STUCK_AFTER_S, PART_STUCK_CARS_A = 120.0, 6.0
 """The same where only the currents stand still while other values move: quantised meters and batteries that keep the grid
 at nought look like that for a while [s], [A]."""
+SETTLED_S = 5.0
+"""A station's word may be about what was this long before [s]; the meter has as long to show what a station told."""
+HEARD_S = 75.0
+"""How long the other stations may take to say that their cars took over what one left [s]."""
+IDLE_A = 1.0
+"""A car below draws nothing [A]."""
+AGAIN_S, AGAIN_MOST_S, CHANCE_S = 300.0, 3600.0, 180.0
+"""A stuck meter with no car left to prove it right gets a chance after the first, each time after twice as long up to the second; it
+lasts the third [s]."""
+GAP_S, AFTER_GAP_S = 15.0, 20.0
+"""After a silence this long (we stood still, or the meter did) nothing before it is compared with anything after, and what the stations
+tell in the first seconds may have waited in the line [s]."""
 LOW_A, LOW_PART, LOW_COUNT = 2.0, 0.10, 8
 """A meter this much below the stations' own sum, that often, is not believed: [A], part, readings."""
+LOW_FOR_S, LOW_BACK_S = 7.0, 6.0
+"""... for at least the first, so that more than one word of the stations speaks against it; compared with the most it showed over the second [s]."""
 LOW_AGAIN_S = 300.0
 """With no car left that could speak against it, a meter that was too low gets a new chance after this [s]: where the
 fallback is 0 A no car would ever charge again and prove it right."""
@@ -38,23 +52,101 @@ GAPS = 5
 """Gaps between readings by which a meter's rhythm is known."""
 
 
+Said = tuple[Hashable, float, tuple[float | None, float | None, float | None]]
+"""A station's last word: which EVSE, when (monotonic) [s], current per site phase, None = not told [A]."""
+
+
 class Frozen:
-    """Whether values stay the same to the last digit while cars move (F41)."""
+    """Whether values stay the same to the last digit while cars move (F41).
+
+    A station tells late and seldom, so a word counts only against what the meter showed all the time since the station's word before:
+    both must fall into the same still time. A car that stopped just before the meter came to rest, and told so a minute later, proves
+    nothing. Nor does one car whose current another has taken over, so everybody who draws has a say before the verdict. The verdict
+    stands until a digit moves: cars that fall back to where they were do not make the meter right.
+    """
 
     def __init__(self, after_s: float, cars_a: float) -> None:
         self._after_s, self._cars_a = after_s, cars_a
         self._same: Hashable = None
-        self._since_mono_s = 0.0
-        self._cars_then: PhaseAmps = (0.0, 0.0, 0.0)
+        self._since_mono_s = self._seen_mono_s = -math.inf
+        self._first: dict[Hashable, PhaseAmps] = {}
+        self._moved_mono_s: float | None = None
+        self._chance = Chance()
+        self.stuck = False
 
-    def look(self, values: Hashable, cars_a: PhaseAmps, now_mono_s: float) -> bool:
-        """True if these values can no longer be what flows. cars_a: what the stations report, per phase [A]."""
-        if values != self._same:
-            self._same, self._since_mono_s, self._cars_then = values, now_mono_s, cars_a
+    def look(self, values: Hashable, said: Iterable[Said], now_mono_s: float) -> bool:
+        """True if these values can no longer be what flows. said: the last words of the stations below the meter."""
+        first, gap = self._seen_mono_s == -math.inf, now_mono_s - self._seen_mono_s > GAP_S
+        self._seen_mono_s = now_mono_s
+        if gap or values != self._same:
+            self._same, self.stuck, self._chance = values, False, Chance()
+            self._begin(now_mono_s + (AFTER_GAP_S if gap and not first else 0.0))
             return False
-        if now_mono_s - self._since_mono_s < self._after_s:
+        said = list(said)
+        for key, mono_s, amps in said:
+            if mono_s >= self._since_mono_s + SETTLED_S and None not in amps:
+                self._first.setdefault(key, _known(amps))
+        moved = now_mono_s - self._since_mono_s >= self._after_s and self._moved(said, now_mono_s)
+        if moved and not self.stuck:
+            self.stuck = True
+        if self.stuck and self._chance.look(moved, not any(max(_known(amps)) > IDLE_A for _, _, amps in said), now_mono_s):
+            self._begin(now_mono_s)
+        return self.stuck
+
+    @property
+    def probing(self) -> bool:
+        """Whether its circuit is given a chance to prove it right."""
+        return self.stuck and self._chance.open
+
+    def _begin(self, since_mono_s: float) -> None:
+        self._since_mono_s, self._moved_mono_s = since_mono_s, None
+        self._first.clear()
+
+    def _moved(self, said: Sequence[Said], now_mono_s: float) -> bool:
+        net = [0.0, 0.0, 0.0]
+        for key, _, amps in said:
+            first = self._first.get(key)
+            if first is not None:
+                for phase, (late, early) in enumerate(zip(_known(amps), first, strict=True)):
+                    net[phase] += late - early
+        if max(map(abs, net)) <= self._cars_a:
+            self._moved_mono_s = None
             return False
-        return max(abs(now - then) for now, then in zip(cars_a, self._cars_then, strict=True)) > self._cars_a
+        if self._moved_mono_s is None:
+            self._moved_mono_s = now_mono_s
+        waited_s = now_mono_s - self._moved_mono_s
+        heard = all(mono_s >= self._moved_mono_s for _, mono_s, amps in said if max(_known(amps)) > IDLE_A)
+        return waited_s >= SETTLED_S and (heard or waited_s >= HEARD_S)
+
+
+class Chance:
+    """A way back where no car draws, so that none can prove the meter right: now and then the cars may try.
+
+    Meanwhile the circuit counts as one without a meter, so a meter that really is stuck harms nobody; a living one shows the first car.
+    """
+
+    def __init__(self) -> None:
+        self._wait_s = AGAIN_S
+        self._from_mono_s: float | None = None
+        self.open = False
+
+    def look(self, moved: bool, idle: bool, now_mono_s: float) -> bool:
+        """True when it begins. moved: cars moved again since it began; idle: no car draws."""
+        if self._from_mono_s is None:
+            self._from_mono_s = now_mono_s
+        since_s = now_mono_s - self._from_mono_s
+        if self.open:
+            if since_s >= CHANCE_S or moved:
+                self.open, self._from_mono_s, self._wait_s = False, now_mono_s, min(2.0 * self._wait_s, AGAIN_MOST_S)
+            return False
+        self.open = idle and since_s >= self._wait_s
+        if self.open:
+            self._from_mono_s = now_mono_s
+        return self.open
+
+
+def _known(amps: tuple[float | None, float | None, float | None]) -> PhaseAmps:
+    return amps[0] or 0.0, amps[1] or 0.0, amps[2] or 0.0
 
 
 def digits(reading: Reading, currents_a: PhaseAmps) -> Hashable:
@@ -73,21 +165,42 @@ class Short:
     def __init__(self) -> None:
         self._count = 0
         self._uneven_count = 0
-        self._seen_mono_s = -math.inf
+        self._seen_mono_s = self._run_mono_s = -math.inf
+        self._read_mono_s = self._deaf_until_mono_s = -math.inf
+        self._shown: deque[tuple[float, PhaseAmps]] = deque()
 
     def look(self, currents_a: PhaseAmps, fresh_cars_a: PhaseAmps, now_mono_s: float) -> bool:
         """True if it has been too low too often. fresh_cars_a: only what was reported within the last seconds [A]."""
-        if not any(fresh_cars_a):
+        if now_mono_s - self._read_mono_s > GAP_S:
+            self._shown.clear()
+            self._deaf_until_mono_s = now_mono_s + AFTER_GAP_S if self._read_mono_s > -math.inf else -math.inf
+            self._count = self._uneven_count = 0
+        self._read_mono_s = now_mono_s
+        currents_a = self._most(currents_a, now_mono_s)
+        if not any(fresh_cars_a) or now_mono_s < self._deaf_until_mono_s:
             if now_mono_s - self._seen_mono_s >= LOW_AGAIN_S:
                 self._count = self._uneven_count = 0
-            return self._count >= LOW_COUNT
+            return self._short(now_mono_s)
         self._seen_mono_s = now_mono_s
         phase = any(_less(amps, car_a) for amps, car_a in zip(currents_a, fresh_cars_a, strict=True))
         short = phase and _less(sum(currents_a), sum(fresh_cars_a))
+        if short and not self._count:
+            self._run_mono_s = now_mono_s
         self._count = min(self._count + 1, LOW_COUNT) if short else 0
         self._uneven_count = min(self._uneven_count + 1, LOW_COUNT) if phase and not short else max(0, self._uneven_count - 1)
         self.uneven = self._uneven_count >= LOW_COUNT or (self.uneven and self._uneven_count > 0)
-        return self._count >= LOW_COUNT
+        return self._short(now_mono_s)
+
+    def _short(self, now_mono_s: float) -> bool:
+        return self._count >= LOW_COUNT and now_mono_s - self._run_mono_s >= LOW_FOR_S
+
+    def _most(self, currents_a: PhaseAmps, now_mono_s: float) -> PhaseAmps:
+        """The most it has shown while the words it is compared with were true: a car may stop right after its station spoke."""
+        self._shown.append((now_mono_s, currents_a))
+        while self._shown[0][0] < now_mono_s - LOW_BACK_S:
+            self._shown.popleft()
+        first, second, third = zip(*(amps for _, amps in self._shown), strict=True)
+        return max(first), max(second), max(third)
 
     uneven = False
     """Whether a phase, but not the sum, is too low."""

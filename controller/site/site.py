@@ -458,7 +458,7 @@ class Site:
         orders += self.proof.tick(now)
         orders += self._cut(self._derived(now), at)
         orders += self.meters.tell_over(now)
-        orders += self.oversight.look(self.evses, set(self.meters.over), at)
+        orders += self.oversight.look(self.evses, self.meters.lasting(now), at)
         orders += self.actuator.tick(now)
         orders += self._control(at, at_once=True)
         orders += self._plan(at)

@@ -242,6 +242,9 @@ class EvseState:
     @property
     def drawn_a(self) -> float | None:
         """Largest measured phase current [A], None when nothing was measured."""
+        first_a, second_a, third_a = self.current_a
+        if first_a is not None and second_a is not None and third_a is not None:  # most of them
+            return max(first_a, second_a, third_a)
         known = [amps for amps in self.current_a if amps is not None]
         return max(known) if known else None
 

@@ -114,7 +114,7 @@ def _mirror(trunk: Trunk, member: Channel) -> None:
     member.left_a, member.left_until_mono_s = part(line.left_a), line.left_until_mono_s
     member.lowered_mono_s, member.lowered_by_a, member.held_a = line.lowered_mono_s, line.lowered_by_a, part(line.held_a)
     member.floor_refused, member.behind_since_mono_s = line.floor_refused, line.behind_since_mono_s
-    member.mis_stacks, member.clear_number = line.mis_stacks, line.clear_number
+    member.mis_stacks, member.clear_number, member.put_off = line.mis_stacks, line.clear_number, line.put_off
     if member.resend:
         member.resend, line.resend = False, True
 

@@ -344,6 +344,22 @@ def test_stop_is_told_while_a_station_obeys_nothing_and_the_fuse_is_over() -> No
     assert told.drawn_a[CP2] == 0.0
 
 
+def test_stop_is_told_once_though_the_fuse_is_over_now_and_then() -> None:
+    told = Story(depot(2, fuse_a=40.0))
+    told.start()
+    told.plug("CP1")
+    told.run(20)
+    told.stubborn.add(CP1)
+    told.drawn_a[CP1] = 32.0
+    for _ in range(10):
+        told.run(60, 12.0)
+        told.run(60, 5.0)
+    assert len(told.told("site is in stop mode")) == 1
+    told.unplug(CP1)
+    told.run(3)
+    assert told.site.mode.mode.value == "normal"
+
+
 # -- the battery --------------------------------------------------------------------------------------------------
 
 

@@ -322,13 +322,14 @@ def test_f41_a_value_that_stays_to_the_last_digit_while_cars_change_is_silence()
     frozen = told.reading(told.metered_a(10.0))
     told.wants_a[CP1] = told.drawn_a[CP1] = 12.0
     told.report()
-    for _ in range(45):
+    for second in range(45):
         told.now += 1
         told.settle()
         told.report()
         told.do(replace(frozen, at=told.at()))
         told.do(told.tick())
-        told.drawn_a[CP2] = min(told.drawn_a[CP2], 15.0)
+        if second >= 8:  # a change right when the meter came to rest might still be on its way in the stations' words
+            told.drawn_a[CP2] = min(told.drawn_a[CP2], 15.0)
     assert told.site.mode.mode.value == "failsafe"
     assert "stuck" in told.site.mode.reason
     told.run(4)

@@ -104,6 +104,15 @@ def test_who_gets_less_than_it_could_use_shares_a_full_row_with_nobody_who_got_c
         )
 
 
+def test_what_rounding_leaves_on_two_rows_is_handed_out_to_the_last_step() -> None:
+    """Two of three that share row 0 leave 0.33 A each on row 1, and together with what its own leave that is a step."""
+    wired = [((1,), 9.0), ((0,), 6.0), ((0,), 7.0), ((1,), 6.75), ((0, 1), 7.0), ((0, 1), 7.0)]
+    many = [Claim(EvseKey(f"CP{number}", 1), rows, 6.0, cap_a, "cap", cap_a, 0.0, 0.0) for number, (rows, cap_a) in enumerate(wired)]
+    grants = [grant.limit_a for grant in decide([Row(25.0, "row 0"), Row(26.25, "row 1")], many, Pace(1000.0, 0.0))]
+    assert grants[0] == 8.0
+    assert sum(grants) == 39.0
+
+
 @given(sites(), st.randoms())
 @settings(max_examples=100, deadline=None)
 def test_the_same_picture_gives_the_same_grants_in_any_order_of_claims(site: tuple[list[Row], list[Claim]], random: object) -> None:

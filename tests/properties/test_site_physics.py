@@ -92,7 +92,10 @@ class Held:
 
 @dataclass
 class Temper:
-    """How a station follows (``deaf`` ones do nothing and say nothing; ``mute`` ones do it and say nothing). min_write_s: persistent profiles more often get RateLimitExceeded."""
+    """How a station follows. min_write_s: persistent profiles more often get RateLimitExceeded.
+
+    ``World.deaf`` ones do nothing and say nothing, ``World.mute`` ones do it and say nothing.
+    """
 
     purposes: frozenset[str]
     units: frozenset[str]
@@ -431,7 +434,8 @@ class World:
         found = []
         for key, plug in self.plugs.items():
             place, car = self.layout.places[key], plug.car
-            if car is None or car.stubborn or max(car.drawn_a) > 0.0:
+            shares = place.model.name == "whole" and len(self.of(key.station_id)) > 1  # and takes nothing if the other leaves nothing
+            if car is None or car.stubborn or shares or max(car.drawn_a) > 0.0:
                 continue
             loads, grant = self.site.meters.loads(self.now), self.site.grants.get(key)
             # A plan has turns of a quarter of an hour, and an unbalance is no matter of one circuit.

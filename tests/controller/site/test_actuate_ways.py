@@ -227,6 +227,17 @@ def test_a_default_in_the_way_of_a_rise_is_cleared_before_the_next_way() -> None
 # -- confirmation by composite ------------------------------------------------------------------------------------------
 
 
+def test_a_default_without_an_answer_is_cleared_before_another_kind_follows() -> None:
+    """It may be in the station, and would come back when what is above it has ended."""
+    made = actuator(purposes=("TxDefaultProfile", "ChargingStationMaxProfile"), other_unit=False)
+    lost = inject(send(made, 16.0, 1.0))
+    assert answer(made, lost, 31.0, accepted=False, lost=True) == []
+    again = inject(send(made, 16.0, 33.0))
+    clears = [order for order in answer(made, again, 33.1, accepted=False) if isinstance(order, ClearSetpoint)]
+    assert len(clears) == 1
+    assert inject(answer(made, clears[0], 33.5, accepted=False)).strategy.purpose == "station_max", "asked for once"
+
+
 def looked(orders: list[Order]) -> list[ReadBack]:
     return [order for order in orders if isinstance(order, ReadBack)]
 

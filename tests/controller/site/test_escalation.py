@@ -51,6 +51,24 @@ def test_coming_back_is_noticed_and_starts_over() -> None:
     assert escalation.look(channel, 6.0, 26.0, False, 26.0) == ()
 
 
+def test_a_car_that_knows_only_on_and_off_is_paused_for_longer_each_time() -> None:
+    """It draws what it likes when it may charge, and nothing when it may not: switched each minute it would wear its contactor."""
+    escalation, channel, pauses, drawn_a, begun_s = Escalation(), disobedient(), [], 16.0, 0.0
+    for now in range(1, 1200):
+        before = bool(escalation.paused)
+        escalation.look(channel, drawn_a, now - 0.5, False, float(now))
+        drawn_a = 0.0 if escalation.paused else 16.0
+        if escalation.paused and not before:
+            begun_s = float(now)
+        elif before and not escalation.paused:
+            pauses.append(now - begun_s)
+        assert not escalation.blocked, "it did follow the pause"
+    assert pauses == sorted(pauses)
+    assert [length >= least for length, least in zip(pauses[:4], (0, 60, 180, 420), strict=True)] == [True] * 4
+    escalation.forget(CP1)
+    assert escalation.look(channel, 16.0, 1300.0, False, 1300.0) == ()
+
+
 def test_a_station_that_tells_nothing_since_its_cut_is_pursued_only_while_the_fuse_is_over() -> None:
     escalation, channel = Escalation(), disobedient()
     for now in range(1, 30):
@@ -118,3 +136,40 @@ def test_who_relapses_after_that_stays_out_until_the_session_is_over() -> None:
     assert {escalation.look(channel, 6.0, float(now), False, float(now)) for now in range(200, 400)} == {()}
     assert escalation.forget(CP1)
     assert not escalation.blocked
+
+
+def told_each_minute(over: bool, until: int, draws: dict[int, float]) -> list[Step]:
+    """Steps taken against an EVSE that tells its current at these seconds; the pause is accepted when it is told."""
+    escalation, channel, found, measured, drawn_a = Escalation(), disobedient(), [], -1.0, 16.0
+    for now in range(1, until):
+        if now in draws:
+            measured, drawn_a = float(now), draws[now]
+        for step in escalation.look(channel, drawn_a, measured, over, float(now)) or ():
+            found.append(step)
+            if step is Step.PAUSED:
+                channel.lowered_mono_s = float(now)
+                channel.accepted = Sent(2, 0.0, "paused", float(now), 1e9)
+    return found
+
+
+def test_nobody_is_made_unavailable_for_a_value_from_before_the_pause() -> None:
+    assert told_each_minute(True, 80, {}) == [Step.RESENT, Step.PAUSED]
+
+
+def test_who_tells_after_the_pause_that_he_still_draws_is() -> None:
+    assert told_each_minute(True, 120, {45: 16.0, 90: 16.0}) == [Step.RESENT, Step.PAUSED, Step.BLOCKED, Step.ALARMED]
+
+
+def test_who_tells_nothing_at_all_while_the_fuse_stays_over_is_too() -> None:
+    assert Step.BLOCKED in told_each_minute(True, 150, {})
+
+
+def test_a_car_that_is_still_coming_down_is_not() -> None:
+    assert Step.BLOCKED not in told_each_minute(True, 130, {45: 12.0, 75: 8.0, 105: 4.0})
+
+
+def test_a_box_that_takes_seconds_to_answer_is_not_judged_by_an_old_value() -> None:
+    escalation, channel = Escalation(), disobedient()
+    channel.answered, channel.asked_mono_s = False, 20.0
+    assert [escalation.look(channel, 16.0, 1.0, False, float(now)) for now in range(20, 30)] == [()] * 10
+    assert escalation.look(channel, 16.0, 1.0, False, 31.0) != ()

@@ -71,20 +71,20 @@ def test_stuck_needs_thirty_seconds_and_cars_that_moved() -> None:
         made = watch(5)
         for now in range(5, 40):
             cars = (6.0 + (moved_a if now > 10 else 0.0), 6.0, 6.0)
-            last = made.read(GOOD, (10.0, 11.0, 12.0), Cars(cars), float(now))
+            last = made.read(GOOD, (10.0, 11.0, 12.0), Cars((("CP1", float(now), cars),)), float(now))
         assert last is believed
 
 
 def test_a_car_that_stops_is_no_proof_against_the_meter() -> None:
     made = watch(5)
     for now in range(5, 10):
-        assert made.read(GOOD, (5.0 + now / 100, 1.0, 1.0), Cars((16.0, 0.0, 0.0), (16.0, 0.0, 0.0)), float(now))
+        assert made.read(GOOD, (5.0 + now / 100, 1.0, 1.0), Cars(fresh_a=(16.0, 0.0, 0.0)), float(now))
     for now in range(10, 40):
         assert made.read(GOOD, (5.0 + now / 100, 1.0, 1.0), Cars(), float(now))
 
 
 def test_a_meter_that_was_too_low_gets_a_new_chance_when_no_car_is_left_to_prove_it() -> None:
-    made, drawing = watch(3), Cars((30.0, 30.0, 30.0), (30.0, 30.0, 30.0))
+    made, drawing = watch(3), Cars(fresh_a=(30.0, 30.0, 30.0))
     for second in range(10):
         made.read(GOOD, (5.0 + second / 100, 5.0, 5.0), drawing, 10.0 + second)
     assert made.trouble.startswith("shows less than the stations report")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.site.otherload import NOTHING, Draw, blame_other, estimate
+from controller.site.otherload import NOTHING, Draw, OtherLoad, blame_other, estimate
 
 
 def three(amps: float) -> tuple[float, float, float]:
@@ -47,3 +47,31 @@ def test_above_a_limit_the_jump_is_blamed_on_the_building() -> None:
     raised = blame_other((79.0, 50.0, 64.0), (59.0, 40.0, 70.0), three(10), 63.0)
     assert raised == (30.0, 10.0, 10.0)
     assert estimate(three(79), [car(49, 55)], three(30)) == three(30)
+
+
+def loads(*metered_a: float, limit_a: float = 50.0) -> OtherLoad:
+    """Readings a second apart, beside a car that may draw up to 16 A."""
+    other = OtherLoad()
+    for second, amps in enumerate(metered_a):
+        other.read(three(amps), [car(6, 16)], limit_a, float(second))
+    return other
+
+
+def test_what_one_reading_alone_has_shown_may_be_the_start_of_a_motor() -> None:
+    assert loads(40, 40, 65).passing_a(2.0) == three(25)
+    assert loads(40, 40, 65).passing_a(3.6) == three(0), "and is believed when no other reading denies it"
+
+
+def test_two_readings_above_the_limit_are_a_load_that_stays() -> None:
+    assert loads(40, 40, 65, 55).passing_a(3.0) == three(0)
+
+
+def test_an_excess_that_no_breaker_bears_is_believed_at_once() -> None:
+    assert loads(40, 40, 73).passing_a(2.0) == three(0)
+
+
+def test_after_the_start_of_a_motor_nobody_is_paused_while_the_cars_follow_their_cut() -> None:
+    other = loads(40, 40, 65, 40)
+    assert other.now_a is not None
+    assert other.now_a[0] > 24.0, "the careful estimate"
+    assert other.now_a[0] - other.passing_a(3.0)[0] <= 34.0

@@ -28,7 +28,7 @@ __all__ = ["EPS", "WAITING", "Claim", "Give", "Grant", "Pace", "Rank", "Row", "d
 
 LIFTED: Final = 50
 """Priority in the queue of a claim that has waited too long: above any that is configured, below PriorityCharging."""
-SMALL_RISE_S: Final = 15.0
+SMALL_RISE_S: Final = 30.0
 """A rise by no more than the dead band waits this long after the last change [s]: the building's noise is not worth a profile."""
 CRUMB_ROUNDS: Final = 3
 """So often what rounding down has left is handed out: what one could not use may be another's second step."""

@@ -132,7 +132,7 @@ class Budget:
         return Claim(
             place.key,
             rows,
-            channel.min_a,
+            _least_a(channel, cap_a),
             cap_a,
             cap.reason,
             min(cap_a, self._want(evse, channel, inputs.at)),
@@ -200,3 +200,8 @@ class Budget:
     def _idle(self, evse: EvseState, cap: Layer, inputs: Inputs) -> bool:
         step, _ = evse.wish_step(inputs.at.wall_s)
         return idles(evse, cap, step) and may_idle(evse, inputs.features.get(evse.place.key.station_id))
+
+
+def _least_a(channel: Channel, cap_a: float) -> float:
+    """The claim's minimum [A]: what this car was seen to need, unless its own limits are lower; then it may show that it can."""
+    return channel.min_a if cap_a >= channel.min_a else channel.place.min_a * (1.0 + channel.overdraw_part)

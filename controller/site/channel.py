@@ -211,6 +211,7 @@ class Channel:
     misread: int = 0
     mis_stacks: bool = False
     overdraw_part: float = 0.0
+    session_min_a: float = 0.0  # of the car in this session, 0 = not known (``tastes``)
     told_step_a: float | None = None
     probed: bool = False
     offline_since_mono_s: float | None = None
@@ -291,7 +292,7 @@ class Channel:
     @property
     def min_a(self) -> float:
         """The smallest current that charges here, with what this car draws above it [A]."""
-        return self.place.min_a * (1.0 + self.overdraw_part)
+        return max(self.place.min_a, self.session_min_a) * (1.0 + self.overdraw_part)
 
     def told_a(self, limit_a: float) -> float:
         """What to tell the station so that the car draws no more than ``limit_a``; nothing between 0 and the minimum."""

@@ -150,7 +150,9 @@ class Escalation:
         unanswered = not channel.answered and now - channel.asked_mono_s > SLOW_ANSWER_S
         if measured_mono_s <= believed_after and not unanswered:
             return over and drawn_a > limit_a + TOLERANCE_A
-        return drawn_a > limit_a + max(TOLERANCE_A, MOST * limit_a)
+        # What has been learned to be drawn above the told limit is in it already: a quarter above that in all, not once more.
+        more_part = max(0.0, (1.0 + MOST) / (1.0 + channel.overdraw_part) - 1.0)
+        return drawn_a > limit_a + max(TOLERANCE_A, more_part * limit_a)
 
     def _due(self, pursuit: Pursuit, channel: Channel, proven: bool, now: float) -> tuple[Step, ...]:
         late_s = max(0.0, self._patience_s(channel) - STEP_AFTER_S[Step.RESENT])

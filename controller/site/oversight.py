@@ -16,6 +16,7 @@ from controller.site.channel import Channel
 from controller.site.escalation import Escalation, Step
 from controller.site.overdraw import Overdraw
 from controller.site.state import EvseState, Layout
+from controller.site.tastes import Tastes
 from controller.site.waking import Waker
 
 SILENT_S: Final = 90.0
@@ -34,7 +35,7 @@ class Oversight:
 
     def __init__(self, layout: Layout, actuator: Actuator, metered: Callable[[str], PhaseAmps | None], spares: Spares, tests: Tests) -> None:
         self.escalation = Escalation()
-        self._overdraw, self._waker = Overdraw(), Waker()
+        self._overdraw, self._waker, self._tastes = Overdraw(), Waker(), Tastes()
         self._layout, self._actuator, self._metered, self._spares, self._tests = layout, actuator, metered, spares, tests
         self._alone = {
             keys[0]: name
@@ -54,6 +55,7 @@ class Oversight:
                     orders += self._free(key, "its session is over")
                 continue
             orders += self._judge(key, evse, channel, not over.isdisjoint(evse.place.path), at)
+            self._tastes.look(channel, evse, at.mono_s)
             orders += self._waker.look(channel, evse, at.mono_s, quiet=self._tests(key, at.mono_s))
         return orders
 
@@ -105,6 +107,7 @@ class Oversight:
         """Nothing of a session is carried into the next one."""
         self._overdraw.forget(key)
         self._waker.forget(key)
+        self._tastes.forget(self._actuator.channels[key])
         self._told.pop(f"v2x {key}", None)
         return self._free(key, "its session is over") if self.escalation.forget(key) else []
 

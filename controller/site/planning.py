@@ -198,7 +198,8 @@ class Planner:
             watts = self.plan.ev_power_w.get(str(key))
             if evse.session is None or watts is None or evse.session.started_wall_s > self.plan.created_wall_s:
                 continue
-            found[key] = self._target(evse, watts[slot], channels[key].present_a(at.mono_s) > 0, ends_wall_s)
+            least_a = max(evse.place.min_a, channels[key].session_min_a)
+            found[key] = self._target(evse, watts[slot], channels[key].present_a(at.mono_s) > 0, ends_wall_s, least_a)
         return found
 
     def _slot_in_force(self, plan: Plan, at: Stamp) -> int | None:
@@ -209,9 +210,9 @@ class Planner:
         begun_s = at.mono_s - at.mono_at(plan.slots[slot].start_wall_s)
         return slot - 1 if begun_s < NEXT_SLOT_S else slot
 
-    def _target(self, evse: EvseState, power_w: float, charging: bool, ends_wall_s: float) -> Target:
+    def _target(self, evse: EvseState, power_w: float, charging: bool, ends_wall_s: float, min_a: float) -> Target:
         amps = power_w / (self._layout.voltage_v * len(evse.phases))
-        min_a, step_a = evse.place.min_a, evse.place.model.step_a
+        step_a = evse.place.model.step_a
         if power_w < 0:
             return Target(0.0, "plan: gives back", -power_w, ends_wall_s)
         if amps < min_a:

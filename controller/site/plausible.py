@@ -86,9 +86,8 @@ class Frozen:
         for key, mono_s, amps in said:
             if mono_s >= self._since_mono_s + SETTLED_S and None not in amps:
                 self._first.setdefault(key, _known(amps))
-        moved = now_mono_s - self._since_mono_s >= self._after_s and self._moved(said, now_mono_s)
-        if moved and not self.stuck:
-            self.stuck = True
+        moved = self._moved(said, now_mono_s) and now_mono_s - self._since_mono_s >= self._after_s
+        self.stuck = self.stuck or moved
         if self.stuck and self._chance.look(moved, not any(max(_known(amps)) > IDLE_A for _, _, amps in said), now_mono_s):
             self._begin(now_mono_s)
         return self.stuck

@@ -56,7 +56,7 @@ class Proof:
         since_mono_s = before.measured_mono_s - METER_LAG_S
         for circuit in self._circuits[key]:
             if not self._meters.steps[circuit].moving(key, now):
-                self._meters.steps[circuit].open(key, _known(before), since_mono_s, now)
+                self._meters.steps[circuit].open(key, _known(before), since_mono_s, now, said_mono_s=before.measured_mono_s)
 
     def sent(self, orders: Iterable[Order], now: float) -> None:
         """Orders that leave for the stations: whose setpoint differs from the last one will move."""
@@ -74,7 +74,7 @@ class Proof:
         # A car of which nobody knows what it drew spoils the window it moves in.
         begin = now if known else now - LONGEST_S - 1.0
         for circuit in self._circuits[key]:
-            self._meters.steps[circuit].open(key, told.current_a, begin, now + model.apply_s + REACTION_S, change_a)
+            self._meters.steps[circuit].open(key, told.current_a, begin, now + model.apply_s + REACTION_S, change_a, told.mono_s)
 
     def left(self, before: EvseState, now: float) -> None:
         """A session is over: its car draws nothing any more."""
@@ -83,7 +83,7 @@ class Proof:
         self.claims.session_over(key)
         if (before.drawn_a or 0.0) >= MOVED_A:
             for circuit in self._circuits[key]:
-                self._meters.steps[circuit].open(key, _known(before), before.measured_mono_s - METER_LAG_S, now)
+                self._meters.steps[circuit].open(key, _known(before), before.measured_mono_s - METER_LAG_S, now, said_mono_s=before.measured_mono_s)
 
     def _told(self, key: EvseKey) -> Told:
         """A station's own word, also of one whose word is not believed because of the meter."""

@@ -16,6 +16,7 @@ follows the cars hides steps but cannot turn them round, so only the sign is jud
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -39,6 +40,8 @@ WAIT_S = 75.0
 """How long stations may take to tell where their cars went [s]."""
 TREND_S = 2.0
 """What moved for this long before a window [s] may go on moving all through it: a ramp that our control has just begun to answer."""
+GAP_S = 15.0
+"""A silence of the meter, or of us, after which nothing before it is compared with anything after [s]."""
 METER_LAG_S = 1.5
 """A meter may show a change this much later than it happened [s]."""
 HISTORY = 320
@@ -84,11 +87,12 @@ class Told:
 
 @dataclass(slots=True)
 class Window:
-    """Cars that move together. before: what each drew; ready: when its word counts as after."""
+    """Cars that move together. before: what each drew; said: when it told so; ready: when its word counts as after."""
 
     begin_mono_s: float
     finish_mono_s: float
     before: dict[EvseKey, PhaseAmps] = field(default_factory=dict)
+    said: dict[EvseKey, float] = field(default_factory=dict)
     ready: dict[EvseKey, float] = field(default_factory=dict)
     commanded: dict[EvseKey, float] = field(default_factory=dict)
 
@@ -103,18 +107,21 @@ class StepWatch:
         self._history: deque[tuple[float, PhaseAmps]] = deque(maxlen=HISTORY)
         self._windows: list[Window] = []
 
-    def open(self, key: EvseKey, before_a: PhaseAmps, begin_mono_s: float, ready_mono_s: float, commanded_a: float = 0.0) -> None:
-        """A car begins to move. ready: from then on its station's word is about afterwards."""
+    def open(
+        self, key: EvseKey, before_a: PhaseAmps, begin_mono_s: float, ready_mono_s: float, commanded_a: float = 0.0, said_mono_s: float = math.inf
+    ) -> None:
+        """A car begins to move. said: when its station told what it drew before; ready: from then on its word is about afterwards."""
         finish_mono_s = ready_mono_s + METER_LAG_S
         window = self._windows[-1] if self._windows else None
         if window is None or begin_mono_s > window.finish_mono_s + QUIET_S:
-            # What it did before cannot be told any more from what it does now.
-            self._windows = [one for one in self._windows if key not in one.ready]
             window = Window(begin_mono_s, finish_mono_s)
             self._windows.append(window)
+        # What it did before cannot be told any more from what it does now.
+        self._windows = [one for one in self._windows if one is window or key not in one.ready]
         window.begin_mono_s = min(window.begin_mono_s, begin_mono_s)
         window.finish_mono_s = max(window.finish_mono_s, finish_mono_s)
         window.before.setdefault(key, before_a)
+        window.said.setdefault(key, said_mono_s)
         window.ready[key] = max(ready_mono_s, window.ready.get(key, ready_mono_s))
         window.commanded[key] = window.commanded.get(key, 0.0) + commanded_a
 
@@ -123,7 +130,10 @@ class StepWatch:
         return any(key in one.ready and now <= one.ready[key] for one in self._windows)
 
     def read(self, currents_a: PhaseAmps, now: float) -> None:
-        """A reading, as the meter shows it."""
+        """A reading, as the meter shows it. After a silence everything begins anew."""
+        if self._history and now - self._history[-1][0] > GAP_S:
+            self._history.clear()
+            self._windows.clear()
         if self._history and int(2 * self._history[-1][0]) == int(2 * now):
             self._history.pop()
         self._history.append((now, currents_a))
@@ -148,6 +158,11 @@ class StepWatch:
         just_before = self._before(window.begin_mono_s - TREND_S)
         if begin is None or finish is None or earlier is None or later is None or just_before is None:
             return None
+        told_from = min([window.begin_mono_s, *window.said.values()])
+        told_until = max([window.finish_mono_s, *(one.mono_s for one in after.values() if math.isfinite(one.mono_s))])
+        # A car that moved by itself: its window begins just before the last word about the time before.
+        ramp_until = max([window.begin_mono_s, *(one for one in window.said.values() if one <= window.begin_mono_s + METER_LAG_S)])
+        before, behind = self._between(told_from, ramp_until, begin), self._between(window.finish_mono_s, told_until, finish)
         trends = (window.finish_mono_s - window.begin_mono_s) / TREND_S
         told, metered, gate = [0.0] * 3, [0.0] * 3, [0.0] * 3
         for phase in PHASES:
@@ -155,9 +170,19 @@ class StepWatch:
             metered[phase] = finish[phase] - begin[phase]
             wobble = self._wobble(phase, QUIET_S)
             trend = max(0.0, abs(begin[phase] - just_before[phase]) - 2.0 * self._wobble(phase, TREND_S))
-            restless = max(abs(begin[phase] - earlier[phase]), abs(later[phase] - finish[phase]), trend * trends)
+            restless = max(abs(begin[phase] - earlier[phase]), abs(later[phase] - finish[phase]), trend * trends, before[phase], behind[phase])
             gate[phase] = max(STEP_A, CLEAR_TIMES * wobble, restless / QUIET_PART)
         return Step(tuple(window.ready), _triple(told), _triple(metered), sum(window.commanded.values()), _triple(gate))
+
+    def _between(self, from_mono_s: float, until_mono_s: float, here: PhaseAmps) -> PhaseAmps:
+        """How far the meter strayed between a station's word and the window, per phase [A].
+
+        A word may be a minute older than the window, or a minute later: unless the meter stood still from one to the other it is
+        about another moment, of a car in the midst of its ramp or one on its next way.
+        """
+        shown = [amps for when, amps in self._history if from_mono_s <= when <= until_mono_s]
+        far = [max((abs(amps[phase] - here[phase]) for amps in shown), default=0.0) for phase in PHASES]
+        return _triple(far)
 
     def _before(self, mono_s: float) -> PhaseAmps | None:
         return next((amps for when, amps in reversed(self._history) if when <= mono_s), None)

@@ -144,11 +144,15 @@ class Writer:
 
     def _due(self, line: Channel, wanted: Wanted, now: float) -> bool:
         sent = line.sent
+        if sent is not None and now >= sent.ends_mono_s and not line.resend and _floor_does(line, wanted, sent, now):
+            return False
         if sent is None or now >= sent.ends_mono_s or line.resend:
             return True
         if wanted.told_a < sent.told_a - EPS or _gives_less(wanted, sent):
             return True
         if not line.answered:
+            return False
+        if _floor_does(line, wanted, sent, now):
             return False
         renew_s = self.writes.renew_s(line.place.model, self._control.setpoint_renew_s, self._control.setpoint_life_s)
         return _differs(wanted, sent) or now - sent.at_mono_s >= renew_s
@@ -160,6 +164,21 @@ def _gives_less(wanted: Wanted, sent: Sent | None) -> bool:
     More has time: no charging counts on it.
     """
     return sent is not None and wanted.given_w < sent.given_w - POWER_W
+
+
+def _floor_does(line: Channel, wanted: Wanted, sent: Sent, now: float) -> bool:
+    """Whether the end of a setpoint changes nothing: it says what the floor says, and the floor is known to be in the station.
+
+    Only where that was read back, nothing of the CSMS gets past us (merge), and nothing else may be in the station: then a car
+    that pauses, or charges with its floor, costs no write a minute.
+    """
+    model, place, accepted = line.place.model, line.place, line.accepted
+    if not line.confirmed or not (model.reads_back and model.keeps_default) or model.csms_profiles != "merge" or line.mis_stacks or line.probed:
+        return False
+    if accepted is None or accepted.number != sent.number or line.outstanding or now < max(line.left_until_mono_s, line.settling_until_mono_s):
+        return False
+    plain = wanted.phase_count == len(place.phases) and wanted.phase_to_use is None and not wanted.giving
+    return plain and abs(wanted.told_a - place.fallback_a) <= EPS and abs(sent.told_a - place.fallback_a) <= EPS and not _differs(wanted, sent)
 
 
 def _differs(wanted: Wanted, sent: Sent) -> bool:

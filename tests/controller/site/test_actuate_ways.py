@@ -368,3 +368,49 @@ def test_a_changed_power_is_sent_and_less_given_back_does_not_wait_for_the_answe
     stop = inject(send(made, 0.0, 30.1))
     assert (stop.setpoint_w, stop.limit_a, stop.urgent) == (None, 0.0, True)
     assert made.channels[KEY].tries.remembered is None, "says nothing about plain charging"
+
+
+# -- flash wear: what the floor does anyway is not renewed -----------------------------------------------------
+
+
+def renewals(made: Actuator, limit_a: float, seconds: int) -> list[Inject]:
+    found: list[Inject] = []
+    for now in range(2, seconds):
+        for order in send(made, limit_a, float(now)):
+            if isinstance(order, Inject):
+                found.append(order)
+                answer(made, order, now + 0.1)
+    return found
+
+
+def test_a_setpoint_that_says_what_the_floor_says_is_written_once() -> None:
+    made = actuator()
+    taken(made, 6.0, 1.0)
+    assert renewals(made, 6.0, 400) == []
+    assert made.channels[KEY].ceiling_a(400.0, None, -1.0) == 6.0
+    assert inject(send(made, 10.0, 401.0)).limit_a == 10.0
+
+
+@pytest.mark.parametrize("model", [{"reads_back": False}, {"keeps_default": False}, {"csms_profiles": "overlay"}])
+def test_where_the_floor_is_not_certain_it_is_renewed(model: dict[str, Any]) -> None:
+    made = actuator(**model)
+    taken(made, 6.0, 1.0)
+    assert len(renewals(made, 6.0, 200)) == 3
+
+
+def test_above_the_floor_it_is_renewed_as_ever() -> None:
+    made = actuator()
+    taken(made, 7.0, 1.0)
+    assert len(renewals(made, 7.0, 200)) == 3
+
+
+def test_after_the_floor_is_in_doubt_it_is_written_again() -> None:
+    made = actuator()
+    taken(made, 6.0, 1.0)
+    assert renewals(made, 6.0, 200) == []
+    made.floor_read(FloorConfirmed(at(200.0), KEY, 32.0, False))
+    assert len(inject_all(send(made, 6.0, 201.0))) == 1
+
+
+def inject_all(orders: list[Order]) -> list[Inject]:
+    return [order for order in orders if isinstance(order, Inject)]

@@ -173,3 +173,11 @@ def test_a_box_that_takes_seconds_to_answer_is_not_judged_by_an_old_value() -> N
     channel.answered, channel.asked_mono_s = False, 20.0
     assert [escalation.look(channel, 16.0, 1.0, False, float(now)) for now in range(20, 30)] == [()] * 10
     assert escalation.look(channel, 16.0, 1.0, False, 31.0) != ()
+
+
+def test_what_was_learned_is_no_licence_for_another_quarter() -> None:
+    """Told 20 A, learned 20 % more: it counts with 24 A. At 30 A it draws half more than told."""
+    channel = disobedient()
+    channel.accepted, channel.overdraw_part = Sent(1, 24.0, "fuse L1", 0.0, 1e9), 0.2
+    assert steps(channel, 80, drawn_a=24.9) == {}
+    assert steps(channel, 80, drawn_a=30.0) != {}

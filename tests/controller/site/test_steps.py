@@ -231,3 +231,70 @@ def test_f43_a_working_control_that_moves_cars_against_the_building_is_no_turned
 
 def test_a_verdict_names_where_the_step_went() -> None:
     assert seen(step((0, 10, 0), (10, 0, 0)))[1] == Seen(Sight.ELSEWHERE, 0)
+
+
+# -- words that are about another moment (found by days of the depot in virtual time) -------------------------------
+
+
+def test_a_word_that_comes_when_the_car_is_on_its_next_way_is_not_held_against_the_step() -> None:
+    """Paused at 0 A; its station speaks each minute and is first heard when the car has begun to charge again: 4 A of 6."""
+    world = World()
+    world.run(20)
+    world.command(0.0)
+    world.run(22, speaks=False)
+    world.car_a = 4.0
+    world.run(12)
+    assert [one.sight for step in world.found for one in seen(step) if one is not None] == []
+    assert all(step.gate_a[0] > 6.0 for step in world.found), "whatever the station tells now is not about this step"
+
+
+def test_a_word_from_the_midst_of_a_ramp_is_not_the_time_before() -> None:
+    """It told 14 A just when it had come from 8 A, and goes back to 8 A: the meter saw 8 A before and after."""
+    world = World()
+    world.car_a = 8.0
+    world.run(20, speaks=False)
+    world.car_a = 14.0
+    world.run(1)
+    said_mono_s = world.now
+    world.car_a = 8.0
+    world.run(5)
+    world.watch.open(CP1, (14.0, 14.0, 14.0), said_mono_s - 1.5, world.now, said_mono_s=said_mono_s)
+    world.run(15)
+    assert all(step.gate_a[0] > 6.0 for step in world.found)
+
+
+def test_a_car_that_moved_since_its_last_word_spoils_what_it_told_before() -> None:
+    """It told 6 A, stopped by itself, and is told to pause much later: its station claims less than the meter never showed."""
+    world = World()
+    world.run(20)
+    world.car_a = 0.0
+    world.run(20, speaks=False)
+    world.watch.open(CP1, (6.0, 6.0, 6.0), world.now, world.now + 7.0, -6.0, said_mono_s=20.0)
+    world.run(20)
+    assert all(step.gate_a[0] > 6.0 for step in world.found)
+
+
+def test_after_a_silence_of_the_meter_no_window_reaches_back_over_it() -> None:
+    world = World()
+    world.run(20)
+    world.command(16.0)
+    world.now += 60.0
+    world.run(20)
+    assert world.found == []
+
+
+def test_a_car_that_joins_the_window_of_another_leaves_its_own_and_what_others_did_meanwhile_hides_nothing() -> None:
+    """One pauses; before its station speaks another pauses too and the first goes on: together the meter moved by little."""
+    world = World()
+    world.told[CP2] = Told(0.0, (6.0, 6.0, 6.0))
+    world.building_a = 16.0
+    world.run(20)
+    world.command(0.0)
+    world.run(16, speaks=False)
+    world.watch.open(CP2, (6.0, 6.0, 6.0), world.now, world.now + 7.0, -6.0)
+    world.building_a = 10.0
+    world.run(1, speaks=False)
+    world.watch.open(CP1, world.told[CP1].current_a, world.now, world.now + 7.0, 6.0, world.told[CP1].mono_s)
+    world.car_a = 4.0
+    world.run(12)
+    assert [step for step in world.found if step.keys == (CP1,) and step.gate_a[0] <= 6.0] == []

@@ -38,6 +38,7 @@ NEXT_SLOT_S = 20.0
 """A new slot waits this long for its own plan [s]. What the last plan says about it is one of many equal answers, and was
 put into practice for the few seconds until the next one: half of all on and off on the demo day."""
 KEPT_PROBLEMS = 4
+RULES_NAME = "shared by rules, no plan"
 TOLERANCE_A = 0.05
 """Error of a planned current that is the solver's rounding [A]."""
 REST_PART = 0.1
@@ -217,11 +218,16 @@ class Planner:
             return Target(0.0, "plan: gives back", -power_w, ends_wall_s)
         if amps < min_a:
             if amps > 0 and amps >= min_a * (STAY_PART if charging else START_PART):
-                return Target(min_a, "plan", 0.0, ends_wall_s, power_w)
+                return Target(min_a, self._name, 0.0, ends_wall_s, power_w)
             need_wh = evse.session.need_wh if evse.session is not None else None
             met = need_wh is not None and need_wh < MET_WH
             return Target(0.0, "plan: need reached" if met else "plan: charges later", 0.0, ends_wall_s, None if met else power_w)
-        return Target(math.ceil(amps / step_a - 1e-3) * step_a, "plan", 0.0, ends_wall_s, power_w)
+        return Target(math.ceil(amps / step_a - 1e-3) * step_a, self._name, 0.0, ends_wall_s, power_w)
+
+    @property
+    def _name(self) -> str:
+        """What a person is told who set it: without a solver nobody planned."""
+        return RULES_NAME if self.plan is not None and self.plan.status is PlanStatus.RULES else "plan"
 
     def view(self) -> PlanView | None:
         """The plan for the page."""

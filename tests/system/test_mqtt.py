@@ -192,5 +192,6 @@ async def test_the_last_will_says_offline_and_a_restart_remembers_the_limit(flee
     shown = await fleet.limit()
     assert shown is not None
     assert shown["value"] == 22
-    await until(lambda: all(station.raised_after(started_s) for station in fleet.depot.stations), 60)
+    # The 22 A may be shared in any way, also as one's fallback and the rest for the other.
+    await until(lambda: any(station.raised_after(started_s) for station in fleet.depot.stations), 60)
     assert sum(fleet.setpoints_a()) <= 22

@@ -18,7 +18,7 @@ from controller.site.draws import REACTION_S
 from controller.site.freshness import Health
 from controller.site.health import MeterRoom
 from controller.site.lying import OF_STEPS, Claims, without_currents
-from controller.site.state import UNKNOWN, EvseState, Layout, MaybeTriple
+from controller.site.state import UNKNOWN, EvseState, Layout, MaybeTriple, Place
 from controller.site.steps import LONGEST_S, METER_LAG_S, Step, Told, Votes
 
 MOVED_A = 3.0
@@ -43,7 +43,7 @@ class Proof:
 
     def believed(self, fact: EvseMeasured, evse: EvseState, setpoint_a: float) -> EvseMeasured:
         """A station's message without what cannot be true; keeps the picture of its EVSE in step. setpoint_a: in force [A]."""
-        clean = self.claims.believed(fact, evse, max(setpoint_a, evse.place.fallback_a), setpoint_a)
+        clean = self.claims.believed(fact, evse, _held_a(evse.place, setpoint_a), setpoint_a)
         if clean is not fact or evse.doubted:
             self._sync(fact.evse)
         return clean
@@ -120,7 +120,7 @@ class Proof:
     def _judge_station(self, circuit: str, step: Step, trusted: bool, now: float) -> None:
         key = step.keys[0]
         place = self._layout.places[key]
-        self.claims.step(step, max(self._channels[key].present_a(now), place.fallback_a), place, trusted)
+        self.claims.step(step, _held_a(place, self._channels[key].present_a(now)), place, trusted)
         if self.claims.flagged(key) != self._evses[key].doubted:
             self._suspects[circuit].add(key)
             self._sync(key)
@@ -154,3 +154,12 @@ def place_of_storage(layout: Layout) -> str:
 def _known(evse: EvseState) -> PhaseAmps:
     first_a, second_a, third_a = evse.current_a
     return first_a or 0.0, second_a or 0.0, third_a or 0.0
+
+
+def _held_a(place: Place, setpoint_a: float) -> float:
+    """What an accused EVSE gets at most [A]: as much as now, yet never less than charges at all.
+
+    It is counted with its setpoint on all its phases, so its minimum is as safe as anybody's; a cap of 0 A starves a car
+    that happened to wait when its station was accused.
+    """
+    return max(setpoint_a, place.fallback_a, place.min_a)

@@ -14,6 +14,7 @@ from controller.facts import EvseKey, EvseMeasured, PhaseAmps, Stamp
 from controller.orders import Severity, Tell
 from controller.site.inputs import Target
 from controller.site.lying import MESSAGES, STEPS, STEPS_CLEAR, Claims, without_currents
+from controller.site.proof import _held_a
 from controller.site.state import UNKNOWN, EvseState, Place
 from controller.site.steps import Step
 from tests.support.site_story import Story, depot
@@ -213,3 +214,9 @@ def test_a_doubted_evse_counts_on_all_its_phases_until_it_is_believed() -> None:
     state = replace(EvseState(PLACE), current_a=three(6.0), power_w=4140.0)
     doubted = without_currents(state)
     assert (doubted.current_a, doubted.power_w, doubted.phases) == (UNKNOWN, None, (0, 1, 2))
+
+
+def test_a_car_that_waits_when_its_station_is_accused_may_still_charge_with_the_minimum() -> None:
+    """A slow box was accused while it stood at 0 A and got "no more than now" for 399 minutes."""
+    assert _held_a(PLACE, 0.0) == max(PLACE.min_a, PLACE.fallback_a)
+    assert _held_a(PLACE, 20.0) == 20.0

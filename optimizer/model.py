@@ -376,7 +376,7 @@ def price_shortfall(model: Model) -> None:
 
 def price_overload(model: Model) -> None:
     """An overload costs more than any charging through it could be worth: per kW and slot."""
-    worth = max([model.problem.shortfall_per_kwh, *(shortfall_price(model.problem, ev) for ev in model.problem.evs)])
+    worth = max([0.0, *(shortfall_price(model.problem, ev) for ev in model.problem.evs)])
     per_kwh = worth + 2.0 * price_scale(model.problem)
     for slack, slot, kw in model.overload:
         hours = model.problem.slots[slot].hours

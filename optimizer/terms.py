@@ -42,8 +42,8 @@ def defects(problem: Problem) -> tuple[str, ...]:
     node_ids = {node.node_id for node in problem.nodes}
     found += [text for ev in problem.evs for text in _ev_defects(ev, node_ids, len(problem.slots))]
     found += _duplicates("car", (ev.ev_id for ev in problem.evs))
-    numbers = (problem.voltage_v, problem.demand_per_kw, problem.peak_so_far_w, problem.shortfall_per_kwh)
-    if not _finite(numbers) or problem.voltage_v <= 0 or problem.demand_per_kw < 0 or problem.shortfall_per_kwh < 0:
+    numbers = (problem.voltage_v, problem.demand_per_kw, problem.peak_so_far_w, base_shortfall_price(problem))
+    if not _finite(numbers) or problem.voltage_v <= 0 or problem.demand_per_kw < 0 or base_shortfall_price(problem) < 0:
         found.append("voltage, demand price, peak so far and shortfall price must be numbers >= 0, the voltage above 0")
     return tuple(found)
 
@@ -150,7 +150,13 @@ def need_wh(ev: Ev) -> float:
 
 def shortfall_price(problem: Problem, ev: Ev) -> float:
     """Price of a kWh this car leaves without [currency/kWh]: 20 % more or less per step of priority."""
-    return problem.shortfall_per_kwh * float(1.2**ev.priority)
+    own = base_shortfall_price(problem) if ev.shortfall_per_kwh is None else ev.shortfall_per_kwh
+    return own * float(1.2**ev.priority)
+
+
+def base_shortfall_price(problem: Problem) -> float:
+    """Price of a missing kWh before priority [currency/kWh]."""
+    return 10.0 if problem.shortfall_per_kwh is None else problem.shortfall_per_kwh
 
 
 def usable_battery(problem: Problem) -> Battery | None:

@@ -12,7 +12,8 @@ ARGS ?=
 help:
 	@echo "make demo         watch a depot charge: simulated stations, CSMS, meters and a page at http://127.0.0.1:8080/"
 	@echo "                  ARGS are handed on, e.g. make demo ARGS='--port 8081'; ARGS=--help shows them"
-	@echo "make test         run all tests (installs mosquitto and chromium if it may)"
+	@echo "make test         run all tests, two files side by side (installs mosquitto and chromium if it may)"
+	@echo "                  e.g. make test ARGS='-q tests/optimizer'"
 	@echo "make test-kill    kill -9 the controller 200 times under traffic (about 8 minutes); ARGS='--rounds 1000' for more"
 	@echo "make test-power-cut  cut the power 50 times under traffic (about 6 minutes; mounts an image if it may); ARGS='--rounds 200' for more"
 	@echo "make test-72h     three days without a CSMS, 100 stations, in virtual time (about 8 minutes)"
@@ -35,7 +36,7 @@ demo: .venv-demo
 
 test: .venv-dev
 	@deploy/install-test-tools.sh
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist loadfile)
 
 test-kill: .venv-dev
 	@exec $(BIN)/python -m tests.support.kill_rounds $(ARGS)

@@ -162,7 +162,7 @@ class Actuator:
         if self.trunks.left(key):
             self.trunks.sync(key.station_id)
             return []
-        orders = self._writer.clear(line, now) if self._outlives(line) else []
+        orders = self._writer.clear(line, now) if self._outlives(line, now) else []
         line.sent, line.accepted, line.answered, line.wanted = None, None, True, None
         line.outstanding.clear()
         line.doubts.clear()
@@ -178,10 +178,14 @@ class Actuator:
         return orders
 
     @staticmethod
-    def _outlives(line: Channel) -> bool:
-        """Whether a setpoint of ours may outlive its transaction: a default, a station-max, or in 1.6 one the link wrote as default."""
-        held = [sent for sent in (line.accepted, *line.outstanding.values()) if sent is not None]
-        return line.probed or any(sent.strategy.purpose != TX or line.version.endswith("1.6") for sent in held)
+    def _outlives(line: Channel, now: float) -> bool:
+        """Whether a setpoint of ours may outlive its transaction: a default, a station-max, or in 1.6 one the link wrote as default.
+
+        One without an answer may be in the station, too.
+        """
+        held = [sent.strategy.purpose for sent in (line.accepted, *line.outstanding.values()) if sent is not None]
+        held += [purpose for purpose, until_mono_s in line.doubts.items() if now < until_mono_s]
+        return line.probed or any(purpose != TX or line.version.endswith("1.6") for purpose in held)
 
     # -- answers -----------------------------------------------------------------------------------
 

@@ -82,7 +82,7 @@ class Writer:
         """Take our setpoint out. Until that is known it counts, and so does the floor that follows."""
         line.left_a = line.ceiling_a(now, None, -math.inf)
         ends = [sent.ends_mono_s for sent in (line.accepted, *line.outstanding.values()) if sent is not None]
-        line.left_until_mono_s = max([now, *ends]) + CLOCK_SLACK_S
+        line.left_until_mono_s = max([now, *ends, *line.doubts.values()]) + CLOCK_SLACK_S
         if not line.online:
             return []
         line.clear_number, line.clear_until_mono_s = self._number(), now + ANSWER_S

@@ -234,6 +234,7 @@ VERBS: dict[str, Verb] = {
     "commission": _elsewhere(SITE, "controller.tools.commission", "test the chargers of a site one by one and write the report to hand over"),
     "status": Verb(LOOK, "ask a running controller how it is", _add_status, _status),
     "why": _elsewhere(LOOK, "controller.tools.why", "why an EVSE gets what it gets: the chain of limits, now and over the plan"),
+    "explain": _elsewhere(LOOK, "controller.tools.explain", "what held cars back lately and what it cost, how good forecasts and plans were"),
     "tap": _elsewhere(LOOK, "controller.tools.tap", "watch OCPP messages pass, live, and record them"),
     "replay": _elsewhere(LOOK, "controller.tools.replay", "put a recording through the controller's engine and compare what it does"),
     "queue": _elsewhere(LOOK, "controller.tools.queue", "what waits for the CSMS, what was given up; export it or send it again"),

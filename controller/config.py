@@ -99,6 +99,12 @@ class EvseConfig(Model):
         default=0.0, ge=0, le=1000, description="Current per phase the EVSE falls back to when Yardmaster is gone; 0 or at least min_current_a [A]."
     )
     priority: int = Field(default=0, ge=-9, le=9, description="Higher is served first, -9 to 9.")
+    taper_from_percent: float = Field(
+        default=85.0,
+        ge=0,
+        le=100,
+        description="State of charge from which cars charge more and more slowly here, for cars that tell theirs; 100 = they never do [%].",
+    )
     v2g: V2gConfig | None = Field(default=None, description="Allows discharging at this EVSE.")
 
     @field_validator("phases")
@@ -341,6 +347,9 @@ class BatteryConfig(Model):
     min_soc_percent: float = Field(default=10.0, ge=0, le=100, description="Never planned below this state of charge [%].")
     efficiency_percent: float = Field(default=92.0, gt=50, le=100, description="Round-trip efficiency [%].")
     wear_per_kwh: float = Field(default=0.03, ge=0, description="Price of wear per discharged kWh [currency/kWh].")
+    reserve_percent: float = Field(
+        default=0.0, ge=0, le=100, description="Kept for outages and grid events; given only where a fuse or a car's energy would suffer [%]."
+    )
     meter: Identifier | None = Field(default=None, description="Meter with role battery that tells power and state of charge.")
 
 
@@ -349,6 +358,20 @@ class PriceWindow(Model):
 
     start: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="Local time the price begins, HH:MM.")
     price_per_kwh: float = Field(ge=-10, le=10, description="Price of energy [currency/kWh]; may be negative.")
+
+
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MONTH_DAY = r"^(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"
+
+
+class SeasonConfig(Model):
+    """Prices of a part of the year, or of some weekdays; they hold instead of tariff.buy."""
+
+    first_day: str = Field(default="01-01", pattern=MONTH_DAY, description="First local day of the year they hold, MM-DD.")
+    last_day: str = Field(default="12-31", pattern=MONTH_DAY, description="Last one, MM-DD; may lie before the first: then round New Year.")
+    weekdays: tuple[Weekday, ...] = Field(default=WEEKDAYS, min_length=1, max_length=7, description="Days of the week they hold: mon to sun.")
+    buy: tuple[PriceWindow, ...] = Field(min_length=1, description="Prices of such a day; each holds until the next start, around midnight.")
 
 
 class TariffConfig(Model):
@@ -360,11 +383,29 @@ class TariffConfig(Model):
         min_length=1,
         description="Time-of-use prices; each holds until the next start, around midnight.",
     )
+    seasons: tuple[SeasonConfig, ...] = Field(
+        default=(), max_length=24, description="Other prices by season and weekday; the first that fits a day holds, else tariff.buy."
+    )
     sell_per_kwh: float = Field(default=0.07, ge=-10, le=10, description="Price paid for exported energy [currency/kWh].")
+    sell: tuple[PriceWindow, ...] = Field(default=(), description="The same by time of day; default: sell_per_kwh all day.")
     demand_per_kw: float = Field(
-        default=0.0, ge=0, le=1000, description="Price of the highest quarter-hour mean import of the billing month [currency/kW]."
+        default=0.0, ge=0, le=1000, description="Price of the highest mean import of the billing period, over demand_minutes [currency/kW]."
+    )
+    demand_minutes: Literal[15, 30, 60] = Field(default=15, description="Length of the windows whose mean import counts [min].")
+    demand_period: Literal["days", "month"] = Field(
+        default="days", description="Billing period of the demand charge: demand_window_days from the first day on, or the calendar month."
     )
     demand_window_days: float = Field(default=30.0, gt=0, le=366, description="Length of the billing period the demand charge is spread over [days].")
+    co2_per_kg: float = Field(default=0.0, ge=0, le=10, description="What a kilogram of CO2 of the grid's energy counts in planning [currency/kg].")
+    co2_kg_per_kwh: tuple[float, ...] = Field(
+        default=(), max_length=24, description="CO2 of the grid's energy [kg/kWh]: one value, or 24 by local hour; needed for co2_per_kg."
+    )
+    missing_per_kwh: float | None = Field(
+        default=None,
+        gt=0,
+        le=1000,
+        description="What a kWh costs that a car leaves without; default: energy first, no saving is worth one [currency/kWh].",
+    )
 
 
 class ForecastConfig(Model):
@@ -376,6 +417,22 @@ class ForecastConfig(Model):
     pv_w: tuple[float, ...] = Field(default=(), max_length=24, description="Typical PV production per hour of the day [W], 24 values.")
     session_energy_wh: float = Field(default=20_000.0, gt=0, description="Energy assumed for a session that says nothing [Wh].")
     session_stay_s: float = Field(default=8 * 3600.0, gt=0, description="Stay assumed for a session that says nothing [s].")
+    arrivals: Literal["auto", "off"] = Field(
+        default="auto", description="auto: the plan keeps room for cars that usually still come, once sessions of some days have been seen; off: never."
+    )
+    stays: Literal["auto", "off"] = Field(
+        default="auto", description="auto: needs and departures are learnt from earlier sessions where nobody says them or says them wrongly; off: never."
+    )
+    load: Literal["auto", "off"] = Field(
+        default="auto", description="auto: load and PV are learnt by hour of workday and weekend, and win over the values above after some days; off: never."
+    )
+    load_certainty_percent: float = Field(
+        default=90.0,
+        ge=50,
+        le=99,
+        description="Share of days whose load and PV a plan leaves room for, as far as learnt; 50 = plan with the mean [%].",
+    )
+    keep_days: float = Field(default=90.0, ge=7, le=730, description="Past sessions older than this are forgotten [days].")
 
 
 class EmbeddedHistory(Model):

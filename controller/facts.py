@@ -504,7 +504,8 @@ class DriverKnown(Fact):
     """Who charges here, as far as it decides on service; told anew when it changes. None = not said.
 
     priority: -9..9, from the CSMS's chargingPriority, else the site's list or the driver's group (E01.FR.18, K21).
-    departure_wall_s, energy_wh: what the driver's group usually needs. group: its name, "" = none.
+    departure_wall_s, energy_wh: what the driver's group usually needs. group: its name, "" = none. user: a stable name of
+    the driver for learning habits, a keyed digest, never the idToken itself; "" = not said.
     """
 
     evse: EvseKey
@@ -513,6 +514,7 @@ class DriverKnown(Fact):
     departure_wall_s: float | None = None
     energy_wh: float | None = None
     group: str = ""
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)

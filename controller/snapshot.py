@@ -103,7 +103,11 @@ class SourceView:
 
 @dataclass(frozen=True, slots=True)
 class PlanView:
-    """The plan in force; per-slot tuples are as long as start_wall_s."""
+    """The plan in force; per-slot tuples are as long as start_wall_s.
+
+    status: proved, feasible (the solver's time ended first), rules (no plan was made). trouble: why no newer plan came: late, dead,
+    wrong, no plan; "" = all is well. ev_power_w: cars that are here; expected_power_w: those that usually still come, nobody's setpoint.
+    """
 
     created_wall_s: float
     status: str
@@ -121,6 +125,89 @@ class PlanView:
     battery_power_w: tuple[float, ...]
     buy_per_kwh: tuple[float, ...]
     shortfall_wh: dict[str, float]
+    expected_power_w: tuple[float, ...] = ()
+    expected_cars: int = 0
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """What one limit did over some days. bound_s: it held cars back; cost, per_unit (per next A or kW), saved_by_more: money.
+
+    short_s, short_wh: of it the time in which cars could not be served at all, and the energy that ``more`` would have brought.
+    """
+
+    bound_s: float
+    cost: float
+    per_unit: float
+    saved_by_more: float
+    short_s: float
+    short_wh: float
+
+
+@dataclass(frozen=True, slots=True)
+class LimitEffect:
+    """One limit that held cars back lately. where: circuit, "import", "export" or "peak"; unit: A or kW; phases: those it held.
+
+    week, month: the last 7 and 30 days. day_bound_s: the last 14 days, oldest first. sentence: the week in words.
+    """
+
+    where: str
+    name: str
+    unit: str
+    more: float
+    phases: tuple[str, ...]
+    today: HeldBack
+    week: HeldBack
+    month: HeldBack
+    day_bound_s: tuple[float, ...]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastEffect:
+    """Of the cars that came on one day: what plans had kept room for, and what they took. day: its date."""
+
+    day: str
+    expected_wh: float
+    came_wh: float
+    came: int
+
+
+@dataclass(frozen=True, slots=True)
+class SolverEffect:
+    """The optimiser today. hot: plans that went on from the last one; status, way: of the plan in force, "" = none."""
+
+    plans: int
+    proved: int
+    hot: int
+    failed: int
+    mean_s: float
+    slowest_s: float
+    status: str
+    way: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainView:
+    """What the plans of the last weeks say. first_day: the oldest that is known. broken: soft rules the plan in force cannot keep.
+
+    sentences: all of it for people, the most important first. limits: the dearest first.
+    """
+
+    now_wall_s: float
+    currency: str
+    first_day: str
+    days: tuple[str, ...]
+    sentences: tuple[str, ...]
+    limits: tuple[LimitEffect, ...]
+    broken: tuple[str, ...]
+    forecast: tuple[ForecastEffect, ...]
+    solver: SolverEffect
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain dicts and lists, ready for ``json.dumps``."""
+        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +260,7 @@ class SiteView:
     limits: tuple[LimitView, ...]
     sources: tuple[SourceView, ...]
     plan: PlanView | None
+    explain: ExplainView | None = None
 
 
 @dataclass(frozen=True, slots=True)

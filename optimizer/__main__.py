@@ -3,7 +3,8 @@
 Without FILE it reads problems on stdin and writes plans on stdout (``frames.py``) until stdin closes. Nothing but answers
 can get onto stdout: file descriptor 1 is moved away first and then points to stderr, so the
 chatter of C code lands there. It runs at nice 10 and, with --memory-mb, under a cap on its address space,
-so that planning can never starve the control loop. Being killed at any moment costs nothing but the plan under way.
+so that planning can never starve the control loop. It keeps one living model (``live.py``); being killed at any moment costs
+nothing but the plan under way, and the next one is built anew.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pydantic_core import from_json
+
+from optimizer.failure import SolveError
 from optimizer.frames import HEADER_BYTES, body_length, frame
+from optimizer.live import SOLVERS, Live
 from optimizer.problem import Plan
-from optimizer.problem_json import ProblemJsonError, plan_to_json, plan_to_raw, problem_from_json, problem_from_raw
-from optimizer.solve import SOLVERS, SolveError, solve
+from optimizer.problem_json import ProblemJsonError, plan_to_json, problem_from_json, problem_from_raw
 from optimizer.table import as_table
 
 NICE = 10
@@ -46,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("file", nargs="?", type=Path, help="a problem as JSON; without it, messages are read from stdin")
     parser.add_argument("--deadline-s", type=float, default=60.0, help="time for one plan [s] (default 60)")
     parser.add_argument("--solver", choices=SOLVERS, default="auto", help="default: HiGHS, and CBC when HiGHS fails")
+    parser.add_argument("--threads", type=int, default=1, help="threads of HiGHS (default 1: the control loop needs the other core)")
     parser.add_argument("--memory-mb", type=int, default=0, help="cap on the address space [MB]; 0 = none")
     parser.add_argument("--json", action="store_true", help="print the plan as JSON instead of a table")
     return parser
@@ -61,7 +66,7 @@ def _solve_file(options: argparse.Namespace) -> int:
         print(f"cannot use {options.file}: {error}", file=sys.stderr)
         return 2
     try:
-        plan = solve(problem, options.deadline_s, options.solver)
+        plan = Live(options.solver, options.threads).solve(problem, options.deadline_s)
     except SolveError as error:
         print(f"no plan ({error.reason}): {error.detail}", file=sys.stderr)
         return 1
@@ -82,15 +87,28 @@ def _own_stdout() -> BinaryIO:
 
 def _serve(answers: BinaryIO, options: argparse.Namespace) -> int:
     """Answer problems until stdin closes or the reader of our answers is gone."""
-    gc.disable()  # building a program makes 10^5 objects that all live until the end: collecting meanwhile costs 15-30 %
+    live = Live(options.solver, options.threads)
+    gc.disable()  # building a program makes 10^5 objects that all live until the next one: looking for garbage meanwhile costs 15-30 %
+    rebuilds = 0
     while (text := _next_message(sys.stdin.buffer)) is not None:
         try:
-            answers.write(frame(_answer(text, options)))
+            answers.write(frame(_answer(text, live, options)))
             answers.flush()
         except BrokenPipeError:
             break
-        gc.collect()
+        del text
+        _tidy(live.rebuilds != rebuilds)
+        rebuilds = live.rebuilds
     return 0
+
+
+def _tidy(rebuilt: bool) -> None:
+    """Look for garbage while nobody waits; the living model is set aside, or each look would go through all of it."""
+    if rebuilt:
+        gc.unfreeze()
+    gc.collect()
+    if rebuilt:
+        gc.freeze()
 
 
 def _next_message(pipe: BinaryIO) -> bytes | None:
@@ -103,23 +121,27 @@ def _next_message(pipe: BinaryIO) -> bytes | None:
     return body if len(body) == length else None
 
 
-def _answer(text: bytes, options: argparse.Namespace) -> bytes:
+def _answer(text: bytes, live: Live, options: argparse.Namespace) -> bytes:
     number: Any = None
     try:
-        message = json.loads(text)
+        message = from_json(text)
         number = message["number"]
-        answer = {"plan": plan_to_raw(_solved(message, options))}
+        plan = _solved(message, live, options)
+        return b'{"number":%s,"plan":%s}' % (json.dumps(number).encode(), plan_to_json(plan))
     except SolveError as error:
         answer = {"reason": error.reason.value, "detail": error.detail}
     except (ProblemJsonError, ValueError, KeyError, TypeError) as error:
         answer = {"reason": "bad_problem", "detail": f"{type(error).__name__}: {error}"}
     except MemoryError:
-        answer = {"reason": "solver_failed", "detail": f"out of memory within {options.memory_mb} MB"}
+        live.forget()
+        answer = {"reason": "out_of_memory", "detail": "the message alone needs more than the optimizer may use"}
+    if answer["reason"] == "out_of_memory":
+        answer["detail"] += f" ({options.memory_mb} MB of addresses)"
     return json.dumps({"number": number, **answer}).encode()
 
 
-def _solved(message: dict[str, Any], options: argparse.Namespace) -> Plan:
-    return solve(problem_from_raw(message["problem"]), float(message.get("deadline_s", options.deadline_s)), options.solver)
+def _solved(message: dict[str, Any], live: Live, options: argparse.Namespace) -> Plan:
+    return live.solve(problem_from_raw(message["problem"]), float(message.get("deadline_s", options.deadline_s)))
 
 
 if __name__ == "__main__":

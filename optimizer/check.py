@@ -1,20 +1,25 @@
 """Verifies a plan against its problem, knowing nothing of how it was made.
 
-Decides whether a plan may be used: everything is computed afresh from the cars' powers with this file's own
+Decides whether a plan may be used: everything is computed afresh from the cars' powers with this verifier's own
 arithmetic (no line is shared with ``model.py`` or ``terms.py``, so that one mistake cannot agree with itself). It never
 repairs. A plan with any violation is a defect to count and must not reach a wire (fault F61).
 
 An overload is forgiven only where the plan admits it in ``overload_a`` and neither a charging car nor the
-charging battery adds to it (for feeding in: neither a discharging one).
+charging battery adds to it (for feeding in: neither a discharging one). Margins are no promise: a plan may use them.
+Every other soft rule may be broken if the plan says so, in the right amount (``check_soft.py``).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from optimizer.problem import Ev, Node, Plan, Problem
+import numpy as np
+
+from optimizer.check_desk import Desk, Floats, Truths
+from optimizer.check_soft import mean_import_w, misreported
+from optimizer.problem import Plan, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,63 +42,24 @@ def check(problem: Problem, plan: Plan, tolerance: float = 0.01) -> tuple[Violat
     itself must be well formed (see ``terms.defects``).
     """
     broken = tuple(_shape(problem, plan))
-    return broken or tuple(_contents(_Desk(problem, plan, tolerance)))
+    if broken:
+        return broken
+    with np.errstate(invalid="ignore", over="ignore"):
+        return tuple(_contents(Desk(problem, plan, tolerance)))
 
 
-class _Desk:
-    """The numbers needed again and again: tolerances, net site power, current at every node."""
-
-    def __init__(self, problem: Problem, plan: Plan, tolerance_a: float) -> None:
-        self.problem, self.plan = problem, plan
-        self.amps = tolerance_a
-        self.watts = tolerance_a * problem.voltage_v
-        self.watt_hours = self.watts
-        count = len(problem.slots)
-        self.pv = [max(0.0, watts) for watts in problem.pv_w]
-        self.curtailed = plan.pv_curtailed_w or (0.0,) * count
-        self.battery = plan.battery_power_w or (0.0,) * count
-        self.root = next(node for node in problem.nodes if node.parent is None)
-        self.nodes = {node.node_id: node for node in problem.nodes}
-        self.flow, self.charging, self.discharging = self._currents()
-
-    def _currents(self) -> tuple[dict[str, list[list[float]]], dict[str, list[list[float]]], dict[str, list[list[float]]]]:
-        """Per node, phase and slot [A]: everything, only what charges, only what discharges."""
-        total, plus, minus = ({node.node_id: [[0.0] * len(self.problem.slots) for _ in range(3)] for node in self.problem.nodes} for _ in range(3))
-        for node in self.problem.nodes:
-            for slot, load in enumerate(node.other_load_a):
-                self._add(total, node, (0, 1, 2), slot, load)
-        for ev in self.problem.evs:
-            for slot, watts in enumerate(self.plan.ev_power_w[ev.ev_id]):
-                if watts:
-                    share = (watts / self.problem.voltage_v / len(ev.phases),) * len(ev.phases)
-                    self._add(total, self.nodes[ev.node_id], ev.phases, slot, share)
-                    self._add(plus if watts > 0 else minus, self.nodes[ev.node_id], ev.phases, slot, share)
-        phases = [phase for phase in range(3) if self.root.limit_a[phase] > 0] or [0, 1, 2]
-        for slot, (pv, curtailed, battery) in enumerate(zip(self.pv, self.curtailed, self.battery, strict=True)):
-            for phase in phases:
-                total[self.root.node_id][phase][slot] += (battery - pv + curtailed) / self.problem.voltage_v / len(phases)
-                (plus if battery > 0 else minus)[self.root.node_id][phase][slot] += battery / self.problem.voltage_v / len(phases)
-        return total, plus, minus
-
-    def _add(self, table: dict[str, list[list[float]]], node: Node, phases: Iterable[int], slot: int, amps: Iterable[float]) -> None:
-        at: Node | None = node
-        amounts = list(zip(phases, amps, strict=True))
-        while at is not None:
-            rows = table[at.node_id]
-            for phase, current in amounts:
-                rows[phase][slot] += current
-            at = self.nodes[at.parent] if at.parent is not None else None
-
-
-def _contents(desk: _Desk) -> Iterator[Violation]:
-    for ev in desk.problem.evs:
-        yield from _car_power(desk, ev)
-        yield from _car_energy(desk, ev)
+def _contents(desk: Desk) -> Iterator[Violation]:
+    if desk.problem.evs:
+        yield from _car_power(desk)
+        yield from _car_stores(desk)
+        yield from _car_energy(desk)
     yield from _nodes(desk)
+    yield from _grid(desk)
     yield from _curtailment(desk)
     yield from _battery(desk)
-    yield from _grid(desk)
     yield from _money(desk)
+    for kind, where, amount in misreported(desk):
+        yield Violation(f"slack_{kind}", where, None, amount)
 
 
 # -- shape ----------------------------------------------------------------------------------------
@@ -106,15 +72,19 @@ def _shape(problem: Problem, plan: Plan) -> Iterator[Violation]:
     expected, got = {ev.ev_id for ev in problem.evs}, set(plan.ev_power_w)
     for ev_id in sorted(expected ^ got):
         yield Violation("missing_car" if ev_id in expected else "unknown_car", ev_id, None, 1.0)
-    for name, series in _series(plan):
-        if len(series) != len(problem.slots):
-            yield Violation("length", name, None, float(len(series) - len(problem.slots)))
-        for slot, value in enumerate(series):
-            if not math.isfinite(value):
-                yield Violation("not_finite", name, slot, value)
-    for name, value in (("cost", plan.cost), ("peak_w", plan.peak_w), *plan.shortfall_wh.items(), *plan.overload_a.items()):
+    for name, values in _series(plan):
+        if len(values) != len(problem.slots):
+            yield Violation("length", name, None, float(len(values) - len(problem.slots)))
+        if not math.isfinite(math.fsum(values) if _plain(values) else math.nan):
+            yield from (Violation("not_finite", name, slot, value) for slot, value in enumerate(values) if not math.isfinite(value))
+    for name, value in _numbers(plan):
         if not math.isfinite(value):
             yield Violation("not_finite", name, None, value)
+
+
+def _plain(values: Sequence[float]) -> bool:
+    """Whether a series can be summed at once; two infinities of both signs cannot."""
+    return math.inf not in values and -math.inf not in values
 
 
 def _series(plan: Plan) -> Iterator[tuple[str, Sequence[float]]]:
@@ -126,145 +96,154 @@ def _series(plan: Plan) -> Iterator[tuple[str, Sequence[float]]]:
         yield "pv_curtailed_w", plan.pv_curtailed_w
 
 
+def _numbers(plan: Plan) -> Iterator[tuple[str, float]]:
+    yield from (("cost", plan.cost), ("peak_w", plan.peak_w), ("co2_kg", plan.co2_kg), ("objective", plan.objective or 0.0))
+    yield from plan.shortfall_wh.items()
+    yield from plan.overload_a.items()
+    for slack in plan.slacks:
+        yield slack.where, slack.amount
+
+
 # -- cars -----------------------------------------------------------------------------------------
 
 
-def _believable_v2g(ev: Ev) -> bool:
-    stated = (ev.max_discharge_w, ev.capacity_wh, ev.soc_wh, ev.reserve_wh, ev.efficiency, ev.wear_per_kwh)
-    sane = all(map(math.isfinite, stated)) and 0 < ev.efficiency <= 1 and ev.max_discharge_w > 0 and ev.capacity_wh > 0
-    return sane and ev.soc_wh >= 0 and ev.reserve_wh <= ev.soc_wh <= ev.capacity_wh
+def _cars(desk: Desk, name: str, broken: Truths, amount: Floats) -> Iterator[Violation]:
+    """One violation per car and slot where ``broken``."""
+    if broken.any():
+        for row, slot in np.argwhere(broken):
+            yield Violation(name, desk.problem.evs[row].ev_id, int(slot), float(amount[row, slot]))
 
 
-def _car_power(desk: _Desk, ev: Ev) -> Iterator[Violation]:
-    """Nothing outside the stay, nothing above the bounds, discharge only where allowed."""
-    gives_w = ev.max_discharge_w if _believable_v2g(ev) else 0.0
-    for slot, watts in enumerate(desk.plan.ev_power_w[ev.ev_id]):
-        if abs(watts) <= 1e-9:
-            continue
-        begin, length = desk.problem.slots[slot].start_wall_s, desk.problem.slots[slot].duration_s
-        present = max(0.0, min(ev.departure_wall_s, begin + length) - max(ev.arrival_wall_s, begin)) / length
-        takes_w = max(0.0, min([ev.max_power_w, *ev.max_slot_power_w[slot : slot + 1]]))
-        if present == 0.0:
-            if abs(watts) > desk.watts:
-                yield Violation("window", ev.ev_id, slot, watts)
-        elif watts > takes_w * present + desk.watts:
-            yield Violation("power_bound", ev.ev_id, slot, watts - takes_w * present)
-        elif -watts > desk.watts and (gives_w == 0.0 or takes_w == 0.0):
-            yield Violation("discharge_not_allowed", ev.ev_id, slot, -watts)
-        elif -watts > gives_w * present + desk.watts:
-            yield Violation("discharge_bound", ev.ev_id, slot, -watts - gives_w * present)
+def _car_power(desk: Desk) -> Iterator[Violation]:
+    """Nothing outside the stay, nothing above the bounds or the car's own curve, discharge only where allowed."""
+    watts, there = desk.power_w, desk.present > 0.0
+    over = watts - desk.takes_w * desk.present
+    giving = there & (watts < -desk.watts)
+    denied = giving & ((desk.gives_w <= 0.0) | (desk.takes_w <= 0.0))
+    yield from _cars(desk, "window", ~there & (np.abs(watts) > desk.watts), watts)
+    yield from _cars(desk, "power_bound", there & (over > desk.watts), over)
+    yield from _cars(desk, "discharge_not_allowed", denied, -watts)
+    excess = -watts - desk.gives_w * desk.present
+    yield from _cars(desk, "discharge_bound", giving & ~denied & (excess > desk.watts), excess)
+    beyond = watts - np.maximum(0.0, desk.accepted_w)
+    yield from _cars(desk, "acceptance", there & (watts > 0.0) & (beyond > desk.watts), beyond)
 
 
-def _car_energy(desk: _Desk, ev: Ev) -> Iterator[Violation]:
-    """Delivered + shortfall = need; a V2G battery stays between reserve and capacity and ends with what was asked."""
-    short_wh = desk.plan.shortfall_wh.get(ev.ev_id, 0.0)
-    if short_wh < -desk.watt_hours:
-        yield Violation("energy", ev.ev_id, None, short_wh)
-    hours = [slot.duration_s / 3600.0 for slot in desk.problem.slots]
-    watts = desk.plan.ev_power_w[ev.ev_id]
-    if _believable_v2g(ev):
-        yield from _v2g_energy(desk, ev, hours, watts, short_wh)
-        return
-    missing_wh = max(0.0, ev.energy_need_wh) - math.fsum(power * hour for power, hour in zip(watts, hours, strict=True)) - short_wh
-    if abs(missing_wh) > desk.watt_hours:
-        yield Violation("energy", ev.ev_id, None, missing_wh)
+def _car_stores(desk: Desk) -> Iterator[Violation]:
+    """The battery of a V2G car stays between its reserve and full."""
+    two_way = desk.two_way[:, None]
+    over = desk.stored_wh - desk.column("capacity_wh")
+    under = np.maximum(0.0, desk.column("reserve_wh")) - desk.stored_wh
+    yield from _cars(desk, "soc", two_way & (over > desk.watt_hours), over)
+    yield from _cars(desk, "reserve", two_way & (under > desk.watt_hours), under)
 
 
-def _v2g_energy(desk: _Desk, ev: Ev, hours: Sequence[float], watts: Sequence[float], short_wh: float) -> Iterator[Violation]:
-    stored_wh = ev.soc_wh
-    for slot, (power, hour) in enumerate(zip(watts, hours, strict=True)):
-        stored_wh += power * hour * ev.efficiency if power > 0 else power * hour / ev.efficiency
-        if stored_wh > ev.capacity_wh + desk.watt_hours:
-            yield Violation("soc", ev.ev_id, slot, stored_wh - ev.capacity_wh)
-        if stored_wh < max(0.0, ev.reserve_wh) - desk.watt_hours:
-            yield Violation("reserve", ev.ev_id, slot, ev.reserve_wh - stored_wh)
-    wanted_wh = min(ev.capacity_wh, ev.soc_wh + ev.efficiency * max(0.0, ev.energy_need_wh))
-    if stored_wh + ev.efficiency * short_wh < wanted_wh - desk.watt_hours:
-        yield Violation("energy", ev.ev_id, None, wanted_wh - stored_wh - ev.efficiency * short_wh)
+def _car_energy(desk: Desk) -> Iterator[Violation]:
+    """Delivered + shortfall = need. A V2G car may leave fuller than asked; nobody needs more than the battery holds."""
+    short = np.array([desk.plan.shortfall_wh.get(ev.ev_id, 0.0) for ev in desk.problem.evs])
+    need = np.maximum(0.0, desk.column("energy_need_wh")[:, 0])
+    least = np.where(desk.two_way, np.minimum(need, _space_wh(desk)), need)
+    least = np.where(np.isinf(desk.accepted_w).all(axis=1), least, np.minimum(least, np.maximum(0.0, _space_wh(desk))))
+    missing = least - desk.delivered_wh - short
+    surplus = np.where(desk.two_way, 0.0, desk.delivered_wh + short - need)
+    for row in np.flatnonzero((missing > desk.watt_hours) | (surplus > desk.watt_hours) | (short < -desk.watt_hours)):
+        yield Violation("energy", desk.problem.evs[row].ev_id, None, float(missing[row] if missing[row] > 0.0 else -surplus[row]))
+
+
+def _space_wh(desk: Desk) -> Floats:
+    """What still goes into each car, at the charger."""
+    return np.asarray(((desk.column("capacity_wh") - desk.column("soc_wh")) / desk.efficiency)[:, 0], dtype=float)
 
 
 # -- wires ----------------------------------------------------------------------------------------
 
 
-def _nodes(desk: _Desk) -> Iterator[Violation]:
-    """Every phase of every node within its limit, or an admitted overload that no charging adds to."""
-    for node in desk.problem.nodes:
-        for phase in range(3):
-            where = f"{node.node_id}/L{phase + 1}"
-            for slot, current_a in enumerate(desk.flow[node.node_id][phase]):
-                limit_a = max(0.0, min([node.limit_a[phase], *node.slot_limit_a[slot : slot + 1]]))
-                over_a = abs(current_a) - limit_a
-                ours = desk.charging if current_a > 0 else desk.discharging
-                if over_a > desk.amps and not _forgiven(desk, where, over_a, abs(ours[node.node_id][phase][slot])):
-                    yield Violation("node_limit", where, slot, over_a)
+def _nodes(desk: Desk) -> Iterator[Violation]:
+    """Every phase of every node within its limit, or an admitted overload that nothing of ours adds to."""
+    over = np.abs(desk.flow_a) - desk.limit_a
+    for index, phase, slot in np.argwhere(over > desk.amps):
+        where = f"{desk.problem.nodes[index].node_id}/L{phase + 1}"
+        ours = desk.drawn_a if desk.flow_a[index, phase, slot] > 0.0 else desk.given_a
+        if not _forgiven(desk, where, over[index, phase, slot], ours[index, phase, slot]):
+            yield Violation("node_limit", where, int(slot), float(over[index, phase, slot]))
 
 
-def _forgiven(desk: _Desk, key: str, over_a: float, our_part_a: float) -> bool:
-    return over_a <= desk.plan.overload_a.get(key, 0.0) + desk.amps and our_part_a <= desk.amps
+def _forgiven(desk: Desk, key: str, over_a: float, our_part_a: float) -> bool:
+    return bool(over_a <= desk.plan.overload_a.get(key, 0.0) + desk.amps and our_part_a <= desk.amps)
 
 
-def _grid(desk: _Desk) -> Iterator[Violation]:
+def _grid(desk: Desk) -> Iterator[Violation]:
     """The grid power is what flows at the root, within the import and export limits."""
-    root_id, volts = desk.root.node_id, desk.problem.voltage_v
-    for slot, grid_w in enumerate(desk.plan.grid_power_w):
-        true_w = volts * sum(desk.flow[root_id][phase][slot] for phase in range(3))
-        if abs(true_w - grid_w) > 3 * desk.watts:
-            yield Violation("balance", "site", slot, grid_w - true_w)
-        in_w = true_w - max(0.0, desk.problem.import_limit_w[slot]) if desk.problem.import_limit_w else -math.inf
-        out_w = -true_w - max(0.0, desk.problem.export_limit_w[slot]) if desk.problem.export_limit_w else -math.inf
-        charged_a = sum(desk.charging[root_id][phase][slot] for phase in range(3))
-        given_a = -sum(desk.discharging[root_id][phase][slot] for phase in range(3))
-        if in_w > 3 * desk.watts and not _forgiven(desk, "import", in_w / volts, charged_a):
-            yield Violation("import_limit", "site", slot, in_w)
-        if out_w > 3 * desk.watts and not _forgiven(desk, "export", out_w / volts, given_a):
-            yield Violation("export_limit", "site", slot, out_w)
+    wrong = desk.grid_w - desk.exchange_w
+    for slot in np.flatnonzero(np.abs(wrong) > 3 * desk.watts):
+        yield Violation("balance", "site", int(slot), float(wrong[slot]))
+    yield from _exchange(desk, "import", desk.exchange_w, desk.problem.import_limit_w)
+    yield from _exchange(desk, "export", -desk.exchange_w, desk.problem.export_limit_w)
 
 
-def _curtailment(desk: _Desk) -> Iterator[Violation]:
+def _exchange(desk: Desk, way: str, watts: Floats, limit_w: Sequence[float]) -> Iterator[Violation]:
+    if not limit_w:
+        return
+    over = watts - np.maximum(0.0, np.array(limit_w, dtype=float))
+    for slot in np.flatnonzero(over > 3 * desk.watts):
+        ours = desk.drawn_a if way == "import" else desk.given_a
+        if not _forgiven(desk, way, over[slot] / desk.problem.voltage_v, ours[desk.root, :, slot].sum()):
+            yield Violation(f"{way}_limit", "site", int(slot), float(over[slot]))
+
+
+# -- PV and battery -------------------------------------------------------------------------------
+
+
+def _curtailment(desk: Desk) -> Iterator[Violation]:
     """No more PV is thrown away than there is, and none is invented."""
-    for slot, (curtailed_w, pv_w) in enumerate(zip(desk.curtailed, desk.pv, strict=True)):
-        if curtailed_w < -desk.watts or curtailed_w > pv_w + desk.watts:
-            yield Violation("curtailment", "site", slot, curtailed_w)
+    for slot in np.flatnonzero((desk.curtailed_w < -desk.watts) | (desk.curtailed_w > desk.pv_w + desk.watts)):
+        yield Violation("curtailment", "site", int(slot), float(desk.curtailed_w[slot]))
 
 
-def _battery(desk: _Desk) -> Iterator[Violation]:
+def _battery(desk: Desk) -> Iterator[Violation]:
     """The stationary battery keeps its power bounds and its capacity and ends no emptier than it began."""
     stated = desk.problem.battery
     numbers = (stated.capacity_wh, stated.soc_wh, stated.efficiency_one_way, stated.max_charge_w, stated.max_discharge_w) if stated else ()
     if stated is None or not all(map(math.isfinite, numbers)) or stated.capacity_wh <= 0 or not 0 < stated.efficiency_one_way <= 1:
-        yield from (Violation("battery_power", "battery", slot, watts) for slot, watts in enumerate(desk.battery) if abs(watts) > desk.watts)
+        yield from _battery_where(desk, "battery_power", np.abs(desk.battery_w), desk.watts)
         return
-    stored_wh = start_wh = min(max(0.0, stated.soc_wh), stated.capacity_wh)
+    start_wh = min(max(0.0, stated.soc_wh), stated.capacity_wh)
     least_wh = min(start_wh, max(0.0, stated.min_soc_wh))
-    for slot, watts in enumerate(desk.battery):
-        over_w = max(watts - max(0.0, stated.max_charge_w), -watts - max(0.0, stated.max_discharge_w))
-        if over_w > desk.watts:
-            yield Violation("battery_power", "battery", slot, over_w)
-        hours = desk.problem.slots[slot].duration_s / 3600.0
-        stored_wh += watts * hours * (stated.efficiency_one_way if watts > 0 else 1.0 / stated.efficiency_one_way)
-        outside_wh = max(stored_wh - stated.capacity_wh, least_wh - stored_wh)
-        if outside_wh > desk.watt_hours:
-            yield Violation("battery_soc", "battery", slot, outside_wh)
-    if stored_wh < start_wh - desk.watt_hours:
-        yield Violation("battery_end", "battery", None, start_wh - stored_wh)
+    stored_wh = start_wh + battery_gain_wh(desk, stated.efficiency_one_way)
+    power_over = np.maximum(desk.battery_w - max(0.0, stated.max_charge_w), -desk.battery_w - max(0.0, stated.max_discharge_w))
+    yield from _battery_where(desk, "battery_power", power_over, desk.watts)
+    yield from _battery_where(desk, "battery_soc", np.maximum(stored_wh - stated.capacity_wh, least_wh - stored_wh), desk.watt_hours)
+    if stored_wh[-1] < start_wh - desk.watt_hours:
+        yield Violation("battery_end", "battery", None, float(start_wh - stored_wh[-1]))
+
+
+def battery_gain_wh(desk: Desk, efficiency: float) -> Floats:
+    """What the battery's cells have gained by the end of each slot."""
+    return np.cumsum(desk.battery_w * desk.hours * np.where(desk.battery_w > 0.0, efficiency, 1.0 / efficiency))
+
+
+def _battery_where(desk: Desk, name: str, over: Floats, accepted: float) -> Iterator[Violation]:
+    for slot in np.flatnonzero(over > accepted):
+        yield Violation(name, "battery", int(slot), float(over[slot]))
 
 
 # -- money ----------------------------------------------------------------------------------------
 
 
-def _money(desk: _Desk) -> Iterator[Violation]:
-    """Peak and cost follow from the grid power."""
-    problem, plan = desk.problem, desk.plan
-    peak_w = max([0.0, *plan.grid_power_w])
+def _money(desk: Desk) -> Iterator[Violation]:
+    """Peak, cost and CO2 follow from the grid power."""
+    problem, plan, kwh = desk.problem, desk.plan, desk.grid_w * desk.hours / 1000.0
+    peak_w = mean_import_w(desk)
     if abs(peak_w - plan.peak_w) > 3 * desk.watts:
         yield Violation("peak", "site", None, plan.peak_w - peak_w)
-    energy, turned_over = 0.0, 0.0
-    for slot, grid_w in enumerate(plan.grid_power_w):
-        buy, sell = problem.buy_per_kwh[slot], problem.sell_per_kwh[slot]
-        kwh = grid_w * problem.slots[slot].duration_s / 3.6e6
-        energy += kwh * (buy if kwh > 0 else min(buy, sell))
-        turned_over += problem.slots[slot].duration_s / 3600.0 * max(abs(buy), abs(sell))
-    cost = energy + problem.demand_per_kw * max(0.0, peak_w - max(0.0, problem.peak_so_far_w)) / 1000.0
-    accepted = 3 * desk.watts / 1000.0 * (turned_over + problem.demand_per_kw) + 1e-9
-    if abs(cost - plan.cost) > accepted:
+    buy = np.array(problem.buy_per_kwh, dtype=float)
+    sell = np.minimum(buy, np.array(problem.sell_per_kwh, dtype=float))
+    cost = float(kwh @ np.where(kwh > 0.0, buy, sell)) + problem.demand_per_kw * max(0.0, peak_w - max(0.0, problem.peak_so_far_w)) / 1000.0
+    turned_over = float(desk.hours @ np.maximum(np.abs(buy), np.abs(np.array(problem.sell_per_kwh, dtype=float))))
+    if abs(cost - plan.cost) > 3 * desk.watts / 1000.0 * (turned_over + problem.demand_per_kw) + 1e-9:
         yield Violation("cost", "site", None, plan.cost - cost)
+    if problem.co2_kg_per_kwh:
+        kg_per_kwh = np.array(problem.co2_kg_per_kwh, dtype=float)
+        wrong = plan.co2_kg - float(np.maximum(kwh, 0.0) @ kg_per_kwh)
+        if abs(wrong) > 3 * desk.watts / 1000.0 * float(desk.hours @ np.abs(kg_per_kwh)) + 1e-9:
+            yield Violation("co2", "site", None, wrong)

@@ -1,8 +1,8 @@
-"""What the next day is expected to bring, slot by slot: the grid of slots, prices, base load, PV.
+"""What the next day is expected to bring, slot by slot: base load, PV, and the part of a demand charge one day weighs.
 
-Simple on purpose: a profile of 24 hourly values, blended from what is measured now. Slots are UTC and
-lie on wall-clock quarter hours; prices and profiles are by local time of day, looked up for each slot by its
-absolute time, so the days with 23 and 25 hours come out right (never "slot number = hour of day").
+Simple on purpose: a profile of 24 hourly values, blended from what is measured now (``usual`` learns better ones). Profiles
+are by local time of day, looked up for each slot by its absolute time, so the days with 23 and 25 hours come out right (never
+"slot number = hour of day"). Prices are in ``prices``, the grid of slots in ``grid``.
 
 Pure: the time is handed in. Unknown time zones raise ForecastError.
 """
@@ -10,7 +10,6 @@ Pure: the time is handed in. Unknown time zones raise ForecastError.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -18,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from optimizer.problem import Slot, Triple
 
-MINUTE_S = 60.0
+QUARTER_S = 900.0
 SHORTEST_SLOT_S = 1.0
 """A first slot shorter than this is left out: nobody can act on it, and its coefficients would be dust."""
 
@@ -48,7 +47,7 @@ def make_slots(now_wall_s: float, horizon_s: float = 86_400.0, step_s: float = 9
 
 
 @lru_cache(maxsize=16)
-def _zone(timezone: str) -> ZoneInfo:
+def zone_of(timezone: str) -> ZoneInfo:
     try:
         return ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -57,42 +56,21 @@ def _zone(timezone: str) -> ZoneInfo:
 
 def local_minute(wall_s: float, timezone: str) -> int:
     """Minute of the local day 0..1439 at a moment."""
-    local = datetime.fromtimestamp(wall_s, UTC).astimezone(_zone(timezone))
+    local = datetime.fromtimestamp(wall_s, UTC).astimezone(zone_of(timezone))
     return local.hour * 60 + local.minute
 
 
 def _mean_over(slot: Slot, value_at: Callable[[float], float]) -> float:
-    """Mean over a slot of a value that only changes on whole minutes."""
+    """Mean over a slot of a value that only changes on whole quarter hours, as hours of the local clock do in all zones in use."""
     total, at_s, end_s = 0.0, slot.start_wall_s, slot.start_wall_s + slot.duration_s
     while at_s < end_s:
-        next_s = min(end_s, (math.floor(at_s / MINUTE_S) + 1) * MINUTE_S)
+        next_s = min(end_s, (math.floor(at_s / QUARTER_S) + 1) * QUARTER_S)
         total += value_at(at_s) * (next_s - at_s)
         at_s = next_s
     return total / slot.duration_s
 
 
-# -- prices -------------------------------------------------------------------------------------------
-
-
-def prices_per_slot(slots: Sequence[Slot], windows: Sequence[tuple[str, float]], timezone: str) -> tuple[float, ...]:
-    """Mean price of each slot [currency/kWh].
-
-    windows: (local "HH:MM", price); each holds until the next start, around midnight. At least one.
-    """
-    if not windows:
-        raise ForecastError("a tariff needs at least one price")
-    ordered = sorted((_minute_of(start), price) for start, price in windows)
-    starts, prices = [minute for minute, _ in ordered], [price for _, price in ordered]
-    if len(prices) == 1:
-        return (prices[0],) * len(slots)
-    return tuple(_mean_over(slot, lambda at_s: prices[bisect_right(starts, local_minute(at_s, timezone)) - 1]) for slot in slots)
-
-
-def _minute_of(start: str) -> int:
-    hours, _, minutes = start.partition(":")
-    if not (hours.isdigit() and minutes.isdigit() and int(hours) < 24 and int(minutes) < 60):
-        raise ForecastError(f"a price starts at {start!r}; write local time as HH:MM")
-    return int(hours) * 60 + int(minutes)
+# -- what a peak costs ------------------------------------------------------------------------------
 
 
 def prorated_demand(demand_per_kw: float, window_days: float, horizon_s: float) -> float:

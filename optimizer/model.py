@@ -1,477 +1,272 @@
-"""The linear program of one plan, in PuLP: one function per constraint group and per objective term.
+"""The linear program of one plan, in PuLP, and how it lives on from one problem to the next.
 
-Decides: how a ``Problem`` becomes columns and rows. It never solves (``solve.py``), never verifies
-(``check.py``), and it is feasible by construction: a car may stay short of energy at a price, and a
-wire that other loads alone overload gets a priced slack. Everything else can always be met by
-charging nothing, resting the battery and throwing away the PV.
+Decides: how a ``Problem`` becomes columns and rows. It never solves (``live.py``), never verifies (``check.py``), and it is feasible by
+construction: a car may stay short of energy at a price, and a wire that other loads alone overload is granted its overload, at a
+price. Everything else can always be met by charging nothing, resting the battery and throwing away the PV.
 
-The formulation is the lean one: no state of charge for cars that only charge (one energy row each), columns only
-inside the stay, one flow column per node, phase and slot with the limit as its bound, and expressions
-from dicts. The usual style (every car in every row above it, ``lpSum``) was measured at 5x the build
-time for 100 cars and 96 slots.
+Where to find what: ``structure.py`` columns, rows, coefficients; ``objective.py`` what they cost; ``numbers.py`` bounds and right-hand
+sides; ``weights.py`` the order of the stages; ``answers.py`` powers and shadow prices of a solved model; ``columns.py`` fast PuLP objects.
 
-Inside, power is kW, energy kWh, current A per phase, so that coefficients stay near 1. The objective is
-divided by the largest price: tie-breaks must stand clear of the solver's tolerance (1e-7), or they drown.
+Energies are kWh per slot (on wires kWh of one phase), so the length of a slot stands in bounds and right-hand sides only: while the
+running slot shrinks, and when it is over, a program changes numbers and nothing else. The objective is divided by ``weights.scale``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import TypeAlias
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pulp
 
-from optimizer.problem import Battery, Ev, Node, Problem
-from optimizer.terms import (
-    PHASES,
-    Powers,
-    Tree,
-    Unavoidable,
-    believed_sell,
-    charge_caps_w,
-    export_limit_w,
-    import_limit_w,
-    may_discharge,
-    need_wh,
-    node_limits_a,
-    own_load_a,
-    plant_tree,
-    price_scale,
-    pv_w,
-    shortfall_price,
-    stay_fraction,
-    unavoidable_overloads,
-    usable_battery,
-)
+from optimizer import numbers, structure
+from optimizer.answers import column_keys, powers, row_keys, shadow_prices
+from optimizer.cars import believed_efficiency, curve_of, usable_battery
+from optimizer.columns import Changes, Ints, Program
+from optimizer.objective import CHANGE, CURTAILING, CYCLING, EARLY, SELL_GAP, URGENT, lateness, urgency_of
+from optimizer.parts import Car, Frame, Site, Wiring
+from optimizer.problem import Ev, Problem, Slot
+from optimizer.weights import DemandWindow, Weights, believed_sell, demand_windows, effective_buy, price_scale, weights
+from optimizer.wires import plant_tree, site_phases
 
-Column: TypeAlias = pulp.LpVariable
-Terms: TypeAlias = dict[Column, float]
+__all__ = ["CHANGE", "CURTAILING", "CYCLING", "EARLY", "SELL_GAP", "URGENT", "Model", "build", "powers", "shadow_prices"]
 
-EARLY = 1e-3
-"""Worth of charging now rather than at the end of the horizon, in parts of the largest price."""
-URGENT = 1e-3
-"""Worth of being served in the running slot, for the most urgent car; the others less, each its own: with equal weights 19-25 % of
-the setpoints moved > 1 A per cycle, with unique ones 3-7 %. Only the running slot is ever put into practice, so only it is made unique:
-a weight of car x time asks the same of every slot and solved 100 cars in 0.58 s instead of 0.25 s."""
-CHANGE = 5e-4
-"""Price of changing a car's power of now, in parts of the largest price: moving power between two cars costs it twice, as much as
-URGENT can ever gain, so cars do not swap places."""
-CYCLING = 2e-3
-"""Least price of a discharged kWh, in parts of the largest price: free cycling is not a plan."""
-CURTAILING = 1e-4
-"""Price of throwing away PV, in parts of the largest price: last resort when selling is worth nothing."""
-SELL_GAP = 1e-4
-"""How far selling stays below buying, in parts of the largest price: equal prices would leave an idle loop undecided."""
-OVERLOAD_FACTOR = 10.0
-"""How much dearer an overload is than everything that charging through it could bring."""
+QUARTER_S = 900.0
 
 
-@dataclass(slots=True)
 class Model:
-    """The program under construction. ev_id or slot index -> column; a missing column is a firm 0.
+    """One living program.
 
-    node_flow: (node, slot, phase) -> terms and constant [A] of the true current, slack included.
+    lp: the PuLP problem; ``lp._variables`` and ``lp._constraints`` are in the order of columns and rows and only ever grow at the end.
+    problem, tree: those of now. frame.slots: the slots it was built with; problem.slots are always the last of them, the first one
+    possibly cut at its begin. cars: ev_id -> where it stands. scale: objective of lp x scale = currency.
+
+    A cycle is: ``compatible(problem)`` -> "" or why it must be built anew; ``let_in_and_out(problem)`` (or ``admit`` / ``dismiss``)
+    when cars came or left; ``rewrite(problem)`` always. Coefficients between old columns and old rows never change; an admitted car
+    brings columns with entries in old rows (at the end of their expressions) and new rows. ``rewrite`` returns what changed; whoever
+    reads all PuLP objects again may ignore it.
     """
 
-    problem: Problem
-    tree: Tree
-    unavoidable: Unavoidable
-    battery: Battery | None
-    lp: pulp.LpProblem = field(default_factory=lambda: pulp.LpProblem("yardmaster"))
-    costs: Terms = field(default_factory=dict)
-    charge: dict[str, dict[int, Column]] = field(default_factory=dict)
-    discharge: dict[str, dict[int, Column]] = field(default_factory=dict)
-    stored: dict[str, dict[int, Column]] = field(default_factory=dict)
-    shortfall: dict[str, Column] = field(default_factory=dict)
-    node_flow: dict[tuple[str, int, int], tuple[Terms, float]] = field(default_factory=dict)
-    overload: list[tuple[Column, int, float]] = field(default_factory=list)
-    curtailed: dict[int, Column] = field(default_factory=dict)
-    battery_charge: dict[int, Column] = field(default_factory=dict)
-    battery_discharge: dict[int, Column] = field(default_factory=dict)
-    bought: list[Column] = field(default_factory=list)
-    sold: list[Column] = field(default_factory=list)
-    import_slack: dict[int, Column] = field(default_factory=dict)
-    change: list[Column] = field(default_factory=list)
-    peak: Column | None = None
-    column_count: int = 0
-    row_count: int = 0
-
-    def column(self, low: float, high: float | None) -> Column:
-        """A new continuous column with bounds."""
-        self.column_count += 1
-        return self.lp.add_variable(f"x{self.column_count}", low, high)
-
-    def row(self, terms: Terms, sense: int, right: float) -> None:
-        """A new row: sum of terms (<=, =, >= by PuLP's sense -1, 0, 1) right."""
-        self.row_count += 1
-        self.lp.addConstraint(pulp.LpConstraint(pulp.LpAffineExpression(terms), sense, rhs=right), f"r{self.row_count}")
-
-
-def build(problem: Problem) -> Model:
-    """The whole program. The problem must have no ``terms.defects``."""
-    tree = plant_tree(problem)
-    model = Model(problem, tree, unavoidable_overloads(problem, tree), usable_battery(problem))
-    add_charging(model)
-    add_discharging(model)
-    add_energy_needs(model)
-    add_v2g_storage(model)
-    add_pv_curtailment(model)
-    add_battery(model)
-    add_feeder_tree(model)
-    add_grid_exchange(model)
-    add_peak(model)
-    price_energy(model)
-    price_demand(model)
-    price_shortfall(model)
-    price_overload(model)
-    price_wear(model)
-    prefer_early_charging(model)
-    prefer_few_changes(model)
-    prefer_using_pv(model)
-    scale = 1.0 / price_scale(problem)
-    model.lp.setObjective(pulp.LpAffineExpression({column: cost * scale for column, cost in model.costs.items()}))
-    return model
-
-
-# -- cars -----------------------------------------------------------------------------------------
-
-
-def add_charging(model: Model) -> None:
-    """A car may charge during its stay, up to its own and upstream's bound, and never through an overloaded wire."""
-    for ev in model.problem.evs:
-        path, columns = model.tree.path(ev.node_id), model.charge.setdefault(ev.ev_id, {})
-        for slot, cap_w in enumerate(charge_caps_w(model.problem, ev)):
-            if cap_w > 0.0:
-                blocked = model.unavoidable.blocks_charging(path, ev.phases, slot)
-                columns[slot] = model.column(0.0, 0.0 if blocked else cap_w / 1000.0)
-
-
-def add_discharging(model: Model) -> None:
-    """A V2G car may give power where it may also take some, and only in slots where wasting energy cannot pay."""
-    allowed = sound_slots(model)
-    for ev in model.problem.evs:
-        model.discharge[ev.ev_id] = {}
-        if may_discharge(ev):
-            slots = [slot for slot in model.charge[ev.ev_id] if slot in allowed]
-            highs = {slot: ev.max_discharge_w / 1000.0 * stay_fraction(ev, model.problem.slots[slot]) for slot in slots}
-            model.discharge[ev.ev_id] = {slot: model.column(0.0, high) for slot, high in highs.items()}
-
-
-def sound_slots(model: Model) -> set[int]:
-    """Slots where losing energy can neither earn money nor relieve a wire: buying costs, nobody feeds in too much.
-
-    Elsewhere a linear program would charge and discharge one battery at the same time, which no battery can.
-    """
-    problem, root_a, feeding = model.problem, model.tree.fixed_a[model.tree.root.node_id], model.unavoidable.feeding_slots()
-    prices = enumerate(zip(problem.buy_per_kwh, problem.sell_per_kwh, strict=True))
-    return {slot for slot, (buy, sell) in prices if buy > 0.0 and slot not in feeding and (sell >= 0.0 or sum(root_a[slot]) >= 0.0)}
-
-
-def add_energy_needs(model: Model) -> None:
-    """A car that only charges: delivered energy + shortfall = need."""
-    hours = [slot.hours for slot in model.problem.slots]
-    for ev in model.problem.evs:
-        columns, need_kwh = model.charge[ev.ev_id], need_wh(ev) / 1000.0
-        if columns and not may_discharge(ev):
-            short = model.shortfall[ev.ev_id] = model.column(0.0, need_kwh)
-            model.row({**{column: hours[slot] for slot, column in columns.items()}, short: 1.0}, pulp.LpConstraintEQ, need_kwh)
-
-
-def add_v2g_storage(model: Model) -> None:
-    """A V2G car: the stored energy follows charge and discharge, stays above the reserve and reaches the need."""
-    for ev in model.problem.evs:
-        if model.charge[ev.ev_id] and may_discharge(ev):
-            _add_storage_chain(model, ev)
-
-
-def _add_storage_chain(model: Model, ev: Ev) -> None:
-    floor_kwh, full_kwh, need_kwh = max(0.0, ev.reserve_wh) / 1000.0, ev.capacity_wh / 1000.0, need_wh(ev) / 1000.0
-    before: Terms = {}
-    right = ev.soc_wh / 1000.0
-    stored = model.stored[ev.ev_id] = {}
-    for slot, charge in model.charge[ev.ev_id].items():
-        hours, level = model.problem.slots[slot].hours, model.column(floor_kwh, full_kwh)
-        terms: Terms = {level: 1.0, charge: -ev.efficiency * hours, **before}
-        discharge = model.discharge[ev.ev_id].get(slot)
-        if discharge is not None:
-            terms[discharge] = hours / ev.efficiency
-        model.row(terms, pulp.LpConstraintEQ, right)
-        stored[slot], before, right = level, {level: -1.0}, 0.0
-    short = model.shortfall[ev.ev_id] = model.column(0.0, need_kwh)
-    model.row({level: 1.0, short: ev.efficiency}, pulp.LpConstraintGE, ev.soc_wh / 1000.0 + ev.efficiency * need_kwh)
-
-
-# -- the site -------------------------------------------------------------------------------------
-
-
-def add_pv_curtailment(model: Model) -> None:
-    """PV may be thrown away, up to all of it."""
-    model.curtailed = {slot: model.column(0.0, watts / 1000.0) for slot, watts in enumerate(pv_w(model.problem)) if watts > 0.0}
-
-
-def add_battery(model: Model) -> None:
-    """The stationary battery: energy follows power with losses, and the horizon ends no emptier than it began."""
-    battery = model.battery
-    if battery is None:
-        return
-    low_kwh, start_kwh = min(battery.min_soc_wh, battery.soc_wh) / 1000.0, battery.soc_wh / 1000.0
-    before: Terms = {}
-    allowed, right, last = sound_slots(model), start_kwh, len(model.problem.slots) - 1
-    for slot, step in enumerate(model.problem.slots):
-        level = model.column(start_kwh if slot == last else low_kwh, battery.capacity_wh / 1000.0)
-        blocked = model.unavoidable.blocks_charging((model.tree.root.node_id,), model.tree.site_phases, slot)
-        charge = model.battery_charge[slot] = model.column(0.0, 0.0 if blocked else battery.max_charge_w / 1000.0)
-        terms: Terms = {level: 1.0, charge: -battery.efficiency_one_way * step.hours, **before}
-        if slot in allowed:
-            discharge = model.battery_discharge[slot] = model.column(0.0, battery.max_discharge_w / 1000.0)
-            terms[discharge] = step.hours / battery.efficiency_one_way
-        model.row(terms, pulp.LpConstraintEQ, right)
-        before, right = {level: -1.0}, 0.0
-
-
-def add_feeder_tree(model: Model) -> None:
-    """Kirchhoff at every node, phase and slot; the limit is the bound of the flow column."""
-    hanging: dict[str, list[Ev]] = {}
-    for ev in model.problem.evs:
-        hanging.setdefault(ev.node_id, []).append(ev)
-    for node in model.tree.bottom_up:
-        own_a = own_load_a(node, len(model.problem.slots))
-        for slot in range(len(model.problem.slots)):
-            _add_node(model, node, slot, hanging.get(node.node_id, ()), own_a[slot])
-
-
-def _add_node(model: Model, node: Node, slot: int, evs: Iterable[Ev], own_a: list[float]) -> None:
-    terms, constants = _inflows(model, node, slot, evs, own_a)
-    limits_a = node_limits_a(node, slot)
-    for phase in PHASES:
-        key = (node.node_id, slot, phase)
-        if not terms[phase]:
-            model.node_flow[key] = ({}, constants[phase])
-            continue
-        flow = model.column(-limits_a[phase], limits_a[phase])
-        true_flow: Terms = {flow: 1.0}
-        sign = model.unavoidable.nodes.get(key)
-        if sign is not None:
-            slack = model.column(0.0, None)
-            model.overload.append((slack, slot, model.problem.voltage_v / 1000.0))
-            true_flow[slack] = float(sign)
-        row = terms[phase]
-        for column, coefficient in true_flow.items():
-            row[column] = -coefficient
-        model.row(row, pulp.LpConstraintEQ, -constants[phase])
-        model.node_flow[key] = (true_flow, 0.0)
-
-
-def _inflows(model: Model, node: Node, slot: int, evs: Iterable[Ev], own_a: list[float]) -> tuple[list[Terms], list[float]]:
-    """Per phase: the columns that feed this node, and the constant rest [A]."""
-    terms: list[Terms] = [{}, {}, {}]
-    constants = list(own_a)
-    for child in model.tree.children[node.node_id]:
-        for phase in PHASES:
-            child_terms, child_constant = model.node_flow[child, slot, phase]
-            terms[phase].update(child_terms)
-            constants[phase] += child_constant
-    for ev in evs:
-        _hang(model, terms, ev.phases, model.charge[ev.ev_id].get(slot), 1000.0)
-        _hang(model, terms, ev.phases, model.discharge[ev.ev_id].get(slot), -1000.0)
-    if node.parent is None:
-        _hang_site_plant(model, terms, constants, slot)
-    return terms, constants
-
-
-def _hang_site_plant(model: Model, terms: list[Terms], constants: list[float], slot: int) -> None:
-    """PV, what is curtailed of it, and the battery feed the root, evenly over its phases."""
-    phases = model.tree.site_phases
-    _hang(model, terms, phases, model.curtailed.get(slot), 1000.0)
-    _hang(model, terms, phases, model.battery_charge.get(slot), 1000.0)
-    _hang(model, terms, phases, model.battery_discharge.get(slot), -1000.0)
-    pv_a = max(0.0, model.problem.pv_w[slot]) / (model.problem.voltage_v * len(phases))
-    for phase in phases:
-        constants[phase] -= pv_a
-
-
-def _hang(model: Model, terms: list[Terms], phases: tuple[int, ...], column: Column | None, watts: float) -> None:
-    if column is not None:
-        amps = watts / (model.problem.voltage_v * len(phases))
-        for phase in phases:
-            terms[phase][column] = amps
-
-
-def add_grid_exchange(model: Model) -> None:
-    """What flows at the root is bought or sold, within the import and export limit."""
-    root_id, kw_per_a = model.tree.root.node_id, model.problem.voltage_v / 1000.0
-    for slot in range(len(model.problem.slots)):
-        terms: Terms = {}
-        constant_kw = 0.0
-        for phase in PHASES:
-            flow_terms, constant_a = model.node_flow[root_id, slot, phase]
-            terms.update({column: coefficient * kw_per_a for column, coefficient in flow_terms.items()})
-            constant_kw += constant_a * kw_per_a
-        terms.update(_exchange_columns(model, slot))
-        model.row(terms, pulp.LpConstraintEQ, -constant_kw)
-
-
-def _exchange_columns(model: Model, slot: int) -> Terms:
-    limit_in_kw, limit_out_kw = import_limit_w(model.problem, slot) / 1000.0, export_limit_w(model.problem, slot) / 1000.0
-    bought, sold = model.column(0.0, _bound(limit_in_kw)), model.column(0.0, _bound(limit_out_kw))
-    model.bought.append(bought)
-    model.sold.append(sold)
-    terms: Terms = {bought: -1.0, sold: 1.0}
-    sign = model.unavoidable.site.get(slot)
-    if sign is not None:
-        slack = model.column(0.0, None)
-        model.overload.append((slack, slot, 1.0))
-        terms[slack] = -float(sign)
-        if sign > 0:
-            model.import_slack[slot] = slack
-    return terms
-
-
-def _bound(high: float) -> float | None:
-    return None if high == float("inf") else high
-
-
-def add_peak(model: Model) -> None:
-    """The peak is at least the one already paid for, and at least every slot's mean import."""
-    if model.problem.demand_per_kw <= 0.0:
-        return
-    model.peak = model.column(max(0.0, model.problem.peak_so_far_w) / 1000.0, None)
-    for slot, bought in enumerate(model.bought):
-        terms: Terms = {model.peak: 1.0, bought: -1.0}
-        if slot in model.import_slack:
-            terms[model.import_slack[slot]] = -1.0
-        model.row(terms, pulp.LpConstraintGE, 0.0)
-
-
-# -- what it costs ----------------------------------------------------------------------------------
-
-
-def _add_cost(model: Model, column: Column, cost: float) -> None:
-    model.costs[column] = model.costs.get(column, 0.0) + cost
-
-
-def price_energy(model: Model) -> None:
-    """Money for energy; selling always stays a little below buying."""
-    gap = SELL_GAP * price_scale(model.problem)
-    for slot, (step, buy, sell) in enumerate(zip(model.problem.slots, model.problem.buy_per_kwh, believed_sell(model.problem), strict=True)):
-        _add_cost(model, model.bought[slot], buy * step.hours)
-        _add_cost(model, model.sold[slot], -min(sell, buy - gap) * step.hours)
-        if slot in model.import_slack:
-            _add_cost(model, model.import_slack[slot], buy * step.hours)
-
-
-def price_demand(model: Model) -> None:
-    """Money for the highest slot-mean import."""
-    if model.peak is not None:
-        _add_cost(model, model.peak, model.problem.demand_per_kw)
-
-
-def price_shortfall(model: Model) -> None:
-    """Each missing kWh has its price, by priority."""
-    for ev in model.problem.evs:
-        if ev.ev_id in model.shortfall:
-            _add_cost(model, model.shortfall[ev.ev_id], shortfall_price(model.problem, ev))
-
-
-def price_overload(model: Model) -> None:
-    """An overload costs more than any charging through it could be worth: per kW and slot."""
-    worth = max([0.0, *(shortfall_price(model.problem, ev) for ev in model.problem.evs)])
-    per_kwh = worth + 2.0 * price_scale(model.problem)
-    for slack, slot, kw in model.overload:
-        hours = model.problem.slots[slot].hours
-        _add_cost(model, slack, OVERLOAD_FACTOR * kw * (per_kwh * hours + model.problem.demand_per_kw))
-
-
-def price_wear(model: Model) -> None:
-    """Each discharged kWh wears a battery, and never for nothing."""
-    least = CYCLING * price_scale(model.problem)
-    for ev in model.problem.evs:
-        _price_discharge(model, model.discharge[ev.ev_id], max(least, ev.wear_per_kwh))
-    if model.battery is not None:
-        _price_discharge(model, model.battery_discharge, max(least, model.battery.wear_per_kwh))
-
-
-def _price_discharge(model: Model, columns: dict[int, Column], per_kwh: float) -> None:
-    for slot, column in columns.items():
-        _add_cost(model, column, per_kwh * model.problem.slots[slot].hours)
-
-
-# -- tie-breaks ---------------------------------------------------------------------------------------
-
-
-def prefer_early_charging(model: Model) -> None:
-    """Among equally dear plans the earlier one, and in the running slot the most urgent car."""
-    for columns in (*model.charge.values(), model.battery_charge):
-        _price_lateness(model, columns)
-    ranked = sorted(model.problem.evs, key=lambda ev: (-_laxity_s(model, ev), ev.ev_id))
-    for rank, ev in enumerate(ranked):
-        # Above CHANGE: else starting now would cost more than starting with the next slot, and a car with time to spare
-        # would be put off at every plan, a quarter of an hour each time.
-        weight = (CHANGE + URGENT * (rank + 1) / len(ranked)) * price_scale(model.problem)
-        for slot, column in model.charge[ev.ev_id].items():
-            if slot > 0:
-                _add_cost(model, column, weight * model.problem.slots[slot].hours)
-
-
-def _price_lateness(model: Model, columns: dict[int, Column]) -> None:
-    slots = model.problem.slots
-    start_s, span_s = slots[0].start_wall_s, slots[-1].start_wall_s + slots[-1].duration_s - slots[0].start_wall_s
-    weight = EARLY * price_scale(model.problem)
-    for slot, column in columns.items():
-        _add_cost(model, column, weight * slots[slot].hours * (slots[slot].start_wall_s - start_s) / span_s)
-
-
-def _laxity_s(model: Model, ev: Ev) -> float:
-    """Time to spare before departure when charging at full power [s]; most for a car that cannot charge."""
-    if ev.max_power_w <= 0.0:
-        return float("inf")
-    return ev.departure_wall_s - model.problem.slots[0].start_wall_s - 3600.0 * need_wh(ev) / ev.max_power_w
-
-
-def prefer_few_changes(model: Model) -> None:
-    """Leave a car's power of now as it is when nothing speaks for a change."""
-    price = CHANGE * price_scale(model.problem) * model.problem.slots[0].hours
-    for ev in model.problem.evs:
-        charge, discharge = model.charge[ev.ev_id].get(0), model.discharge[ev.ev_id].get(0)
-        if charge is None:
-            continue
-        up, down = model.column(0.0, None), model.column(0.0, None)
-        terms: Terms = {charge: 1.0, up: -1.0, down: 1.0}
-        if discharge is not None:
-            terms[discharge] = -1.0
-        model.row(terms, pulp.LpConstraintEQ, ev.present_power_w / 1000.0)
-        _add_cost(model, up, price)
-        _add_cost(model, down, price)
-
-
-def prefer_using_pv(model: Model) -> None:
-    """Throw PV away only when it is good for nothing else."""
-    for slot, column in model.curtailed.items():
-        _add_cost(model, column, CURTAILING * price_scale(model.problem) * model.problem.slots[slot].hours)
-
-
-# -- reading the answer ---------------------------------------------------------------------------------
-
-
-def powers(model: Model) -> Powers:
-    """The decided powers [W] after a solve, cut to their bounds (solvers overshoot them by 1e-9)."""
-    count = len(model.problem.slots)
-    evs = {ev.ev_id: _netted(model.charge[ev.ev_id], model.discharge[ev.ev_id], count) for ev in model.problem.evs}
-    battery = _netted(model.battery_charge, model.battery_discharge, count)
-    return Powers(evs, battery, _netted(model.curtailed, {}, count))
-
-
-def _netted(plus: dict[int, Column], minus: dict[int, Column], count: int) -> list[float]:
-    watts = [0.0] * count
-    for slot, column in plus.items():
-        watts[slot] += _value_w(column)
-    for slot, column in minus.items():
-        watts[slot] -= _value_w(column)
-    return watts
-
-
-def _value_w(column: Column) -> float:
-    value = column.varValue or 0.0
-    high = column.upBound
-    return 1000.0 * max(0.0, value if high is None else min(value, high))
+    def __init__(self, problem: Problem, urgency: Mapping[str, float] | None = None) -> None:
+        self.problem, self.tree = problem, plant_tree(problem)
+        self.weights: Weights = weights(problem)
+        self.program = Program()
+        slots = problem.slots
+        self.frame = Frame(slots, _early(slots), lateness(slots), tuple(effective_buy(problem)), tuple(believed_sell(problem)))
+        self._starts, self._ends = [slot.start_wall_s for slot in slots], self.frame.ends_wall_s()
+        nodes, count = len(self.tree.bottom_up), len(slots)
+        self.wiring = Wiring([[[-1] * 3 for _ in range(count)] for _ in range(nodes)], [[[-1] * 3 for _ in range(count)] for _ in range(nodes)])
+        self.cars: dict[str, Car] = {}
+        self._gone: list[Car] = []
+        self.running = 0
+        self.urgency = {ev.ev_id: urgency[ev.ev_id] for ev in problem.evs if ev.ev_id in urgency} if urgency else {}
+        self._flows: tuple[Ints, Ints] | None = None
+        self._add_everything()
+
+    def _add_everything(self) -> None:
+        self.site: Site = structure.add_grid_exchange(self)
+        for ev in self.problem.evs:
+            self._add_car(ev)
+        structure.add_pv_curtailment(self)
+        structure.add_battery(self, usable_battery(self.problem))
+        structure.add_unbalance(self)
+        structure.add_setpoints(self)
+        structure.add_peak(self)
+        self.rewrite(self.problem)
+
+    @property
+    def lp(self) -> pulp.LpProblem:
+        """The PuLP problem."""
+        return self.program.lp
+
+    @property
+    def scale(self) -> float:
+        """Currency per unit of the program's objective."""
+        return self.weights.scale
+
+    @property
+    def column_keys(self) -> list[tuple[object, ...]]:
+        """What each column is, in order: the same for the same car or wire and moment in another model."""
+        return column_keys(self)
+
+    @property
+    def row_keys(self) -> list[tuple[object, ...]]:
+        """What each row is, in order."""
+        return row_keys(self)
+
+    # -- from one problem to the next ---------------------------------------------------------------
+
+    def compatible(self, problem: Problem) -> str:
+        """Why this problem needs another model; "" when letting cars in and out and rewriting numbers will do."""
+        offset = self._offset(problem.slots)
+        if offset is None:
+            return "another grid of time"
+        for reason, same in (
+            ("another feeder tree", self._same_tree(problem)),
+            ("other prices", self._same_prices(problem, offset)),
+            ("other weights", self._same_weights(problem)),
+            ("other parts of the site", self._same_site(problem)),
+            ("other wishes of the grid", self._same_wishes(problem, offset)),
+            ("other demand windows", self._same_windows(problem, offset)),
+        ):
+            if not same:
+                return reason
+        return ""
+
+    def let_in_and_out(self, problem: Problem) -> bool:
+        """Shut the columns of cars that left (or became another car under the same name) and add those of cars that came."""
+        self.running = self._offset(problem.slots) or 0
+        coming = {ev.ev_id: ev for ev in problem.evs}
+        gone = [ev_id for ev_id, car in self.cars.items() if ev_id not in coming or not self._fits(car, coming[ev_id])]
+        for ev_id in gone:
+            self.dismiss(ev_id)
+        new = [ev for ev in problem.evs if ev.ev_id not in self.cars]
+        for ev in new:
+            self.admit(ev)
+        return bool(gone or new)
+
+    def admit(self, ev: Ev) -> None:
+        """A car that came: its columns and rows; they get their numbers with the next ``rewrite``."""
+        self._add_car(ev)
+
+    def dismiss(self, ev_id: str) -> None:
+        """A car that left: with the next ``rewrite`` its columns are shut and its rows say nothing."""
+        self._gone.append(self.cars.pop(ev_id))
+        self.urgency.pop(ev_id, None)
+
+    def rewrite(self, problem: Problem) -> Changes:
+        """Write every number of a compatible problem whose cars are all let in and out; touches only what differs."""
+        self.running = self._offset(problem.slots) or 0
+        self.problem, self.tree = problem, plant_tree(problem)
+        now = numbers.look(problem, self.tree, self.running)
+        for place in numbers.missing_overloads(self, now):
+            structure.add_overload(self, *place)
+        sheet, battery = self.program.sheet(), usable_battery(problem)
+        for car in self._gone:
+            numbers.shut(car, sheet)
+        self._gone.clear()
+        blocked = numbers.blocked_charging(self, now)
+        numbers.write_feeder_tree(self, now, sheet)
+        numbers.write_grid_exchange(self, now, sheet)
+        numbers.write_setpoints(self, now, sheet)
+        numbers.write_pv_curtailment(self, now, sheet)
+        numbers.write_battery(self, battery, now, blocked, sheet)
+        numbers.write_peak(self, now, sheet)
+        numbers.write_cars(self, now, blocked, sheet)
+        self.lp.objective.constant = numbers.constant(self, now)
+        return self.program.take(sheet)
+
+    def _add_car(self, ev: Ev) -> None:
+        urgency = self.urgency.setdefault(ev.ev_id, urgency_of(ev, self.problem.slots[0].start_wall_s))
+        self.cars[ev.ev_id] = structure.add_car(self, ev, urgency)
+        self._flows = None
+
+    # -- what may not change ------------------------------------------------------------------------
+
+    def _offset(self, slots: Sequence[Slot]) -> int | None:
+        """How many of the model's slots are over when these are the slots of now; None when they are not its last ones."""
+        offset = len(self._ends) - len(slots)
+        if not 0 <= offset < self.frame.early or slots[0].start_wall_s < self._starts[offset] - 1e-6:
+            return None
+        if abs(slots[0].start_wall_s + slots[0].duration_s - self._ends[offset]) > 1e-3:
+            return None
+        return offset if tuple(slots[1:]) == self.frame.slots[offset + 1 :] else None
+
+    def _same_tree(self, problem: Problem) -> bool:
+        old = [(node.node_id, node.parent, node.max_unbalance_a is None) for node in self.problem.nodes]
+        same = old == [(node.node_id, node.parent, node.max_unbalance_a is None) for node in problem.nodes]
+        if not same or problem.voltage_v != self.problem.voltage_v:
+            return False
+        return self.tree.site_phases == next(site_phases(node) for node in problem.nodes if node.parent is None)
+
+    def _same_prices(self, problem: Problem, offset: int) -> bool:
+        same = tuple(effective_buy(problem)) == self.frame.buy[offset:] and tuple(believed_sell(problem)) == self.frame.sell[offset:]
+        return same and (problem.reserve_per_kwh, problem.setpoint_per_kwh) == (self.problem.reserve_per_kwh, self.problem.setpoint_per_kwh)
+
+    def _same_weights(self, problem: Problem) -> bool:
+        """Weights may be higher than needed (a car with a higher price has left), never lower."""
+        needed, held = weights(problem), self.weights
+        if price_scale(problem) > held.scale or needed.destroyed > held.destroyed:
+            return False
+        if problem.shortfall_per_kwh is not None and needed.energy != held.energy:
+            return False
+        pairs = ((needed.energy, held.energy), (needed.minimum, held.minimum), (needed.battery_reserve, held.battery_reserve))
+        return all(need <= have for need, have in pairs)
+
+    def _same_site(self, problem: Problem) -> bool:
+        old, new = usable_battery(self.problem), usable_battery(problem)
+        if (old is None) != (new is None):
+            return False
+        if old is not None and new is not None:
+            facts = [(battery.efficiency_one_way, battery.wear_per_kwh, battery.reserve_wh > 0.0) for battery in (old, new)]
+            if facts[0] != facts[1]:
+                return False
+        return self.site.curtailed >= 0 or max(problem.pv_w) <= 0.0
+
+    def _same_wishes(self, problem: Problem, offset: int) -> bool:
+        asked = {slot + offset for slot, watts in enumerate(problem.grid_setpoint_w) if watts is not None}
+        known = {slot for slot in self.site.setpoints if slot >= offset}
+        return asked == known and (self.site.reserve >= 0 or not structure.has_event_reserve(problem))
+
+    def _same_windows(self, problem: Problem, offset: int) -> bool:
+        if (problem.demand_per_kw > 0.0) != (self.site.peak >= 0):
+            return False
+        return self.site.peak < 0 or _still_ahead(self.site.windows, offset) == _shifted(demand_windows(problem), offset)
+
+    def _fits(self, car: Car, ev: Ev) -> bool:
+        """Whether a car's columns do for what is known of it now."""
+        if structure.car_key(ev) != car.key or (ev.minimum_wh > 0.0 and not car.has_minimum and car.last > car.first):
+            return False
+        first, last = self.window_of(ev)
+        if last > first and not (car.first <= max(first, self.running) and last <= car.last):
+            return False
+        lines = curve_of(ev).lines
+        return not lines or lines == car.curve.lines
+
+    # -- helpers of the groups ------------------------------------------------------------------------
+
+    def window_of(self, ev: Ev) -> tuple[int, int]:
+        """The slots of a car: first <= slot < last; none for one that cannot charge or is not here in time."""
+        if ev.max_power_w <= 0.0:
+            return 0, 0
+        first = max(self.running, bisect_right(self._ends, ev.arrival_wall_s))
+        return first, max(first, bisect_left(self._starts, ev.departure_wall_s))
+
+    def flows(self) -> tuple[Ints, Ints]:
+        """The flow columns: place in a flat (node, slot, phase) array, and number."""
+        if self._flows is None:
+            table = np.array(self.wiring.column, dtype=np.int64).reshape(-1)
+            at = np.flatnonzero(table >= 0)
+            self._flows = at, table[at]
+        return self._flows
+
+    @staticmethod
+    def most_kwh(ev: Ev) -> float:
+        """No store of this car ever holds more [kWh]."""
+        return max(ev.capacity_wh, ev.soc_wh + believed_efficiency(ev) * max(0.0, ev.energy_need_wh)) / 1000.0
+
+
+
+
+def build(problem: Problem, urgency: Mapping[str, float] | None = None) -> Model:
+    """The whole program. The problem must have no ``terms.defects``. urgency: of the model before, so that cars keep theirs."""
+    return Model(problem, urgency)
+
+
+def _early(slots: Sequence[Slot]) -> int:
+    """Slots that end within the running quarter hour of the clock; the first is always one of them."""
+    end_s = (math.floor(slots[0].start_wall_s / QUARTER_S) + 1) * QUARTER_S
+    return max(1, sum(slot.start_wall_s + slot.duration_s <= end_s + 1e-3 for slot in slots))
+
+
+Parts = tuple[float, tuple[tuple[int, float], ...], bool]
+
+
+def _still_ahead(windows: Sequence[DemandWindow], offset: int) -> list[Parts]:
+    left = [(window.hours, tuple(part for part in window.parts if part[0] >= offset), window.running) for window in windows]
+    return [window for window in left if window[1]]
+
+
+def _shifted(windows: Sequence[DemandWindow], offset: int) -> list[Parts]:
+    return [(window.hours, tuple((slot + offset, part) for slot, part in window.parts), window.running) for window in windows]

@@ -230,7 +230,9 @@ class Plan:
     cost: energy + demand, in the problem's currency, without penalties, CO2 price and wear. peak_w: highest mean import of a demand
     window, what the running one has already imported included. solver: which one, and in solve_s.
     Expected cars have their series too. objective: the whole objective [currency] with penalties and preferences (None: made by
-    rules). slacks: every soft rule that is broken. shadow: see ``ShadowPrice``, () when not proved.
+    rules). slacks: every soft rule that is broken. shadow: see ``ShadowPrice``, () when not proved. way: how much of the last plan's work
+    could be used: "hot", "admitted" (cars came or left) or "rebuilt"; "" = solved for itself or by rules.
+    gap: proved: the objective is at most this part of itself above the best one; None = not known (0 when PROVED).
     """
 
     created_wall_s: float
@@ -250,6 +252,8 @@ class Plan:
     co2_kg: float = 0.0
     slacks: tuple[Slack, ...] = ()
     shadow: tuple[ShadowPrice, ...] = ()
+    way: str = ""
+    gap: float | None = None
 
     def slot_at(self, wall_s: float) -> int | None:
         """Index of the slot that contains ``wall_s``, None outside the horizon."""

@@ -99,5 +99,7 @@ def _parts(raw: Any) -> list[tuple[str, Any, type]]:
 
 
 def _unknown_keys(path: str, raw: Any, kind: type) -> list[str]:
-    known = {item.name for item in dataclasses.fields(kind)}
-    return [f"{path}{key}" for key in raw if key not in known] if isinstance(raw, dict) else []
+    return [f"{path}{key}" for key in raw if key not in _KNOWN[kind]] if isinstance(raw, dict) and not raw.keys() <= _KNOWN[kind] else []
+
+
+_KNOWN: dict[type, frozenset[str]] = {kind: frozenset(item.name for item in dataclasses.fields(kind)) for kind in (Problem, Battery, Slot, Node, Ev)}

@@ -6,21 +6,71 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
-from optimizer.problem import Plan, Problem
+from optimizer.problem import Plan, Problem, ShadowPrice, Slack, SlackKind
+
+MOST_LINES = 12
+"""Slacks and limits beyond the dearest ones are only summed up."""
 
 
 def as_table(problem: Problem, plan: Plan, timezone: str = "UTC") -> str:
     """Plain text, times in ``timezone``."""
     zone: tzinfo = UTC if timezone == "UTC" else ZoneInfo(timezone)
-    sections = [list(_summary(problem, plan)), list(_cars(problem, plan, zone)), list(_hours(problem, plan, zone))]
-    return "\n\n".join("\n".join(lines) for lines in sections)
+    sections = [_summary(problem, plan), _broken(problem, plan, zone), _dear_limits(problem, plan), _cars(problem, plan, zone)]
+    blocks = [list(lines) for lines in (*sections, _hours(problem, plan, zone))]
+    return "\n\n".join("\n".join(lines) for lines in blocks if lines)
 
 
 def _summary(problem: Problem, plan: Plan) -> Iterator[str]:
-    yield f"{plan.status.value} by {plan.solver} in {plan.solve_s * 1000:.0f} ms: {len(plan.ev_power_w)} cars, {len(plan.slots)} slots"
+    way = f" ({plan.way})" if plan.way else ""
+    yield f"{plan.status.value} by {plan.solver}{way} in {plan.solve_s * 1000:.0f} ms: {len(plan.ev_power_w)} cars, {len(plan.slots)} slots"
     yield f"cost {plan.cost:.2f} {problem.currency}, peak {plan.peak_w / 1000:.1f} kW, shortfall {sum(plan.shortfall_wh.values()) / 1000:.1f} kWh"
     for where, amps in sorted(plan.overload_a.items()):
         yield f"OVERLOAD {where} by {amps:.1f} A: other loads alone exceed this limit"
+
+
+def _broken(problem: Problem, plan: Plan, zone: tzinfo) -> Iterator[str]:
+    """Soft rules that the plan breaks, the dearest first. An overload also stands in the summary: it must not be overlooked."""
+    dearest = sorted(plan.slacks, key=lambda slack: -slack.cost)
+    if dearest:
+        yield f"not kept{'':<12}{'where':<24}{'by':>9}      {'worst':<13}{'weight':>12}"
+    for slack in dearest[:MOST_LINES]:
+        worst = _clock(plan, slack, zone)
+        yield f"{_WORDS[slack.kind]:<20}{slack.where:<24}{slack.amount:>9.2f} {slack.unit:<4} {worst:<13}{slack.cost:>12.2f}"
+    if len(dearest) > MOST_LINES:
+        yield f"and {len(dearest) - MOST_LINES} more, together {sum(slack.cost for slack in dearest[MOST_LINES:]):.2f}"
+
+
+def _clock(plan: Plan, slack: Slack, zone: tzinfo) -> str:
+    if slack.slot is None:
+        return ""
+    return datetime.fromtimestamp(plan.slots[slack.slot].start_wall_s, zone).strftime("%d.%m. %H:%M")
+
+
+_WORDS = {
+    SlackKind.OVERLOAD: "current limit",
+    SlackKind.IMPORT: "import limit",
+    SlackKind.EXPORT: "export limit",
+    SlackKind.UNBALANCE: "unbalance",
+    SlackKind.MINIMUM: "minimum energy",
+    SlackKind.SHORTFALL: "energy",
+    SlackKind.BATTERY_RESERVE: "battery reserve",
+    SlackKind.EVENT_RESERVE: "event reserve",
+    SlackKind.SETPOINT: "grid setpoint",
+}
+
+
+def _dear_limits(problem: Problem, plan: Plan) -> Iterator[str]:
+    """What one more unit of a limit would save, the dearest first."""
+    dearest = sorted(plan.shadow, key=lambda price: -abs(price.per_unit))
+    if dearest:
+        yield f"{'limit that costs':<32}{'one more would save':>20}{'':<9}slots"
+    for price in dearest[:MOST_LINES]:
+        unit = f"{problem.currency}/{'kW' if price.phase is None and price.where in ('import', 'export', 'peak') else 'A'}"
+        yield f"{_place(price):<32}{price.per_unit:>20.4f} {unit:<8}{sum(value != 0.0 for value in price.slots)}"
+
+
+def _place(price: ShadowPrice) -> str:
+    return price.where if price.phase is None else f"{price.where} L{price.phase + 1}"
 
 
 def _cars(problem: Problem, plan: Plan, zone: tzinfo) -> Iterator[str]:

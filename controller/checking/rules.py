@@ -18,7 +18,7 @@ from controller.checking.fallback import fallback_problems
 from controller.checking.links import is_loopback, listeners, password_hashes, upstream_names, upstream_settings
 from controller.checking.problems import Problem, Where, did_you_mean, listed
 from controller.checking.salvage import pattern_of
-from controller.config import PHASE_INDEX, ROOT_CIRCUIT, Config, EvseConfig, InfluxHistory, MeterConfig, ModbusSource, MqttSource, StationConfig
+from controller.config import PHASE_INDEX, ROOT_CIRCUIT, Config, EvseConfig, InfluxHistory, MeterConfig, ModbusSource, MqttSource, PriceWindow, StationConfig
 from controller.site.charger import ChargerModel
 from meters.template import Template
 
@@ -290,11 +290,40 @@ def _other_times(site: Site) -> Iterator[Problem]:
 
 
 def _tariff(site: Site) -> Iterator[Problem]:
-    for number, (before, after) in enumerate(pairwise(site.config.tariff.buy), start=1):
+    tariff = site.config.tariff
+    yield from _windows(("tariff", "buy"), tariff.buy)
+    yield from _windows(("tariff", "sell"), tariff.sell)
+    for number, season in enumerate(tariff.seasons):
+        yield from _windows(("tariff", "seasons", number, "buy"), season.buy)
+        for key, day in (("first_day", season.first_day), ("last_day", season.last_day)):
+            if day in NO_DAYS:
+                yield Problem(("tariff", "seasons", number, key), f"there is no {day} in any year; write month and day as MM-DD")
+    count = len(tariff.co2_kg_per_kwh)
+    if count not in (0, 1, 24):
+        yield Problem(("tariff", "co2_kg_per_kwh"), f"has {count} values and must have one, or 24, one for each hour from 0 to 23")
+    for hour, kilograms in enumerate(tariff.co2_kg_per_kwh):
+        if not 0 <= kilograms <= 5:
+            yield Problem(("tariff", "co2_kg_per_kwh", hour), f"is {kilograms:g} kg/kWh and must be from 0 to 5; grams must be divided by 1000")
+    if tariff.co2_per_kg > 0 and not count:
+        yield Problem(("tariff", "co2_per_kg"), "has no effect while nobody says how much CO2 the energy causes; add tariff.co2_kg_per_kwh")
+
+
+NO_DAYS = ("02-30", "02-31", "04-31", "06-31", "09-31", "11-31")
+
+
+def _windows(where: Where, windows: Sequence[PriceWindow]) -> Iterator[Problem]:
+    for number, (before, after) in enumerate(pairwise(windows), start=1):
         if after.start <= before.start:
             word = "begins at the same time as" if after.start == before.start else "begins before"
             message = f"{after.start} {word} the price above it ({before.start}); give each time once, from early to late"
-            yield Problem(("tariff", "buy", number, "start"), message)
+            yield Problem((*where, number, "start"), message)
+
+
+def _battery(site: Site) -> Iterator[Problem]:
+    battery = site.config.battery
+    if battery is not None and 0 < battery.reserve_percent <= battery.min_soc_percent:
+        message = f"is {battery.reserve_percent:g} % and keeps nothing back: the battery is never planned below {battery.min_soc_percent:g} % anyway"
+        yield Problem(("battery", "reserve_percent"), f"{message} (min_soc_percent); give more than that, or leave it out")
 
 
 def _forecast(site: Site) -> Iterator[Problem]:
@@ -382,7 +411,8 @@ RULES: tuple[tuple[Rule, str], ...] = (
     (_timezone, "site.timezone"),
     (_control_times, "control"),
     (_other_times, "limits upstreams.reconnect_min_s upstreams.reconnect_max_s"),
-    (_tariff, "tariff.buy"),
+    (_tariff, "tariff"),
+    (_battery, "battery.reserve_percent battery.min_soc_percent"),
     (_forecast, "forecast"),
     (_open_door, "api.host api.token api.token_file"),
     (_same_door, "api.port listen.port"),

@@ -14,7 +14,7 @@ from controller.io.api_commissioning import TrialBody
 from controller.io.api_models import MAX_POINTS, ErrorBody, NeedBody
 from controller.io.api_traffic import MAX_PAGE, MaintenanceBody, ReturnBody
 from controller.io.payloads import LimitPayload
-from controller.snapshot import EventView, SiteView, Snapshot, WhyView
+from controller.snapshot import EventView, ExplainView, SiteView, Snapshot, WhyView
 
 Schema = dict[str, Any]
 
@@ -87,6 +87,9 @@ def _paths() -> Schema:
         "/api/v1/evses/{station}/{evse}/why": {
             "get": _reading("Why an EVSE gets what it gets: the chain of limits, now and over the plan", "WhyView", _evse_path(), 404, 503)
         },
+        "/api/v1/explain": {
+            "get": _reading("What the plans of the last weeks say: limits, broken soft rules, forecasts, solver", "ExplainView", None, 503)
+        },
         "/api/v1/tap": {"get": _tap()},
         "/api/v1/queue": {
             "get": _private(
@@ -156,7 +159,8 @@ def _schemas() -> Schema:
         ),
     }
     models = _of_models(LimitPayload, NeedBody, ErrorBody, ReturnBody, MaintenanceBody, TrialBody)
-    return _of_data(Snapshot) | _of_data(EventView) | _of_data(SiteView) | _of_data(WhyView) | models | answers | _traffic_schemas()
+    views = _of_data(Snapshot) | _of_data(EventView) | _of_data(SiteView) | _of_data(WhyView) | _of_data(ExplainView)
+    return views | models | answers | _traffic_schemas()
 
 
 def _traffic_schemas() -> Schema:

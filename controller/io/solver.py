@@ -6,6 +6,11 @@ One child serves many problems; while it works, the newest problem replaces one 
 deadline the child and whatever it started are killed and a fresh one comes up; after failures in a row
 the wait before the next try doubles (fault F60). Decides nothing about energy: whether a plan may be used is
 for the site, with ``optimizer.check`` (F61); what to do without one as well (F59).
+
+A failed plan says first what happened: "late" (the solver needs longer than it has), "crashed" or "garbage" (this child is
+gone, the next one comes up), "dead" (none can be started), "out_of_memory", or why the problem has no plan. Writing a problem of
+1000 cars and reading its plan hold the interpreter for 2-4 ms each, all of it inside one call into compiled code:
+a thread would hold the control loop up just as long.
 """
 
 from __future__ import annotations
@@ -28,6 +33,7 @@ from controller.facts import PlanFailed, PlanSolved, SourceChanged
 from controller.io.shell import Clock, Submit
 from controller.io.tasks import end, keep, spawn
 from controller.orders import SolvePlan
+from optimizer.failure import SolveReason
 from optimizer.frames import HEADER_BYTES, body_length, frame
 from optimizer.problem import Plan, Problem
 from optimizer.problem_json import plan_from_raw, problem_to_json
@@ -37,12 +43,14 @@ MEMORY_MB = 2048
 OWN_LIMIT = 0.8
 """Part of the hard deadline that the child may use before it gives up by itself and keeps its process."""
 STDERR_TAIL_BYTES = 2000
+LAST_BREATH_S = 0.5
+"""A child that has closed its pipes is given so long to end by itself, so that it can be told how it ended [s]."""
 HOME = Path(optimizer.__file__).resolve().parent.parent
 """Where ``python -m optimizer`` finds the package we ourselves use."""
 
 
 class ChildError(Exception):
-    """The child broke off or answered nonsense. Reasons: crashed, garbage, late."""
+    """The child broke off or answered nonsense. The text begins with crashed or garbage."""
 
 
 class SolverShell:
@@ -112,8 +120,10 @@ class SolverShell:
                 answer = await self._ask(request)
         except TimeoutError:
             await self._give_up(f"late: no plan within {self._deadline_s:g} s, the solver was killed and is started again")
-        except (OSError, ChildError) as error:
+        except ChildError as error:
             await self._give_up(str(error))
+        except OSError as error:
+            await self._give_up(f"dead: the solver cannot be started: {error}")
         else:
             self._failures = 0
             self._report_health(True, "answers")
@@ -144,9 +154,9 @@ class SolverShell:
             answer = from_json(await _hear(child))
             if answer["number"] != self._number:
                 raise ChildError(f"garbage: the solver answered problem {answer['number']} instead of {self._number}")
-            return plan_from_raw(answer["plan"]) if "plan" in answer else f"{answer['reason']}: {answer['detail']}"
+            return plan_from_raw(answer["plan"]) if "plan" in answer else _in_words(answer["reason"], answer["detail"])
         except (asyncio.IncompleteReadError, ConnectionError) as error:
-            raise ChildError("crashed: the solver ended in the middle of its work") from error
+            raise ChildError(f"crashed: the solver ended in the middle of its work{await _manner(child)}") from error
         except (ValueError, KeyError, TypeError) as error:
             raise ChildError(f"garbage: the solver's answer makes no sense: {error}") from error
 
@@ -178,6 +188,21 @@ def child_command(deadline_s: float) -> tuple[str, ...]:
     """The command line of the real child."""
     own_limit = f"{deadline_s * OWN_LIMIT:g}"
     return (sys.executable, "-m", "optimizer", "--memory-mb", str(MEMORY_MB), "--deadline-s", own_limit)
+
+
+def _in_words(reason: str, detail: str) -> str:
+    return f"late: {detail}; what it reached is kept for the next plan" if reason == SolveReason.DEADLINE else f"{reason}: {detail}"
+
+
+async def _manner(child: Process) -> str:
+    """How a child that closed its pipes ended, as far as it has ended."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LAST_BREATH_S):
+            code = await child.wait()
+            if code == -signal.SIGKILL:
+                return ", killed from outside (a system short of memory does that)"
+            return f", by signal {signal.Signals(-code).name}" if code < 0 else f", with code {code}"
+    return ""
 
 
 async def _tell(child: Process, request: bytes) -> None:

@@ -9,6 +9,7 @@ is an upper bound which the car may undercut, as it does when its battery gets f
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -122,13 +123,21 @@ class Car:
         while self._coming and self._coming[0][0] <= self._control_s:
             self._offer_a = self._coming.popleft()[1]
 
-    def _ramp(self, control_s: float) -> None:
+    @property
+    def settled(self) -> bool:
+        """True while its current stays as it is by itself: no offer is on its way, and it draws what it goes to."""
+        return not self._coming and self.current_a == self._aim_a()
+
+    def _aim_a(self) -> float:
         if self._offer_a < 0.0:
-            goal_a = -min(-self._offer_a, self.gives_a)
-        else:
-            goal_a = min(self._offer_a, self.wanted_a) if self._offer_a >= MIN_OFFER_A else 0.0
-        step_a = self.spec.ramp_a_per_s * control_s
+            return -min(-self._offer_a, self.gives_a)
+        return min(self._offer_a, self.wanted_a) if self._offer_a >= MIN_OFFER_A else 0.0
+
+    def _ramp(self, control_s: float) -> None:
+        goal_a, step_a = self._aim_a(), self.spec.ramp_a_per_s * control_s
         if goal_a == 0.0 and self.current_a <= MIN_OFFER_A:
             self.current_a = 0.0  # the contactor opens; there is no ramp below the minimum
+        elif abs(goal_a - self.current_a) <= step_a:
+            self.current_a = goal_a
         else:
-            self.current_a += max(-step_a, min(step_a, goal_a - self.current_a))
+            self.current_a += math.copysign(step_a, goal_a - self.current_a)

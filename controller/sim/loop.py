@@ -35,8 +35,9 @@ from controller.sim.books import CsmsBooks
 from controller.sim.station import SimStation
 from controller.site.charger import ChargerModel
 from meters.reading import Reading
+from optimizer.failure import SolveError
+from optimizer.live import Live
 from optimizer.problem import Plan, Problem
-from optimizer.solve import SolveError, solve
 
 SOLVE_DEADLINE_S = 10.0
 
@@ -56,6 +57,7 @@ class EngineLoop:
         self.config = config
         self.stations = stations
         self.engine = Engine(config, seed, models)
+        self.live = Live(verify=False)  # the planner verifies what comes back
         self.books = books or CsmsBooks()
         self.told: list[Tell] = []
         self.plans = 0
@@ -186,5 +188,5 @@ class EngineLoop:
         return PlanSolved(at, plan)
 
     def plan(self, problem: Problem) -> Plan:
-        """The solver, in this process. Raises SolveError."""
-        return solve(problem, SOLVE_DEADLINE_S)
+        """The solver, in this process, its model kept alive as in the child. Raises SolveError."""
+        return self.live.solve(problem, SOLVE_DEADLINE_S)

@@ -2,7 +2,7 @@
 
 Uncontrolled charging, earliest-deadline-first, and Yardmaster itself (the very engine and solver of the
 field). What it costs and how hard it pulls is measured at the simulated meter. Writes a
-table, the curves and a picture into a folder.
+table, the curves and a picture into a folder. With ``--sessions`` recorded days are played again instead: ``backtest.cli``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from controller.io.chargers import load_chargers
 from controller.orders import Severity
 from controller.paths import config_dir
 from controller.sim.account import Outcome
+from controller.sim.backtest import cli
 from controller.sim.picture import draw
 from controller.sim.scenario import DEMO_MIDNIGHT_WALL_S, SCENARIOS, Scenario
 from controller.sim.strategies import EarliestDeadlineFirst, Progress, run_baseline, uncontrolled
@@ -43,10 +44,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--day", choices=sorted(SCENARIOS), default="demo", help="which day is simulated")
     parser.add_argument("--out", type=Path, default=Path("simulation"), help="folder for the table, the curves and the picture")
     parser.add_argument("--hours", type=float, default=HOURS, help="length of the day [h], for a quick look")
+    cli.add_arguments(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command; the exit code."""
+    if cli.wants(arguments):
+        return cli.main(arguments)
+    misplaced = cli.misplaced(arguments)
+    if misplaced:
+        print(f"yardmaster: {misplaced}", file=sys.stderr)
+        return 2
     path = arguments.file or config_dir() / "site.demo.yaml"
     try:
         config = load_config(path)

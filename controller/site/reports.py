@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import ChargingState, EvseKey, EvseStatus, PhaseAmps, Stamp
 from controller.orders import Order, Publish, RecordPoint
+from controller.site.explained_words import Telling
 from controller.site.state import PHASE_NAMES, PHASES, EvseState, Layout
 from controller.snapshot import CircuitView, EvseView, GridView, LimitView, MaybeTriple, SiteView, SourceView, Triple
 
@@ -46,6 +47,7 @@ class Reporter:
         self._published_mono_s = -math.inf
         self._recorded_mono_s = -math.inf
         self._hurry = False
+        self._telling = Telling(config.tariff.currency)
 
     def hurry(self) -> None:
         """Something changed that is worth publishing soon."""
@@ -147,6 +149,7 @@ class Reporter:
             limits=tuple(self._limits(site, at)),
             sources=tuple(self._sources(site, at)),
             plan=site.planner.view(),
+            explain=self._telling.look(site.explained, site.planner.plan if site.planner.usable(at) else None, at),
         )
 
     def _grid(self, site: Site, at: Stamp) -> GridView:

@@ -53,18 +53,26 @@ from controller.site.budget import Budget, Inputs, SiteState, StationWish
 from controller.site.charger import ChargerModel
 from controller.site.commissioning import Commissioning
 from controller.site.draws import draw_of
+from controller.site.explained import SPACE as EXPLAINED_SPACE
+from controller.site.explained import Explained
 from controller.site.freshness import Health, Mode
 from controller.site.guard import HOLD_S, Excess, cut
+from controller.site.habits import SPACE as PAST_SPACE
+from controller.site.habits import History
 from controller.site.health import MeterRoom, ModeNow
 from controller.site.limits import BROKER, LimitStore
 from controller.site.otherload import Draw
 from controller.site.oversight import Oversight
-from controller.site.planning import PeakMeter, PlanInputs, Planner
+from controller.site.peak import peak_meter
+from controller.site.planning import PlanInputs, Planner
+from controller.site.posing import building_w
 from controller.site.proof import Proof
 from controller.site.reports import Reporter, SourceNow
 from controller.site.state import EvseState, layout_of
 from controller.site.switching import Switcher
 from controller.site.turns import Turns, waiting_circuits
+from controller.site.usual_days import SPACE as DAYS_SPACE
+from controller.site.usual_days import UsualDays
 from controller.site.why import explain
 from controller.snapshot import SiteView, WhyProfile, WhyView
 
@@ -95,7 +103,10 @@ class Site:
         self._announcer = Announcer()
         self._drivers: dict[EvseKey, DriverKnown] = {}
         self.planner = Planner(config, self.layout)
-        self.peak = PeakMeter(config.tariff.demand_window_days * 86_400.0)
+        self.peak = peak_meter(config.tariff, config.site.timezone)
+        self.history = History(config)
+        self.days = UsualDays(config)
+        self.explained = Explained(config)
         self.sources: dict[str, SourceNow] = {}
         self.mode = ModeNow(Mode.FAILSAFE, "starting") if self.meters.watches else ModeNow(Mode.NORMAL, "")
         self.grants: dict[EvseKey, Grant] = {}
@@ -213,6 +224,9 @@ class Site:
         self.turns.forget(key)
         self.grants.pop(key, None)
         orders: list[Order] = [Persist(0, remember={("session", str(key)): None}), self.reporter.session_point(before, fact.at)]
+        orders += self.history.finished(before, fact.at, self.layout.voltage_v)
+        if before.session is not None:
+            self.explained.charged(before.session.started_wall_s, before.session.charged_wh, fact.at)
         orders += [*ended, *self.oversight.session_over(key), *self._announcer.released(key)]
         self.planner.ask()
         return [*orders, *self._control(fact.at)]
@@ -403,14 +417,28 @@ class Site:
                 self.oversight.recall(name, memory)
             elif space == "peak" and isinstance(memory, dict):
                 self.peak.recall(memory, fact.at.wall_s)
+            elif space == PAST_SPACE:
+                self.history.recall(name, memory)
+            elif space == DAYS_SPACE:
+                self.days.recall(name, memory)
+            elif space == EXPLAINED_SPACE:
+                self.explained.recall(name, memory)
         return []
 
     # -- plans ------------------------------------------------------------------------------------------------
 
     def _plan_solved(self, fact: PlanSolved) -> list[Order]:
-        return self.planner.solved(fact.plan, fact.at)
+        refused = self.planner.refused
+        orders = self.planner.solved(fact.plan, fact.at)
+        if self.planner.plan is fact.plan:
+            self.explained.planned(fact.plan, fact.at)
+        elif self.planner.refused > refused:
+            self.explained.failed(fact.at)
+        self.planner.prepare(self.evses, self.actuator.channels, fact.at)
+        return orders
 
     def _plan_failed(self, fact: PlanFailed) -> list[Order]:
+        self.explained.failed(fact.at)
         return self.planner.failed(fact.reason, fact.at)
 
     def _notice_steps(self, at: Stamp) -> None:
@@ -426,14 +454,23 @@ class Site:
         orders: list[Order] = []
         self._notice_steps(at)
         if self.peak.add(self.meters.grid_power_w(), at.wall_s):
-            orders.append(Persist(0, remember={("peak", "grid"): {"peak_w": self.peak.peak_w, "since_wall_s": self.peak.since_wall_s}}))
+            orders.append(Persist(0, remember={("peak", "grid"): self.peak.memory()}))
         if self.planner.overdue(at):
+            self.explained.failed(at)
             orders += self.planner.failed("no answer from the solver", at)
         self.planner.refresh(at)
+        in_force = self.planner.usable(at)
+        orders += self.explained.passed(self.planner.plan if in_force else None, self.planner.problem if in_force else None, at)
+        self.planner.prepare(self.evses, self.actuator.channels, at)
         if not self.planner.due(at):
             return orders
+        inputs = self._plan_inputs(at)
+        orders += self.days.seen(building_w(self.layout, inputs), inputs.pv_w, at)
+        return orders + self.planner.order(inputs, at)
+
+    def _plan_inputs(self, at: Stamp) -> PlanInputs:
         now, pv_w = at.mono_s, self.meters.side_power_w("pv")
-        inputs = PlanInputs(
+        return PlanInputs(
             self.evses,
             self.meters.loads(now),
             self.limits.in_force(now),
@@ -445,8 +482,11 @@ class Site:
             self.peak.peak_w,
             self.features,
             frozenset(key for key, channel in self.actuator.channels.items() if channel.giving_refused or not self._may_give),
+            self.peak.window_import_wh(at.wall_s),
+            self.history.learnt(at),
+            self.days.load,
+            self.days.sun,
         )
-        return orders + self.planner.order(inputs, at)
 
     # -- time: the arbiter ----------------------------------------------------------------------------------------
 
@@ -510,7 +550,7 @@ class Site:
                 for name, (step, ends, why) in wishes.items()
                 if step is not None and step.limit_a is not None
             },
-            self.proof.claims.capped(self.commissioning.targets(self.planner.targets(self.evses, self.actuator.channels, at), now)),
+            self.proof.claims.capped(self.commissioning.targets(self.planner.targets(self.evses, at), now)),
             self.turns.of,
             self.escalation.paused,
             self.escalation.disobeying | self.meters.above.grave,

@@ -9,6 +9,7 @@ CSMS's setpoints say how much of it is used, the arbiter what the copper carries
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,6 +70,14 @@ def _bounded(evse: EvseState, allowed: V2gConfig, car: NeedsAnnounced, wall_s: f
     if step is not None:
         bounds += _of_csms(evse, allowed, step, voltage_v)
     return min(bounds, key=lambda bound: bound[0])
+
+
+def bound_of_csms_w(evse: EvseState, step: LimitStep | None, voltage_v: float) -> float:
+    """The most a car may give back under a step of its CSMS's schedule [W]; inf where neither it nor the EVSE says anything."""
+    allowed = evse.place.config.v2g
+    if step is None or allowed is None:
+        return math.inf
+    return min((watts for watts, _ in _of_csms(evse, allowed, step, voltage_v)), default=math.inf)
 
 
 def _of_csms(evse: EvseState, allowed: V2gConfig, step: LimitStep, voltage_v: float) -> list[tuple[float, str]]:
@@ -133,8 +142,8 @@ def step_at(evse: EvseState, wall_s: float) -> LimitStep | None:
     return found
 
 
-def store_of(evse: EvseState, features: FeaturesLearned | None, wall_s: float, voltage_v: float) -> Store | None:
-    """The car as a store for the plan; None where it may not give back or does not tell enough."""
+def store_of(evse: EvseState, features: FeaturesLearned | None, wall_s: float | None, voltage_v: float) -> Store | None:
+    """The car as a store for the plan; None where it may not give back or does not tell enough. wall_s: as in ``may_discharge_w``."""
     power_w, _ = may_discharge_w(evse, features, wall_s, voltage_v)
     allowed, session = evse.place.config.v2g, evse.session
     car, percent, whole_wh = (session.announced if session is not None else None), soc_percent(evse), capacity_wh(evse)

@@ -4,6 +4,7 @@
 import { loadPast, remember, renderCharts, startCharts, tickPlan } from "./charts.js";
 import { byId, setData, setText, show } from "./dom.js";
 import { renderEvses, tickEvses } from "./evses.js";
+import { renderExplain } from "./explain.js";
 import { renderFlow, startFlow } from "./flow.js";
 import { clock, day, duration, setZone, zoneName } from "./format.js";
 import { renderGrid } from "./grid.js";
@@ -30,6 +31,7 @@ function onState(next, changed) {
   if (changed.has("grid") || changed.has("evses")) renderFlow(site);
   if (changed.has("evses")) renderEvses(site);
   if (changed.has("limits")) renderLimits(site.limits);
+  if (changed.has("explain")) renderExplain(site.explain, state.currency);
   if (changed.has("sources")) renderSources(site.sources);
   if (changed.has("links")) renderLinks(state.links);
   if (changed.has("events")) {

@@ -1,4 +1,4 @@
-"""Slots on the quarter hours, prices by the local clock (with the nights of 23 and 25 hours), loads from now to the profile."""
+"""Slots on the quarter hours, loads from now to the profile by the local clock."""
 
 from datetime import UTC, datetime
 
@@ -13,7 +13,6 @@ from optimizer.forecast import (
     blended_w,
     local_minute,
     make_slots,
-    prices_per_slot,
     profile_w,
     prorated_demand,
     pv_production_w,
@@ -21,7 +20,6 @@ from optimizer.forecast import (
 from optimizer.problem import Slot
 
 BERLIN = "Europe/Berlin"
-TWO_PRICES = [("06:00", 0.30), ("22:00", 0.10)]
 
 
 def utc(text: str) -> float:
@@ -57,47 +55,9 @@ class TestSlots:
             make_slots(1.7e9, horizon_s, step_s)
 
 
-class TestPrices:
-    def test_each_price_holds_until_the_next_start_around_midnight(self) -> None:
-        slots = make_slots(utc("2026-05-01T00:00:00"), step_s=3600.0)
-        prices = prices_per_slot(slots, TWO_PRICES, "UTC")
-        assert prices == (0.10,) * 6 + (0.30,) * 16 + (0.10,) * 2
-
-    def test_a_change_within_a_slot_is_weighed(self) -> None:
-        slots = make_slots(utc("2026-05-01T05:45:00"), 1800.0)
-        assert prices_per_slot(slots, [("00:00", 0.1), ("05:50", 0.4)], "UTC") == pytest.approx((0.3, 0.4))
-
-    @pytest.mark.parametrize(
-        ("day", "cheap_before_six"),
-        [("2026-03-28T23:00:00", 5), ("2026-10-24T22:00:00", 7), ("2026-05-01T22:00:00", 6)],
-    )
-    def test_the_nights_of_the_clock_change_have_one_hour_less_or_more(self, day: str, cheap_before_six: int) -> None:
-        """From local midnight to 06:00: 5 h in March, 7 h in October."""
-        prices = prices_per_slot(make_slots(utc(day), step_s=3600.0), TWO_PRICES, BERLIN)
-        assert prices.index(0.30) == cheap_before_six
-
-    def test_the_hour_that_exists_twice_has_its_price_twice(self) -> None:
-        slots = make_slots(utc("2026-10-25T00:00:00"), 3 * 3600.0, 3600.0)
-        assert prices_per_slot(slots, [("00:00", 0.1), ("02:00", 0.9), ("03:00", 0.1)], BERLIN) == (0.9, 0.9, 0.1)
-
-    def test_the_hour_that_does_not_exist_costs_nothing(self) -> None:
-        slots = make_slots(utc("2026-03-29T00:00:00"), 3 * 3600.0, 3600.0)
-        assert prices_per_slot(slots, [("00:00", 0.1), ("02:00", 0.9), ("03:00", 0.2)], BERLIN) == (0.1, 0.2, 0.2)
-
+class TestLocalTime:
     def test_zones_off_by_a_quarter_hour_keep_their_own_clock(self) -> None:
         assert local_minute(utc("2026-05-01T00:15:00"), "Asia/Kathmandu") == 6 * 60
-        slots = make_slots(utc("2026-05-01T00:00:00"), 1800.0)
-        assert prices_per_slot(slots, TWO_PRICES, "Asia/Kathmandu") == (0.10, 0.30)
-
-    def test_one_price_is_the_price(self) -> None:
-        assert prices_per_slot(make_slots(1.7e9, 900.0), [("13:00", 0.25)], "UTC") == (0.25, 0.25)
-
-    @pytest.mark.parametrize(
-        ("windows", "zone"), [([], "UTC"), ([("25:00", 1.0), ("01:00", 1.0)], "UTC"), (TWO_PRICES, "Mars/Olympus"), (TWO_PRICES, "../etc/passwd")]
-    )
-    def test_what_cannot_be_read_is_refused(self, windows: list[tuple[str, float]], zone: str) -> None:
-        with pytest.raises(ForecastError):
-            prices_per_slot(make_slots(1.7e9, 900.0), windows, zone)
 
     def test_the_demand_charge_is_shared_by_the_days_of_its_period(self) -> None:
         assert prorated_demand(12.0, 30.0, 86_400.0) == pytest.approx(0.4)

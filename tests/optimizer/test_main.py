@@ -1,18 +1,17 @@
 """``python -m optimizer`` as its users start it: on a file, and as a child on a pipe that nothing else may write to."""
 
-import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from optimizer.__main__ import main
 from optimizer.check import check
-from optimizer.frames import HEADER_BYTES, body_length, frame
-from optimizer.problem import Problem
+from optimizer.frames import frame
 from optimizer.problem_json import plan_from_json, plan_from_raw, problem_to_json
+from tests.support.child import Child
 from tests.support.plans import car, grid, problem
 
 SITE = problem([0.3, 0.1, 0.2], car(need_wh=6000.0))
@@ -45,31 +44,10 @@ class TestFile:
         assert "bad_problem" in capsys.readouterr().err
 
 
-class Child:
-    """The real child on real pipes."""
-
-    def __init__(self, arguments: Sequence[str] = ()) -> None:
-        command = [sys.executable, "-m", "optimizer", *arguments]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.to, self.back = self.process.stdin, self.process.stdout
-
-    def ask(self, number: int, site: Problem) -> dict[str, object]:
-        return self.say(b'{"number": %d, "problem": %s}' % (number, problem_to_json(site)))
-
-    def say(self, body: bytes) -> dict[str, object]:
-        self.to.write(frame(body))
-        self.to.flush()
-        return dict(json.loads(self.back.read(body_length(self.back.read(HEADER_BYTES)))))
-
-
 @pytest.fixture
 def child() -> Iterator[Child]:
-    started = Child()
-    with started.process:
+    with Child() as started:
         yield started
-        started.process.kill()
 
 
 def test_the_child_answers_one_problem_after_another_and_ends_with_its_stdin(child: Child) -> None:
@@ -116,12 +94,10 @@ def test_chatter_on_descriptor_one_cannot_reach_the_pipe() -> None:
 
 
 def test_the_child_is_polite_and_capped() -> None:
-    started = Child(["--memory-mb", "1500"])
-    with started.process:
+    with Child(["--memory-mb", "1500"]) as started:
         started.ask(1, SITE)
         facts = Path(f"/proc/{started.process.pid}")
         nice = (facts / "stat").read_text().rsplit(")", 1)[1].split()[16]
         limits = {line.split("  ")[0]: line.split()[3] for line in (facts / "limits").read_text().splitlines()[1:]}
-        started.process.kill()
     assert int(nice) >= 10
     assert limits["Max address space"] == str(1500 * 1024 * 1024)

@@ -10,7 +10,7 @@ import pytest
 
 from optimizer.check import check
 from optimizer.model import build
-from optimizer.problem import Node, Plan, Problem
+from optimizer.problem import Node, Plan, Problem, SlackKind, Slot
 from optimizer.solve import solve
 from tests.support.plans import HOUR_S, START_S, battery, car, ev_kw, grid, kw, load, problem, v2g_car
 
@@ -268,11 +268,11 @@ def test_the_program_stays_lean() -> None:
     """No column outside a stay, no state of charge for cars that only charge: the size is the speed."""
     here, brief = car("a"), car("b", departure_wall_s=START_S + HOUR_S)
     model = build(problem([0.3] * 10, here, brief))
-    assert [len(model.charge[name]) for name in ("a", "b")] == [10, 1]
-    assert model.stored == {}
-    cars, shorts, changes, flows, exchange = 11, 2, 4, 10, 20
-    assert model.column_count == cars + shorts + changes + flows + exchange
-    assert model.row_count == 2 + 2 + flows + 10
+    assert [model.cars[name].slots for name in ("a", "b")] == [10, 1]
+    assert [model.cars[name].level for name in ("a", "b")] == [-1, -1]
+    cars, kept, shorts, flows, exchange = 11, 2, 4, 10, 40
+    assert len(model.program.columns) == len(model.lp.variables()) == cars + kept + shorts + flows + exchange
+    assert len(model.program.rows) == len(model.lp.constraints()) == 2 + flows + 10
 
 
 class TestPatience:
@@ -281,3 +281,188 @@ class TestPatience:
         others = [car(f"urgent{number}", need_wh=30_000.0, present_power_w=4000.0) for number in range(5)]
         plan = planned(problem([0.3] * 8, patient, *others, nodes=[grid(400.0)]))
         assert ev_kw(plan, "patient")[0] == pytest.approx(4.0), "starting now costs no more than starting a slot later"
+
+    def test_giving_back_is_not_put_off_either(self) -> None:
+        nodes = [grid(other_load_a=load(20.0, 20.0, 20.0, 20.0))]
+        giver = v2g_car(soc_wh=10_000.0, reserve_wh=6000.0, need_wh=0.0, departure_wall_s=START_S + 4 * HOUR_S)
+        plan = planned(problem([0.4, 0.4, 0.4, 0.1], giver, nodes=nodes))
+        assert ev_kw(plan, "v2g") == [-4, 0, 0, 4]
+
+
+class TestScarcity:
+    def test_is_shared_by_equal_cars(self) -> None:
+        plan = planned(problem([0.3], car("a"), car("b"), nodes=[grid(20.0)]))
+        assert plan.shortfall_wh == {"a": pytest.approx(2000.0), "b": pytest.approx(2000.0)}
+
+    def test_a_minimum_comes_before_everybodys_wishes(self) -> None:
+        wish, least = car("wish", priority=3), car("least", priority=-3, minimum_wh=1000.0)
+        plan = planned(problem([0.3], wish, least, nodes=[grid(20.0)]))
+        assert (ev_kw(plan, "wish"), ev_kw(plan, "least")) == ([3], [1])
+        assert amounts(plan, SlackKind.SHORTFALL) == {"wish": pytest.approx(1.0), "least": pytest.approx(3.0)}
+        assert amounts(plan, SlackKind.MINIMUM) == {}
+
+    def test_a_missed_minimum_is_told(self) -> None:
+        plan = planned(problem([0.3], car(minimum_wh=3000.0), nodes=[grid(10.0)]))
+        assert amounts(plan, SlackKind.MINIMUM) == {"ev": pytest.approx(1.0)}
+        assert amounts(plan, SlackKind.SHORTFALL) == {"ev": pytest.approx(2.0)}
+
+    def test_a_car_has_its_own_price_of_a_missing_kwh(self) -> None:
+        assert ev_kw(planned(problem([0.3], car(shortfall_per_kwh=0.25)))) == [0]
+        assert ev_kw(planned(problem([0.3], car(shortfall_per_kwh=0.31)))) == [4]
+
+    def test_room_is_kept_for_an_expected_car_if_that_is_cheap(self) -> None:
+        here = car("here", need_wh=4000.0)
+        later = car("expected:1", arrival_wall_s=START_S + HOUR_S, expected=True, need_wh=4000.0)
+        plan = planned(problem([0.31, 0.3], here, later, nodes=[grid(20.0)]))
+        assert (ev_kw(plan, "here"), ev_kw(plan, "expected:1")) == ([4, 0], [0, 4])
+
+
+class TestAcceptance:
+    """From 5 kWh on the power falls from 4 kW to nothing at 10 kWh: 0.8 kW per kWh."""
+
+    curve = ((5000.0, 4000.0), (10_000.0, 0.0))
+
+    def test_the_mean_power_follows_the_curve_at_the_middle_of_each_slot(self) -> None:
+        tapering = car(need_wh=10_000.0, capacity_wh=10_000.0, soc_wh=6000.0, acceptance=self.curve)
+        first = 3.2 / 1.4
+        second = (4.0 - 0.8 * (1.0 + first)) / 1.4
+        assert ev_kw(planned(problem([0.3, 0.3], tapering))) == [pytest.approx(first, abs=1e-3), pytest.approx(second, abs=1e-3)]
+
+    def test_is_known_ahead(self) -> None:
+        """Charging only in the cheap second hour would not fill the car: it must begin in the dear one."""
+        tapering = car(need_wh=5000.0, capacity_wh=10_000.0, soc_wh=5000.0, acceptance=self.curve)
+        plan = planned(problem([0.3, 0.1, 0.3, 0.3, 0.3], tapering))
+        assert sum(ev_kw(plan)) > sum(ev_kw(planned(problem([0.1, 0.3], tapering)))) > 3.5
+
+    def test_losses_fill_the_car_more_slowly(self) -> None:
+        lossy = car(need_wh=10_000.0, capacity_wh=10_000.0, soc_wh=6000.0, acceptance=self.curve, efficiency=0.5)
+        assert ev_kw(planned(problem([0.3], lossy))) == [pytest.approx(3.2 / 1.2, abs=1e-3)]
+
+    def test_a_v2g_car_has_one_too(self) -> None:
+        plan = planned(problem([0.3], v2g_car(need_wh=9000.0, soc_wh=6000.0, capacity_wh=10_000.0, acceptance=self.curve)))
+        assert ev_kw(plan, "v2g") == [pytest.approx(3.2 / 1.4, abs=1e-3)]
+
+
+class TestMargin:
+    def test_stays_unplanned(self) -> None:
+        assert ev_kw(planned(problem([0.3], car(), nodes=[grid(20.0, margin_a=(5.0,))]))) == [3]
+
+    def test_gives_way_where_it_alone_would_overload(self) -> None:
+        plan = planned(problem([0.3], car(), nodes=[grid(20.0, margin_a=(5.0,), other_load_a=load(18.0))]))
+        assert (ev_kw(plan), plan.overload_a, plan.slacks[0].kind) == ([0], {}, SlackKind.SHORTFALL)
+
+    def test_does_not_keep_a_car_from_giving_back(self) -> None:
+        nodes = [grid(20.0, margin_a=(30.0, 0.0), other_load_a=load(18.0, 0.0))]
+        assert ev_kw(planned(problem([0.5, 0.1], v2g_car(), nodes=nodes)), "v2g")[0] == pytest.approx(-3.6)
+
+
+class TestUnbalance:
+    def test_holds_a_single_phase_car(self) -> None:
+        plan = planned(problem([0.1, 0.3], car(need_wh=4000.0), nodes=[grid(max_unbalance_a=10.0)]))
+        assert (ev_kw(plan), plan.slacks) == ([2, 2], ())
+
+    def test_is_mended_by_a_car_on_another_phase(self) -> None:
+        nodes = [grid(max_unbalance_a=10.0, other_load_a=load((0.0, 15.0, 5.0), 0.0))]
+        assert ev_kw(planned(problem([0.3, 0.1], car(need_wh=3000.0), nodes=nodes))) == [1, 2]
+
+    def test_is_told_where_nobody_can_mend_it(self) -> None:
+        plan = planned(problem([0.3], car(phases=(1,)), nodes=[grid(max_unbalance_a=10.0, other_load_a=load((0.0, 15.0, 5.0)))]))
+        assert ev_kw(plan) == [0]
+        assert amounts(plan, SlackKind.UNBALANCE) == {"grid": pytest.approx(5.0)}
+
+    def test_three_phase_cars_keep_it(self) -> None:
+        three = car(need_wh=6000.0, max_power_w=6000.0, phases=(0, 1, 2))
+        assert ev_kw(planned(problem([0.3], three, nodes=[grid(max_unbalance_a=0.0)]))) == [6]
+
+
+class TestBatteryReserve:
+    base = grid(20.0, other_load_a=load(20.0, 0.0))
+
+    def test_is_not_sold_for_money(self) -> None:
+        plan = planned(problem([0.9, 0.1], nodes=[self.base], battery=battery(soc_wh=5000.0, reserve_wh=4000.0)))
+        assert kw(plan.battery_power_w) == [-1, 1]
+
+    def test_is_given_for_a_missing_kwh_and_told(self) -> None:
+        fast = car(need_wh=8000.0, max_power_w=8000.0, departure_wall_s=START_S + HOUR_S)
+        plan = planned(problem([0.3, 0.1], fast, nodes=[grid(20.0)], battery=battery(soc_wh=5000.0, reserve_wh=4000.0)))
+        assert ev_kw(plan) == [pytest.approx(4.0 + 5.0 / 3.0, abs=1e-3), 0]
+        assert amounts(plan, SlackKind.BATTERY_RESERVE) == {"battery": pytest.approx(4.0)}
+
+    def test_is_filled_again_soon(self) -> None:
+        plan = planned(problem([0.3, 0.1, 0.1, 0.1], nodes=[grid()], battery=battery(soc_wh=1000.0, reserve_wh=4000.0)))
+        assert sum(kw(plan.battery_power_w)) >= 3.0
+
+
+class TestWishesOfTheGrid:
+    base = grid(other_load_a=load(20.0, 20.0))
+
+    def test_import_is_left_free_for_an_event_while_energy_allows(self) -> None:
+        asked = {"import_limit_w": (10_000.0,) * 2, "reserve_w": (4000.0, 0.0)}
+        plan = planned(problem([0.1, 0.3], car(), nodes=[self.base], **asked))
+        assert (ev_kw(plan), plan.slacks) == ([2, 2], ())
+
+    def test_the_reserve_gives_way_to_a_missing_kwh(self) -> None:
+        plan = planned(problem([0.1], car(), nodes=[grid(other_load_a=load(20.0))], import_limit_w=(10_000.0,), reserve_w=(4000.0,)))
+        assert ev_kw(plan) == [4]
+        assert amounts(plan, SlackKind.EVENT_RESERVE) == {"site": pytest.approx(2.0)}
+
+    def test_without_an_import_limit_the_fuse_counts(self) -> None:
+        plan = planned(problem([0.1, 0.3], car(), nodes=[grid((20.0, 0.0, 0.0))], reserve_w=(3000.0, 0.0)))
+        assert ev_kw(plan) == [1, 3]
+
+    def test_a_setpoint_is_followed_at_its_price(self) -> None:
+        plan = planned(problem([0.3, 0.3], nodes=[self.base], battery=battery(soc_wh=5000.0), grid_setpoint_w=(3000.0, None)))
+        assert kw(plan.grid_power_w) == [3, 5]
+        cheap = planned(
+            problem([0.3, 0.4], nodes=[self.base], battery=battery(soc_wh=5000.0), grid_setpoint_w=(3000.0, None), setpoint_per_kwh=0.05)
+        )
+        assert kw(cheap.grid_power_w) == [8, 0] or kw(cheap.grid_power_w) == [4, 4]
+        assert amounts(cheap, SlackKind.SETPOINT) != {}
+
+    def test_nothing_is_wasted_to_reach_a_setpoint(self) -> None:
+        plan = planned(problem([0.1, 0.1], v2g_car(efficiency=0.8, wear_per_kwh=0.0), grid_setpoint_w=(9000.0, 9000.0)))
+        assert min(plan.ev_power_w["v2g"]) >= -1e-6
+
+
+class TestPrices:
+    def test_co2_has_its_price_but_is_not_paid(self) -> None:
+        plan = planned(problem([0.2, 0.25], car(), co2_kg_per_kwh=(1.0, 0.25), co2_per_kg=0.1))
+        assert ev_kw(plan) == [0, 4]
+        assert (plan.cost, plan.co2_kg) == (pytest.approx(1.0), pytest.approx(1.0))
+
+    def test_a_demand_window_averages_its_slots(self) -> None:
+        fine = tuple(Slot(START_S + index * 300.0, 300.0) for index in range(3))
+        site = {"slots": fine, "demand_per_kw": 5.0}
+        plan = planned(problem([0.1, 0.2, 0.2], car(need_wh=300.0), **site))
+        assert ev_kw(plan) == [3.6, 0, 0]
+        assert plan.peak_w == pytest.approx(1200.0)
+        assert planned(problem([0.1, 0.2, 0.2], car(need_wh=300.0), **site, window_import_wh=500.0)).peak_w == pytest.approx(3200.0)
+
+    def test_what_the_running_window_imported_makes_room_scarce(self) -> None:
+        """The window may still take 250 Wh below the peak already paid for; the rest waits for the next window."""
+        slots = (Slot(START_S, 900.0), Slot(START_S + 900.0, 900.0))
+        plan = planned(
+            problem([0.1, 0.11], car(need_wh=600.0), slots=slots, demand_per_kw=50.0, peak_so_far_w=2000.0, window_import_wh=250.0)
+        )
+        assert ev_kw(plan) == [pytest.approx(1.0, abs=0.01), pytest.approx(1.4, abs=0.01)]
+
+    def test_a_slots_own_bound_of_discharge_holds(self) -> None:
+        nodes = [grid(other_load_a=load(20.0, 20.0))]
+        plan = planned(problem([0.4, 0.1], v2g_car(max_slot_discharge_w=(1000.0, 0.0)), nodes=nodes))
+        assert ev_kw(plan, "v2g")[0] == -1
+
+
+class TestObjective:
+    def test_is_the_money_and_a_little_for_preferences(self) -> None:
+        for paid_w in (0.0, 2000.0, 9000.0):
+            plan = planned(problem([0.3, 0.1], car(need_wh=6000.0, present_power_w=2000.0), demand_per_kw=1.0, peak_so_far_w=paid_w))
+            assert plan.objective == pytest.approx(plan.cost, rel=0.01)
+
+    def test_of_a_plan_that_changes_nothing_has_no_price_of_change(self) -> None:
+        site = problem([0.3], car(need_wh=4000.0, present_power_w=4000.0))
+        assert planned(site).objective == pytest.approx(4 * 0.3)
+
+
+def amounts(plan: Plan, kind: SlackKind) -> dict[str, float]:
+    """How much of one soft rule is broken, by place."""
+    return {slack.where: slack.amount for slack in plan.slacks if slack.kind is kind}

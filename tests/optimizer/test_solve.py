@@ -3,11 +3,10 @@
 import math
 
 import pytest
-from pulp import constants
 
 from optimizer.check import check
 from optimizer.problem import Node, PlanStatus, Slot
-from optimizer.solve import SolveError, SolveReason, _failure, solve
+from optimizer.solve import SolveError, SolveReason, solve
 from tests.support.plans import START_S, car, grid, kw, problem, v2g_car
 
 SITE = problem([0.3, 0.1, 0.2], car(need_wh=6000.0), v2g_car(), sell=0.05, demand_per_kw=0.3)
@@ -77,16 +76,3 @@ def test_a_site_without_cars_has_a_plan() -> None:
     plan = solve(problem([0.3, 0.3], pv_w=[1000.0, 0.0], sell=0.1), 30.0)
     assert kw(plan.grid_power_w) == [-1, 0]
     assert plan.cost == pytest.approx(-0.1)
-
-
-@pytest.mark.parametrize(
-    ("sol_status", "left_s", "reason"),
-    [
-        (constants.LpSolutionInfeasible, 10.0, SolveReason.INFEASIBLE),
-        (constants.LpSolutionUnbounded, 10.0, SolveReason.UNBOUNDED),
-        (constants.LpSolutionNoSolutionFound, -math.inf, SolveReason.DEADLINE),
-        (constants.LpSolutionNoSolutionFound, math.inf, SolveReason.SOLVER_FAILED),
-    ],
-)
-def test_each_verdict_has_its_reason(sol_status: int, left_s: float, reason: SolveReason) -> None:
-    assert _failure(sol_status, "highs", left_s).reason is reason

@@ -55,6 +55,7 @@ class LimitCost:
     """What a circuit's limit (or "import", "export", "peak") cost over the whole run.
 
     cost: against the same run without this limit; saved_by_more: what ``more`` of unit more would have saved [currency]. None = not reckoned.
+    cost_kwh: energy that the limit kept from cars; gained_kwh: what ``more`` would have delivered on top.
     """
 
     where: str
@@ -62,6 +63,8 @@ class LimitCost:
     cost: float | None
     more: float
     saved_by_more: float | None
+    cost_kwh: float = 0.0
+    gained_kwh: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,12 @@ class PolicyOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """All policies over the same time. fidelity: "full" = the whole controller, "quick" = planner and ideal cars only."""
+    """All policies over the same time. fidelity: "full" = the whole controller, "quick" = planner and ideal cars only.
+
+    circuits_a: circuit -> its limit [A per phase], the grid connection first. grid_limit_w: what the grid connection carries in all
+    [W], None = not told. evse_circuits: EVSE -> the circuits it hangs on, the nearest first; {} = not told.
+    drivers: "truth" = policies knew needs and departures, "stated" = they knew what drivers had said, "" = not told.
+    """
 
     site: str
     start_wall_s: float
@@ -123,6 +131,9 @@ class Backtest:
     policies: tuple[PolicyOutcome, ...]
     circuits_a: dict[str, float]
     notes: tuple[str, ...] = ()
+    grid_limit_w: float | None = None
+    evse_circuits: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    drivers: str = ""
 
     def policy(self, name: str) -> PolicyOutcome | None:
         """The outcome of this policy, None when it was not run."""

@@ -185,7 +185,7 @@ def test_others_may_rise_again_after_a_while_of_being_held() -> None:
     for _ in range(int(EASE_S)):
         ask(told, 6.0)
         told.step()
-    assert told.limits_a[TWO] >= 25.0
+    assert told.limits_a[TWO] >= 15.0  # its share by rules; nobody plans in a story
 
 
 def test_a_new_session_name_does_not_begin_the_holding_anew() -> None:

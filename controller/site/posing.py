@@ -1,0 +1,257 @@
+"""The picture of this moment as a planning problem: tree, cars, building, sun, battery, prices and limits over the next day.
+
+The grid of time has edges where prices, limits and the CSMS's schedules change (``optimizer.grid``). A car is planned to be ready a
+little before it leaves; a silent one has what was assumed or learnt. Building and sun come from what is measured now, then from what
+is usual at that hour, with room for a worse day. Decides nothing: what a plan means is in ``planning``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from controller.config import ROOT_CIRCUIT, Config
+from controller.facts import EvseKey, FeaturesLearned, LimitStep, PhaseAmps, Stamp
+from controller.site.budget import CircuitLoad
+from controller.site.cars import Wishes, car_of
+from controller.site.habits import NOTHING_LEARNT, Learnt
+from controller.site.limits import Limit
+from controller.site.state import PHASES, EvseState, Layout
+from controller.site.tariffs import Books, books_of
+from optimizer.forecast import blended_w, profile_w, prorated_demand
+from optimizer.grid import make_grid
+from optimizer.problem import Battery, Ev, Node, Problem, Slot
+from optimizer.usual import Usual
+
+HORIZON_S = 86_400.0
+EDGE_S = 60.0
+"""Edges of limits and schedules are laid on whole minutes, those of limits on the next one: a limit may look longer, never shorter."""
+MOST_EDGES = 16
+"""So many edges of limits and schedules cut the grid, the most frequent first; inside a slot the lowest of a schedule holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInputs:
+    """What a problem is made of. booked_a: EVSEs that cannot be commanded, with their current.
+
+    pv_w: production now, >= 0, None if nobody measures it; battery_w: charging positive. plain: EVSEs that give nothing back now,
+    whatever they announced: the station refused it in this session, or the site is not well. window_import_wh: of the running
+    demand window so far. learnt: from past sessions. load, sun: what is usual, None = not learnt. books: prices, None = the tariff's.
+    """
+
+    evses: Mapping[EvseKey, EvseState]
+    loads: Mapping[str, CircuitLoad]
+    limits: Sequence[Limit]
+    station_wishes: Mapping[str, Sequence[LimitStep]]
+    booked_a: Mapping[EvseKey, float]
+    pv_w: float | None
+    battery_w: float | None
+    soc_percent: float | None
+    peak_w: float
+    features: Mapping[str, FeaturesLearned] = field(default_factory=dict)
+    plain: Collection[EvseKey] = ()
+    window_import_wh: float = 0.0
+    learnt: Learnt = NOTHING_LEARNT
+    load: Usual | None = None
+    sun: Usual | None = None
+    books: Books | None = None
+
+
+def build_problem(config: Config, layout: Layout, inputs: PlanInputs, at: Stamp) -> Problem:
+    """The planning problem of this moment. Wall times; powers as total over the phases [W]."""
+    tariff, zone, grid = config.tariff, config.site.timezone, config.grid
+    books = inputs.books or books_of(tariff, zone)
+    slots = make_grid(at.wall_s, HORIZON_S, edges(inputs, books, at), zone)
+    count, wishes = len(slots), Wishes(slots)
+    buy = books.buy.per_slot(slots)
+    evs = [car for key, evse in inputs.evses.items() if (car := car_of(config, layout, inputs, key, evse, wishes, at)) is not None]
+    return Problem(
+        created_wall_s=at.wall_s,
+        slots=slots,
+        voltage_v=layout.voltage_v,
+        nodes=tuple(_nodes(config, layout, inputs, slots, wishes, at)),
+        evs=(*evs, *_expected(layout, inputs, slots, buy, at)),
+        buy_per_kwh=buy,
+        sell_per_kwh=books.sell.per_slot(slots),
+        pv_w=_sun_w(config, inputs, slots),
+        import_limit_w=(grid.max_import_w,) * count if grid.max_import_w is not None else (),
+        export_limit_w=(grid.max_export_w,) * count if grid.max_export_w is not None else (),
+        demand_per_kw=prorated_demand(tariff.demand_per_kw, tariff.demand_window_days, HORIZON_S),
+        peak_so_far_w=inputs.peak_w,
+        battery=_battery(config, inputs.soc_percent),
+        shortfall_per_kwh=tariff.missing_per_kwh,
+        currency=tariff.currency,
+        demand_window_s=tariff.demand_minutes * 60.0,
+        window_import_wh=inputs.window_import_wh,
+        co2_kg_per_kwh=_co2(config, slots),
+        co2_per_kg=tariff.co2_per_kg if tariff.co2_kg_per_kwh else 0.0,
+    )
+
+
+def edges(inputs: PlanInputs, books: Books, at: Stamp) -> list[float]:
+    """Moments of the horizon at which prices, limits or schedules change [wall s]."""
+    end_wall_s = at.wall_s + HORIZON_S
+    found: Counter[float] = Counter()
+    for limit in inputs.limits:
+        if limit.ends_mono_s is not None:
+            found[math.ceil(at.wall_in(limit.ends_mono_s - at.mono_s) / EDGE_S) * EDGE_S] += 1
+    schedules: Counter[tuple[LimitStep, ...]] = Counter(evse.wish for evse in inputs.evses.values() if len(evse.wish) > 1)
+    schedules.update(tuple(steps) for steps in inputs.station_wishes.values())
+    for steps, times in schedules.items():
+        for step in steps:
+            found[math.floor(step.start_wall_s / EDGE_S) * EDGE_S] += times
+    inside = sorted(((-times, edge) for edge, times in found.items() if at.wall_s - HORIZON_S < edge < end_wall_s))
+    return [*books.buy.changes(at.wall_s, end_wall_s), *books.sell.changes(at.wall_s, end_wall_s), *(edge for _, edge in inside[:MOST_EDGES])]
+
+
+def _battery(config: Config, soc_percent: float | None) -> Battery | None:
+    """The stationary battery, if its state of charge is known."""
+    store = config.battery
+    if store is None or soc_percent is None:
+        return None
+    whole_wh = store.capacity_wh
+    return Battery(
+        capacity_wh=whole_wh,
+        soc_wh=whole_wh * min(100.0, max(0.0, soc_percent)) / 100.0,
+        min_soc_wh=whole_wh * store.min_soc_percent / 100.0,
+        max_charge_w=store.max_charge_w,
+        max_discharge_w=store.max_discharge_w,
+        efficiency_one_way=math.sqrt(store.efficiency_percent / 100.0),
+        wear_per_kwh=store.wear_per_kwh,
+        reserve_wh=whole_wh * store.reserve_percent / 100.0,
+    )
+
+
+def _co2(config: Config, slots: Sequence[Slot]) -> tuple[float, ...]:
+    """CO2 of bought energy per slot [kg/kWh]; () where nobody tells it."""
+    told = config.tariff.co2_kg_per_kwh
+    if not told or config.tariff.co2_per_kg <= 0:
+        return ()
+    return profile_w(slots, told, config.site.timezone) if len(told) == 24 else (told[0],) * len(slots)
+
+
+def _expected(layout: Layout, inputs: PlanInputs, slots: Sequence[Slot], buy: Sequence[float], at: Stamp) -> Iterable[Ev]:
+    """Cars that usually still come, at EVSEs and circuits this site has."""
+    stays = [stay for evse in inputs.evses.values() if (stay := inputs.learnt.stay_of(evse, layout.voltage_v)) is not None]
+    parents = {name: circuit.parent for name, circuit in layout.circuits.items()}
+    for car in inputs.learnt.coming(slots, stays, at.wall_s, buy, parents):
+        if car.expected and car.node_id in layout.circuits and car.phases and set(car.phases) <= set(PHASES[: layout.phase_count]):
+            yield car
+
+
+# -- the tree ---------------------------------------------------------------------------------------------
+
+
+def _nodes(config: Config, layout: Layout, inputs: PlanInputs, slots: tuple[Slot, ...], wishes: Wishes, at: Stamp) -> Iterable[Node]:
+    margin_a = config.grid.margin_a
+    for name, circuit in layout.circuits.items():
+        most_a = max(0.0, circuit.fuse_a - margin_a)
+        lower = _slot_limits([limit for limit in inputs.limits if limit.circuit == name], slots, at)
+        other = _other_load(config, layout, inputs, name, slots)
+        root = name == ROOT_CIRCUIT
+        room = _worse_day_a(config, layout, inputs, slots) if root else ()
+        yield Node(name, circuit.parent, (most_a, most_a, most_a), lower, other, room, layout.max_unbalance_a if root else None)
+    for station_id, steps in inputs.station_wishes.items():
+        keys = layout.by_station.get(station_id, ())
+        if steps and keys:
+            fuse_a = layout.circuits[ROOT_CIRCUIT].fuse_a
+            limits = wishes.limits_a(steps, fuse_a)
+            yield Node(station_node(station_id), layout.places[keys[0]].circuit, (fuse_a, fuse_a, fuse_a), limits)
+
+
+def station_node(station_id: str) -> str:
+    """Name of the node of a station whose sum the CSMS bounds."""
+    return f"station {station_id}"
+
+
+def _slot_limits(limits: Sequence[Limit], slots: Sequence[Slot], at: Stamp) -> tuple[float, ...]:
+    """The lowest limit of each slot [A]; slots after its end are free of it. Empty when there is none."""
+    if not limits:
+        return ()
+    ends = [(limit.limit_a, math.inf if limit.ends_mono_s is None else at.wall_in(limit.ends_mono_s - at.mono_s)) for limit in limits]
+    free = 10.0 * max(1.0, *(amps for amps, _ in ends))
+    return tuple(min((amps for amps, end_s in ends if end_s > slot.start_wall_s), default=free) for slot in slots)
+
+
+# -- building and sun ---------------------------------------------------------------------------------------
+
+
+def _other_load(config: Config, layout: Layout, inputs: PlanInputs, name: str, slots: tuple[Slot, ...]) -> tuple[PhaseAmps, ...]:
+    """Load of this node alone per slot and phase [A], with the EVSEs that cannot be commanded."""
+    children = [child for child in layout.circuits.values() if child.parent == name]
+    own = [inputs.loads[name].other_a[phase] - sum(inputs.loads[child.id].other_a[phase] for child in children) for phase in PHASES]
+    series: tuple[PhaseAmps, ...]
+    if name == ROOT_CIRCUIT and _metered(layout, inputs):
+        series = _building_a(config, layout, inputs, own, slots)
+    else:
+        series = ((max(0.0, own[0]), max(0.0, own[1]), max(0.0, own[2])),) * len(slots)
+    booked = [0.0, 0.0, 0.0]
+    for key, amps in inputs.booked_a.items():
+        if layout.places[key].circuit == name:
+            for phase in inputs.evses[key].phases:
+                booked[phase] += amps
+    if not any(booked):
+        return series
+    return tuple((a + booked[0], b + booked[1], c + booked[2]) for a, b, c in series)
+
+
+def _metered(layout: Layout, inputs: PlanInputs) -> bool:
+    return layout.circuits[ROOT_CIRCUIT].meter is not None and not inputs.loads[ROOT_CIRCUIT].lost
+
+
+def _apart_a(layout: Layout, inputs: PlanInputs) -> float:
+    """What PV and battery hide of the building, per phase [A]: the meter sees all three together, the plan forecasts each on its own."""
+    return ((inputs.pv_w or 0.0) - (inputs.battery_w or 0.0)) / (layout.phase_count * layout.voltage_v)
+
+
+def building_w(layout: Layout, inputs: PlanInputs) -> float | None:
+    """What the building draws now, cars, PV and battery apart [W]; None when the grid meter is not believed."""
+    if not _metered(layout, inputs):
+        return None
+    apart_a = _apart_a(layout, inputs)
+    phases = range(layout.phase_count)
+    return sum(max(0.0, inputs.loads[ROOT_CIRCUIT].other_a[phase] + apart_a) for phase in phases) * layout.voltage_v
+
+
+def _building_a(config: Config, layout: Layout, inputs: PlanInputs, own_a: Sequence[float], slots: tuple[Slot, ...]) -> tuple[PhaseAmps, ...]:
+    """From the currents of now to what is usual, each phase from its own measurement; what is usual is spread evenly."""
+    apart_a = _apart_a(layout, inputs)
+    present_a = [max(0.0, amps + apart_a) for amps in own_a]
+    volts, expected = layout.voltage_v, _building_w(config, inputs, slots)
+    if expected is None:
+        return ((present_a[0], present_a[1], present_a[2]),) * len(slots)
+    thirds = [watts / 3.0 / volts for watts in expected]
+    first, second, third = (blended_w(slots, thirds, amps) for amps in present_a)
+    return tuple(zip(first, second, third, strict=True))
+
+
+def _building_w(config: Config, inputs: PlanInputs, slots: Sequence[Slot]) -> tuple[float, ...] | None:
+    """What the building usually draws [W]; None where neither days nor the owner have told."""
+    told, zone = config.forecast.base_load_w, config.site.timezone
+    configured = profile_w(slots, told, zone) if told else None
+    if inputs.load is None or not inputs.load.knows:
+        return configured
+    return inputs.load.expected_w(slots, configured or (0.0,) * len(slots)) if configured or inputs.load.knows_all else None
+
+
+def _sun_w(config: Config, inputs: PlanInputs, slots: Sequence[Slot]) -> tuple[float, ...]:
+    """Expected PV [W], never negative. Without a profile the present production fades to 0 within the hour: the safer side."""
+    told, zone = config.forecast.pv_w, config.site.timezone
+    expected = profile_w(slots, told, zone) if told else (0.0,) * len(slots)
+    if inputs.sun is not None:
+        expected = inputs.sun.expected_w(slots, expected)
+    return tuple(max(0.0, watts) for watts in blended_w(slots, expected, inputs.pv_w))
+
+
+def _worse_day_a(config: Config, layout: Layout, inputs: PlanInputs, slots: Sequence[Slot]) -> tuple[float, ...]:
+    """Room for a day on which the building draws more and the sun gives less, per phase and slot [A]; () until days have taught it."""
+    sure = config.forecast.load_certainty_percent / 100.0
+    parts = [
+        usual.above_w(slots, quantile) for usual, quantile in ((inputs.load, sure), (inputs.sun, 1.0 - sure)) if usual is not None and usual.knows
+    ]
+    if not parts or sure <= 0.5:
+        return ()
+    per_w = 1.0 / (layout.phase_count * layout.voltage_v)
+    return tuple(math.hypot(*watts) * per_w for watts in zip(*parts, strict=True))

@@ -1,0 +1,109 @@
+"""How long cars stay and what they take, against what their drivers said: plain quantiles of past sessions.
+
+Drivers are wrong in both directions. They leave before they said (the departure planned for lies a learnt margin earlier), and they ask for
+more than their car takes (what was really charged is known only when it stops). A car that is still there, or still charging, beyond
+what was said is one of those that were wrong: only sessions like it are asked, and they say how much longer it usually takes.
+
+Pure. Sessions are those ``expect.Habits.learn`` has found sound.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+
+from optimizer.past import PastSession, Stay
+
+FEWEST = 12
+"""Statistics need so many sessions; below that the next coarser group is asked."""
+NEAR_S = 1800.0
+"""Who has stayed longer than all its like is taken to leave within this time [s]."""
+NEAR_WH = 2_000.0
+"""Who has taken more than all its like is taken to want this much more [Wh]."""
+SILENT_WH, SILENT_STAY_S = 20_000.0, 8 * 3600.0
+"""Assumed without any past [Wh, s]."""
+EVERYBODY = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    """Sessions alike, each list ascending. late_s: real minus stated departure [s]. ratio: real by stated energy. stay_s and energy_wh: of
+    all sessions, stated or not."""
+
+    late_s: tuple[float, ...] = ()
+    ratio: tuple[float, ...] = ()
+    stay_s: tuple[float, ...] = ()
+    energy_wh: tuple[float, ...] = ()
+
+
+Likes = Mapping[str, Like]
+
+
+def learn_likes(past: Iterable[PastSession], zone: tzinfo) -> Likes:
+    """Groups of sessions by user, by EVSE, by hour of arrival, and everybody."""
+    groups: dict[str, list[PastSession]] = {}
+    for one in past:
+        for name in _names(one.user, one.evse, one.arrival_wall_s, zone):
+            groups.setdefault(name, []).append(one)
+    return {name: _like(members) for name, members in groups.items() if len(members) >= FEWEST or name == EVERYBODY}
+
+
+def _names(user: str, evse: str, arrival_wall_s: float, zone: tzinfo) -> list[str]:
+    """Groups a session belongs to, the closest first."""
+    hour = datetime.fromtimestamp(arrival_wall_s, UTC).astimezone(zone).hour
+    return ([f"user {user}"] if user else []) + [f"hour {hour:02d}", f"evse {evse}", EVERYBODY]
+
+
+def _like(members: Sequence[PastSession]) -> Like:
+    late = [one.departure_wall_s - one.stated_departure_wall_s for one in members if one.stated_departure_wall_s is not None]
+    ratio = [one.energy_wh / one.stated_wh for one in members if one.stated_wh]
+    stays = [one.departure_wall_s - one.arrival_wall_s for one in members]
+    return Like(tuple(sorted(late)), tuple(sorted(ratio)), tuple(sorted(stays)), tuple(sorted(one.energy_wh for one in members)))
+
+
+def likes_of(likes: Likes, stay: Stay, what: Callable[[Like], Sequence[float]], zone: tzinfo) -> Sequence[float]:
+    """The sample of the closest group that is large enough; () = nobody is."""
+    for name in _names(stay.user, stay.evse, stay.arrival_wall_s, zone):
+        sample = what(likes[name]) if name in likes else ()
+        if len(sample) >= FEWEST:
+            return sample
+    return ()
+
+
+def departure_s(likes: Likes, stay: Stay, now_wall_s: float, zone: tzinfo, quantile: float) -> float:
+    """When the car shall be ready [wall s], never before now: only ``quantile`` of those alike that are still there leave sooner."""
+    stated_s, begin_s = stay.stated_departure_wall_s, stay.arrival_wall_s
+    if stated_s is not None and stated_s > begin_s:
+        late = likes_of(likes, stay, lambda like: like.late_s, zone)
+        if late:
+            return max(now_wall_s, stated_s + beyond(late, now_wall_s - stated_s, quantile, NEAR_S))
+        return max(stated_s, now_wall_s + NEAR_S)
+    stays = likes_of(likes, stay, lambda like: like.stay_s, zone)
+    if stays:
+        return begin_s + beyond(stays, now_wall_s - begin_s, quantile, NEAR_S)
+    return max(begin_s + SILENT_STAY_S, now_wall_s + NEAR_S)
+
+
+def total_wh(likes: Likes, stay: Stay, zone: tzinfo, quantile: float) -> float:
+    """What the car will have taken in the end [Wh]: more only with a chance of 1 - ``quantile``, given what it already took."""
+    charged_wh, stated_wh = stay.charged_wh, stay.stated_wh
+    if stated_wh is not None and stated_wh > 0:
+        ratio = likes_of(likes, stay, lambda like: like.ratio, zone)
+        if ratio:
+            return stated_wh * beyond(ratio, charged_wh / stated_wh, quantile, NEAR_WH / stated_wh)
+        return max(stated_wh, charged_wh + NEAR_WH)
+    energy = likes_of(likes, stay, lambda like: like.energy_wh, zone)
+    if energy:
+        return beyond(energy, charged_wh, quantile, NEAR_WH)
+    return max(SILENT_WH, charged_wh + NEAR_WH)
+
+
+def beyond(ascending: Sequence[float], least: float, quantile: float, near: float) -> float:
+    """Quantile of the values above ``least``; ``least`` + near when there are none."""
+    first = bisect_right(ascending, least)
+    count = len(ascending) - first
+    if count == 0:
+        return least + near
+    return ascending[first + min(count - 1, int(quantile * count))]

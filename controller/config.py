@@ -418,13 +418,13 @@ class ForecastConfig(Model):
     session_energy_wh: float = Field(default=20_000.0, gt=0, description="Energy assumed for a session that says nothing [Wh].")
     session_stay_s: float = Field(default=8 * 3600.0, gt=0, description="Stay assumed for a session that says nothing [s].")
     arrivals: Literal["auto", "off"] = Field(
-        default="auto", description="auto: the plan keeps room for cars that usually still come, once sessions of some days have been seen; off: never."
+        default="auto", description="auto: plans keep room for cars that usually still come, once a week of sessions has been seen; off: never."
     )
     stays: Literal["auto", "off"] = Field(
-        default="auto", description="auto: needs and departures are learnt from earlier sessions where nobody says them or says them wrongly; off: never."
+        default="auto", description="auto: needs and departures nobody says, or says wrongly, are learnt from earlier sessions; off: never."
     )
     load: Literal["auto", "off"] = Field(
-        default="auto", description="auto: load and PV are learnt by hour of workday and weekend, and win over the values above after some days; off: never."
+        default="auto", description="auto: load and PV are learnt by hour and kind of day, and after some days win over the above; off: never."
     )
     load_certainty_percent: float = Field(
         default=90.0,

@@ -32,6 +32,8 @@ from optimizer.solve import solve
 from optimizer.terms import defects
 from optimizer.wires import plant_tree
 
+BOOKING_PART = 0.4
+"""Time kept for booking and checking the plan, in parts of what reading and building the problem took on this machine, now."""
 START_PART = 0.25
 """Part of the deadline that the coarse picture's solver may use."""
 
@@ -64,13 +66,15 @@ def planned(problem: Problem, crew: Crew, end_s: float) -> Plan | None:
     cuts = cut_nodes(problem, plant_tree(problem))
     if len(cuts) < 2:
         return None
+    begun_s = time.perf_counter()
     waiting = crew.begin(problem, cuts, START_PART * max(0.0, end_s - time.perf_counter()))
     model = build(problem)
     joint, known = read(model.lp), homes(model, cuts)
     apart, start = take_apart(joint, known), waiting()
     if apart is None:
         return None
-    found = Search(model, joint, known, apart, crew, end_s).run(start)
+    booking_s = BOOKING_PART * (time.perf_counter() - begun_s)
+    found = Search(model, joint, known, apart, crew, end_s - booking_s).run(start)
     plan = start.ruled if found is None else _booked(problem, model, found)
     return start.ruled if check(problem, plan) else plan
 

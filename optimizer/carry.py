@@ -22,7 +22,7 @@ Statuses: TypeAlias = NDArray[numpy.int8]
 Places: TypeAlias = NDArray[numpy.int64]
 
 AT_LOWER, BASIC = 0, 1
-CAR_COLUMNS = ("charge", "give", "level")
+CAR_COLUMNS, KEEP_COLUMNS = ("charge", "give", "level"), ("keep", "give_keep")
 SITE_COLUMNS = ("bought", "sold", "over_in", "over_out", "reserve", "curtailed")
 STORE_COLUMNS, STORE_ROWS = ("charge", "give", "level", "under", "deeper"), ("chain_row", "reserve_row", "deeper_row")
 
@@ -69,6 +69,9 @@ class _Carrier:
         for name in CAR_COLUMNS:
             self._block(self._columns, self._old.columns, getattr(new, name), getattr(old, name), here, then[here] - old.first)
         self._block(self._rows, self._old.rows, new.chain_row, old.chain_row, here, then[here] - old.first)
+        early = here[(here < new.keeps) & (then[here] - old.first < old.keeps)]
+        for name in KEEP_COLUMNS:
+            self._block(self._columns, self._old.columns, getattr(new, name), getattr(old, name), early, then[early] - old.first)
         for row, old_row in zip(new.curve_rows, old.curve_rows, strict=False):
             self._block(self._rows, self._old.rows, row, old_row, here, then[here] - old.first)
         shorts = numpy.arange(2 + (new.has_minimum and old.has_minimum))
@@ -81,6 +84,9 @@ class _Carrier:
             self._block(self._columns, self._old.columns, getattr(new, name), getattr(old, name), every, self._then)
         self._block(self._rows, self._old.rows, new.exchange_row, old.exchange_row, every, self._then)
         self._one(self._columns, self._old.columns, new.peak, old.peak)
+        known = {slot: row for window, row in zip(old.windows, old.window_rows, strict=True) for slot, _ in window.parts}
+        for window, row in zip(new.windows, new.window_rows, strict=True):
+            self._one(self._rows, self._old.rows, row, known.get(int(self._then[window.parts[0][0]]), -1))
         if new.store is not None and old.store is not None:
             for name in STORE_COLUMNS:
                 self._block(self._columns, self._old.columns, getattr(new.store, name), getattr(old.store, name), every, self._then)

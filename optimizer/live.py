@@ -58,6 +58,7 @@ class Live:
         self._solver, self._verify = solver, verify
         self._highs = LiveHighs(threads=threads)
         self._model: Model | None = None
+        self._late = 0
         self._workers = workers
         self._crew: Crew | None = None
 

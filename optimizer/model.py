@@ -4,8 +4,8 @@ Decides: how a ``Problem`` becomes columns and rows. It never solves (``live.py`
 construction: a car may stay short of energy at a price, and a wire that other loads alone overload is granted its overload, at a
 price. Everything else can always be met by charging nothing, resting the battery and throwing away the PV.
 
-Where to find what: ``structure.py`` columns, rows, coefficients; ``objective.py`` what they cost; ``numbers.py`` bounds and right-hand
-sides; ``weights.py`` the order of the stages; ``answers.py`` powers and shadow prices of a solved model; ``columns.py`` fast PuLP objects.
+Where to find what: ``structure.py`` columns, rows, coefficients; ``objective.py`` what they cost; ``numbers.py`` and ``fleet.py`` bounds
+and right-hand sides; ``weights.py`` the order of the stages; ``answers.py`` powers and shadow prices; ``columns.py`` fast PuLP objects.
 
 Energies are kWh per slot (on wires kWh of one phase), so the length of a slot stands in bounds and right-hand sides only: while the
 running slot shrinks, and when it is over, a program changes numbers and nothing else. The objective is divided by ``weights.scale``.
@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pulp
 
-from optimizer import numbers, structure
+from optimizer import fleet, numbers, structure
 from optimizer.answers import column_keys, powers, row_keys, shadow_prices
 from optimizer.cars import believed_efficiency, curve_of, usable_battery
 from optimizer.columns import Changes, Ints, Program
@@ -144,7 +144,7 @@ class Model:
             structure.add_overload(self, *place)
         sheet, battery = self.program.sheet(), usable_battery(problem)
         for car in self._gone:
-            numbers.shut(car, sheet)
+            fleet.shut(car, sheet)
         self._gone.clear()
         blocked = numbers.blocked_charging(self, now)
         numbers.write_feeder_tree(self, now, sheet)
@@ -153,7 +153,7 @@ class Model:
         numbers.write_pv_curtailment(self, now, sheet)
         numbers.write_battery(self, battery, now, blocked, sheet)
         numbers.write_peak(self, now, sheet)
-        numbers.write_cars(self, now, blocked, sheet)
+        fleet.write_cars(self, now, blocked, sheet)
         self.lp.objective.constant = numbers.constant(self, now)
         return self.program.take(sheet)
 

@@ -137,7 +137,7 @@ def paid_import_w(problem: Problem, plan: Plan, slot: int) -> float:
     if problem.demand_per_kw <= 0.0:
         return math.inf
     window_s, step = problem.demand_window_s, plan.slots[slot]
-    peak_w = 1e9
+    peak_w = max(plan.peak_w, problem.peak_so_far_w, 0.0)
     if window_s <= step.duration_s:
         return peak_w
     window = math.floor(step.start_wall_s / window_s)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
+from operator import attrgetter
 from typing import Any
 
 from optimizer.problem import Ev, Plan, Problem, Slack, SlackKind
@@ -23,7 +24,7 @@ from optimizer.problem import Ev, Plan, Problem, Slack, SlackKind
 Groups = Mapping[str, tuple[Ev, ...]]
 """Name of the car that stands for all -> the twins, itself the first; only groups of two and more."""
 
-_SHARED = tuple(item.name for item in fields(Ev) if item.name != "ev_id")
+_shared = attrgetter(*(item.name for item in fields(Ev) if item.name != "ev_id"))
 _PER_CAR = ("energy_need_wh", "min_power_w", "max_power_w", "max_discharge_w", "capacity_wh", "soc_wh", "reserve_wh", "present_power_w", "minimum_wh")
 _PER_CAR_AND_SLOT = ("max_slot_power_w", "max_slot_discharge_w")
 _SLACKS = (SlackKind.SHORTFALL, SlackKind.MINIMUM)
@@ -31,11 +32,16 @@ EVEN = 1e-9
 """Part of a power below which it counts as none."""
 
 
-def merge(problem: Problem) -> tuple[Problem, Groups]:
-    """The problem with one car for each set of twins, in the place of the first, and who they are."""
+def merge(problem: Problem, present: bool = True) -> tuple[Problem, Groups]:
+    """The problem with one car for each set of twins, in the place of the first, and who they are.
+
+    present: False leaves cars alone that are there already: they stop being twins as soon as they draw different powers, and a living
+    model would take them apart and put them together again.
+    """
     alike: dict[tuple[object, ...], list[Ev]] = {}
     for ev in problem.evs:
-        alike.setdefault(tuple(getattr(ev, name) for name in _SHARED), []).append(ev)
+        joins = present or ev.expected or ev.arrival_wall_s > problem.created_wall_s
+        alike.setdefault(_shared(ev) if joins else (ev.ev_id,), []).append(ev)
     if len(alike) == len(problem.evs):
         return problem, {}
     evs = tuple(_one_for_all(twins) for twins in alike.values())

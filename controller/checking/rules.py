@@ -18,7 +18,18 @@ from controller.checking.fallback import fallback_problems
 from controller.checking.links import is_loopback, listeners, password_hashes, upstream_names, upstream_settings
 from controller.checking.problems import Problem, Where, did_you_mean, listed
 from controller.checking.salvage import pattern_of
-from controller.config import PHASE_INDEX, ROOT_CIRCUIT, Config, EvseConfig, InfluxHistory, MeterConfig, ModbusSource, MqttSource, PriceWindow, StationConfig
+from controller.config import (
+    PHASE_INDEX,
+    ROOT_CIRCUIT,
+    Config,
+    EvseConfig,
+    InfluxHistory,
+    MeterConfig,
+    ModbusSource,
+    MqttSource,
+    PriceWindow,
+    StationConfig,
+)
 from controller.site.charger import ChargerModel
 from meters.template import Template
 

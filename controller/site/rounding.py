@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from controller.facts import EvseKey, Stamp
 from controller.site.actuate import Channel
+from controller.site.chain import least_discharge_w
 from controller.site.evening import evened
 from controller.site.state import EvseState
 from optimizer.amps import Rounded, Steps, accepted_w, to_amps
@@ -19,6 +20,8 @@ from optimizer.problem import Plan, Problem
 
 SHORTEST_S = 5.0
 """Currents are rounded for at least this long [wall s]."""
+SMALLEST_GIFT_A = 0.1
+"""Less is not worth a message [A]."""
 TAPER_PART = 0.95
 """A plan this near to what a tapering car should take asks it for a step more: only so it can show that it takes more."""
 
@@ -70,19 +73,30 @@ class Rounding:
         step = plan.slots[slot]
         left_s = step.start_wall_s + step.duration_s - at.wall_s
         held_s = max(SHORTEST_S, min(self._every_s * at.wall_speed, left_s))
-        steps = {str(key): steps_of(evse, channels[key]) for key, evse in evses.items() if evse.session is not None}
+        meant = evened(problem, plan, slot)
+        steps = {
+            str(key): steps_of(evse, channels[key], _gives(meant, str(key), slot), problem.voltage_v)
+            for key, evse in evses.items()
+            if evse.session is not None
+        }
         charging = {str(key) for key, evse in evses.items() if channels[key].present_a(at.mono_s) > 0 or (evse.power_w or 0.0) < 0}
         owed_wh = {name: wh for name, wh in stood.owed_wh(at.wall_s).items() if name in steps}
-        meant = evened(problem, plan, slot)
         rounded = to_amps(problem, meant, steps, owed_wh, charging, slot, held_s)
         setpoints = {**rounded.setpoint_a, **_shown(problem, meant, slot, steps, rounded.setpoint_a)}
         self._stood = Stood(plan, slot, at.wall_s, held_s, owed_wh, Rounded(setpoints, rounded.owed_wh))
 
 
-def steps_of(evse: EvseState, channel: Channel) -> Steps:
-    """What the charger accepts."""
+def steps_of(evse: EvseState, channel: Channel, gives: bool, voltage_v: float) -> Steps:
+    """What the charger accepts. Giving back knows no 6 A and no steps: it is told in watts, and only the car has a minimum."""
+    most_a = evse.place.config.max_current_a
+    if gives:
+        return Steps(max(SMALLEST_GIFT_A, least_discharge_w(evse) / voltage_v / len(evse.phases)), most_a, 0.0)
     least_a = max(evse.place.min_a, channel.session_min_a)
-    return Steps(least_a, max(least_a, evse.place.config.max_current_a), evse.place.model.step_a)
+    return Steps(least_a, max(least_a, most_a), evse.place.model.step_a)
+
+
+def _gives(plan: Plan, name: str, slot: int) -> bool:
+    return name in plan.ev_power_w and plan.ev_power_w[name][slot] < 0.0
 
 
 def _shown(problem: Problem, plan: Plan, slot: int, steps: Mapping[str, Steps], setpoint_a: Mapping[str, float]) -> dict[str, float]:

@@ -174,6 +174,7 @@ function drawPlan(state) {
   const endS = plan.start_wall_s.at(-1) + plan.duration_s.at(-1);
   const stepX = [...x, localStamp(endS)];
   const traces = [bar("Building", kilo(plan.base_load_w), colours.building), bar("Chargers", kilo(plan.ev_power_w), colours.ev)];
+  if (plan.expected_cars) traces.push({ ...bar("Cars expected", kilo(plan.expected_power_w), colours.ev), opacity: 0.4 });
   if (plan.battery_power_w.some((value) => Math.abs(value) > 1)) traces.push(bar("Battery", kilo(plan.battery_power_w), colours.battery));
   if (plan.pv_w.some((value) => value > 1)) traces.push(bar("Solar", kilo(plan.pv_w).map((value) => -value), colours.pv));
   traces.push({ x: stepX, y: steps(kilo(plan.grid_power_w)), name: "Grid", mode: "lines", line: { color: colours.text, width: 2, shape: "hv" }, hovertemplate: "%{y:.1f} kW" });

@@ -184,17 +184,16 @@ def alone(arrays: Any) -> float:
 
 
 def memory(cars: int, rounds: int, _kinds: Sequence[str]) -> None:
-    """A real child: rebuilt, hot, a car more, the next quarter hour."""
+    """A real child: rebuilt, hot, another car in a bay, the next quarter hour."""
     whole = fleet("tight", cars)
     with Child() as child:
-        fresh_mb = child.memory_mb()[0]
         later = [noisy(whole, number) for number in range(min(rounds, 3))]
-        guest = replace(whole, evs=(*whole.evs, replace(whole.evs[0], ev_id="guest")))
+        guest = replace(whole, evs=(*whole.evs[1:], replace(whole.evs[0], ev_id="guest")))
         ways = []
         for problem in (whole, *later, guest, fleet("tight", cars, now_wall_s=NOW_WALL_S + 900.0)):
             ways.append(child.plan(problem).way)
         now_mb, most_mb = child.memory_mb()
-    print(f"  ways: {', '.join(ways)}; before the first plan {fresh_mb:.0f} MB")
+    print(f"  ways: {', '.join(ways)}")
     record(BENCH, f"memory of the child N={cars}", now_mb, "MB", f"<= {MEMORY_MB[cars]:g}" if cars in MEMORY_MB else "")
     record(BENCH, f"memory of the child at most N={cars}", most_mb, "MB")
 

@@ -167,6 +167,25 @@ ONE_MISTAKE = [
     ),
     (("listen:", "tariff: {buy: [{start: 24:00, price_per_kwh: 1}]}\nlisten:"), "tariff.buy.0.start", ["'24:00'", "HH:MM"]),
     (("listen:", "tariff: {currency: Euro}\nlisten:"), "tariff.currency", ["three capital letters"]),
+    (
+        ("listen:", "tariff: {sell: [{start: 22:00, price_per_kwh: 1}, {start: 06:00, price_per_kwh: 2}]}\nlisten:"),
+        "tariff.sell.1.start",
+        ["begins before", "early to late"],
+    ),
+    (
+        ("listen:", "tariff: {seasons: [{first_day: 02-30, buy: [{start: 00:00, price_per_kwh: 1}]}]}\nlisten:"),
+        "tariff.seasons.0.first_day",
+        ["no 02-30"],
+    ),
+    (("listen:", "tariff: {co2_per_kg: 0.1}\nlisten:"), "tariff.co2_per_kg", ["no effect", "co2_kg_per_kwh"]),
+    (("listen:", "tariff: {co2_kg_per_kwh: [0.3, 0.4]}\nlisten:"), "tariff.co2_kg_per_kwh", ["2 values", "24"]),
+    (("listen:", "tariff: {co2_kg_per_kwh: [350]}\nlisten:"), "tariff.co2_kg_per_kwh.0", ["350", "divided by 1000"]),
+    (("listen:", "forecast: {arrivals: sometimes}\nlisten:"), "forecast.arrivals", ["auto"]),
+    (
+        ("listen:", "battery: {capacity_wh: 9000, max_charge_w: 5000, max_discharge_w: 5000, reserve_percent: 5}\nlisten:"),
+        "battery.reserve_percent",
+        ["never planned below 10 %"],
+    ),
     # doors
     (("listen:", "api: {host: 0.0.0.0}\nlisten:"), "api.host", ["token_file", "127.0.0.1"]),
     (("listen:", "api: {port: 9000}\nlisten:"), "api.port", ["also listen.port"]),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy
 import pulp
 import pytest
 from pulp import constants
 
-from optimizer.arrays import Changes, OtherProgram, changes, read
+from optimizer.arrays import Changes, Entries, OtherProgram, changes, read, stated
+from optimizer.model import build
+from tests.support.fleet import NOW_WALL_S, fleet, noisy
 
 
 class Toy:
@@ -124,3 +127,33 @@ def test_a_number_that_is_none_never_reaches_the_solver() -> None:
     toy.a.upBound = math.nan
     with pytest.raises(pulp.PulpSolverError, match="not a number"):
         read(toy.lp)
+
+
+@pytest.mark.parametrize("guests", [0, 2])
+def test_what_a_model_says_has_changed_is_what_reading_everything_finds(guests: int) -> None:
+    site = fleet("tight", 12)
+    model = build(replace(site, evs=site.evs[: len(site.evs) - guests]))
+    before = read(model.lp)
+    problem = noisy(fleet("tight", 12, now_wall_s=NOW_WALL_S + 40.0), 3)
+    assert model.let_in_and_out(problem) == (guests > 0)
+    said = stated(model.program, model.rewrite(problem))
+    _, found = changes(before, model.lp)
+    for name in ("columns", "lower", "upper", "priced", "cost", "rows", "row_lower", "row_upper"):
+        assert numpy.array_equal(getattr(said, name), getattr(found, name)), name
+    assert said.coefficients == found.coefficients == []
+    for ours, theirs in ((said.added_columns, found.added_columns), (said.added_rows, found.added_rows)):
+        assert (ours is None) == (theirs is None) == (guests == 0)
+        for part, other in zip(ours or (), theirs or (), strict=True):
+            assert _same(part, other)
+
+
+def _same(part: object, other: object) -> bool:
+    if isinstance(part, Entries) and isinstance(other, Entries):
+        own, found = _triples(part), _triples(other)
+        return own == found
+    return numpy.array_equal(part, other)  # type: ignore[arg-type]
+
+
+def _triples(entries: Entries) -> set[tuple[int, int, float]]:
+    owners = numpy.repeat(numpy.arange(len(entries.starts) - 1), numpy.diff(entries.starts))
+    return set(zip(owners.tolist(), entries.indices.tolist(), entries.values.tolist(), strict=True))

@@ -74,3 +74,43 @@ def test_uncontrolled_takes_all_at_once_and_says_what_it_overloads() -> None:
 def test_a_contradicting_problem_is_refused_by_name(make: object) -> None:
     with pytest.raises(ProblemError, match="voltage"):
         make(problem([0.3], voltage_v=math.nan))  # type: ignore[operator]
+
+
+def test_what_a_car_must_have_comes_before_anybodys_wish() -> None:
+    """b has all day, but must have 3 kWh: it gets them before a, who has no minute to spare, goes on."""
+    cars = car("a", need_wh=8000.0, departure_wall_s=START_S + 2 * HOUR_S), car("b", need_wh=9000.0, minimum_wh=3000.0)
+    plan = allocate(problem([0.3] * 4, *cars, nodes=[grid(20.0)]))
+    assert (ev_kw(plan, "b"), ev_kw(plan, "a")[:2]) == ([3, 0, 4, 2], [0, 4])
+    assert {slack.kind for slack in plan.slacks} == {"shortfall"}
+
+
+def test_a_car_is_not_offered_more_than_its_own_curve() -> None:
+    """From 8 kWh on: 3.2 kW in the first hour (see test_check); the second begins at 11.2: x = 2.4 - x/4, held at 2 kW from 12 kWh on."""
+    ev = car(need_wh=9000.0, capacity_wh=20_000.0, soc_wh=8000.0, acceptance=((8000.0, 4000.0), (12_000.0, 2000.0)))
+    site = problem([0.3, 0.3], ev)
+    plan = allocate(site)
+    assert ev_kw(plan) == [3.2, 2.0]
+    assert check(site, plan) == ()
+
+
+def test_margins_reserves_and_the_unbalance_rule_leave_room_free() -> None:
+    for nodes, more, kilowatts in (
+        ([grid(20.0, margin_a=(5.0,))], {}, 3),
+        ([grid(63.0, max_unbalance_a=10.0)], {}, 2),
+        ([grid(63.0)], {"import_limit_w": (6000.0,), "reserve_w": (2500.0,)}, 3.5),
+    ):
+        site = problem([0.3], car(), nodes=nodes, **more)
+        plan = allocate(site)
+        assert ev_kw(plan) == [kilowatts]
+        assert check(site, plan) == ()
+
+
+def test_cars_on_other_phases_make_room_below_an_unbalance_rule() -> None:
+    cars = [car(f"l{phase + 1}", phases=(phase,), departure_wall_s=START_S + (3 + phase) * HOUR_S) for phase in (0, 1, 2)]
+    plan = allocate(problem([0.3], *cars, nodes=[grid(63.0, max_unbalance_a=10.0)]))
+    assert [ev_kw(plan, ev.ev_id) for ev in cars] == [[4], [4], [2]]
+
+
+def test_a_car_that_is_only_expected_gets_nothing() -> None:
+    plan = allocate(problem([0.3], car(), car("expected:1", expected=True), nodes=[grid(20.0)]))
+    assert (ev_kw(plan), ev_kw(plan, "expected:1")) == ([4], [0])

@@ -67,7 +67,7 @@ def energy_first(given: Problem) -> Problem:
 
 
 class TestTheOrder:
-    @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.integers(0, 10**9))
     def test_one_solve_reaches_what_the_stages_reach(self, seed: int) -> None:
         apart, at_once = by_stages(build(energy_first(odd_site(seed))))

@@ -45,6 +45,14 @@ def test_only_the_name_may_differ() -> None:
     assert merged.evs[0].max_power_w == 8000.0
 
 
+def test_cars_that_are_there_may_be_left_alone() -> None:
+    later = car("x", arrival_wall_s=START_S + 3600.0)
+    site = problem([0.1, 0.1], *fleet(2, car("here")), *fleet(2, later), *fleet(2, car("expected:", expected=True)))
+    merged, groups = merge(site, present=False)
+    assert [ev.ev_id for ev in merged.evs] == ["here0", "here1", "x0", "expected:0"]
+    assert {name: len(twins) for name, twins in groups.items()} == {"x0": 2, "expected:0": 2}
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     prices=st.lists(st.sampled_from([0.05, 0.1, 0.2, 0.4]), min_size=3, max_size=5),

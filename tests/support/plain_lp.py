@@ -299,11 +299,12 @@ class _Formulation:
                 self.sheet.row([*terms, (missed[0], -1.0), (missed[1], 1.0)], wanted / 1000.0, wanted / 1000.0)
 
     def peak(self) -> None:
-        """The highest mean import of a demand window, at least the peak already paid for."""
+        """The highest mean import of a demand window; only what rises above the peak already paid for costs."""
         problem, window_s = self.problem, self.problem.demand_window_s
         if problem.demand_per_kw <= 0.0:
             return
-        peak = self.sheet.column(INF, max(0.0, problem.peak_so_far_w) / 1000.0, money=problem.demand_per_kw)
+        rise = self.sheet.column(INF, money=problem.demand_per_kw)
+        paid_kwh = max(0.0, problem.peak_so_far_w) / 1000.0 * window_s / 3600.0
         parts: dict[int, list[tuple[int, float]]] = {}
         for slot, step in enumerate(problem.slots):
             begin, end = step.start_wall_s, step.start_wall_s + step.duration_s
@@ -313,7 +314,7 @@ class _Formulation:
         running = math.floor(problem.slots[0].start_wall_s / window_s)
         for window, terms in parts.items():
             before_kwh = max(0.0, problem.window_import_wh) / 1000.0 if window == running else 0.0
-            self.sheet.row([*terms, (peak, -window_s / 3600.0)], -INF, -before_kwh)
+            self.sheet.row([*terms, (rise, -window_s / 3600.0)], -INF, paid_kwh - before_kwh)
 
 
 def _there(ev: Ev, problem: Problem, slot: int) -> float:

@@ -7,7 +7,7 @@ ended before the start.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -20,6 +20,8 @@ from controller.sim.backtest.series import DAY_S, Series, days, local, midnight
 from controller.site import habits, usual_days
 from optimizer.forecast import zone_of
 from optimizer.past import PastSession
+from optimizer.problem import Slot
+from optimizer.usual import Usual
 
 LEARNT_DAYS = 28.0
 LOOK_AHEAD_S = 2 * DAY_S
@@ -73,6 +75,32 @@ def _windows(buy: Series, day: date, config: Config) -> tuple[PriceWindow, ...]:
         if moment.date() == day:
             found[f"{moment:%H:%M}"] = buy.at(edge_s)
     return tuple(PriceWindow.model_construct(start=start, price_per_kwh=price) for start, price in sorted(found.items()))
+
+
+class Foretold(Usual):
+    """A forecast of load or sun that comes true: what a good weather service would tell, at its best."""
+
+    def __init__(self, series: Series, timezone: str) -> None:
+        super().__init__(timezone)
+        self._series = series
+
+    @property
+    def knows(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def knows_all(self) -> bool:
+        """Always."""
+        return True
+
+    def expected_w(self, slots: Sequence[Slot], otherwise_w: Sequence[float]) -> tuple[float, ...]:
+        """What will be [W]."""
+        return tuple(self._series.mean(slot.start_wall_s, slot.start_wall_s + slot.duration_s) for slot in slots)
+
+    def above_w(self, slots: Sequence[Slot], quantile: float) -> tuple[float, ...]:
+        """Nothing is uncertain."""
+        return (0.0,) * len(slots)
 
 
 # -- the journal ------------------------------------------------------------------------------------------------

@@ -85,7 +85,8 @@ class Visit:
 class Case:
     """Everything a run needs. base_w and pv_w (>= 0) of the site. past: sessions that ended before the start.
 
-    drivers: "truth" or "stated", what is told of needs and departures.
+    drivers: "truth" or "stated", what is told of needs and departures. weather: how load and sun are forecast, "learnt" from the weeks
+    before as in the field, or "known".
     """
 
     name: str
@@ -100,6 +101,7 @@ class Case:
     drivers: str = "truth"
     seed: int = 1
     notes: tuple[str, ...] = ()
+    weather: str = "learnt"
 
     @property
     def days(self) -> float:

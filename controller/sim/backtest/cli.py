@@ -23,7 +23,7 @@ from controller.sim.backtest.report import write_report
 from controller.sim.backtest.report_files import write_csv, write_json
 from controller.sim.backtest.series import SeriesError
 from controller.sim.backtest.sessions import SessionsError
-from controller.sim.backtest.setting import DRIVERS, Setting, Wanted, make_setting
+from controller.sim.backtest.setting import DRIVERS, WEATHERS, Setting, Wanted, make_setting
 from controller.sim.backtest.summary import table
 from controller.sim.backtest.yard import path_of
 from controller.sim.car import VOLTAGE_V
@@ -65,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--load-scale", type=_positive, default=1.0, metavar="X", help="take the load so many times (default: 1)")
     what.add_argument("--pv-scale", type=_positive, default=1.0, metavar="X", help="take the production so many times (default: 1)")
     what.add_argument("--drivers", choices=DRIVERS, default="truth", help="what the controller hears of needs and departures (default: truth)")
+    what.add_argument("--weather", choices=WEATHERS, default="learnt", help="forecast of load and sun: learnt from the weeks before, or as it comes")
     what.add_argument("--capacity", type=_positive, default=None, metavar="PERCENT", help="of a garage: limits against the uncontrolled peak (50)")
     what.add_argument("--v2g-share", type=_share, default=DEFAULT_V2G, metavar="PART", help="cars that can give back, for ours-v2g (default: 0.3)")
     what.add_argument("--timezone", metavar="NAME", help="clock of the site; default: the site file's; for ACN sessions that of California")
@@ -148,6 +149,7 @@ def wanted_of(arguments: argparse.Namespace) -> list[Wanted]:
         "capacity_percent": arguments.capacity or DEFAULT_CAPACITY,
         "v2g_share": arguments.v2g_share,
         "drivers": arguments.drivers,
+        "weather": arguments.weather,
         "seed": arguments.seed,
     }
     return [Wanted(sessions=file, site=site, **same) for file, site in zip(files, each, strict=True)]

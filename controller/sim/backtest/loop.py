@@ -13,7 +13,7 @@ from time import process_time
 from controller.config import Config
 from controller.facts import NeedStated, PhaseAmps, Restored, SourceChanged, Stamp
 from controller.orders import Severity, Tell
-from controller.sim.backtest.briefing import memories, told_config
+from controller.sim.backtest.briefing import Foretold, memories, told_config
 from controller.sim.backtest.case import Case
 from controller.sim.backtest.outcome import PolicyOutcome
 from controller.sim.backtest.timeline import Progress, outcome, stamp_of, travel
@@ -36,6 +36,9 @@ class BacktestLoop(EngineLoop):
         self.case = case
         self.yard = Yard(case, config, SAMPLE_S)
         super().__init__(config, models, self.yard.stations, CsmsBooks(heartbeat_s=HEARTBEAT_S), None, f"backtest-{case.seed}")
+        if case.weather == "known":
+            days, timezone = self.engine.site.days, config.site.timezone
+            days.load, days.sun = Foretold(case.base_w, timezone), Foretold(case.pv_w, timezone)
         self._meters = {meter.role: meter.id for meter in config.meters}
         self._circuit_meters = {circuit.meter: circuit.id for circuit in config.circuits if circuit.meter is not None}
 

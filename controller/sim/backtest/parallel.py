@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from importlib import import_module
 from multiprocessing.queues import Queue as ProcessQueue
 from queue import Empty
 from typing import Any
@@ -122,11 +123,11 @@ def _alone(job: Job) -> PolicyOutcome:
 
 def _on_cluster(jobs: Sequence[Job], address: str, tell: Tell) -> list[PolicyOutcome]:
     try:
-        import distributed
+        distributed: Any = import_module("distributed")
     except ImportError:
         raise RunError("--workers needs the package distributed; install it with: pip install 'yardmaster[cluster]'") from None
     try:
-        client: Any = distributed.Client(address, timeout=CLUSTER_TIMEOUT_S)
+        client = distributed.Client(address, timeout=CLUSTER_TIMEOUT_S)
     except (OSError, ValueError, TimeoutError) as error:
         raise RunError(f"no Dask scheduler answers at {address} ({error}); start one with: dask scheduler, and workers with: dask worker") from None
     with client:

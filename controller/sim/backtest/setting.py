@@ -21,6 +21,7 @@ from optimizer.past import PastSession
 
 ACN_TIMEZONE = "America/Los_Angeles"
 DRIVERS = ("truth", "stated")
+WEATHERS = ("learnt", "known")
 MOST_DAYS = 400
 WEEK_DAYS = 7
 
@@ -45,6 +46,7 @@ class Wanted:
     capacity_percent: float = 50.0
     v2g_share: float = 0.3
     drivers: str = "truth"
+    weather: str = "learnt"
     seed: int = 1
 
 
@@ -74,7 +76,21 @@ def make_setting(wanted: Wanted) -> Setting:
     notes = [*told, *_notes(wanted, site, file, config, prices)]
     config = _metered(config, wanted)
     past = _past(file, config, start_s)
-    case = Case(_name(wanted, site), config, start_s, end_s, visits, past, prices, base_w, pv_w, wanted.drivers, wanted.seed, tuple(notes))
+    case = Case(
+        _name(wanted, site),
+        config,
+        start_s,
+        end_s,
+        visits,
+        past,
+        prices,
+        base_w,
+        pv_w,
+        wanted.drivers,
+        wanted.seed,
+        tuple(notes),
+        wanted.weather,
+    )
     return Setting(case, _giving(case, wanted, site is None))
 
 
@@ -179,6 +195,8 @@ def _notes(wanted: Wanted, site: Config | None, file: SessionFile, config: Confi
         notes.append(f"{file.skipped} rows of {wanted.sessions} were left out")
     if file.cut:
         notes.append(f"{file.cut} stays that overlapped with the next one on their EVSE end where that begins")
+    if wanted.weather == "known":
+        notes.append("load and sun are forecast as they will be")
     if wanted.drivers == "stated":
         notes.append("the controller hears what drivers stated, true or not; cars take what was recorded")
     return notes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -28,13 +29,17 @@ Outcomes = dict[str, PolicyOutcome]
 
 @pytest.fixture(scope="module")
 def day(tmp_path_factory: pytest.TempPathFactory) -> Setting:
-    return setting(tmp_path_factory.mktemp("day"), capacity_percent=60.0, v2g_share=0.5)
+    """From seven in the morning till six in the evening: nobody is there before and after."""
+    whole = setting(tmp_path_factory.mktemp("day"), capacity_percent=60.0, v2g_share=1.0)
+    assert whole.v2g is not None
+    begin_s, end_s = START_S + 7 * HOUR, START_S + 18 * HOUR
+    return Setting(whole.case.stretch(begin_s, end_s), whole.v2g.stretch(begin_s, end_s))
 
 
 @pytest.fixture(scope="module")
 def outcomes(day: Setting) -> Outcomes:
     assert day.v2g is not None
-    names = {name: day.case for name in (UNCONTROLLED, *SHARES, OURS, BOUND)} | {OURS_V2G: day.v2g}
+    names = dict.fromkeys((UNCONTROLLED, *SHARES, OURS, BOUND), day.case) | {OURS_V2G: day.v2g}
     return {name: run_job(Job(0, 0, name, case), lambda _: None) for name, case in names.items()}
 
 
@@ -73,8 +78,9 @@ def test_costs_are_those_of_the_curve(name: str, day: Setting, outcomes: Outcome
     energy = sum(quarter.grid_w / 4000.0 * quarter.buy_per_kwh for quarter in outcome.curve)
     assert outcome.energy_cost == pytest.approx(energy, rel=1e-6)
     assert outcome.peak_w == pytest.approx(max(quarter.grid_w for quarter in outcome.curve))
-    assert outcome.demand_cost == pytest.approx(outcome.peak_w / 1000.0 * 15.0 / 30.0)
-    assert outcome.base_cost == pytest.approx(base_account(case).energy_cost + 12.0 * 15.0 / 30.0)
+    part = 15.0 * 11.0 / 24.0 / 30.0  # of the month's demand charge
+    assert outcome.demand_cost == pytest.approx(outcome.peak_w / 1000.0 * part)
+    assert outcome.base_cost == pytest.approx(base_account(case).energy_cost + 12.0 * part)
 
 
 def test_ours_is_cheaper_than_every_rule_and_not_cheaper_than_foresight(outcomes: Outcomes) -> None:
@@ -88,14 +94,16 @@ def test_ours_is_cheaper_than_every_rule_and_not_cheaper_than_foresight(outcomes
 def test_cars_that_can_give_back_do_so_where_it_pays_and_still_get_theirs(outcomes: Outcomes) -> None:
     giving = outcomes[OURS_V2G]
     given_wh = sum(session.given_wh for session in giving.sessions)
-    assert given_wh > 1000.0
+    assert given_wh > 500.0
     assert giving.wear_cost == pytest.approx(0.08 * given_wh / 1000.0)
-    assert giving.delivered_percent > 99.0
+    assert giving.delivered_percent > 98.0
 
 
-def test_the_same_seed_gives_the_same_day(day: Setting, outcomes: Outcomes) -> None:
-    again = run_job(Job(0, 0, OURS, day.case), lambda _: None)
-    assert replace(again, seconds=0.0) == replace(outcomes[OURS], seconds=0.0)
+def test_the_same_seed_gives_the_same_day(day: Setting) -> None:
+    short = day.case.stretch(START_S + 7 * HOUR, START_S + 9 * HOUR)
+    one, again = (run_job(Job(0, 0, OURS, short), lambda _: None) for _ in range(2))
+    assert len(one.sessions) == 5
+    assert replace(again, seconds=0.0) == replace(one, seconds=0.0)
 
 
 # -- how it goes through time ----------------------------------------------------------------------------------------
@@ -126,7 +134,7 @@ def test_no_step_crosses_an_arrival_a_price_or_a_quarter_hour_and_calm_steps_are
     assert moments[-1] == case.end_wall_s
     for needed in (case.visits[0].arrival_wall_s, START_S + 8 * HOUR, *(START_S + 7 * HOUR + 900.0 * step for step in range(1, 9))):
         assert needed in moments
-    gaps = [later - sooner for sooner, later in zip(moments, moments[1:], strict=False)]
+    gaps = [later - sooner for sooner, later in pairwise(moments)]
     assert max(gaps) <= 60.0
     assert len(moments) < 2 * 3600 / 20
 
@@ -149,8 +157,9 @@ def test_a_silent_driver_says_nothing(day: Setting) -> None:
 
 def test_the_journal_holds_past_sessions_and_usual_days(day: Setting) -> None:
     case = day.case
-    before = [replace(visit, arrival_wall_s=visit.arrival_wall_s - 86_400.0, departure_wall_s=visit.departure_wall_s - 86_400.0) for visit in case.visits]
-    later = replace(case, visits=(*before, *case.visits), start_wall_s=case.start_wall_s - 86_400.0).stretch(case.start_wall_s, case.end_wall_s)
+    day_s = 86_400.0
+    before = [replace(one, arrival_wall_s=one.arrival_wall_s - day_s, departure_wall_s=one.departure_wall_s - day_s) for one in case.visits]
+    later = replace(case, visits=(*before, *case.visits), start_wall_s=case.start_wall_s - day_s).stretch(case.start_wall_s, case.end_wall_s)
     found = memories(later, later.config)
     assert sum(space == "past" for space, _ in found) == len(case.visits)
     assert sum(space == "usual" and key.startswith("load") for space, key in found) == 48

@@ -57,7 +57,8 @@ TARIFF = {
     "schedule": [
         {"id": "s", "effective_start": "06-01", "effective_end": "9-30", "dow_mask": "WEEKDAYS", "times": [0, 8.5], "tariffs": [0.1, 0.4],
          "demand_charge": 15.5},
-        {"id": "e", "effective_start": "06-01", "effective_end": "9-30", "dow_mask": "WEEKENDS", "times": [0], "tariffs": [0.05], "demand_charge": 15.5},
+        {"id": "e", "effective_start": "06-01", "effective_end": "9-30", "dow_mask": "WEEKENDS", "times": [0], "tariffs": [0.05],
+         "demand_charge": 15.5},
         {"id": "w", "effective_start": "10-01", "effective_end": "5-31", "dow_mask": "ALL", "times": [6], "tariffs": [0.2], "demand_charge": 3},
     ],
 }  # fmt: skip
@@ -90,7 +91,7 @@ def test_a_tariff_file_with_a_mistake_says_which(change: dict[str, object], told
     with pytest.raises(SeriesError) as caught:
         parse_tariff(json.dumps({"schedule": schedule}), "t.json", TariffConfig(), UTC, start, start + HOUR)
     assert told in str(caught.value)
-    with pytest.raises(SeriesError, match="t.json is no tariff"):
+    with pytest.raises(SeriesError, match=r"t\.json is no tariff"):
         parse_tariff("[]", "t.json", TariffConfig(), UTC, start, start + HOUR)
 
 

@@ -1,0 +1,149 @@
+"""The living model: which way each next problem goes, that every way finds the same optimum, and that no trouble outlives a cold start."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from optimizer.check import check
+from optimizer.failure import SolveError, SolveReason
+from optimizer.highs import LiveHighs, Verdict
+from optimizer.live import Live
+from optimizer.problem import Plan, PlanStatus, Problem
+from optimizer.solve import solve
+from tests.support.fleet import KINDS, NOW_WALL_S, fleet, noisy
+
+SITE = fleet("tight", 20)
+
+
+def later(seconds: float, kind: str = "tight", bays: int = 20) -> Problem:
+    return fleet(kind, bays, now_wall_s=NOW_WALL_S + seconds)
+
+
+def right(problem: Problem, live: Live, plan: Plan) -> None:
+    """The plan keeps everything, is the optimum of the living program, and as good as one made from nothing but for preferences."""
+    assert check(problem, plan) == ()
+    assert plan.status is PlanStatus.PROVED
+    assert live._model is not None
+    engine = LiveHighs(60.0)
+    assert engine.cold(live._model.lp) is Verdict.PROVED
+    assert plan.objective == pytest.approx(engine.objective * live._model.scale, rel=1e-9)
+    afresh = solve(problem, 60.0)
+    assert plan.objective == pytest.approx(afresh.objective, rel=1e-5)  # lateness counts from when the model was built
+    assert plan.cost == pytest.approx(afresh.cost, rel=1e-3, abs=0.05)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_numbers_go_hot_and_end_at_the_same_optimum(kind: str) -> None:
+    live = Live()
+    live.solve(fleet(kind, 20), 60.0)
+    for number in range(1, 6):
+        problem = noisy(later(20.0 * number, kind), number)
+        plan = live.solve(problem, 60.0)
+        assert (plan.way, live.why) == ("hot", "")
+        right(problem, live, plan)
+
+
+def test_hot_until_the_quarter_hour_ends_then_rebuilt() -> None:
+    live, ways = Live(), []
+    for seconds in range(0, 1000, 60):  # slots of the running quarter hour end on the way; it ends after 840 s
+        problem = later(float(seconds))
+        plan = live.solve(problem, 60.0)
+        ways.append(plan.way)
+        assert check(problem, plan) == ()
+    assert ways == ["rebuilt", *["hot"] * 13, "rebuilt", "hot", "hot"]
+
+
+def test_cars_that_come_and_leave_are_let_in_and_out() -> None:
+    live = Live()
+    live.solve(SITE, 60.0)
+    here = list(SITE.evs)
+    for number in range(8):
+        here = [*here[1:], replace(here[0], ev_id=f"guest{number}", energy_need_wh=9000.0 + 500.0 * number)]
+        problem = replace(SITE, evs=tuple(here))
+        plan = live.solve(problem, 60.0)
+        assert plan.way == "admitted"
+        assert set(plan.ev_power_w) == {ev.ev_id for ev in here}
+        right(problem, live, plan)
+
+
+def test_an_empty_site_fills_and_empties() -> None:
+    live, empty = Live(), replace(SITE, evs=())
+    assert live.solve(empty, 60.0).way == "rebuilt"
+    assert live.solve(SITE, 60.0).way == "admitted"
+    assert live.solve(empty, 60.0).ev_power_w == {}
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        (replace(SITE, buy_per_kwh=tuple(price + 0.1 for price in SITE.buy_per_kwh)), "prices"),
+        (replace(SITE, battery=None), "parts"),
+        (replace(SITE, nodes=(*SITE.nodes, replace(SITE.nodes[-1], node_id="new"))), "tree"),
+        (later(900.0), "grid of time"),
+    ],
+)
+def test_another_structure_is_rebuilt_and_the_reason_is_told(other: Problem, why: str) -> None:
+    live = Live()
+    live.solve(SITE, 60.0)
+    plan = live.solve(other, 60.0)
+    assert plan.way == "rebuilt"
+    assert why in live.why
+    right(other, live, plan)
+    assert live.solve(other, 60.0).way == "hot"
+
+
+def test_a_bad_problem_leaves_the_living_model_alone() -> None:
+    live = Live()
+    live.solve(SITE, 60.0)
+    with pytest.raises(SolveError) as caught:
+        live.solve(replace(SITE, voltage_v=0.0), 60.0)
+    assert caught.value.reason is SolveReason.BAD_PROBLEM
+    assert live.solve(SITE, 60.0).way == "hot"
+
+
+def test_no_time_is_told_and_the_next_problem_is_planned() -> None:
+    live = Live()
+    live.solve(SITE, 60.0)
+    with pytest.raises(SolveError) as caught:
+        live.solve(later(20.0), 0.0)
+    assert caught.value.reason is SolveReason.DEADLINE
+    right(later(20.0), live, live.solve(later(20.0), 60.0))
+
+
+class Broken:
+    """A solver library in trouble: raises whatever is asked of it."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __getattr__(self, name: str) -> object:
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("lost its mind"), MemoryError("bad_alloc"), KeyError(7), OSError("disk full")])
+def test_after_any_error_of_the_living_solver_a_cold_start_answers(error: Exception) -> None:
+    live = Live()
+    live.solve(SITE, 60.0)
+    live._highs._highs = Broken(error)
+    plan = live.solve(later(20.0), 60.0)
+    assert plan.way == "rebuilt"
+    assert str(error) in live.why
+    right(later(20.0), live, plan)
+    assert live.solve(later(40.0), 60.0).way == "hot"
+
+
+def test_cbc_plans_without_a_living_model() -> None:
+    live = Live("cbc")
+    small = fleet("depot", 4)
+    plans = [live.solve(small, 60.0) for _ in range(2)]
+    assert [(plan.solver, plan.way) for plan in plans] == [("cbc", "rebuilt")] * 2
+    assert check(small, plans[1]) == ()
+    assert plans[0].objective == pytest.approx(solve(small, 60.0).objective, rel=1e-6)
+    assert {price.where for price in plans[0].shadow} == {price.where for price in solve(small, 60.0).shadow}
+
+
+def test_an_unknown_solver_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="use one of"):
+        Live("gurobi")

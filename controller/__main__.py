@@ -227,7 +227,7 @@ RUN, SITE, LOOK = "Run", "Set up a site", "Look into a running controller"
 VERBS: dict[str, Verb] = {
     "run": Verb(RUN, "run the controller of a site until Ctrl-C", _add_run, _run),
     "demo": _elsewhere(RUN, "controller.sim.demo", "watch a simulated depot charge through a real controller"),
-    "simulate": _elsewhere(RUN, "controller.sim.simulate", "compare ways to charge over one simulated day"),
+    "simulate": _elsewhere(RUN, "controller.sim.simulate", "compare ways to charge: over a simulated day, or over recorded sessions"),
     "check": _elsewhere(SITE, "controller.check", "check a site file: all problems at once, or what it means in plain words"),
     "schema": Verb(SITE, "print the JSON schema of site files", _add_nothing, _schema),
     "hash-password": _elsewhere(SITE, "controller.tools.password", "turn a station's password into the line for site.yaml that stores it nowhere"),

@@ -28,7 +28,9 @@ DEBT_S = 900.0
 SMALL_A = 1e-3
 """A planned current below this is the solver's zero [A]."""
 LEISURE_S = 900.0
-"""Who has less time to spare than this gives nothing away [s]."""
+"""Who has less time to spare than this gives away next to nothing [s]..."""
+LITTLE = 0.3
+"""... that is at most this part of what the other would have to wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,13 +221,13 @@ class _Rounding:
         return free_a >= car.steps.min_a - 1e-9 and self._raise(car, car.steps.min_a, most_w)
 
     def _take_from_others(self, car: _Car, most_w: float, cars: list[_Car]) -> None:
-        """Lower cars with time to spare until this one has its minimum; put everything back if that is not enough."""
+        """Lower others, those with time to spare first, until this one has its minimum; put everything back if that is not enough."""
         before = [(other, other.level_a) for other in cars]
-        for other in reversed(cars):
-            if other is car or other.level_a <= other.steps.min_a or other.laxity_s < max(LEISURE_S, 0.0):
-                continue
+        donors = [other for other in reversed(cars) if other is not car and other.level_a > other.steps.min_a]
+        for other in sorted(donors, key=lambda one: one.laxity_s < LEISURE_S):
             missing_a = self._missing_a(car, other, most_w)
-            if missing_a > 0.0:
+            worth = other.laxity_s >= LEISURE_S or missing_a * other.watts_per_a <= LITTLE * car.want_a * car.watts_per_a
+            if missing_a > 0.0 and worth:
                 self._lower(other, missing_a)
                 if self._raise_to_minimum(car, most_w):
                     return

@@ -1,7 +1,7 @@
 """The verifier's view of the soft rules: what a plan breaks it must admit, in the right amount, and nothing else.
 
-Part of ``check.py``, with arithmetic of its own. A rule whose words leave two honest readings (the battery that starts below its
-reserve) accepts an admission by either; where every reading says "kept", no admission is asked for.
+Part of ``check.py``, with arithmetic of its own. Where the words of a rule leave two honest readings (what lacks in a reserve: in the
+worst slot, or in all) either will do; where every reading says "kept", no admission is asked for.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from optimizer.check_desk import Desk, Floats
+from optimizer.check_desk import Desk
 from optimizer.problem import EXPORT_OVERLOAD, IMPORT_OVERLOAD, Slack, SlackKind
 
 Finding = tuple[SlackKind, str, float]
@@ -105,13 +105,8 @@ def _battery_reserve(desk: Desk, found: Readings) -> None:
     start_wh = min(max(0.0, battery.soc_wh), battery.capacity_wh)
     factor = np.where(desk.battery_w > 0.0, battery.efficiency_one_way, 1.0 / battery.efficiency_one_way)
     stored_wh = start_wh + np.cumsum(desk.battery_w * desk.hours * factor)
-    asked_wh = min(battery.reserve_wh, battery.capacity_wh)
-    readings = (*_worst_and_sum(asked_wh - stored_wh), *_worst_and_sum(min(asked_wh, start_wh) - stored_wh))
-    _note(found, SlackKind.BATTERY_RESERVE, "battery", *readings)
-
-
-def _worst_and_sum(under: Floats) -> tuple[float, float]:
-    return float(under.max()), float(np.maximum(under, 0.0).sum())
+    under_wh = min(battery.reserve_wh, battery.capacity_wh) - stored_wh
+    _note(found, SlackKind.BATTERY_RESERVE, "battery", float(under_wh.max()), float(np.maximum(under_wh, 0.0).sum()))
 
 
 def _event_reserve(desk: Desk, found: Readings) -> None:

@@ -68,6 +68,16 @@ def test_cars_that_come_and_leave_are_let_in_and_out() -> None:
         right(problem, live, plan)
 
 
+def test_an_arriving_v2g_car_costs_a_few_steps_only() -> None:
+    """Its columns want to rest at their upper bounds; put at the lower ones they cost 632 steps here, and 5000 among 500 cars."""
+    site = fleet("tight", 60)
+    place = next(place for place, ev in enumerate(site.evs) if ev.max_discharge_w > 0.0)
+    live = Live()
+    live.solve(replace(site, evs=site.evs[:place] + site.evs[place + 1 :]), 60.0)
+    assert live.solve(site, 60.0).way == "admitted"
+    assert live._highs._highs.getInfo().simplex_iteration_count < 300
+
+
 def test_an_empty_site_fills_and_empties() -> None:
     live, empty = Live(), replace(SITE, evs=())
     assert live.solve(empty, 60.0).way == "rebuilt"

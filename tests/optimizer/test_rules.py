@@ -77,10 +77,10 @@ def test_a_contradicting_problem_is_refused_by_name(make: object) -> None:
 
 
 def test_what_a_car_must_have_comes_before_anybodys_wish() -> None:
-    """b has all day, but must have 3 kWh: it gets them before a, who has no minute to spare, goes on."""
+    """b has all day, but must have 3 kWh: it gets them before a, who has no minute to spare; 1 kW that is left is too little for a."""
     cars = car("a", need_wh=8000.0, departure_wall_s=START_S + 2 * HOUR_S), car("b", need_wh=9000.0, minimum_wh=3000.0)
     plan = allocate(problem([0.3] * 4, *cars, nodes=[grid(20.0)]))
-    assert (ev_kw(plan, "b"), ev_kw(plan, "a")[:2]) == ([3, 0, 4, 2], [0, 4])
+    assert (ev_kw(plan, "b"), ev_kw(plan, "a")[:2]) == ([4, 0, 4, 1], [0, 4])
     assert {slack.kind for slack in plan.slacks} == {"shortfall"}
 
 
@@ -108,7 +108,7 @@ def test_margins_reserves_and_the_unbalance_rule_leave_room_free() -> None:
 def test_cars_on_other_phases_make_room_below_an_unbalance_rule() -> None:
     cars = [car(f"l{phase + 1}", phases=(phase,), departure_wall_s=START_S + (3 + phase) * HOUR_S) for phase in (0, 1, 2)]
     plan = allocate(problem([0.3], *cars, nodes=[grid(63.0, max_unbalance_a=10.0)]))
-    assert [ev_kw(plan, ev.ev_id) for ev in cars] == [[4], [4], [2]]
+    assert [ev_kw(plan, ev.ev_id) for ev in cars] == [[4], [4], [4]]
 
 
 def test_a_car_that_is_only_expected_gets_nothing() -> None:

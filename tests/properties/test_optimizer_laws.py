@@ -269,7 +269,8 @@ def changed(problem: Problem, data: st.DataObject) -> Problem:
     if what == "gone":
         return replace(problem, evs=problem.evs[1:])
     if what == "come" and problem.evs:
-        return replace(problem, evs=(*problem.evs, replace(problem.evs[0], ev_id=f"new{len(problem.evs)}", max_power_w=5000.0)))
+        name = next(f"new{number}" for number in range(99) if f"new{number}" not in {ev.ev_id for ev in problem.evs})
+        return replace(problem, evs=(*problem.evs, replace(problem.evs[0], ev_id=name, max_power_w=5000.0)))
     first = problem.slots[0]
     later = replace(first, start_wall_s=first.start_wall_s + first.duration_s / 3.0, duration_s=first.duration_s * 2.0 / 3.0)
     return replace(problem, slots=(later, *problem.slots[1:]), created_wall_s=later.start_wall_s)

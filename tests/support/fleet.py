@@ -2,7 +2,8 @@
 base load, PV, a battery, a price for every hour, a demand charge.
 
 "depot": all plugged in, leaving within 7 to 24 hours. "work": 60 % plugged in, 25 % announced for later, stays of 2 to 10
-hours, the rest empty bays. "tight": the depot with some cars in a hurry and limits cut until panels, feeders and site bind for hours and energy is short.
+hours, the rest empty bays. "tight": the depot with some cars in a hurry and limits cut: 20 % of panel slots, 38 % of feeder slots and
+70 % of site slots bind, and energy is short.
 """
 
 from __future__ import annotations

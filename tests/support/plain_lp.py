@@ -80,19 +80,26 @@ class _Sheet:
         self.rows.append((low, high))
 
 
-def formulate(problem: Problem, preferences: bool = True, known: Weights | None = None, urgency: Mapping[str, float] | None = None) -> Plain:
+def formulate(
+    problem: Problem,
+    preferences: bool = True,
+    known: Weights | None = None,
+    urgency: Mapping[str, float] | None = None,
+    held_w: Mapping[str, float] | None = None,
+) -> Plain:
     """The whole program of a well-formed problem; without preferences only money and penalties count.
 
-    known, urgency: what a living model has kept of earlier problems; None = those of this one.
+    known, urgency: what a living model has kept of earlier problems; None = those of this one. held_w: powers of cars in the first
+    slot that are decided already.
     """
-    return _Formulation(problem, preferences, known or weights(problem), urgency or {}).finished()
+    return _Formulation(problem, preferences, known or weights(problem), urgency or {}, held_w or {}).finished()
 
 
 class _Formulation:
     """One function per part of ``problem.py``. feeds: (node, phase, slot) -> what draws there, as (column, share)."""
 
-    def __init__(self, problem: Problem, preferences: bool, known: Weights, urgency: Mapping[str, float]) -> None:
-        self.problem, self.known, self.likes, self.urgency = problem, known, 1.0 if preferences else 0.0, urgency
+    def __init__(self, problem: Problem, preferences: bool, known: Weights, urgency: Mapping[str, float], held_w: Mapping[str, float]) -> None:
+        self.problem, self.known, self.likes, self.urgency, self.held_w = problem, known, 1.0 if preferences else 0.0, urgency, held_w
         self.sheet = _Sheet()
         self.slots = range(len(problem.slots))
         self.hours = [slot.duration_s / 3600.0 for slot in problem.slots]
@@ -134,6 +141,9 @@ class _Formulation:
         gives = {}
         if two_way:
             gives = {slot: self.given(ev, slot, urgency) for slot in here}
+        if 0 in takes and ev.ev_id in self.held_w:
+            held_kw = self.held_w[ev.ev_id] / 1000.0
+            self.sheet.row([*((column, 1.0) for column in takes[0]), *((column, -1.0) for column in gives.get(0, []))], held_kw, held_kw)
         if 0 in takes:
             self.constant += self.likes * CHANGE * self.known.scale * abs(ev.present_power_w) / 1000.0 * self.hours[0]
         if not here:

@@ -338,9 +338,10 @@ class PlanSolved(Fact):
 
 @dataclass(frozen=True, slots=True)
 class PlanFailed(Fact):
-    """No plan: killed at the deadline, crashed, infeasible."""
+    """No plan: killed at the deadline, crashed, infeasible. created_wall_s: of the problem, None = not told."""
 
     reason: str
+    created_wall_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

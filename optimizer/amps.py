@@ -19,6 +19,9 @@ from dataclasses import dataclass
 
 from optimizer.problem import Ev, Plan, Problem
 from optimizer.room import Room, slots_of_window
+from optimizer.steps import Steps, accepted_w
+
+__all__ = ["Rounded", "Steps", "to_amps"]
 
 TURN_S = 150.0
 """Energy of the minimum current over this time decides about on and off: half a slot of 5 minutes, so that half the
@@ -31,27 +34,6 @@ LEISURE_S = 900.0
 """Who has less time to spare than this gives away next to nothing [s]..."""
 LITTLE = 0.3
 """... that is at most this part of what the other would have to wait for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """What a charger accepts, per phase [A]: 0, ``min_a``, or a multiple of ``step_a`` between ``min_a`` and ``max_a``.
-
-    step_a 0 = any value. The same holds for giving back.
-    """
-
-    min_a: float
-    max_a: float
-    step_a: float = 1.0
-
-    def floor(self, amps: float) -> float:
-        """The largest accepted current up to ``amps``."""
-        amps = min(amps, self.max_a)
-        if not (amps >= self.min_a - 1e-6 and amps > 0.0):  # nobody's number counts as nothing
-            return 0.0
-        if self.step_a <= 0.0:
-            return max(self.min_a, amps)
-        return max(self.min_a, round(math.floor(amps / self.step_a + 1e-6) * self.step_a, 6))
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +238,7 @@ class _Rounding:
         for car in cars:
             relief = self.room.overdrawn(car.ev.node_id, car.ev.phases)
             if relief and car.level_a < car.want_a:
-                self._raise(car, min(car.cap_a, _ceiling(car.steps, car.want_a)), math.inf)
+                self._raise(car, min(car.cap_a, car.steps.ceiling(car.want_a)), math.inf)
         for car in self._in_gap(cars):
             if self._its_turn(car) and self.room.less_a(car.ev.node_id, car.ev.phases) >= car.steps.min_a - 1e-9:
                 self._raise(car, car.steps.min_a, math.inf)
@@ -269,7 +251,7 @@ class _Rounding:
             if car.level_a <= 0.0 or car.level_a >= car.cap_a or car.want_a < car.steps.min_a:
                 continue
             if self._finishes(car):
-                self._raise(car, min(car.cap_a, _ceiling(car.steps, car.want_a)), math.inf)
+                self._raise(car, min(car.cap_a, car.steps.ceiling(car.want_a)), math.inf)
                 continue
             owed_a = max(0.0, car.due_wh) / (car.watts_per_a * max(self.hours, 1e-9))
             wanted_a = car.steps.floor(min(car.want_a + owed_a, car.cap_a))
@@ -298,7 +280,7 @@ class _Rounding:
 
     def _finishes(self, car: _Car) -> bool:
         """Whether the plan gives the car its last energy in this slot: it will stop by itself, so its mean stays the plan's."""
-        return car.ev.energy_need_wh <= car.want_a * car.watts_per_a * self.hours * 1.001
+        return car.ev.energy_need_wh <= self.plan.ev_power_w[car.ev.ev_id][self.slot] * self.hours * 1.001
 
     def _later_price(self, car: _Car) -> float:
         """The dearest price at which the plan buys for this car later [per kWh]; inf if it stays short, -inf if it buys nothing."""
@@ -331,29 +313,6 @@ class _Rounding:
         return car.sign * due_wh if abs(due_wh) > 0.01 else 0.0
 
 
-def _ceiling(steps: Steps, amps: float) -> float:
-    """The smallest accepted current from ``amps`` on (not above ``max_a``)."""
-    if amps <= steps.min_a or steps.step_a <= 0.0:
-        return min(max(amps, steps.min_a), steps.max_a)
-    return min(round(math.ceil(amps / steps.step_a - 1e-3) * steps.step_a, 6), steps.floor(steps.max_a))
-
-
 def _presence(ev: Ev, start_s: float, length_s: float) -> float:
     """Part 0..1 of the slot during which the car is there."""
     return max(0.0, min(ev.departure_wall_s, start_s + length_s) - max(ev.arrival_wall_s, start_s)) / length_s
-
-
-def accepted_w(ev: Ev) -> float:
-    """Most power the car takes at its present state of charge [W], from its own curve; inf if it told none that can be believed."""
-    points = ev.acceptance
-    if not points or not ev.capacity_wh > 0.0 or not math.isfinite(ev.soc_wh + sum(at_wh + power_w for at_wh, power_w in points)):
-        return math.inf
-    before = points[0]
-    if ev.soc_wh <= before[0]:
-        return before[1]
-    for after in points[1:]:
-        if ev.soc_wh <= after[0]:
-            part = (ev.soc_wh - before[0]) / max(after[0] - before[0], 1e-9)
-            return before[1] + part * (after[1] - before[1])
-        before = after
-    return before[1]

@@ -5,8 +5,7 @@ problem; ``outlook`` corrects what the driver of a present car said, or stands i
 
 Why expected cars at all: a plan that knows only the cars that are here puts energy off into slots that later cars need; it delivers less
 than least laxity first and pays a higher peak. Arrivals are means by hour and length of stay: months of sessions become some thirty
-cars. They are planned at ``WEIGHT`` of what usually comes: a forecast too large buys room that nobody needs, one too small is mended
-by every car that comes.
+cars, weighed by the tariff (``WEIGHT``, ``WEIGHT_NO_DEMAND``). What a forecast gets wrong is mended by every car that comes.
 
 Pure: the time is handed in, local times by the zone's name. Raises ForecastError for an unknown zone. Sessions that make no sense (no
 numbers, leaving before they come) are left out.
@@ -26,7 +25,10 @@ from optimizer.stays import Likes, departure_s, learn_likes, total_wh
 
 DAY_S, HOUR_S = 86_400.0, 3600.0
 WEIGHT = 0.7
-"""Part of the usual arrivals that is planned for."""
+"""Part of the usual arrivals that is planned for where peaks are paid: who expects too much buys the peak for cars that never come."""
+WEIGHT_NO_DEMAND = 2.0
+"""The same where only energy is paid: everybody waits for the cheap hours and fills the wires there to the brim, and what comes beyond
+the expectation finds no room. Planning for as much as a busy day brings costs little and delivers 1-3 points more."""
 HALF_LIFE_S = 28 * DAY_S
 """A day counts half as much as one that is this much younger."""
 OLDEST_S = 120 * DAY_S
@@ -82,29 +84,32 @@ class Habits:
         now_wall_s: float,
         buy_per_kwh: Sequence[float] = (),
         parents: Mapping[str, str | None] | None = None,
+        demand_per_kw: float | None = None,
     ) -> tuple[Ev, ...]:
         """Expected cars that come after now and leave within the slots: at most ``MOST_CARS``, the largest.
 
         parents: node_id -> the node above it (None = root). With them, cars of several nodes share expected cars on the lowest node above
-        them all; without, every node has its own.
+        them all; without, every node has its own. demand_per_kw: 0 = peaks cost nothing, None = not known.
         """
         if not slots:
             return ()
         zone, end_s = zone_of(self.timezone), slots[-1].start_wall_s + slots[-1].duration_s
-        found = [car for day in _days(now_wall_s, end_s, zone) for car in self._on(day, now_wall_s, zone) if car.departure_wall_s <= end_s]
+        weight = WEIGHT_NO_DEMAND if demand_per_kw == 0.0 else WEIGHT
+        coming = (car for day in _days(now_wall_s, end_s, zone) for car in self._on(day, now_wall_s, zone, weight))
+        found = [car for car in coming if car.departure_wall_s <= end_s]
         if parents:
             found = _together(found, parents)
         largest = sorted(found, key=lambda ev: (-ev.energy_need_wh, ev.ev_id))[:MOST_CARS]
         return tuple(sorted(largest, key=lambda ev: (ev.arrival_wall_s, ev.ev_id)))
 
-    def _on(self, day: date, now_wall_s: float, zone: tzinfo) -> Iterator[Ev]:
+    def _on(self, day: date, now_wall_s: float, zone: tzinfo, weight: float) -> Iterator[Ev]:
         """What comes on a day after now; of the running hour the part that is left."""
         for group in self.usual.get(_weekend(day), ()):
             begin_s = datetime.combine(day, time(group.hour), zone).timestamp()
             left_s = min(HOUR_S, begin_s + HOUR_S - now_wall_s)
             if left_s > 0.0:
                 comes_s = max(begin_s + group.at_s, begin_s + HOUR_S - left_s / 2.0)
-                yield _expected(group, day, comes_s, WEIGHT * left_s / HOUR_S)
+                yield _expected(group, day, comes_s, weight * left_s / HOUR_S)
 
     def outlook(self, stay: Stay, now_wall_s: float) -> Outlook:
         """What to plan for a car that is here; the times and energies of ``stays.py``, the minimum within what can still be had."""

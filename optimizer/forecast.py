@@ -92,14 +92,16 @@ def profile_w(slots: Sequence[Slot], hourly_w: Sequence[float], timezone: str) -
 
 
 def blended_w(slots: Sequence[Slot], expected_w: Sequence[float], present_w: float | None, blend_s: float = 3600.0) -> tuple[float, ...]:
-    """From the measurement of now to the expectation, in a straight line over blend_s [W].
+    """The expectation, off by as much as the measurement of now is off, less and less so until blend_s from now [W].
 
-    present_w None = nobody measures it: the expectation alone.
+    present_w None = nobody measures it: the expectation alone. Never changes sign against the expectation because of that.
     """
     if present_w is None or not slots:
         return tuple(expected_w)
+    off_w = present_w - expected_w[0]
     weights = [_present_weight(slot, slots[0].start_wall_s, blend_s) for slot in slots]
-    return tuple(weight * present_w + (1.0 - weight) * later_w for weight, later_w in zip(weights, expected_w, strict=True))
+    later = (max(watts + weight * off_w, min(0.0, watts)) for watts, weight in zip(expected_w, weights, strict=True))
+    return tuple(later)
 
 
 def _present_weight(slot: Slot, now_s: float, blend_s: float) -> float:

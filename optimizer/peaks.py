@@ -31,18 +31,23 @@ def rehearsals(past: Sequence[PastSession], rest: Problem, timezone: str, weeks:
     """The rest of the period with the cars of each of the last weeks.
 
     rest: the problem from now to the end of the period (or a week, whatever is shorter: then with that part of the demand charge), with
-    the peak so far, without cars. past: any order; sessions after the begin of rest are left out. Nothing without past or demand charge.
+    the peak so far, with the cars that are there now. past: any order; sessions after the begin of rest are left out. Nothing without past or demand charge.
     """
     if not rest.slots or rest.demand_per_kw <= 0.0:
         return
     begin_s = rest.slots[0].start_wall_s
     end_s = rest.slots[-1].start_wall_s + rest.slots[-1].duration_s
+    for cast in casts(past, begin_s, end_s, timezone, weeks).values():
+        yield replace(rest, evs=(*rest.evs, *cast))
+
+
+def casts(past: Sequence[PastSession], begin_s: float, end_s: float, timezone: str, weeks: int = WEEKS) -> dict[int, tuple[Ev, ...]]:
+    """The cars that come between two moments if a past week comes again, by how many weeks ago that was; without weeks that teach nothing."""
     known = [one for one in past if one.departure_wall_s <= begin_s]
-    casts = [tuple(_again(known, number, begin_s, end_s, timezone)) for number in range(_least_weeks(begin_s, end_s), weeks + 1)]
-    energies = [sum(ev.energy_need_wh for ev in cast) for cast in casts]
-    for cast, energy_wh in zip(casts, energies, strict=True):
-        if energy_wh > FEWEST_SHARE * max(energies):
-            yield replace(rest, evs=cast)
+    found = {number: tuple(_again(known, number, begin_s, end_s, timezone)) for number in range(_least_weeks(begin_s, end_s), weeks + 1)}
+    energies = {number: sum(ev.energy_need_wh for ev in cast) for number, cast in found.items()}
+    least_wh = FEWEST_SHARE * max(energies.values(), default=0.0)
+    return {number: cast for number, cast in found.items() if energies[number] > least_wh}
 
 
 def _least_weeks(begin_s: float, end_s: float) -> int:

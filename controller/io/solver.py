@@ -113,31 +113,31 @@ class SolverShell:
         try:
             request = frame(b'{"number":%d,"problem":' % self._number + problem_to_json(problem) + b"}")
         except ValueError as error:
-            self._report(f"bad_problem: it cannot be written down: {error}")
+            self._report(f"bad_problem: it cannot be written down: {error}", problem)
             return
         try:
             async with asyncio.timeout(self._deadline_s):
                 answer = await self._ask(request)
         except TimeoutError:
-            await self._give_up(f"late: no plan within {self._deadline_s:g} s, the solver was killed and is started again")
+            await self._give_up(f"late: no plan within {self._deadline_s:g} s, the solver was killed and is started again", problem)
         except ChildError as error:
-            await self._give_up(str(error))
+            await self._give_up(str(error), problem)
         except OSError as error:
-            await self._give_up(f"dead: the solver cannot be started: {error}")
+            await self._give_up(f"dead: the solver cannot be started: {error}", problem)
         else:
             self._failures = 0
             self._report_health(True, "answers")
-            self._report(answer)
+            self._report(answer, problem)
 
-    def _report(self, answer: Plan | str) -> None:
+    def _report(self, answer: Plan | str, problem: Problem) -> None:
         at = self._clock.stamp()
-        self._submit(PlanSolved(at, answer) if isinstance(answer, Plan) else PlanFailed(at, answer))
+        self._submit(PlanSolved(at, answer) if isinstance(answer, Plan) else PlanFailed(at, answer, problem.created_wall_s))
 
-    async def _give_up(self, reason: str) -> None:
+    async def _give_up(self, reason: str, problem: Problem) -> None:
         self._failures = min(self._failures + 1, 30)
         complaint = await self._end_child()
         self._report_health(False, reason)
-        self._report(f"{reason} ({complaint})" if complaint else reason)
+        self._report(f"{reason} ({complaint})" if complaint else reason, problem)
 
     def _report_health(self, healthy: bool, detail: str) -> None:
         if healthy != self._healthy:

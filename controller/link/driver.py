@@ -5,11 +5,13 @@ driver (live, or as it was heard before), the station's local list, the site's o
 driver's fleet group (E01.FR.18, K21). A group also knows when its cars usually leave and what they
 need. In 1.6 the CSMS has no such word; lists and groups count there all the same.
 
-What is kept on disk for a running session names nobody.
+What is kept on disk for a running session names nobody: a driver is known by a digest of the idTag under a key of this site's own,
+so that who has a list of idTags cannot look up who came when.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -23,8 +25,29 @@ from controller.orders import Order, Persist
 
 Outcome = Order | Fact
 SPACE: Final = "driver"
+KEY_SPACE: Final = "driver_key"
+KEY: Final = (KEY_SPACE, "users")
 Lookup = Callable[[Payload, float], "tuple[int | None, str]"]
 """(idToken, wall time) -> (priority, name of the group) as lists and earlier answers have it."""
+
+
+class Users:
+    """Names for drivers that say nothing about them and outlast restarts. seed: fresh randomness, the key until the journal has one."""
+
+    def __init__(self, seed: str) -> None:
+        self._key = hashlib.sha256(f"{seed}:users".encode()).hexdigest()
+
+    def load(self, memory: Any) -> list[Outcome]:
+        """The key as remembered; without a sound one the fresh one is kept from now on."""
+        if isinstance(memory, str) and len(memory) == len(self._key) and memory.isascii():
+            self._key = memory
+            return []
+        return [Persist(0, remember={KEY: self._key})]
+
+    def name(self, token: Payload) -> str:
+        """Of who has this idToken, "" = nobody in particular. Upper and lower case are the same, as the specifications want."""
+        text = str(token.get("idToken") or "").strip().lower()
+        return hashlib.blake2b(text.encode(), digest_size=8, key=self._key.encode()).hexdigest() if text else ""
 
 
 class Groups:
@@ -76,17 +99,19 @@ class _Driver:
     group: str = ""
     departure_wall_s: float | None = None
     energy_wh: float | None = None
+    user: str = ""
 
 
 class Drivers:
     """One station's. lookup: what lists say of a driver."""
 
-    __slots__ = ("_groups", "_known", "_lookup", "_station_id")
+    __slots__ = ("_groups", "_known", "_lookup", "_station_id", "_users")
 
-    def __init__(self, station_id: str, groups: Groups, lookup: Lookup) -> None:
+    def __init__(self, station_id: str, groups: Groups, lookup: Lookup, users: Users) -> None:
         self._station_id = station_id
         self._groups = groups
         self._lookup = lookup
+        self._users = users
         self._known: dict[int, _Driver] = {}
 
     # -- the journal's side -----------------------------------------------------------------------------
@@ -110,10 +135,11 @@ class Drivers:
         priority, group = self._lookup(token, at.wall_s)
         departure_wall_s, energy_wh = self._groups.needs(group, at.wall_s) if at.wall_trusted else (None, None)
         old = self._known.get(evse_id)
-        driver = _Driver(transaction_id, priority, False, False, group, departure_wall_s, energy_wh)
+        driver = _Driver(transaction_id, priority, False, False, group, departure_wall_s, energy_wh, self._users.name(token))
         if old is not None and old.transaction_id == transaction_id:
             if old.group == group:  # named again: the departure it was told at the start still holds
                 driver = replace(driver, departure_wall_s=old.departure_wall_s)
+            driver = replace(driver, user=old.user or driver.user)  # another's card may end the session of whoever began it
             if old.of_csms:
                 driver = replace(driver, priority=old.priority, of_csms=True, overruled=old.overruled)
         return self._set(at, evse_id, driver)
@@ -142,7 +168,7 @@ class Drivers:
 
     def _set(self, at: Stamp, evse_id: int, driver: _Driver) -> list[Outcome]:
         old = self._known.get(evse_id)
-        nothing = driver.priority is None and not driver.group
+        nothing = driver.priority is None and not driver.group and not driver.user
         if old == driver or (nothing and old is None):
             return []
         self._known[evse_id] = driver
@@ -150,7 +176,7 @@ class Drivers:
 
     def _fact(self, at: Stamp, evse_id: int, driver: _Driver) -> DriverKnown:
         evse = EvseKey(self._station_id, evse_id)
-        return DriverKnown(at, evse, driver.transaction_id, driver.priority, driver.departure_wall_s, driver.energy_wh, driver.group)
+        return DriverKnown(at, evse, driver.transaction_id, driver.priority, driver.departure_wall_s, driver.energy_wh, driver.group, driver.user)
 
 
 def _dump(driver: _Driver) -> dict[str, Any]:
@@ -162,6 +188,7 @@ def _dump(driver: _Driver) -> dict[str, Any]:
         "group": driver.group,
         "departure_wall_s": driver.departure_wall_s,
         "energy_wh": driver.energy_wh,
+        "user": driver.user,
     }
 
 
@@ -176,4 +203,5 @@ def _read(data: Any) -> _Driver:
         str(data["group"]),
         None if departure_wall_s is None else float(departure_wall_s),
         None if energy_wh is None else float(energy_wh),
+        str(data.get("user", "")),
     )

@@ -33,8 +33,9 @@ from controller.facts import (
 from controller.link.auth_cache import SPACE as TOKEN_SPACE
 from controller.link.auth_cache import AuthCache
 from controller.link.credentials import SPACE as CREDENTIAL_SPACE
+from controller.link.driver import KEY as USERS_KEY
 from controller.link.driver import SPACE as DRIVER_SPACE
-from controller.link.driver import Groups
+from controller.link.driver import Groups, Users
 from controller.link.features import SPACE as FEATURE_SPACE
 from controller.link.ids import IdSource
 from controller.link.limit_news import SPACE as NEWS_SPACE
@@ -82,7 +83,9 @@ class Links:
             {},
             Groups(config.authorization, config.site.timezone),
             overlay,
+            Users(seed),
         )
+        self._users = shared.users
         self.sessions = {
             station.id: Session(station, config.upstream_of(station.id), shared, config.mirrors_of(station.id)) for station in config.stations
         }
@@ -172,7 +175,7 @@ class Links:
         return session.persist_failed(fact.at, fact.token)
 
     def _restore(self, fact: Restored) -> list[Outcome]:
-        outcomes: list[Outcome] = []
+        outcomes: list[Outcome] = self._users.load(fact.memories.get(USERS_KEY))
         for (space, key), value in fact.memories.items():
             if space == TOKEN_SPACE:
                 self.cache.load(key, value)

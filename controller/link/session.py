@@ -24,7 +24,7 @@ from controller.link.arrival import TURN_SHARE, Arrival
 from controller.link.auth_cache import AuthCache
 from controller.link.cars import Cars
 from controller.link.downlink import Downlink
-from controller.link.driver import Drivers, Groups
+from controller.link.driver import Drivers, Groups, Users
 from controller.link.dynamic import Pulls
 from controller.link.features import Features
 from controller.link.ids import IdSource
@@ -177,7 +177,7 @@ class Session:
         zone = shared.groups.timezone
         self.profiles = Profiles(station.id, phases, shared.tokens, shared.voltage_v, self.down, zone, self.features.modes, cars)
         self.pulls = Pulls(self.up.ask, self._pulled)
-        self.who = Drivers(station.id, shared.groups, self.drivers.service)
+        self.who = Drivers(station.id, shared.groups, self.drivers.service, shared.users)
         self.limit_news = LimitNews(station.id, phases, upstream, self.up.ask)
         places = shared.places.setdefault(self.upstream_id, {})
         self.running = Running(station.id, phases, self.down, self.profiles, places, self._remember)

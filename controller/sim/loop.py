@@ -183,7 +183,7 @@ class EngineLoop:
             plan = self.plan(order.problem)
         except SolveError as error:
             self.failed_plans += 1
-            return PlanFailed(at, str(error))
+            return PlanFailed(at, str(error), order.problem.created_wall_s)
         self.plans += 1
         return PlanSolved(at, plan)
 

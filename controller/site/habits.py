@@ -47,11 +47,15 @@ class Learnt:
         now_wall_s: float,
         buy_per_kwh: Sequence[float],
         parents: Mapping[str, str | None],
+        demand_per_kw: float | None = None,
     ) -> tuple[Ev, ...]:
-        """Cars that usually still come within these slots, as expected cars. parents: the circuit above each circuit."""
+        """Cars that usually still come within these slots, as expected cars. parents: the circuit above each circuit.
+
+        demand_per_kw: 0 = peaks cost nothing, None = not known.
+        """
         if self.habits is None or not self.arrivals:
             return ()
-        return self.habits.coming(slots, present, now_wall_s, buy_per_kwh, parents)
+        return self.habits.coming(slots, present, now_wall_s, buy_per_kwh, parents, demand_per_kw)
 
     def outlook(self, evse: EvseState, voltage_v: float, at: Stamp) -> Outlook | None:
         """What is planned for a car that is here; None = what was stated or assumed holds."""

@@ -75,6 +75,14 @@ class PeakMeter:
             return 0.0
         return (self._energy_ws + self._assumed_ws) / 3600.0
 
+    def ends_wall_s(self, wall_s: float) -> float:
+        """When the billing period that contains this moment ends [wall s]."""
+        if not self._monthly:
+            return (wall_s if self.since_wall_s is None else self.since_wall_s) + self._window_s
+        local = datetime.fromtimestamp(wall_s, self._zone)
+        year, month = (local.year, local.month + 1) if local.month < 12 else (local.year + 1, 1)
+        return datetime(year, month, 1, tzinfo=self._zone).timestamp()
+
     def _period_over(self, since_wall_s: float, wall_s: float) -> bool:
         if not self._monthly:
             return wall_s - since_wall_s > self._window_s

@@ -3,7 +3,8 @@
 The picture becomes a ``Problem`` (``posing``), a child process solves it, and the answer is believed only after ``optimizer.check``
 has verified it against the very problem it was made for. No plan, a late plan, a wrong plan: the last good one is kept for a while,
 clamped by the arbiter like every plan; after that ``optimizer.rules`` allocates. A plan is a ceiling, never a permission; ``rounding``
-makes amps of it that chargers accept. Serves F59, F60, F61.
+makes amps of it that chargers accept. A plan is for the cars it was posed with: who came to an EVSE since then has none. A defect in
+posing, checking or rounding counts as a plan that did not come (``contained``). Serves F59, F60, F61.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from controller.facts import EvseKey, Stamp
 from controller.orders import Order, Severity, SolvePlan, Tell
 from controller.site.actuate import Channel
 from controller.site.budget import Target
+from controller.site.contained import Contained
 from controller.site.planned import Fitness, Trouble, plan_view, trouble_of
+from controller.site.habits import NOTHING_LEARNT
 from controller.site.posing import PlanInputs, build_problem
 from controller.site.rounding import Rounding
 from controller.site.state import EvseState, Layout
@@ -40,6 +43,7 @@ KEPT_PROBLEMS = 4
 RULES_NAME = "shared by rules, no plan"
 TOLERANCE_A = 0.05
 """Error of a planned current that is the solver's rounding [A]."""
+DEFECT = "the controller met an error of its own"
 MET_WH = 50.0
 """A need smaller than this is met: no meter counts finer [Wh]."""
 
@@ -59,6 +63,9 @@ class Planner:
         self._rounding = Rounding(config.control.plan_every_s)
         self._solved_mono_s = -math.inf
         self._problems: dict[float, Problem] = {}
+        self._cars: dict[float, Mapping[str, str]] = {}
+        self._planned_cars: Mapping[str, str] = {}
+        self.contained = Contained()
         self._asked = True
         self._sent_mono_s = -math.inf
         self._slot_ends_wall_s = -math.inf
@@ -78,17 +85,39 @@ class Planner:
 
     def order(self, inputs: PlanInputs, at: Stamp) -> list[Order]:
         """Hand the present problem to the solver. Without cars there is nothing to plan but the picture of the day."""
-        problem = build_problem(self._config, self._layout, replace(inputs, books=self.books), at)
         self._asked, self._sent_mono_s = False, at.mono_s
+        problem = self._posed(replace(inputs, books=self.books), at)
+        if problem is None:
+            return self.failed(DEFECT, at)
         self._slot_ends_wall_s = problem.slots[1].start_wall_s
         self._gap_s = min(LONGEST_GAP_S, max(EVENT_GAP_S, GAP_PER_CAR_S * len(problem.evs)))
         if not self._waiting:
             self._waiting, self._silent_since_mono_s = True, at.mono_s
         self._problems.pop(problem.created_wall_s, None)
         self._problems[problem.created_wall_s] = problem
+        self._cars[problem.created_wall_s] = cars_of(inputs.evses)
         while len(self._problems) > KEPT_PROBLEMS:
-            del self._problems[next(iter(self._problems))]
+            self._drop(next(iter(self._problems)))
         return [SolvePlan(problem)]
+
+    def _posed(self, inputs: PlanInputs, at: Stamp) -> Problem | None:
+        """The problem; after a defect the one without anything learnt, None when that fails, too."""
+        plain = replace(inputs, learnt=NOTHING_LEARNT, load=None, sun=None)
+
+        def build(of: PlanInputs) -> Problem | None:
+            return build_problem(self._config, self._layout, of, at)
+
+        run = self.contained.run
+        return run("posing", lambda: build(inputs), lambda: run("posing without habits", lambda: build(plain), lambda: None))
+
+    def _drop(self, created_wall_s: float) -> None:
+        del self._problems[created_wall_s]
+        self._cars.pop(created_wall_s, None)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a problem is on its way."""
+        return self._waiting
 
     def overdue(self, at: Stamp) -> bool:
         """Whether the solver has kept silent beyond its deadline (F60)."""
@@ -102,11 +131,10 @@ class Planner:
         self._waiting = False
         if problem is None:
             return []
-        violations = check(problem, plan, TOLERANCE_A)
-        if violations:
+        wrong = self.contained.run("checking a plan", lambda: _wrong(problem, plan), lambda: "it cannot be checked")
+        if wrong:
             self.refused += 1
-            worst = violations[0]
-            return self.failed(f"the plan was wrong: {worst.name} at {worst.where} by {worst.amount:.3g}", at)
+            return self.failed(f"the plan was wrong: {wrong}", at)
         self._take(plan, problem, at)
         self._forget_older(plan.created_wall_s)
         told = self._fitness.told(plan.status)
@@ -120,7 +148,7 @@ class Planner:
         for older in list(self._problems):
             if older == created_wall_s:
                 return
-            del self._problems[older]
+            self._drop(older)
 
     def failed(self, reason: str, at: Stamp) -> list[Order]:
         """No usable plan came: keep the last good one for a while, then allocate by rules (F59, F60)."""
@@ -143,17 +171,13 @@ class Planner:
     def _by_rules(self, at: Stamp) -> None:
         self.plan = None
         problem = next(reversed(self._problems.values()), None)
-        if problem is None:
-            return
-        try:
-            plan = allocate(problem)
-        except ProblemError:
-            return
-        if not check(problem, plan, TOLERANCE_A):
+        plan = self.contained.run("rules", lambda: _ruled(problem), lambda: None) if problem is not None else None
+        if problem is not None and plan is not None:
             self._take(plan, problem, at)
 
     def _take(self, plan: Plan, problem: Problem, at: Stamp) -> None:
         self.plan, self.problem, self._solved_mono_s = plan, problem, at.mono_s
+        self._planned_cars = self._cars.get(problem.created_wall_s, {})
 
     def usable(self, at: Stamp) -> bool:
         """Whether the plan is young enough and covers this moment."""
@@ -166,8 +190,14 @@ class Planner:
     def prepare(self, evses: Mapping[EvseKey, EvseState], channels: Mapping[EvseKey, Channel], at: Stamp) -> None:
         """Make amps of the plan for the running slot, if they are not made yet. Apart from ``targets``, which the guard needs too."""
         slot = self._slot_in_force(at)
-        if self.plan is not None and self.problem is not None and slot is not None:
-            self._rounding.renew(self.problem, self.plan, slot, evses, channels, at)
+        plan, problem = self.plan, self.problem
+        if plan is None or problem is None or slot is None:
+            return
+        self.contained.run(
+            "rounding",
+            lambda: self._rounding.renew(problem, plan, slot, evses, channels, at),
+            lambda: self._rounding.plainly(problem, plan, slot, evses, at),
+        )
 
     def targets(self, evses: Mapping[EvseKey, EvseState], at: Stamp) -> dict[EvseKey, Target]:
         """The plan's ceilings now, as prepared. Cars the plan does not know have none."""
@@ -179,7 +209,7 @@ class Planner:
         for key, evse in evses.items():
             name = str(key)
             watts, amps = plan.ev_power_w.get(name), self._rounding.setpoint_a.get(name)
-            if evse.session is None or watts is None or amps is None or evse.session.started_wall_s > plan.created_wall_s:
+            if evse.session is None or watts is None or amps is None or self._planned_cars.get(name) != evse.session.transaction_id:
                 continue
             found[key] = self._target(evse, watts[slot], amps, ends_wall_s)
         return found
@@ -216,3 +246,26 @@ class Planner:
         if self.plan is None or self.problem is None:
             return None
         return plan_view(self.plan, self.problem, self.trouble)
+
+
+def cars_of(evses: Mapping[EvseKey, EvseState]) -> dict[str, str]:
+    """Who is at each EVSE: its transaction."""
+    return {str(key): evse.session.transaction_id for key, evse in evses.items() if evse.session is not None}
+
+
+def _wrong(problem: Problem, plan: Plan) -> str:
+    """What is wrong with a plan, "" = nothing."""
+    violations = check(problem, plan, TOLERANCE_A)
+    if not violations:
+        return ""
+    worst = violations[0]
+    return f"{worst.name} at {worst.where} by {worst.amount:.3g}"
+
+
+def _ruled(problem: Problem) -> Plan | None:
+    """The plan by rules, None where there is none that passes the check."""
+    try:
+        plan = allocate(problem)
+    except ProblemError:
+        return None
+    return None if check(problem, plan, TOLERANCE_A) else plan

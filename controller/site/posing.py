@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import EvseKey, FeaturesLearned, LimitStep, PhaseAmps, Stamp
@@ -20,12 +20,13 @@ from controller.site.habits import NOTHING_LEARNT, Learnt
 from controller.site.limits import Limit
 from controller.site.state import PHASES, EvseState, Layout
 from controller.site.tariffs import Books, books_of
-from optimizer.forecast import blended_w, profile_w, prorated_demand
+from optimizer.forecast import QUARTER_S, blended_w, profile_w, prorated_demand
 from optimizer.grid import make_grid
 from optimizer.problem import Battery, Ev, Node, Problem, Slot
 from optimizer.usual import Usual
 
-HORIZON_S = 86_400.0
+HORIZON_S = DAY_S = 86_400.0
+WEEK_S = 7 * DAY_S
 EDGE_S = 60.0
 """Edges of limits and schedules are laid on whole minutes, those of limits on the next one: a limit may look longer, never shorter."""
 MOST_EDGES = 16
@@ -39,6 +40,8 @@ class PlanInputs:
     pv_w: production now, >= 0, None if nobody measures it; battery_w: charging positive. plain: EVSEs that give nothing back now,
     whatever they announced: the station refused it in this session, or the site is not well. window_import_wh: of the running
     demand window so far. learnt: from past sessions. load, sun: what is usual, None = not learnt. books: prices, None = the tariff's.
+    worthwhile_w: the peak that is worth paying for in this billing period (``rehearsing``), None = nobody knows. period_left_s: of that
+    period, None = not told.
     """
 
     evses: Mapping[EvseKey, EvseState]
@@ -57,29 +60,73 @@ class PlanInputs:
     load: Usual | None = None
     sun: Usual | None = None
     books: Books | None = None
+    worthwhile_w: float | None = None
+    period_left_s: float | None = None
 
 
 def build_problem(config: Config, layout: Layout, inputs: PlanInputs, at: Stamp) -> Problem:
     """The planning problem of this moment. Wall times; powers as total over the phases [W]."""
-    tariff, zone, grid = config.tariff, config.site.timezone, config.grid
-    books = inputs.books or books_of(tariff, zone)
-    slots = make_grid(at.wall_s, HORIZON_S, edges(inputs, books, at), zone)
-    count, wishes = len(slots), Wishes(slots)
-    buy = books.buy.per_slot(slots)
+    books = _books(config, inputs)
+    slots = make_grid(at.wall_s, HORIZON_S, edges(inputs, books, at), config.site.timezone)
+    wishes = Wishes(slots)
     evs = [car for key, evse in inputs.evses.items() if (car := car_of(config, layout, inputs, key, evse, wishes, at)) is not None]
+    coming = _expected(layout, inputs, slots, books.buy.per_slot(slots), config.tariff.demand_per_kw, at)
+    problem = _posed(config, layout, inputs, slots, (*evs, *coming), at)
+    return replace(problem, pv_w=_sun_w(config, inputs, slots), demand_per_kw=_demand_per_kw(config, inputs))
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What is left of a billing period, whole quarter hours, at most a week [wall s]. part: of all that is left of it (0..1)."""
+
+    begin_wall_s: float
+    end_wall_s: float
+    part: float
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is left."""
+        return self.end_wall_s <= self.begin_wall_s
+
+
+def rest_of(period_end_wall_s: float, at: Stamp) -> Rest:
+    """The rest of a billing period, from the next quarter hour on."""
+    begin_s, end_s = math.ceil(at.wall_s / QUARTER_S) * QUARTER_S, math.floor(period_end_wall_s / QUARTER_S) * QUARTER_S
+    until_s = min(end_s, begin_s + WEEK_S)
+    return Rest(begin_s, until_s, (until_s - begin_s) / (end_s - begin_s) if end_s > begin_s else 1.0)
+
+
+def build_rest(config: Config, layout: Layout, inputs: PlanInputs, rest: Rest, weeks: int, at: Stamp) -> Problem:
+    """The rest of the billing period with the cars that are here, building and sun as so many weeks (> 0) ago.
+
+    The demand charge is this stretch's part of what is left of the period.
+    """
+    count = round((rest.end_wall_s - rest.begin_wall_s) / QUARTER_S)
+    slots = tuple(Slot(rest.begin_wall_s + number * QUARTER_S, QUARTER_S) for number in range(count))
+    wishes = Wishes(slots)
+    evs = tuple(car for key, evse in inputs.evses.items() if (car := car_of(config, layout, inputs, key, evse, wishes, at)) is not None)
+    problem = _posed(config, layout, inputs, slots, evs, at, weeks)
+    demand_per_kw = config.tariff.demand_per_kw * rest.part
+    return replace(problem, pv_w=_sun_again_w(config, inputs, slots, weeks), demand_per_kw=demand_per_kw, window_import_wh=0.0)
+
+
+def _posed(
+    config: Config, layout: Layout, inputs: PlanInputs, slots: tuple[Slot, ...], evs: tuple[Ev, ...], at: Stamp, weeks: int = 0
+) -> Problem:
+    """A problem over these slots, without sun and demand charge yet. weeks: the building as so many weeks ago, 0 = as expected."""
+    tariff, grid, books, count = config.tariff, config.grid, _books(config, inputs), len(slots)
     return Problem(
         created_wall_s=at.wall_s,
         slots=slots,
         voltage_v=layout.voltage_v,
-        nodes=tuple(_nodes(config, layout, inputs, slots, wishes, at)),
-        evs=(*evs, *_expected(layout, inputs, slots, buy, at)),
-        buy_per_kwh=buy,
+        nodes=tuple(_nodes(config, layout, inputs, slots, Wishes(slots), at, weeks)),
+        evs=evs,
+        buy_per_kwh=books.buy.per_slot(slots),
         sell_per_kwh=books.sell.per_slot(slots),
-        pv_w=_sun_w(config, inputs, slots),
+        pv_w=(),
         import_limit_w=(grid.max_import_w,) * count if grid.max_import_w is not None else (),
         export_limit_w=(grid.max_export_w,) * count if grid.max_export_w is not None else (),
-        demand_per_kw=prorated_demand(tariff.demand_per_kw, tariff.demand_window_days, HORIZON_S),
-        peak_so_far_w=inputs.peak_w,
+        peak_so_far_w=max(inputs.peak_w, inputs.worthwhile_w or 0.0) if not weeks else inputs.peak_w,
         battery=_battery(config, inputs.soc_percent),
         shortfall_per_kwh=tariff.missing_per_kwh,
         currency=tariff.currency,
@@ -88,6 +135,23 @@ def build_problem(config: Config, layout: Layout, inputs: PlanInputs, at: Stamp)
         co2_kg_per_kwh=_co2(config, slots),
         co2_per_kg=tariff.co2_per_kg if tariff.co2_kg_per_kwh else 0.0,
     )
+
+
+def _books(config: Config, inputs: PlanInputs) -> Books:
+    return inputs.books or books_of(config.tariff, config.site.timezone)
+
+
+def _demand_per_kw(config: Config, inputs: PlanInputs) -> float:
+    """What a kW above the peak costs in a plan [currency/kW].
+
+    All of it where it is known which peak is worth paying for. Else a day's part of it: planning each day with the full price would
+    treat every day as the one that makes the peak.
+    """
+    tariff = config.tariff
+    if inputs.worthwhile_w is not None:
+        return tariff.demand_per_kw
+    left_s = tariff.demand_window_days * DAY_S if inputs.period_left_s is None else inputs.period_left_s
+    return prorated_demand(tariff.demand_per_kw, max(1.0, left_s / DAY_S), HORIZON_S)
 
 
 def edges(inputs: PlanInputs, books: Books, at: Stamp) -> list[float]:
@@ -132,11 +196,11 @@ def _co2(config: Config, slots: Sequence[Slot]) -> tuple[float, ...]:
     return profile_w(slots, told, config.site.timezone) if len(told) == 24 else (told[0],) * len(slots)
 
 
-def _expected(layout: Layout, inputs: PlanInputs, slots: Sequence[Slot], buy: Sequence[float], at: Stamp) -> Iterable[Ev]:
+def _expected(layout: Layout, inputs: PlanInputs, slots: Sequence[Slot], buy: Sequence[float], demand_per_kw: float, at: Stamp) -> Iterable[Ev]:
     """Cars that usually still come, at EVSEs and circuits this site has."""
     stays = [stay for evse in inputs.evses.values() if (stay := inputs.learnt.stay_of(evse, layout.voltage_v)) is not None]
     parents = {name: circuit.parent for name, circuit in layout.circuits.items()}
-    for car in inputs.learnt.coming(slots, stays, at.wall_s, buy, parents):
+    for car in inputs.learnt.coming(slots, stays, at.wall_s, buy, parents, demand_per_kw):
         if car.expected and car.node_id in layout.circuits and car.phases and set(car.phases) <= set(PHASES[: layout.phase_count]):
             yield car
 
@@ -144,14 +208,14 @@ def _expected(layout: Layout, inputs: PlanInputs, slots: Sequence[Slot], buy: Se
 # -- the tree ---------------------------------------------------------------------------------------------
 
 
-def _nodes(config: Config, layout: Layout, inputs: PlanInputs, slots: tuple[Slot, ...], wishes: Wishes, at: Stamp) -> Iterable[Node]:
+def _nodes(config: Config, layout: Layout, inputs: PlanInputs, slots: tuple[Slot, ...], wishes: Wishes, at: Stamp, weeks: int) -> Iterable[Node]:
     margin_a = config.grid.margin_a
     for name, circuit in layout.circuits.items():
         most_a = max(0.0, circuit.fuse_a - margin_a)
         lower = _slot_limits([limit for limit in inputs.limits if limit.circuit == name], slots, at)
-        other = _other_load(config, layout, inputs, name, slots)
+        other = _other_load(config, layout, inputs, name, slots, weeks)
         root = name == ROOT_CIRCUIT
-        room = _worse_day_a(config, layout, inputs, slots) if root else ()
+        room = _worse_day_a(config, layout, inputs, slots) if root and not weeks else ()
         yield Node(name, circuit.parent, (most_a, most_a, most_a), lower, other, room, layout.max_unbalance_a if root else None)
     for station_id, steps in inputs.station_wishes.items():
         keys = layout.by_station.get(station_id, ())
@@ -178,13 +242,13 @@ def _slot_limits(limits: Sequence[Limit], slots: Sequence[Slot], at: Stamp) -> t
 # -- building and sun ---------------------------------------------------------------------------------------
 
 
-def _other_load(config: Config, layout: Layout, inputs: PlanInputs, name: str, slots: tuple[Slot, ...]) -> tuple[PhaseAmps, ...]:
+def _other_load(config: Config, layout: Layout, inputs: PlanInputs, name: str, slots: tuple[Slot, ...], weeks: int) -> tuple[PhaseAmps, ...]:
     """Load of this node alone per slot and phase [A], with the EVSEs that cannot be commanded."""
     children = [child for child in layout.circuits.values() if child.parent == name]
     own = [inputs.loads[name].other_a[phase] - sum(inputs.loads[child.id].other_a[phase] for child in children) for phase in PHASES]
     series: tuple[PhaseAmps, ...]
     if name == ROOT_CIRCUIT and _metered(layout, inputs):
-        series = _building_a(config, layout, inputs, own, slots)
+        series = _building_a(config, layout, inputs, own, slots, weeks)
     else:
         series = ((max(0.0, own[0]), max(0.0, own[1]), max(0.0, own[2])),) * len(slots)
     booked = [0.0, 0.0, 0.0]
@@ -215,13 +279,17 @@ def building_w(layout: Layout, inputs: PlanInputs) -> float | None:
     return sum(max(0.0, inputs.loads[ROOT_CIRCUIT].other_a[phase] + apart_a) for phase in phases) * layout.voltage_v
 
 
-def _building_a(config: Config, layout: Layout, inputs: PlanInputs, own_a: Sequence[float], slots: tuple[Slot, ...]) -> tuple[PhaseAmps, ...]:
+def _building_a(
+    config: Config, layout: Layout, inputs: PlanInputs, own_a: Sequence[float], slots: tuple[Slot, ...], weeks: int
+) -> tuple[PhaseAmps, ...]:
     """From the currents of now to what is usual, each phase from its own measurement; what is usual is spread evenly."""
     apart_a = _apart_a(layout, inputs)
     present_a = [max(0.0, amps + apart_a) for amps in own_a]
     volts, expected = layout.voltage_v, _building_w(config, inputs, slots)
     if expected is None:
         return ((present_a[0], present_a[1], present_a[2]),) * len(slots)
+    if weeks and inputs.load is not None:
+        return tuple((watts / 3.0 / volts,) * 3 for watts in inputs.load.again_w(slots, weeks, expected))
     thirds = [watts / 3.0 / volts for watts in expected]
     first, second, third = (blended_w(slots, thirds, amps) for amps in present_a)
     return tuple(zip(first, second, third, strict=True))
@@ -238,11 +306,20 @@ def _building_w(config: Config, inputs: PlanInputs, slots: Sequence[Slot]) -> tu
 
 def _sun_w(config: Config, inputs: PlanInputs, slots: Sequence[Slot]) -> tuple[float, ...]:
     """Expected PV [W], never negative. Without a profile the present production fades to 0 within the hour: the safer side."""
+    return tuple(max(0.0, watts) for watts in blended_w(slots, _usual_sun_w(config, inputs, slots), inputs.pv_w))
+
+
+def _usual_sun_w(config: Config, inputs: PlanInputs, slots: Sequence[Slot]) -> tuple[float, ...]:
     told, zone = config.forecast.pv_w, config.site.timezone
     expected = profile_w(slots, told, zone) if told else (0.0,) * len(slots)
-    if inputs.sun is not None:
-        expected = inputs.sun.expected_w(slots, expected)
-    return tuple(max(0.0, watts) for watts in blended_w(slots, expected, inputs.pv_w))
+    return inputs.sun.expected_w(slots, expected) if inputs.sun is not None else expected
+
+
+def _sun_again_w(config: Config, inputs: PlanInputs, slots: Sequence[Slot], weeks: int) -> tuple[float, ...]:
+    """PV as so many weeks ago [W]."""
+    expected = _usual_sun_w(config, inputs, slots)
+    again = inputs.sun.again_w(slots, weeks, expected) if inputs.sun is not None else expected
+    return tuple(max(0.0, watts) for watts in again)
 
 
 def _worse_day_a(config: Config, layout: Layout, inputs: PlanInputs, slots: Sequence[Slot]) -> tuple[float, ...]:

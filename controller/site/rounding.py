@@ -29,7 +29,7 @@ TAPER_PART = 0.95
 @dataclass(slots=True)
 class Stood:
     """Currents in force: of which plan and slot, since when [wall s], for how long they were rounded [s], what was owed before and
-    will be after that."""
+    will be after that. cars: whose debts these are, EVSE -> transaction: the next car has none."""
 
     plan: Plan | None = None
     slot: int = -1
@@ -37,6 +37,7 @@ class Stood:
     held_s: float = 1.0
     before_wh: Mapping[str, float] = field(default_factory=dict)
     after: Rounded = field(default_factory=lambda: Rounded({}, {}))
+    cars: Mapping[str, str] = field(default_factory=dict)
 
     def owed_wh(self, wall_s: float) -> dict[str, float]:
         """What is owed by now: in a straight line from before to after."""
@@ -80,10 +81,22 @@ class Rounding:
             if evse.session is not None
         }
         charging = {str(key) for key, evse in evses.items() if channels[key].present_a(at.mono_s) > 0 or (evse.power_w or 0.0) < 0}
-        owed_wh = {name: wh for name, wh in stood.owed_wh(at.wall_s).items() if name in steps}
+        cars = {str(key): evse.session.transaction_id for key, evse in evses.items() if evse.session is not None}
+        owed_wh = {name: wh for name, wh in stood.owed_wh(at.wall_s).items() if name in cars and stood.cars.get(name) == cars[name]}
         rounded = to_amps(problem, meant, steps, owed_wh, charging, slot, held_s)
         setpoints = {**rounded.setpoint_a, **_shown(problem, meant, slot, steps, rounded.setpoint_a)}
-        self._stood = Stood(plan, slot, at.wall_s, held_s, owed_wh, Rounded(setpoints, rounded.owed_wh))
+        self._stood = Stood(plan, slot, at.wall_s, held_s, owed_wh, Rounded(setpoints, rounded.owed_wh), cars)
+
+    def plainly(self, problem: Problem, plan: Plan, slot: int, evses: Mapping[EvseKey, EvseState], at: Stamp) -> None:
+        """Without any finesse and without debts, for when ``renew`` fails: the plan's current, at least the smallest that charges."""
+        setpoints = {}
+        for key, evse in evses.items():
+            watts = plan.ev_power_w.get(str(key), ())
+            if evse.session is None or not watts:
+                continue
+            amps = watts[slot] / problem.voltage_v / len(evse.phases)
+            setpoints[str(key)] = max(amps, evse.place.min_a) if amps >= SMALLEST_GIFT_A else 0.0
+        self._stood = Stood(plan, slot, at.wall_s, self._every_s, {}, Rounded(setpoints, {}))
 
 
 def steps_of(evse: EvseState, channel: Channel, gives: bool, voltage_v: float) -> Steps:

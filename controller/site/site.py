@@ -58,13 +58,14 @@ from controller.site.explained import Explained
 from controller.site.freshness import Health, Mode
 from controller.site.guard import HOLD_S, Excess, cut
 from controller.site.habits import SPACE as PAST_SPACE
-from controller.site.habits import History
+from controller.site.habits import NOTHING_LEARNT, History
 from controller.site.health import MeterRoom, ModeNow
 from controller.site.limits import BROKER, LimitStore
 from controller.site.otherload import Draw
 from controller.site.oversight import Oversight
 from controller.site.peak import peak_meter
 from controller.site.planning import PlanInputs, Planner
+from controller.site.rehearsing import Rehearsals
 from controller.site.posing import building_w
 from controller.site.proof import Proof
 from controller.site.reports import Reporter, SourceNow
@@ -104,6 +105,7 @@ class Site:
         self._drivers: dict[EvseKey, DriverKnown] = {}
         self.planner = Planner(config, self.layout)
         self.peak = peak_meter(config.tariff, config.site.timezone)
+        self.rehearsals = Rehearsals(config, self.layout)
         self.history = History(config)
         self.days = UsualDays(config)
         self.explained = Explained(config)
@@ -428,6 +430,13 @@ class Site:
     # -- plans ------------------------------------------------------------------------------------------------
 
     def _plan_solved(self, fact: PlanSolved) -> list[Order]:
+        if self.rehearsals.solved(fact.plan):
+            return []
+        contained = self.planner.contained
+        orders = contained.run("taking a plan", lambda: self._take_plan(fact), list)
+        return orders + contained.tell()
+
+    def _take_plan(self, fact: PlanSolved) -> list[Order]:
         refused = self.planner.refused
         orders = self.planner.solved(fact.plan, fact.at)
         if self.planner.plan is fact.plan:
@@ -438,6 +447,8 @@ class Site:
         return orders
 
     def _plan_failed(self, fact: PlanFailed) -> list[Order]:
+        if self.rehearsals.failed(fact.created_wall_s):
+            return []
         self.explained.failed(fact.at)
         return self.planner.failed(fact.reason, fact.at)
 
@@ -459,14 +470,19 @@ class Site:
             self.explained.failed(at)
             orders += self.planner.failed("no answer from the solver", at)
         self.planner.refresh(at)
-        in_force = self.planner.usable(at)
-        orders += self.explained.passed(self.planner.plan if in_force else None, self.planner.problem if in_force else None, at)
+        run = self.planner.contained.run
+        orders += run("what limits cost", lambda: self._explain(at), list)
         self.planner.prepare(self.evses, self.actuator.channels, at)
         if not self.planner.due(at):
             return orders
         inputs = self._plan_inputs(at)
-        orders += self.days.seen(building_w(self.layout, inputs), inputs.pv_w, at)
+        orders += run("learning the usual day", lambda: self.days.seen(building_w(self.layout, inputs), inputs.pv_w, at), list)
         return orders + self.planner.order(inputs, at)
+
+    def _explain(self, at: Stamp) -> list[Order]:
+        """Time passes under the plan in force, if any."""
+        in_force = self.planner.usable(at)
+        return self.explained.passed(self.planner.plan if in_force else None, self.planner.problem if in_force else None, at)
 
     def _plan_inputs(self, at: Stamp) -> PlanInputs:
         now, pv_w = at.mono_s, self.meters.side_power_w("pv")
@@ -483,7 +499,7 @@ class Site:
             self.features,
             frozenset(key for key, channel in self.actuator.channels.items() if channel.giving_refused or not self._may_give),
             self.peak.window_import_wh(at.wall_s),
-            self.history.learnt(at),
+            self.planner.contained.run("learning habits", lambda: self.history.learnt(at), lambda: NOTHING_LEARNT),
             self.days.load,
             self.days.sun,
         )
@@ -501,8 +517,10 @@ class Site:
         orders += self.oversight.look(self.evses, self.meters.lasting(now), at)
         orders += self.actuator.tick(now)
         orders += self._control(at, at_once=True)
-        orders += self._plan(at)
-        return orders + self.reporter.tick(self, at)
+        run = self.planner.contained.run
+        orders += run("planning", lambda: self._plan(at), list)
+        orders += run("what the page and history are told", lambda: self.reporter.tick(self, at), list)
+        return orders + self.planner.contained.tell()
 
     @property
     def _may_give(self) -> bool:

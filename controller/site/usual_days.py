@@ -1,4 +1,4 @@
-"""What building and sun usually do, learnt from the meters and kept in the journal: a few numbers per hour of workday and weekend."""
+"""What building and sun usually do, learnt from the meters and kept in the journal: a row of quarter hours per day."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from optimizer.usual import Usual
 SPACE: Final = "usual"
 LOAD: Final = "load"
 SUN: Final = "sun"
+CLOUD_HALF_LIFE_S: Final = 4 * 3600.0
+"""Clouds of now say little about the sun some hours later [s]."""
 
 
 class UsualDays:
     """Learns load and PV; with forecast.load off, or without a trusted clock, nothing."""
 
     def __init__(self, config: Config) -> None:
-        wanted = config.forecast.load == "auto"
-        self.load = Usual(config.site.timezone) if wanted else None
-        self.sun = Usual(config.site.timezone) if wanted else None
+        wanted, zone = config.forecast.load == "auto", config.site.timezone
+        self.load = Usual(zone) if wanted else None
+        self.sun = Usual(zone, CLOUD_HALF_LIFE_S, by_kind=False) if wanted else None
 
     def recall(self, name: str, memory: Any) -> None:
-        """Take back one hour; rubbish counts as nothing learnt (F75)."""
-        what, _, hour = name.partition(" ")
+        """Take back one day; rubbish counts as nothing learnt (F75)."""
+        what, _, day = name.partition(" ")
         usual = {LOAD: self.load, SUN: self.sun}.get(what)
         if usual is not None:
-            usual.recall(hour, memory)
+            usual.recall(day, memory)
 
     def seen(self, load_w: float | None, sun_w: float | None, at: Stamp) -> list[Order]:
         """What building and sun do now [W], None = nobody knows."""
@@ -35,7 +37,9 @@ class UsualDays:
             return []
         remember: dict[tuple[str, str], Any] = {}
         for what, usual, watts in ((LOAD, self.load, load_w), (SUN, self.sun, sun_w)):
-            hour = usual.add(watts, at.wall_s) if usual is not None else None
-            if usual is not None and hour is not None:
-                remember[(SPACE, f"{what} {hour}")] = usual.memory(hour)
+            day = usual.add(watts, at.wall_s) if usual is not None else None
+            if usual is None or day is None:
+                continue
+            remember[(SPACE, f"{what} {day}")] = usual.memory(day)
+            remember.update({(SPACE, f"{what} {gone}"): None for gone in usual.forget()})
         return [Persist(0, remember=remember)] if remember else []

@@ -113,6 +113,14 @@ def test_there_are_never_too_many() -> None:
     assert len({car.ev_id for car in cars}) == len(cars)
 
 
+def test_more_is_expected_where_peaks_cost_nothing() -> None:
+    now_s = at(0, 6.0)
+    habits, slots = Habits.learn(usual_past(), now_s, TIMEZONE), make_grid(at(0, 6.0), timezone=TIMEZONE)
+    plain, priced, free = (energy_wh(habits.coming(slots, (), now_s, demand_per_kw=demand)) for demand in (None, 15.0, 0.0))
+    assert plain == priced
+    assert free == pytest.approx(plain * expect.WEIGHT_NO_DEMAND / expect.WEIGHT)
+
+
 def test_names_and_times_stay_the_same_within_an_hour() -> None:
     past = usual_past()
     assert {car.ev_id for car in coming(past, 6.0)} == {car.ev_id for car in coming(past, 6.9)}

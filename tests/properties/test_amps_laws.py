@@ -24,7 +24,7 @@ from tests.support import plans
 from tests.support.plans import VOLTS, car, grid
 from tests.support.random_sites import START_S
 
-law = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+law = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 cases = st.integers(0, 10**9).map(lambda seed: case(Random(seed)))
 """Seeds rather than strategies: every example is another crowded site, few are small."""
 
@@ -82,7 +82,9 @@ def reckless(problem: Problem, dice: Random) -> Plan:
     plan = allocate(problem)
     charge, give = [0.0, 700.0, 1700.0, 3000.0, 11_000.0], [-700.0, -1700.0, -3000.0, -11_000.0]
     now_w = {ev.ev_id: dice.choice([*charge, *give]) if ev.max_discharge_w > 0.0 else dice.choice(charge) for ev in problem.evs}
-    return replace(plan, ev_power_w={name: (watts, *plan.ev_power_w[name][1:]) for name, watts in now_w.items()})
+    rest_w = tuple(with_setpoints(problem, plan, {}).exchange_w.tolist())
+    unseen = replace(plan, grid_power_w=rest_w, peak_w=mean_import_w(Desk(problem, replace(plan, grid_power_w=rest_w), 0.01)))
+    return replace(unseen, ev_power_w={name: (watts, *plan.ev_power_w[name][1:]) for name, watts in now_w.items()})
 
 
 def with_setpoints(problem: Problem, plan: Plan, setpoint_a: dict[str, float]) -> Desk:
@@ -137,13 +139,14 @@ def test_the_peak_is_not_raised(drawn: tuple[Problem, Plan, dict[str, Steps], Ro
     """A car that is done in this slot stops by itself; a car in the gap may have now what the rest of its demand window holds for it."""
     problem, plan, known, found = drawn
     desk, idle = with_setpoints(problem, plan, found.setpoint_a), with_setpoints(problem, plan, {})
-    free_w = 0.0
+    free_w, first = 0.0, problem.slots[0]
     for ev in problem.evs:
-        amps, per_a = found.setpoint_a.get(ev.ev_id, 0.0), problem.voltage_v * len(ev.phases)
-        planned_w = plan.ev_power_w[ev.ev_id][0]
-        last = ev.energy_need_wh <= 1.01 * planned_w * problem.slots[0].hours
-        gap = planned_w > 0.0 and ev.ev_id in known and amps == known[ev.ev_id].min_a
-        free_w += max(0.0, amps * per_a - planned_w) if last or gap else 0.0
+        watts = max(0.0, found.setpoint_a.get(ev.ev_id, 0.0)) * problem.voltage_v * len(ev.phases)
+        planned_w, there = plan.ev_power_w[ev.ev_id][0], min(1.0, (ev.departure_wall_s - first.start_wall_s) / first.duration_s)
+        mean_w = min(watts * there, ev.energy_need_wh / first.hours)
+        gap = planned_w > 0.0 and ev.ev_id in known and found.setpoint_a.get(ev.ev_id) == known[ev.ev_id].min_a
+        last = ev.energy_need_wh <= 1.002 * planned_w * first.hours
+        free_w += watts if last else watts - mean_w + (max(0.0, mean_w - planned_w) if gap else 0.0)
     least_w = max(plan.grid_power_w[0], float(idle.exchange_w[0]))
     if problem.demand_per_kw > 0.0:
         assert window_mean_w(problem, plan, float(desk.exchange_w[0]) - free_w) <= max(

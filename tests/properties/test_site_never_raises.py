@@ -130,5 +130,6 @@ def test_any_facts_in_any_order_are_taken_and_every_setpoint_is_a_sound_number(d
                 assert not defects(order.problem), defects(order.problem)
                 assert problem_to_json(order.problem)
                 problems.append(order.problem)
+        assert not site.planner.contained.defects, site.planner.contained.tell()
         view = site.view(at)
         assert all(evse.limit_a is None or math.isfinite(evse.limit_a) for evse in view.evses)

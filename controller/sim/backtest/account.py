@@ -1,7 +1,7 @@
 """What a backtest cost and how hard it pulled at every circuit, measured at the simulated meters, step by step.
 
 Energy is priced at the grid connection, each step at the price of its moment (steps end where prices change). The demand charge is the
-highest mean import of a quarter hour of the whole stretch, charged for the stretch's share of the billing period.
+highest mean import of a quarter hour (or as long as the tariff says) of the whole stretch, charged for its share of the billing period.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Account:
 
     def __init__(self, case: Case, config: Config) -> None:
         self._prices = case.prices
-        self._demand_per_kw = case.demand_per_kw
+        self._demand_per_kw, self._window_s = case.demand_per_kw, case.prices.window_s
         self.limits_a = {ROOT_CIRCUIT: config.grid.fuse_a} | {circuit.id: circuit.fuse_a for circuit in config.circuits}
         self.energy_cost = 0.0
         self.ev_wh = 0.0
@@ -76,8 +76,12 @@ class Account:
 
     @property
     def peak_w(self) -> float:
-        """Highest mean import of a quarter hour [W]."""
-        return max((sums.energies[0] * 3600.0 / CURVE_STEP_S for sums in self._quarters.values()), default=0.0)
+        """Highest mean import of a window of the demand charge [W]."""
+        windows: dict[int, float] = {}
+        for number, sums in self._quarters.items():
+            window = math.floor(number * CURVE_STEP_S / self._window_s)
+            windows[window] = windows.get(window, 0.0) + sums.energies[0]
+        return max(windows.values(), default=0.0) * 3600.0 / self._window_s
 
     @property
     def demand_cost(self) -> float:

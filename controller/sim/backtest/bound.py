@@ -89,7 +89,7 @@ def pose(
         peak_so_far_w=peak_so_far_w,
         shortfall_per_kwh=shortfall_per_kwh,
         currency=world.currency,
-        demand_window_s=CURVE_STEP_S,
+        demand_window_s=world.window_s,
         window_import_wh=window_import_wh,
     )
 

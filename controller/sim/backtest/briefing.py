@@ -44,7 +44,10 @@ def told_config(case: Case, config: Config) -> Config:
 
 
 def told_tariff(case: Case, config: Config) -> TariffConfig:
-    """The tariff of the case, a season for each day from the first to a little beyond the last."""
+    """The tariff of the case, a season for each day from the first to a little beyond the last.
+
+    The billing period is the stretch itself, with the share of the demand charge that the account takes for it.
+    """
     end_s = case.end_wall_s + LOOK_AHEAD_S
     zone = zone_of(config.site.timezone)
     seasons = tuple(_season(day, _windows(case.prices.buy, day, config)) for day in days(case.start_wall_s, end_s, zone))
@@ -53,9 +56,9 @@ def told_tariff(case: Case, config: Config) -> TariffConfig:
         "seasons": seasons,
         "sell": (),
         "sell_per_kwh": sell,
-        "demand_per_kw": case.prices.demand_per_kw,
-        "demand_window_days": case.prices.month_days,
-        "demand_minutes": 15,
+        "demand_per_kw": case.demand_per_kw,
+        "demand_window_days": case.days,
+        "demand_minutes": round(case.prices.window_s / 60.0),
         "demand_period": "days",
     }
     return config.tariff.model_copy(update=changes)  # no validation: a year of days is more than a person would write
@@ -97,6 +100,10 @@ class Foretold(Usual):
     def expected_w(self, slots: Sequence[Slot], otherwise_w: Sequence[float]) -> tuple[float, ...]:
         """What will be [W]."""
         return tuple(self._series.mean(slot.start_wall_s, slot.start_wall_s + slot.duration_s) for slot in slots)
+
+    def again_w(self, slots: Sequence[Slot], weeks: int, otherwise_w: Sequence[float]) -> tuple[float, ...]:
+        """What will be, too."""
+        return self.expected_w(slots, otherwise_w)
 
     def above_w(self, slots: Sequence[Slot], quantile: float) -> tuple[float, ...]:
         """Nothing is uncertain."""

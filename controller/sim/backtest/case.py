@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from controller.config import PHASE_INDEX, Config, EvseConfig, StationConfig
 from controller.facts import EvseKey
@@ -17,6 +18,7 @@ from controller.sim.backtest.series import Series
 from controller.sim.backtest.sessions import Recorded
 from controller.sim.backtest.tariffs import Prices
 from controller.sim.car import MIN_OFFER_A, VOLTAGE_V
+from optimizer.forecast import zone_of
 from optimizer.past import PastSession
 
 START_S = 60.0
@@ -110,8 +112,15 @@ class Case:
 
     @property
     def demand_per_kw(self) -> float:
-        """What a kW of the highest quarter hour of this time costs: its share of the billing period [currency/kW]."""
-        return self.prices.demand_per_kw * min(1.0, self.days / self.prices.month_days)
+        """What a kW of the highest quarter hour of this time costs: its share of the billing period [currency/kW]. A whole month is one."""
+        share = 1.0 if self._whole_month() else min(1.0, self.days / self.prices.month_days)
+        return self.prices.demand_per_kw * share
+
+    def _whole_month(self) -> bool:
+        zone = zone_of(self.config.site.timezone)
+        first, then = (datetime.fromtimestamp(wall_s, zone) for wall_s in (self.start_wall_s, self.end_wall_s))
+        following = first.year + first.month // 12, first.month % 12 + 1
+        return first.day == then.day == 1 and following == (then.year, then.month) and self.prices.month_days <= 31.0
 
     def stretch(self, start_wall_s: float, end_wall_s: float) -> Case:
         """A part of the time, with the cars that arrive in it."""

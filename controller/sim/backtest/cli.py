@@ -22,7 +22,7 @@ from controller.sim.backtest.progress import Bar, clock_words
 from controller.sim.backtest.report import write_report
 from controller.sim.backtest.report_files import write_csv, write_json
 from controller.sim.backtest.series import SeriesError
-from controller.sim.backtest.sessions import SessionsError
+from controller.sim.backtest.sessions import SessionsError, printable
 from controller.sim.backtest.setting import DRIVERS, WEATHERS, Setting, Wanted, make_setting
 from controller.sim.backtest.summary import table
 from controller.sim.backtest.yard import path_of
@@ -30,6 +30,7 @@ from controller.sim.car import VOLTAGE_V
 from optimizer.failure import SolveError
 
 STOPPED = 130
+TEXT = "results.txt"
 DEFAULT_V2G = 0.3
 DEFAULT_CAPACITY = 50.0
 ERRORS = (CaseError, ConfigError, SessionsError, SeriesError, RunError, SolveError)
@@ -60,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--to", dest="last", type=_day, metavar="DATE", help="last local day, included; default: a week")
     what.add_argument("--policy", default="all", metavar="NAME,...", help=f"all, or some of {', '.join(POLICIES)} (default: all)")
     what.add_argument("--prices", metavar="FILE", help="tariff (.json), day-ahead prices (.csv) or a price per kWh; default: the site's tariff")
+    what.add_argument("--currency", type=_currency, metavar="CODE", help="of the prices, e.g. USD; default: the site's, else EUR")
     what.add_argument("--load", metavar="FILE", help="load of the building (.csv) or kW; default: the site's forecast, else none")
     what.add_argument("--pv", metavar="FILE", help="PV production (.csv) or kW; default: the site's forecast, else none")
     what.add_argument("--load-scale", type=_positive, default=1.0, metavar="X", help="take the load so many times (default: 1)")
@@ -97,20 +99,29 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         policies = policies_of(arguments.policy)
         settings = [make_setting(one) for one in wanted_of(arguments)]
+        _tell_problems(settings)
         jobs = jobs_of(settings, policies, arguments.quick, arguments.days_apart)
         if not jobs:
             raise CaseError("nothing is left to run: no EVSE of the site may give energy back (evses[].v2g), and only such policies were asked for")
+        folders = [_made(_folder(arguments.out, setting.case, len(settings), number)) for number, setting in enumerate(settings)]
         outcomes = _run(jobs, arguments)
     except ERRORS as error:
-        print(f"yardmaster: {error}", file=sys.stderr)
+        print(f"yardmaster: {printable(str(error))}", file=sys.stderr)
         return 1
     except StoppedError:
         print("\nStopped; nothing was written.", file=sys.stderr)
         return STOPPED
-    for number, setting in enumerate(settings):
+    for number, (setting, folder) in enumerate(zip(settings, folders, strict=True)):
         mine = [(job, one) for job, one in zip(jobs, outcomes, strict=True) if job.number == number]
         backtest = backtest_of(setting, together(setting, mine, policies), arguments.quick, arguments.days_apart)
-        _show(backtest, _folder(arguments.out, setting.case, len(settings), number))
+        print(f"\n{table(backtest)}")
+        try:
+            _write(backtest, folder)
+        except OSError as error:
+            told = f"the results above could not all be written to {folder} ({error}); make room, or choose another --out"
+            print(f"yardmaster: {told}", file=sys.stderr)
+            return 1
+        print(f"\nReport: {folder / 'report.html'}, numbers: {folder / 'results.json'} and CSV files beside it")
     print(f"\nDone in {clock_words(time.monotonic() - began_s)}.")
     return 0
 
@@ -151,6 +162,7 @@ def wanted_of(arguments: argparse.Namespace) -> list[Wanted]:
         "drivers": arguments.drivers,
         "weather": arguments.weather,
         "seed": arguments.seed,
+        "currency": arguments.currency,
     }
     return [Wanted(sessions=file, site=site, **same) for file, site in zip(files, each, strict=True)]
 
@@ -201,15 +213,26 @@ def _folder(out: Path | None, case: Case, count: int, number: int) -> Path:
     return folder if count == 1 else folder / f"{number + 1}-{name}"
 
 
-def _show(backtest: Backtest, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    text = table(backtest)
-    print(f"\n{text}")
-    (folder / "results.txt").write_text(text + "\n", encoding="utf-8")
+def _made(folder: Path) -> Path:
+    """The folder, there and writable, before minutes are spent. Raises CaseError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / TEXT).open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise CaseError(f"results cannot be written to {folder} ({error}); choose another folder with --out") from error
+    return folder
+
+
+def _tell_problems(settings: Sequence[Setting]) -> None:
+    for problem in [problem for setting in settings for problem in setting.problems]:
+        print(f"yardmaster: {printable(problem)}", file=sys.stderr)
+
+
+def _write(backtest: Backtest, folder: Path) -> None:
+    (folder / TEXT).write_text(table(backtest) + "\n", encoding="utf-8")
     write_json(backtest, folder / "results.json")
     write_csv(backtest, folder)
     write_report(backtest, folder / "report.html")
-    print(f"\nReport: {folder / 'report.html'}, numbers: {folder / 'results.json'} and CSV files beside it")
 
 
 def _day(text: str) -> date:
@@ -217,6 +240,13 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no day; write YYYY-MM-DD") from None
+
+
+def _currency(text: str) -> str:
+    code = text.strip().upper()
+    if len(code) != 3 or not code.isascii() or not code.isalpha():
+        raise argparse.ArgumentTypeError(f"{text!r} is no currency code of three letters such as EUR")
+    return code
 
 
 def _positive(text: str) -> float:

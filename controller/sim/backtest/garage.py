@@ -1,8 +1,9 @@
 """A site made from a file of sessions, for those who have sessions and no site file.
 
-One station with one EVSE per name in the file, sorted; they hang in turn on three panels of one feeder ("garage") below the grid
-connection, their phases in turn as well. Sites of ACN are 208 V, 60 Hz, with EVSEs of 32 A between two lines: here each is a single
-phase of 230 V with the same power, 6.66 kW, that is 29 A (whole amps, rounded up); powers and energies stay as recorded, currents do not.
+One station with one EVSE per name in the file, sorted (letters that no station's name may have become "-"); they hang in turn on three
+panels of one feeder ("garage") below the grid connection, their phases in turn as well. Sites of ACN are 208 V, 60 Hz, with EVSEs of
+32 A between two lines: here each is a single phase of 230 V with the same power, 6.66 kW, that is 29 A (whole amps, rounded up), or
+more where a session needed more; powers and energies stay as recorded, currents do not.
 Other files: the power of an EVSE is the highest its sessions name or need, on one phase up to 7.4 kW, on three above.
 
 Every circuit carries ``capacity`` percent of the highest phase current that uncontrolled charging would draw from it in the
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from controller.config import ROOT_CIRCUIT, Config
@@ -31,6 +32,7 @@ ONE_PHASE_W = 7_400.0
 MARGIN_A = 1.0
 SPARE_A = 10.0
 PLENTY_A, MOST_W = 6_000.0, 400_000.0
+LONGEST_NAME = 48
 TELLING_STAY_S = 1800.0
 """The mean power of a shorter session says nothing about its EVSE [s]."""
 V2G: Mapping[str, Any] = {"max_discharge_w": 6_600, "reserve_percent": 20, "wear_per_kwh": 0.08}
@@ -56,6 +58,23 @@ def garage(
     whole_a = math.ceil(base_a + limits[FEEDER] + SPARE_A)
     grid = loose.grid.model_copy(update={"fuse_a": float(whole_a), "worst_other_load_a": float(math.ceil(base_a + SPARE_A / 2.0))})
     return loose.model_copy(update={"circuits": circuits, "grid": grid})
+
+
+def fitting_names(names: Iterable[str]) -> dict[str, str]:
+    """Name in the file -> one that a station may bear: no colon, slash or control letter, not too long; no two the same."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in sorted(set(names), key=lambda one: (_fitting(one) != one, one)):  # good names stay as they are
+        fits, number = _fitting(name), 2
+        while fits in taken:
+            fits, number = f"{_fitting(name)[: LONGEST_NAME - 5]}-{number}", number + 1
+        taken.add(fits)
+        found[name] = fits
+    return found
+
+
+def _fitting(name: str) -> str:
+    return "".join("-" if letter in ":/" or not letter.isprintable() else letter for letter in name)[:LONGEST_NAME]
 
 
 def conversion_note(config: Config, acn: bool) -> str:
@@ -128,6 +147,3 @@ def _powers(sessions: Sequence[Recorded], acn: bool) -> dict[str, float]:
         needed_w = max(one.max_power_w or 0.0, one.mean_power_w if one.stay_s >= TELLING_STAY_S else 0.0)
         found[one.evse] = max(found.get(one.evse, ACN_POWER_W if acn else 3_680.0), min(needed_w, MOST_W))
     return found
-
-
-

@@ -27,7 +27,9 @@ FOLLOW_S = 10.0
 STEP_A = 1.0
 SILENT_STAY_S = 8 * 3600.0
 SILENT_WH = 20_000.0
-RANK_EVERY_S = 60.0
+RANK_EVERY_S = 300.0
+"""Ranks are looked at anew so often [s], as usual for such rules. Equally urgent cars would swap places each time, and a car that begins
+loses seconds."""
 
 
 @dataclass(frozen=True, slots=True)

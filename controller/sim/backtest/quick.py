@@ -63,7 +63,7 @@ class World:
     """What the days bring. nodes: the tree with its limits, without loads; the first is the root.
 
     base_w, pv_w, buy_per_kwh, sell_per_kwh: one value per quarter hour from start_wall_s on, reaching a day or more beyond end_wall_s (plans
-    look ahead). demand_per_kw: what a kW of the highest quarter hour of this stretch costs. cars: by arrival, laid on steps.
+    look ahead). demand_per_kw: what a kW of the highest mean over window_s of this stretch costs. cars: by arrival, laid on steps.
     """
 
     site: str
@@ -79,6 +79,7 @@ class World:
     buy_per_kwh: Series
     sell_per_kwh: Series
     demand_per_kw: float = 0.0
+    window_s: float = CURVE_STEP_S
 
     @property
     def quarters(self) -> int:
@@ -225,8 +226,8 @@ def _play(world: World, books: _Books, step: int, present: Mapping[str, Guest], 
     quarter = step // STEPS_PER_QUARTER
     grid_w = world.base_w[quarter] - world.pv_w[quarter] + books.ev_w[step]
     books.window_wh += grid_w * STEP_S / 3600.0
-    if step % STEPS_PER_QUARTER == STEPS_PER_QUARTER - 1:
-        books.peak_w, books.window_wh = max(books.peak_w, books.window_wh * 3600.0 / CURVE_STEP_S), 0.0
+    if (world.start_wall_s + (step + 1) * STEP_S) % world.window_s == 0.0:
+        books.peak_w, books.window_wh = max(books.peak_w, books.window_wh * 3600.0 / world.window_s), 0.0
 
 
 def _taken_w(guest: Guest, offered_w: float) -> float:
@@ -283,8 +284,15 @@ def bill(world: World, grid_w: Series) -> tuple[float, float, float]:
     """(energy cost, demand cost, peak [W]) of a grid power per quarter hour."""
     count = len(grid_w)
     prices = np.where(grid_w > 0, world.buy_per_kwh[:count], world.sell_per_kwh[:count])
-    peak_w = max(0.0, float(grid_w.max())) if count else 0.0
+    peak_w = max(0.0, float(_window_means(world, grid_w).max())) if count else 0.0
     return float((grid_w * prices).sum() * CURVE_STEP_S / 3.6e6), world.demand_per_kw * peak_w / 1000.0, peak_w
+
+
+def _window_means(world: World, grid_w: Series) -> Series:
+    """Mean import of each window of the demand charge [W]; one that is not whole counts as if nothing flowed in the rest."""
+    begins = (world.start_wall_s + np.arange(len(grid_w)) * CURVE_STEP_S) // world.window_s
+    means: Series = np.bincount((begins - begins[0]).astype(int), grid_w) * (CURVE_STEP_S / world.window_s)
+    return means
 
 
 def _limits(world: World) -> dict[str, float]:

@@ -165,7 +165,7 @@ class Planner:
         stays = [stay_of(guest) for guest in moment.present.values()]
         parents = {node.node_id: node.parent for node in moment.world.nodes}
         buy = moment.world.over(moment.world.buy_per_kwh, slots).tolist()
-        return self._habits.coming(slots, stays, moment.now_wall_s, buy, parents)
+        return self._habits.coming(slots, stays, moment.now_wall_s, buy, parents, moment.world.demand_per_kw)
 
     def _ev(self, guest: Guest, now_s: float) -> Ev | None:
         """What is planned for a car; None for one that is full and can give nothing."""

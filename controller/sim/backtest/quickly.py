@@ -48,6 +48,7 @@ def world_of(case: Case, margin: bool = True) -> quick.World:
         buy_per_kwh=_array(case.prices.buy, case.start_wall_s, count),
         sell_per_kwh=_array(case.prices.sell, case.start_wall_s, count),
         demand_per_kw=case.demand_per_kw,
+        window_s=case.prices.window_s,
     )
 
 

@@ -5,8 +5,9 @@ of a year without a number: "01/31  24:00:00" (the hour that ends then) and "Jan
 the heads: kW unless they say W or MW.
 
 A file that does not cover the simulated time, or has no year, is mapped onto it: each simulated day takes the nearest day of that
-time of year with the same day of the week. In a file without a year the week is recognised by its two low days; where there are
-none (the sun knows no Sunday), each day takes its own date. Production is read on the clock without summer time, loads on the local one.
+time of year with the same day of the week. In a file without a year the week is recognised by its two low days; where there are none,
+each day takes its own date. So does production, since the sun knows no Sunday; it is read on the clock without summer time, loads on
+the local one.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def _time(text: str, source: str, number: int, zone: ZoneInfo) -> tuple[datetime
 
 def mapped(profile: Profile, zone: ZoneInfo, start_s: float, end_s: float, sun: bool) -> Series:
     """The profile over a stretch of wall time. Raises SeriesError where no day fits."""
-    shift = _week_shift(profile) if profile.yearless else 0
+    shift = None if sun else _week_shift(profile) if profile.yearless else 0
     points: dict[float, float] = {}
     for day in days(start_s - DAY_S, end_s, zone):
         source = _source_day(profile, day, shift)

@@ -7,17 +7,20 @@ Our own form, one line per session; the first four are needed:
 
     evse, arrival, departure, energy_kwh, stated_kwh, stated_departure, max_power_kw, phases, user, soc, capacity_kwh, id
 
-evse: any name, "station/evse" fits a site file. Times: ISO 8601; without an offset they are local times of the site. soc: state of
-charge at arrival [%]. phases: how many the car uses, 1 to 3. Separator comma, or semicolon with decimal commas.
+evse: any name, "station/evse" fits a site file. Times: ISO 8601, or 31.12.2026 18:30; without an offset they are local times of the
+site. soc: state of charge at arrival [%]. phases: how many the car uses, 1 to 3. Separator comma, or semicolon or tabulator with
+decimal commas. Heads in any order and case; others are let be.
 
 A row that cannot be used is left out and told with its line. Of two stays that overlap on one EVSE the first ends where the second begins.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import math
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,8 +31,13 @@ from zoneinfo import ZoneInfo
 MOST_KWH = 5_000.0
 MOST_KW = 2_000.0
 SHOWN_PROBLEMS = 20
+DAY_FIRST = re.compile(r"^(\d{2})\.(\d{2})\.(\d{4})(?= )")
 ACN_HEADS = ("arrival", "departure", "delivered_energy (kWh)", "station_id")
 OWN_HEADS = ("evse", "arrival", "departure", "energy_kwh")
+MORE_HEADS = (
+    *("stated_kwh", "stated_departure", "max_power_kw", "phases", "user", "soc", "capacity_kwh", "id"),
+    *("requested_energy (kWh)", "session_id", "estimated_departure", "claimed"),
+)
 
 
 class SessionsError(ValueError):
@@ -106,19 +114,36 @@ def read_sessions(path: Path | str, timezone: str = "UTC") -> SessionFile:
 
 
 def text_of(path: Path) -> str:
-    """The text of a file, unpacked if it ends in .gz. Raises OSError, EOFError, UnicodeDecodeError, zlib.error."""
+    """The text of a file, unpacked if it ends in .gz. UTF-8, the UTF-16 of spreadsheets, or else Windows' own letters.
+
+    Raises OSError, EOFError, UnicodeDecodeError, zlib.error.
+    """
     raw = path.read_bytes()
-    return (gzip.decompress(raw) if path.suffix.lower() == ".gz" else raw).decode("utf-8-sig")
+    data = gzip.decompress(raw) if path.suffix.lower() == ".gz" else raw
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        if b"\0" in data:
+            raise
+        return data.decode("cp1252")
+
+
+def printable(text: str) -> str:
+    """The text without letters that steer a terminal."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 def parse_sessions(lines: Sequence[str], source: str, timezone: str = "UTC") -> SessionFile:
     """The sessions of a text; source names it in messages. Raises SessionsError."""
     rows = rows_of(lines)
-    make = _form(rows[0][1] if rows else (), source)
+    heads = _heads(rows[0][1] if rows else (), source)
+    make = _form(heads, source)
     zone, found, problems, seen = ZoneInfo(timezone), [], [], set[tuple[str, float]]()
     for number, cells in rows[1:]:
         try:
-            one = make(dict(zip(rows[0][1], cells, strict=False)), f"line {number}", zone)
+            one = make(dict(zip(heads, cells, strict=False)), f"line {number}", zone)
             if (one.evse, one.arrival_wall_s) in seen:
                 raise RowError(f"{one.evse} has a session that begins in this very second already")
         except RowError as error:
@@ -152,17 +177,26 @@ def rows_of(lines: Sequence[str]) -> list[tuple[int, tuple[str, ...]]]:
     kept = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
     if not kept:
         return []
-    semicolons = kept[0][1].count(";") > kept[0][1].count(",")
-    return list(_cells(kept, ";" if semicolons else ","))
+    return list(_cells(kept, max(",;\t", key=kept[0][1].count)))
 
 
 def _cells(kept: Sequence[tuple[int, str]], separator: str) -> Iterator[tuple[int, tuple[str, ...]]]:
     for number, line in kept:  # line by line: a stray quote spoils its own row only
         told = (cell.strip() for cell in next(csv.reader((line,), delimiter=separator)))
-        yield number, tuple(cell.replace(",", ".") if separator == ";" else cell for cell in told)
+        yield number, tuple(cell.replace(",", ".") if separator != "," else cell for cell in told)
 
 
 Make = Callable[[Mapping[str, str], str, ZoneInfo], Recorded]
+
+
+def _heads(heads: Sequence[str], source: str) -> tuple[str, ...]:
+    """The heads as we write them, however a file does. Raises SessionsError for one that is there twice."""
+    known = {head.lower(): head for head in (*ACN_HEADS, *OWN_HEADS, *MORE_HEADS)}
+    found = tuple(known.get(head.lower(), head) for head in heads)
+    twice = next((head for head in known.values() if found.count(head) > 1), None)
+    if twice is not None:
+        raise SessionsError(f"{source} has the column {twice} twice; leave one out, so that it is clear which counts")
+    return found
 
 
 def _form(heads: Sequence[str], source: str) -> Make:
@@ -170,7 +204,9 @@ def _form(heads: Sequence[str], source: str) -> Make:
         return _acn
     if all(head in heads for head in OWN_HEADS):
         return _own
-    told = ", ".join(heads[:12]) or "nothing"
+    if not heads:
+        raise SessionsError(f"{source} is empty; needed is a line of heads with {', '.join(OWN_HEADS)}, and a line for each session")
+    told = ", ".join(heads[:12])[:300]
     raise SessionsError(f"{source} begins with the columns {told}; needed are {', '.join(OWN_HEADS)}, or those of ACN: {', '.join(ACN_HEADS)}")
 
 
@@ -226,10 +262,10 @@ def _stay(row: Mapping[str, str], zone: ZoneInfo) -> tuple[float, float]:
 def _moment(row: Mapping[str, str], name: str, zone: ZoneInfo) -> float:
     text = row.get(name) or ""
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(DAY_FIRST.sub(r"\3-\2-\1", text))
         return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).timestamp()
     except (ValueError, OverflowError):
-        raise RowError(f"{name} is {text!r}, not a time such as 2026-03-01T07:30:00+01:00") from None
+        raise RowError(f"{name} is {text!r}, not a time such as 2026-03-01T07:30:00+01:00 or 01.03.2026 07:30") from None
 
 
 def _number(row: Mapping[str, str], name: str, least: float, most: float) -> float:

@@ -11,7 +11,7 @@ from controller.check import load_config
 from controller.config import Config, MeterConfig, TariffConfig
 from controller.sim.backtest.briefing import LEARNT_DAYS, LOOK_AHEAD_S
 from controller.sim.backtest.case import Case, CaseError, Visit, bays_of, make_visits, past_of, placed, visit_of, with_batteries
-from controller.sim.backtest.garage import V2G, conversion_note, garage
+from controller.sim.backtest.garage import V2G, conversion_note, fitting_names, garage
 from controller.sim.backtest.series import DAY_S, Series, by_local_hour, fixed, local, midnight
 from controller.sim.backtest.series_files import read_watts
 from controller.sim.backtest.sessions import SessionFile, read_sessions
@@ -24,6 +24,7 @@ DRIVERS = ("truth", "stated")
 WEATHERS = ("learnt", "known")
 MOST_DAYS = 400
 WEEK_DAYS = 7
+MOST_KW, MOST_PRICE = 100_000.0, 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,16 @@ class Wanted:
     drivers: str = "truth"
     weather: str = "learnt"
     seed: int = 1
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A case with its site, and the same with cars and EVSEs that give back (None where no EVSE may)."""
+    """A case with its site, and the same with cars and EVSEs that give back (None where no EVSE may). problems: rows left out, by line."""
 
     case: Case
     v2g: Case | None
+    problems: tuple[str, ...] = ()
 
 
 def make_setting(wanted: Wanted) -> Setting:
@@ -66,6 +69,9 @@ def make_setting(wanted: Wanted) -> Setting:
     file = read_sessions(wanted.sessions, timezone or "UTC")
     timezone = timezone or (ACN_TIMEZONE if file.acn else "UTC")
     zone = _zone(timezone)
+    if site is None:
+        fitting = fitting_names(file.evses)
+        file = replace(file, sessions=tuple(replace(one, evse=fitting[one.evse]) for one in file.sessions))
     start_s, end_s = _span(wanted, zone)
     _arrive(file, wanted, start_s, end_s, zone)
     base_w = _watts(wanted.load, wanted.load_scale, site.forecast.base_load_w if site else (), zone, start_s, end_s)
@@ -73,7 +79,7 @@ def make_setting(wanted: Wanted) -> Setting:
     config = _site(wanted, site, file, timezone, base_w, start_s, end_s)
     prices = _prices(wanted, site.tariff if site is not None else TariffConfig(), zone, start_s, end_s)
     visits, told = make_visits(file.between(start_s, end_s), config, end_s)
-    notes = [*told, *_notes(wanted, site, file, config, prices)]
+    notes = [*told, *_edges(file, start_s, end_s), *_notes(wanted, site, file, config, prices)]
     config = _metered(config, wanted)
     past = _past(file, config, start_s)
     case = Case(
@@ -91,7 +97,7 @@ def make_setting(wanted: Wanted) -> Setting:
         tuple(notes),
         wanted.weather,
     )
-    return Setting(case, _giving(case, wanted, site is None))
+    return Setting(case, _giving(case, wanted, site is None), file.problems)
 
 
 def _name(wanted: Wanted, site: Config | None) -> str:
@@ -133,6 +139,8 @@ def _watts(
     """Load or production over the time, the weeks before and the day after [W]."""
     begin_s, until_s = start_s - (LEARNT_DAYS + 1.0) * DAY_S, end_s + LOOK_AHEAD_S
     number = _number(said)
+    if number is not None and not 0.0 <= number <= MOST_KW:
+        raise CaseError(f"{'--pv' if sun else '--load'} {said}: give a file, or a power from 0 to {MOST_KW:g} kW")
     if number is not None:
         return fixed(1000.0 * number * scale)
     if said is not None:
@@ -152,8 +160,11 @@ def _number(said: str | None) -> float | None:
 def _prices(wanted: Wanted, tariff: TariffConfig, zone: ZoneInfo, start_s: float, end_s: float) -> Prices:
     until_s = end_s + LOOK_AHEAD_S
     number = _number(wanted.prices)
+    if number is not None and not abs(number) <= MOST_PRICE:
+        raise CaseError(f"--prices {wanted.prices}: give a file, or a price per kWh such as 0.30")
     if number is not None:
-        return Prices(fixed(number), fixed(min(number, tariff.sell_per_kwh)), tariff.demand_per_kw, f"{number:g} all day", tariff.demand_window_days)
+        sell, window_s = fixed(min(number, tariff.sell_per_kwh)), 60.0 * tariff.demand_minutes
+        return Prices(fixed(number), sell, tariff.demand_per_kw, f"{number:g} all day", tariff.demand_window_days, window_s)
     if wanted.prices is not None:
         return read_prices(wanted.prices, tariff, zone, start_s, until_s)
     if tariff == TariffConfig():
@@ -168,12 +179,14 @@ def _site(wanted: Wanted, site: Config | None, file: SessionFile, timezone: str,
 
 
 def _metered(config: Config, wanted: Wanted) -> Config:
-    """The site with a meter for its sun, where sun is simulated, and without forecasts of another building or sun."""
+    """The site with a meter for its sun, where sun is simulated, without forecasts of another building or sun, in the currency asked for."""
     meters, sun = config.meters, wanted.pv is not None
     if sun and not any(meter.role == "pv" for meter in meters):
         meters = (*meters, MeterConfig.model_validate({"id": "m-sun", "role": "pv", "source": {"type": "mqtt", "topic": "sun"}}))
     strange = {"base_load_w": () if wanted.load is not None else config.forecast.base_load_w, "pv_w": () if sun else config.forecast.pv_w}
-    return config.model_copy(update={"meters": meters, "forecast": config.forecast.model_copy(update=strange)})
+    money = {"currency": wanted.currency} if wanted.currency else {}
+    changes = {"meters": meters, "forecast": config.forecast.model_copy(update=strange), "tariff": config.tariff.model_copy(update=money)}
+    return config.model_copy(update=changes)
 
 
 def _past(file: SessionFile, config: Config, start_s: float) -> tuple[PastSession, ...]:
@@ -181,6 +194,14 @@ def _past(file: SessionFile, config: Config, start_s: float) -> tuple[PastSessio
     where, _ = placed(sorted({one.evse for one in file.sessions}), config)
     bays = bays_of(config)
     return tuple(past_of(visit_of(one, bays[where[one.evse]]), one.energy_wh) for one in earlier if one.evse in where)
+
+
+def _edges(file: SessionFile, start_s: float, end_s: float) -> list[str]:
+    """What is told about cars that stand there when the time begins, or still when it ends."""
+    early = sum(one.arrival_wall_s < start_s < one.departure_wall_s for one in file.sessions)
+    late = sum(one.departure_wall_s > end_s for one in file.between(start_s, end_s))
+    notes = [f"the garage begins empty: {early} cars that stood there at the first midnight are left out"] if early else []
+    return [*notes, f"{late} stays go on after the last midnight and are cut there, with what they could get until then"] if late else notes
 
 
 def _notes(wanted: Wanted, site: Config | None, file: SessionFile, config: Config, prices: Prices) -> list[str]:

@@ -5,7 +5,8 @@ New Year), dow_mask (WEEKDAYS, WEEKENDS, ALL), times (hours of the local clock),
 demand_charge (per kW and month). The first that fits a day holds; a demand charge is the one of the first simulated day.
 
 ``.csv`` or ``.csv.gz``: a time and a price a line (a head with UTC in it means UTC, other times without an offset are local). Prices
-are per kWh unless the head says MWh. Steps are as long as the file has them.
+are per kWh unless the head says MWh. Steps are as long as the file has them. What is sold earns what the site's tariff says, at most the
+price of the moment. Peaks of a file's tariff count by the quarter hour, of the site's as it says.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pydantic import BaseModel, Field, ValidationError
 from controller.config import TariffConfig
 from controller.sim.backtest.series import HOUR_S, Series, SeriesError, by_local_hour, compact, days, fixed, local, wall_of
 from controller.sim.backtest.sessions import rows_of, text_of
+from controller.site.tariffs import books_of
 
 WEEKEND = 5
 GAP_S = 3 * HOUR_S
@@ -35,13 +37,15 @@ Day = Annotated[str, Field(pattern=r"^\d{1,2}-\d{1,2}$")]
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What energy and peaks cost. buy and sell [currency/kWh]; demand_per_kw [currency/kW] for a billing period of month_days."""
+    """What energy and peaks cost. buy and sell [currency/kWh]; demand_per_kw [currency/kW]: of the highest mean import over window_s,
+    for a billing period of month_days. Windows begin on multiples of their length (UTC)."""
 
     buy: Series
     sell: Series
     demand_per_kw: float
     source: str
     month_days: float = 30.0
+    window_s: float = 900.0
 
 
 class Season(BaseModel):
@@ -84,15 +88,15 @@ def read_prices(path: Path | str, tariff: TariffConfig, zone: ZoneInfo, start_s:
     except csv.Error as error:
         raise SeriesError(f"{path} is no CSV file: {error}") from error
     buy = parse_day_ahead(rows, str(path), zone, start_s, end_s)
-    return Prices(buy, fixed(tariff.sell_per_kwh), tariff.demand_per_kw, path.name, tariff.demand_window_days)
+    sell = compact([(at_s, min(price, tariff.sell_per_kwh)) for at_s, price in zip(buy.starts_s, buy.values, strict=True)])
+    return Prices(buy, sell, tariff.demand_per_kw, path.name, tariff.demand_window_days, 60.0 * tariff.demand_minutes)
 
 
 def site_prices(tariff: TariffConfig, zone: ZoneInfo, start_s: float, end_s: float) -> Prices:
-    """What the site file says: the same every day."""
-    hours = sorted((_hour(window.start), window.price_per_kwh) for window in tariff.buy)
-    whole = hours if hours[0][0] == 0.0 else [(0.0, hours[-1][1]), *hours]
-    buy = by_local_hour(start_s, end_s, zone, lambda _: whole)
-    return Prices(buy, fixed(tariff.sell_per_kwh), tariff.demand_per_kw, "the site file", tariff.demand_window_days)
+    """What the site file says, by season, weekday and hour."""
+    books = books_of(tariff, zone.key)
+    buy, sell = (compact(book.segments(start_s, end_s)) for book in (books.buy, books.sell))
+    return Prices(buy, sell, tariff.demand_per_kw, "the site file", tariff.demand_window_days, 60.0 * tariff.demand_minutes)
 
 
 def parse_tariff(text: str, source: str, tariff: TariffConfig, zone: ZoneInfo, start_s: float, end_s: float) -> Prices:
@@ -183,11 +187,6 @@ def first_days(start_s: float, end_s: float, zone: ZoneInfo) -> Mapping[tuple[in
 def _month_day(text: str) -> tuple[int, int]:
     month, day = text.split("-")
     return int(month), int(day)
-
-
-def _hour(text: str) -> float:
-    hours, minutes = text.split(":")
-    return int(hours) + int(minutes) / 60.0
 
 
 def _first(error: Exception) -> str:

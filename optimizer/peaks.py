@@ -31,7 +31,8 @@ def rehearsals(past: Sequence[PastSession], rest: Problem, timezone: str, weeks:
     """The rest of the period with the cars of each of the last weeks.
 
     rest: the problem from now to the end of the period (or a week, whatever is shorter: then with that part of the demand charge), with
-    the peak so far, with the cars that are there now. past: any order; sessions after the begin of rest are left out. Nothing without past or demand charge.
+    the peak so far and the cars that are there now. past: any order; sessions after the begin of rest are left out. Nothing without past
+    or demand charge.
     """
     if not rest.slots or rest.demand_per_kw <= 0.0:
         return

@@ -141,7 +141,7 @@ class Usual:
             mean = self._profile(today, self._kind(day))[index]
             if mean is None or day != today or not raised:
                 return mean
-            return mean * (1.0 + raised * 0.5 ** (max(0.0, wall_s - now_s) / self._half_life_s))
+            return mean * (1.0 + raised * math.pow(0.5, max(0.0, wall_s - now_s) / self._half_life_s))
 
         return tuple(_or(_over(slot, expected), other) for slot, other in zip(slots, otherwise_w, strict=True))
 
@@ -255,7 +255,7 @@ def _growth(slot: Slot, begin_s: float) -> float:
 
 def _weighted(values: Sequence[float | None]) -> float | None:
     """Mean of the values, the youngest first; None if they are too few."""
-    known = [(value, 0.5 ** (age / HALF_LIFE_DAYS)) for age, value in enumerate(values) if value is not None]
+    known = [(value, math.pow(0.5, age / HALF_LIFE_DAYS)) for age, value in enumerate(values) if value is not None]
     if len(known) < MIN_DAYS:
         return None
     return sum(value * weight for value, weight in known) / sum(weight for _, weight in known)

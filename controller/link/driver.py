@@ -36,12 +36,18 @@ class Users:
 
     def __init__(self, seed: str) -> None:
         self._key = hashlib.sha256(f"{seed}:users".encode()).hexdigest()
+        self._kept = False
 
-    def load(self, memory: Any) -> list[Outcome]:
-        """The key as remembered; without a sound one the fresh one is kept from now on."""
+    def load(self, memory: Any) -> None:
+        """The key as remembered; rubbish is none (F75)."""
         if isinstance(memory, str) and len(memory) == len(self._key) and memory.isascii():
-            self._key = memory
+            self._key, self._kept = memory, True
+
+    def keep(self) -> list[Outcome]:
+        """Put a fresh key on disk, once it has named somebody."""
+        if self._kept:
             return []
+        self._kept = True
         return [Persist(0, remember={KEY: self._key})]
 
     def name(self, token: Payload) -> str:
@@ -172,7 +178,7 @@ class Drivers:
         if old == driver or (nothing and old is None):
             return []
         self._known[evse_id] = driver
-        return [self._remember(), self._fact(at, evse_id, driver)]
+        return [*(self._users.keep() if driver.user else ()), self._remember(), self._fact(at, evse_id, driver)]
 
     def _fact(self, at: Stamp, evse_id: int, driver: _Driver) -> DriverKnown:
         evse = EvseKey(self._station_id, evse_id)

@@ -82,8 +82,8 @@ class Links:
             DialSpread(per_second),
             {},
             Groups(config.authorization, config.site.timezone),
-            overlay,
             Users(seed),
+            overlay,
         )
         self._users = shared.users
         self.sessions = {
@@ -175,7 +175,8 @@ class Links:
         return session.persist_failed(fact.at, fact.token)
 
     def _restore(self, fact: Restored) -> list[Outcome]:
-        outcomes: list[Outcome] = self._users.load(fact.memories.get(USERS_KEY))
+        outcomes: list[Outcome] = []
+        self._users.load(fact.memories.get(USERS_KEY))
         for (space, key), value in fact.memories.items():
             if space == TOKEN_SPACE:
                 self.cache.load(key, value)

@@ -105,6 +105,7 @@ class Shared:
     mirror_dials: DialSpread
     places: dict[str, dict[str, str]]
     groups: Groups
+    users: Users
     overlay: frozenset[str] = frozenset()
 
 

@@ -57,17 +57,17 @@ from controller.site.explained import SPACE as EXPLAINED_SPACE
 from controller.site.explained import Explained
 from controller.site.freshness import Health, Mode
 from controller.site.guard import HOLD_S, Excess, cut
-from controller.site.habits import SPACE as PAST_SPACE
 from controller.site.habits import NOTHING_LEARNT, History
+from controller.site.habits import SPACE as PAST_SPACE
 from controller.site.health import MeterRoom, ModeNow
 from controller.site.limits import BROKER, LimitStore
 from controller.site.otherload import Draw
 from controller.site.oversight import Oversight
 from controller.site.peak import peak_meter
 from controller.site.planning import PlanInputs, Planner
-from controller.site.rehearsing import Rehearsals
 from controller.site.posing import building_w
 from controller.site.proof import Proof
+from controller.site.rehearsing import Rehearsals
 from controller.site.reports import Reporter, SourceNow
 from controller.site.state import EvseState, layout_of
 from controller.site.switching import Switcher
@@ -447,7 +447,7 @@ class Site:
         return orders
 
     def _plan_failed(self, fact: PlanFailed) -> list[Order]:
-        if self.rehearsals.failed(fact.created_wall_s):
+        if self.rehearsals.failed(fact.created_wall_s, fact.at):
             return []
         self.explained.failed(fact.at)
         return self.planner.failed(fact.reason, fact.at)
@@ -474,10 +474,17 @@ class Site:
         orders += run("what limits cost", lambda: self._explain(at), list)
         self.planner.prepare(self.evses, self.actuator.channels, at)
         if not self.planner.due(at):
-            return orders
+            return orders + run("rehearsing", lambda: self._rehearse(at), list)
         inputs = self._plan_inputs(at)
         orders += run("learning the usual day", lambda: self.days.seen(building_w(self.layout, inputs), inputs.pv_w, at), list)
         return orders + self.planner.order(inputs, at)
+
+    def _rehearse(self, at: Stamp) -> list[Order]:
+        """Find out which peak is worth paying for, while no plan is on its way."""
+        if self.planner.waiting or not self.rehearsals.due(self.peak, at):
+            return []
+        inputs = replace(self._plan_inputs(at), books=self.planner.books)
+        return self.rehearsals.look(inputs, self.history.sessions, self.peak, at)
 
     def _explain(self, at: Stamp) -> list[Order]:
         """Time passes under the plan in force, if any."""
@@ -502,6 +509,8 @@ class Site:
             self.planner.contained.run("learning habits", lambda: self.history.learnt(at), lambda: NOTHING_LEARNT),
             self.days.load,
             self.days.sun,
+            worthwhile_w=self.rehearsals.worthwhile_w,
+            period_left_s=self.peak.ends_wall_s(at.wall_s) - at.wall_s,
         )
 
     # -- time: the arbiter ----------------------------------------------------------------------------------------

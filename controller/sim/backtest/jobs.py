@@ -55,7 +55,7 @@ class Job:
 def run_job(job: Job, progress: Progress) -> PolicyOutcome:
     """Do it."""
     if job.policy in BOUNDS:
-        return run_bound(job.case, job.policy, progress)
+        return run_bound(job.case, job.policy, progress, job.quick)
     if job.quick:
         return run_quick(job.case, job.policy, progress)
     if job.policy in (OURS, OURS_V2G):

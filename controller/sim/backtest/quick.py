@@ -251,11 +251,11 @@ def _carry(world: World, books: _Books, step: int, guest: Guest) -> None:
 
 
 def path_of(world: World, node_id: str) -> tuple[str, ...]:
-    """The node and all above it, without the root (whose current contains base load and PV: the tariff watches it)."""
+    """The node and all above it, the root as the last."""
     parents = {node.node_id: node.parent for node in world.nodes}
     names = []
     at: str | None = node_id
-    while at is not None and parents[at] is not None:
+    while at is not None:
         names.append(at)
         at = parents[at]
     return tuple(names)
@@ -272,6 +272,10 @@ def _outcome(world: World, name: str, books: _Books) -> PolicyOutcome:
     base_energy, base_demand, _ = bill(world, base_w)
     wear = sum(guest.given_wh / 1000.0 * guest.car.wear_per_kwh for guest in books.done.values())
     limits = _limits(world)
+    for phase in (0, 1, 2):  # what flows through the grid connection beside the cars
+        key = overload_key(world.nodes[0].node_id, phase)
+        beside = np.repeat(base_w, STEPS_PER_QUARTER) / (3.0 * world.voltage_v)
+        books.loads_a[key] = np.abs(books.loads_a.get(key, 0.0) + beside)
     over = {key: float((amps > limits[key] + OVER_A).sum() * STEP_S) for key, amps in books.loads_a.items()}
     worst = {key: float(amps.max() / limits[key]) if limits[key] > 0 else math.inf for key, amps in books.loads_a.items()}
     sessions = tuple(_told(guest) for _, guest in sorted(books.done.items()))
@@ -291,7 +295,7 @@ def bill(world: World, grid_w: Series) -> tuple[float, float, float]:
 def _window_means(world: World, grid_w: Series) -> Series:
     """Mean import of each window of the demand charge [W]; one that is not whole counts as if nothing flowed in the rest."""
     begins = (world.start_wall_s + np.arange(len(grid_w)) * CURVE_STEP_S) // world.window_s
-    means: Series = np.bincount((begins - begins[0]).astype(int), grid_w) * (CURVE_STEP_S / world.window_s)
+    means: Series = np.bincount((begins - begins[0]).astype(int), grid_w).astype(np.float64) * (CURVE_STEP_S / world.window_s)
     return means
 
 

@@ -59,6 +59,8 @@ class Rule:
         """One step."""
         world, order = moment.world, ORDERS[self.name]
         free_a = {(node.node_id, phase): node.limit_a[phase] for node in world.nodes for phase in (0, 1, 2)}
+        for phase in (0, 1, 2):
+            free_a[world.nodes[0].node_id, phase] -= beside_a(moment)
         given = {}
         for guest in sorted(moment.present.values(), key=lambda one: (order(one, moment.now_wall_s), one.car.id)):
             wires = [(node_id, phase) for node_id in path_of(world, guest.car.node_id) for phase in guest.car.phases]
@@ -268,6 +270,13 @@ def price_changes(world: World, now_s: float) -> list[float]:
     first = max(0, math.floor((now_s - world.start_wall_s) / CURVE_STEP_S))
     prices = world.buy_per_kwh[first : first + round(HORIZON_S / CURVE_STEP_S) + 4]
     return [world.start_wall_s + (first + at + 1) * CURVE_STEP_S for at in range(len(prices) - 1) if prices[at] != prices[at + 1]]
+
+
+def beside_a(moment: Moment) -> float:
+    """What flows through the grid connection beside the cars, per phase [A]."""
+    world = moment.world
+    quarter = math.floor((moment.now_wall_s - world.start_wall_s) / CURVE_STEP_S)
+    return float(world.base_w[quarter] - world.pv_w[quarter]) / (3.0 * world.voltage_v)
 
 
 def rest_of(moment: Moment, weather: str) -> Problem:

@@ -25,15 +25,17 @@ from optimizer.problem import Node
 RULES = {"first-come": "first come", "edf": "earliest deadline", "llf": "least laxity", "round-robin": "round robin"}
 
 
-def world_of(case: Case, margin: bool = True) -> quick.World:
-    """The case as a world. margin: whether the site's margin is kept below every limit."""
+def world_of(case: Case, margin: bool = True, on_steps: bool = True) -> quick.World:
+    """The case as a world. margin: whether the site's margin is kept below every limit. on_steps: stays in whole steps of five minutes."""
     config = case.config
     margin_a = config.grid.margin_a if margin else 0.0
     limits_a = {ROOT_CIRCUIT: config.grid.fuse_a} | {circuit.id: circuit.fuse_a for circuit in config.circuits}
     parents = {ROOT_CIRCUIT: None} | {circuit.id: circuit.parent for circuit in config.circuits}
     nodes = tuple(Node(name, parents[name], (max(0.0, limit_a - margin_a),) * 3) for name, limit_a in limits_a.items())
     count = math.ceil((case.end_wall_s + LOOK_AHEAD_S - case.start_wall_s) / CURVE_STEP_S)
-    cars = quick.on_steps((car_of(visit, case) for visit in case.visits), case.start_wall_s, case.end_wall_s)
+    cars = tuple(car_of(visit, case) for visit in case.visits if visit.wanted_wh > 0.0)
+    if on_steps:
+        cars = quick.on_steps(cars, case.start_wall_s, case.end_wall_s)
     return quick.World(
         site=case.name,
         timezone=config.site.timezone,
@@ -88,9 +90,9 @@ def car_of(visit: Visit, case: Case) -> quick.Car:
     )
 
 
-def run_bound(case: Case, name: str, progress: Progress) -> PolicyOutcome:
-    """What nobody can beat. Raises SolveError."""
-    found = replace(bound(world_of(case, margin=False), ask_limits=name == "bound"), policy=name)
+def run_bound(case: Case, name: str, progress: Progress, quickly: bool = False) -> PolicyOutcome:
+    """What nobody can beat. quickly: of those who have the stays of the quick way. Raises SolveError."""
+    found = replace(bound(world_of(case, margin=False, on_steps=quickly), ask_limits=name == "bound"), policy=name)
     progress(1.0)
     return found
 

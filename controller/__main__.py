@@ -238,6 +238,7 @@ VERBS: dict[str, Verb] = {
     "tap": _elsewhere(LOOK, "controller.tools.tap", "watch OCPP messages pass, live, and record them"),
     "replay": _elsewhere(LOOK, "controller.tools.replay", "put a recording through the controller's engine and compare what it does"),
     "queue": _elsewhere(LOOK, "controller.tools.queue", "what waits for the CSMS, what was given up; export it or send it again"),
+    "habits": _elsewhere(SITE, "controller.sim.habits", "past sessions the controller learns from: show, import older ones, forget"),
     "export-parked": Verb(LOOK, "print messages the CSMS never took, one JSON object a line", _add_file, _export_parked),
     "version": Verb(LOOK, "print the version", _add_nothing, _version),
 }

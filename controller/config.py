@@ -25,7 +25,7 @@ NO_UPSTREAM = "none"
 class Model(BaseModel):
     """Base of all configuration models: unknown keys are errors, values are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class SiteConfig(Model):
@@ -424,7 +424,7 @@ class ForecastConfig(Model):
         default="auto", description="auto: needs and departures nobody says, or says wrongly, are learnt from earlier sessions; off: never."
     )
     load: Literal["auto", "off"] = Field(
-        default="auto", description="auto: load and PV are learnt by hour and kind of day, and after some days win over the above; off: never."
+        default="auto", description="auto: load and PV are learnt by time and kind of day, and after some days win over the above; off: never."
     )
     load_certainty_percent: float = Field(
         default=90.0,

@@ -106,9 +106,15 @@ def _fleet(problem: Problem, name: str, parent: str, evs: Sequence[Ev]) -> Ev | 
         wear_per_kwh=sum(ev.wear_per_kwh for ev in evs) / len(evs),
         minimum_wh=min(all_wh, sum(ev.minimum_wh for ev in evs)),
         shortfall_per_kwh=_mean_price(needs, all_wh),
+        wait_per_kwh=_mean_waits(needs, all_wh),
     )
 
 
 def _mean_price(needs: Sequence[tuple[float, Ev]], all_wh: float) -> float | None:
     priced = [(need, ev.shortfall_per_kwh) for need, ev in needs if ev.shortfall_per_kwh is not None]
     return sum(need * price for need, price in priced) / max(1e-9, sum(need for need, _ in priced)) if len(priced) == len(needs) else None
+
+
+def _mean_waits(needs: Sequence[tuple[float, Ev]], all_wh: float) -> tuple[float, ...]:
+    priced = [tuple(need * price for price in ev.wait_per_kwh) for need, ev in needs if ev.wait_per_kwh]
+    return tuple(sum(prices) / all_wh for prices in zip(*priced, strict=True))

@@ -14,14 +14,14 @@ numbers, leaving before they come) are left out.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from optimizer.forecast import zone_of
 from optimizer.past import Outlook, PastSession, Stay
 from optimizer.problem import EXPECTED, Ev, Slot
-from optimizer.stays import Likes, departure_s, learn_likes, total_wh
+from optimizer.stays import Likes, at_once, chunks, departure_s, learning_likes, leaving_s, total_wh
 
 DAY_S, HOUR_S = 86_400.0, 3600.0
 WEIGHT = 0.7
@@ -73,9 +73,19 @@ class Habits:
     @classmethod
     def learn(cls, past: Sequence[PastSession], now_wall_s: float, timezone: str) -> Habits:
         """Learn from finished sessions. The running local day is not over: it says nothing about arrivals."""
+        return at_once(cls.learning(past, now_wall_s, timezone))
+
+    @classmethod
+    def learning(cls, past: Sequence[PastSession], now_wall_s: float, timezone: str) -> Generator[int, None, Habits]:
+        """``learn`` in steps, for who has no time to do it at once: each yields about how many sessions it has looked at."""
         zone = zone_of(timezone)
-        sound = [one for one in past if _sound(one) and now_wall_s - OLDEST_S <= one.arrival_wall_s <= now_wall_s]
-        return cls(timezone, _learn_arrivals(sound, now_wall_s, zone), learn_likes(sound, zone))
+        sound: list[PastSession] = []
+        for some in chunks(past):
+            sound += [one for one in some if _sound(one) and now_wall_s - OLDEST_S <= one.arrival_wall_s <= now_wall_s]
+            yield len(some)
+        usual = yield from _learn_arrivals(sound, now_wall_s, zone)
+        likes = yield from learning_likes(sound, zone)
+        return cls(timezone, usual, likes)
 
     def coming(
         self,
@@ -110,6 +120,10 @@ class Habits:
             if left_s > 0.0:
                 comes_s = max(begin_s + group.at_s, begin_s + HOUR_S - left_s / 2.0)
                 yield _expected(group, day, comes_s, weight * left_s / HOUR_S)
+
+    def leaving(self, stay: Stay, now_wall_s: float) -> tuple[float, ...]:
+        """When a car that is here may leave [wall s], ascending, each as likely as the others; () = nobody knows."""
+        return leaving_s(self.likes, stay, now_wall_s, zone_of(self.timezone))
 
     def outlook(self, stay: Stay, now_wall_s: float) -> Outlook:
         """What to plan for a car that is here; the times and energies of ``stays.py``, the minimum within what can still be had."""
@@ -163,22 +177,27 @@ class _Sum:
         self.stay += weight * one.energy_wh * min(one.departure_wall_s - one.arrival_wall_s, DAY_S)
 
 
-def _learn_arrivals(past: Iterable[PastSession], now_wall_s: float, zone: tzinfo) -> dict[bool, tuple[Usual, ...]]:
+def _learn_arrivals(past: Sequence[PastSession], now_wall_s: float, zone: tzinfo) -> Generator[int, None, dict[bool, tuple[Usual, ...]]]:
     """Means over all past days of a kind since the first session, those without any car included."""
-    placed = [(datetime.fromtimestamp(one.arrival_wall_s, UTC).astimezone(zone), one) for one in past]
+    placed: list[tuple[datetime, PastSession]] = []
     today = datetime.fromtimestamp(now_wall_s, UTC).astimezone(zone).date()
-    placed = [(local, one) for local, one in placed if local.date() < today]
+    for some in chunks(past):
+        local_of = ((datetime.fromtimestamp(one.arrival_wall_s, UTC).astimezone(zone), one) for one in some)
+        placed += [(local, one) for local, one in local_of if local.date() < today]
+        yield len(some)
     if not placed:
         return {}
     first = min(local.date() for local, _ in placed)
     weights = {first + timedelta(days=days): 0.5 ** (((today - first).days - days) * DAY_S / HALF_LIFE_S) for days in range((today - first).days)}
     totals = {kind: sum(weight for day, weight in weights.items() if _weekend(day) is kind) for kind in (False, True)}
     sums: dict[bool, dict[tuple[str, int, int], _Sum]] = {False: {}, True: {}}
-    for local, one in placed:
-        kind = _weekend(local.date())
-        stay_class = sum(one.departure_wall_s - one.arrival_wall_s > limit_s for limit_s in STAY_CLASSES_S)
-        group = sums[kind].setdefault((one.node_id, local.hour, stay_class), _Sum())
-        group.add(one, local.minute * 60.0 + local.second, weights[local.date()] / totals[kind])
+    for part in chunks(placed):
+        for local, one in part:
+            kind = _weekend(local.date())
+            stay_class = sum(one.departure_wall_s - one.arrival_wall_s > limit_s for limit_s in STAY_CLASSES_S)
+            group = sums[kind].setdefault((one.node_id, local.hour, stay_class), _Sum())
+            group.add(one, local.minute * 60.0 + local.second, weights[local.date()] / totals[kind])
+        yield len(part)
     return {kind: _usual(groups) for kind, groups in sums.items() if groups}
 
 

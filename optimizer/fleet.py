@@ -14,7 +14,7 @@ import numpy as np
 from optimizer.cars import NO_CURVE, believed_efficiency, curve_of, need_wh
 from optimizer.columns import Floats, Ints, Sheet
 from optimizer.numbers import Now, Truths
-from optimizer.objective import CHANGE, EARLY
+from optimizer.objective import CHANGE, EARLY, keep_costs, later_costs, waiting_costs
 from optimizer.parts import Car
 from optimizer.problem import Ev
 
@@ -30,7 +30,8 @@ class Fleet:
         self.evs, self.cars = [ev for ev, _ in pairs], [car for _, car in pairs]
         told = [(ev.arrival_wall_s, ev.departure_wall_s, ev.max_power_w, ev.max_discharge_w, ev.present_power_w, need_wh(ev)) for ev in self.evs]
         self.arrival, self.departure, self.power_w, self.give_w, self.present_w, self.need = np.array(told, dtype=float).reshape(-1, 6).T
-        self.need = self.need / 1000.0
+        windows = np.array([model.window_of(ev) for ev in self.evs], dtype=np.int64).reshape(-1, 2)
+        self.need = np.where(windows[:, 1] > windows[:, 0], self.need / 1000.0, 0.0)  # nobody plans for a car that has no slot left
         places = [(car.first, car.last, car.charge, car.keep, car.keeps, car.short, car.need_row, car.give, car.give_keep) for car in self.cars]
         table = np.array(places, dtype=np.int64).reshape(-1, 9).T
         self.first, self.last, self.charge, self.keep, self.keeps, self.short, self.need_row, self.give, self.give_keep = table
@@ -58,10 +59,11 @@ def write_cars(model: Model, now: Now, blocked: Truths | None, sheet: Sheet) -> 
     most = able if blocked is None else np.where(_blocked_cars(fleet, blocked), 0.0, able)
     _write_charging(model, fleet, now, _accepted(fleet, now, most), sheet)
     _write_discharging(model, fleet, now, able, sheet)
+    _write_waiting(model, fleet, now, sheet)
     _write_needs(fleet, sheet)
-    for ev, car in zip(fleet.evs, fleet.cars, strict=True):
+    for ev, car, need_kwh in zip(fleet.evs, fleet.cars, fleet.need, strict=True):
         if car.level >= 0:
-            _write_store(ev, car, sheet)
+            _write_store(ev, car, float(need_kwh), sheet)
             if car.curve_rows:
                 _write_acceptance(model, ev, car, now, sheet)
 
@@ -130,6 +132,23 @@ def _write_power(model: Model, fleet: Fleet, now: Now, most: Floats, kept: Float
     sheet.cost[block[split] + running - fleet.first[split]] = wear[split] + EARLY * model.frame.lateness[running] + CHANGE
 
 
+def _write_waiting(model: Model, fleet: Fleet, now: Now, sheet: Sheet) -> None:
+    """Costs of charging in slots that are not over, the price of waiting on top; a car without one gets its plain costs back once."""
+    for row, (ev, car) in enumerate(zip(fleet.evs, fleet.cars, strict=True)):
+        begin = max(car.first, now.running)
+        at = begin - car.first
+        if not (ev.wait_per_kwh or car.waits) or begin >= car.last:
+            continue
+        waits = waiting_costs(ev, begin - now.running, car.last - now.running, model.weights)
+        costs = np.array(later_costs(model.frame, car)[at:]) + waits
+        if begin == now.running and at < car.keeps:
+            costs[0] = EARLY * model.frame.lateness[begin] + CHANGE + waits[0]
+        sheet.cost[fleet.charge[row] + at : fleet.charge[row] + car.slots] = costs
+        if at < car.keeps:
+            sheet.cost[fleet.keep[row] + at : fleet.keep[row] + car.keeps] = np.array(keep_costs(model.frame, car)[at:]) + waits[: car.keeps - at]
+        car.waits = bool(ev.wait_per_kwh)
+
+
 def _write_needs(fleet: Fleet, sheet: Sheet) -> None:
     """What may be missing: a half, another half, and the minimum; and, for cars that only charge, the need itself."""
     least = np.array([max(0.0, ev.minimum_wh) if car.has_minimum else 0.0 for ev, car in zip(fleet.evs, fleet.cars, strict=True)]) / 1000.0
@@ -141,13 +160,13 @@ def _write_needs(fleet: Fleet, sheet: Sheet) -> None:
     sheet.right[fleet.need_row] = fleet.need
 
 
-def _write_store(ev: Ev, car: Car, sheet: Sheet) -> None:
+def _write_store(ev: Ev, car: Car, need_kwh: float, sheet: Sheet) -> None:
     """A store begins at the state of charge; a V2G car's stays between reserve and full."""
     soc_kwh, block = ev.soc_wh / 1000.0, slice(car.level, car.level + car.slots)
     sheet.low[block] = max(0.0, ev.reserve_wh) / 1000.0 if car.two_way else 0.0
     sheet.high[block] = ev.capacity_wh / 1000.0 if car.two_way else math.inf
     sheet.right[car.chain_row] = soc_kwh
-    sheet.right[car.need_row] = soc_kwh + believed_efficiency(ev) * need_wh(ev) / 1000.0
+    sheet.right[car.need_row] = soc_kwh + believed_efficiency(ev) * need_kwh
 
 
 def _write_acceptance(model: Model, ev: Ev, car: Car, now: Now, sheet: Sheet) -> None:

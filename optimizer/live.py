@@ -148,7 +148,23 @@ class Live:
                 return self._cold(model, problem, stood.at(model), end_s, WARM_PART)
             except SolveError as error:
                 self.why = f"{self.why}; from the old basis: {error}"
-        return self._cold(model, problem, None, end_s, 1.0)
+        try:
+            return self._cold(model, problem, None, end_s, 1.0)
+        except SolveError as error:
+            if error.reason is not SolveReason.WRONG_ANSWER:
+                raise
+            self.why = f"{self.why}; with batteries that give: {error}"
+        return self._one_way(model, problem, end_s)
+
+    def _one_way(self, model: Model, problem: Problem, end_s: float) -> Plan:
+        """A plan in which no battery gives anything. Energy that a program wastes by charging and discharging at once, to relieve a wire
+        or a phase, cannot always be taken out of a plan afterwards (``answers.py``); such a plan is refused, and this one needs no
+        such repair. It is not gone on with: the next problem gets the whole program again. Raises SolveError."""
+        model.one_way = True
+        model.rewrite(problem)
+        plan = self._cold(model, problem, None, end_s, 1.0)
+        self.forget()
+        return plan
 
     def _cold(self, model: Model, problem: Problem, start: Basis | None, end_s: float, part: float) -> Plan:
         try:

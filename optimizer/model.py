@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pulp
@@ -40,7 +41,8 @@ class Model:
 
     lp: the PuLP problem; ``lp._variables`` and ``lp._constraints`` are in the order of columns and rows and only ever grow at the end.
     problem, tree: those of now. frame.slots: the slots it was built with; problem.slots are always the last of them, the first one
-    possibly cut at its begin. cars: ev_id -> where it stands. scale: objective of lp x scale = currency.
+    possibly cut at its begin. cars: ev_id -> where it stands. scale: objective of lp x scale = currency. one_way: set it and no battery
+    may give from the next ``rewrite`` on.
 
     A cycle is: ``compatible(problem)`` -> "" or why it must be built anew; ``let_in_and_out(problem)`` (or ``admit`` / ``dismiss``)
     when cars came or left; ``rewrite(problem)`` always. Coefficients between old columns and old rows never change; an admitted car
@@ -59,9 +61,10 @@ class Model:
         self.wiring = Wiring([[[-1] * 3 for _ in range(count)] for _ in range(nodes)], [[[-1] * 3 for _ in range(count)] for _ in range(nodes)])
         self.cars: dict[str, Car] = {}
         self._gone: list[Car] = []
-        self.running = 0
+        self.running, self._begin_s = 0, slots[0].start_wall_s
         self.urgency = {ev.ev_id: urgency[ev.ev_id] for ev in problem.evs if ev.ev_id in urgency} if urgency else {}
         self._flows: tuple[Ints, Ints] | None = None
+        self.one_way = False
         self._add_everything()
 
     def _add_everything(self) -> None:
@@ -116,7 +119,7 @@ class Model:
 
     def let_in_and_out(self, problem: Problem) -> bool:
         """Shut the columns of cars that left (or became another car under the same name) and add those of cars that came."""
-        self.running = self._offset(problem.slots) or 0
+        self.running, self._begin_s = self._offset(problem.slots) or 0, problem.slots[0].start_wall_s
         coming = {ev.ev_id: ev for ev in problem.evs}
         gone = [ev_id for ev_id, car in self.cars.items() if ev_id not in coming or not self._fits(car, coming[ev_id])]
         for ev_id in gone:
@@ -137,9 +140,11 @@ class Model:
 
     def rewrite(self, problem: Problem) -> Changes:
         """Write every number of a compatible problem whose cars are all let in and out; touches only what differs."""
-        self.running = self._offset(problem.slots) or 0
+        self.running, self._begin_s = self._offset(problem.slots) or 0, problem.slots[0].start_wall_s
         self.problem, self.tree = problem, plant_tree(problem)
         now = numbers.look(problem, self.tree, self.running)
+        if self.one_way:
+            now = replace(now, sound=np.zeros_like(now.sound))
         for place in numbers.missing_overloads(self, now):
             structure.add_overload(self, *place)
         sheet, battery = self.program.sheet(), usable_battery(problem)
@@ -228,7 +233,7 @@ class Model:
 
     def window_of(self, ev: Ev) -> tuple[int, int]:
         """The slots of a car: first <= slot < last; none for one that cannot charge or is not here in time."""
-        if ev.max_power_w <= 0.0:
+        if ev.max_power_w <= 0.0 or ev.departure_wall_s <= self._begin_s:
             return 0, 0
         first = max(self.running, bisect_right(self._ends, ev.arrival_wall_s))
         return first, max(first, bisect_left(self._starts, ev.departure_wall_s))

@@ -92,10 +92,27 @@ def write_feeder_tree(model: Model, now: Now, sheet: Sheet) -> None:
     at, columns = model.flows()
     sheet.high[columns] = ((top - there_a) * kwh_per_a).reshape(-1)[at]
     sheet.low[columns] = ((bottom - there_a) * kwh_per_a).reshape(-1)[at]
+    used = _used_wires(model) if model.wiring.overloads else np.zeros(0)
     for (node, slot, phase, sign), (row, slack) in model.wiring.overloads.items():
         sheet.high[slack] = math.inf
-        sheet.right[row] = (now.limit_a[node, slot, phase] - sign * there_a[node, slot, phase]) * kwh_per_a[0, slot, 0]
+        free = now.limit_a if used[node, slot, phase] else np.maximum(now.limit_a, sign * (top if sign > 0 else bottom))
+        sheet.right[row] = (free[node, slot, phase] - sign * there_a[node, slot, phase]) * kwh_per_a[0, slot, 0]
     _write_unbalance(model, there_a * kwh_per_a, kwh_per_a[0, :, 0], sheet)
+
+
+def _used_wires(model: Model) -> Truths:
+    """(node, slot, phase) that something still hangs on. After its last car has left, an overload of a wire is nobody's to relieve; it
+    costs nothing then, as in a program that never knew the car."""
+    used = np.zeros((len(model.tree.above), len(model.frame.slots), 3), dtype=bool)
+    for ev in model.problem.evs:
+        first, last = model.window_of(ev)
+        used[model.tree.place[ev.node_id], first:last, ev.phases] = True
+    for row, above in enumerate(model.tree.above):
+        if above >= 0:
+            used[above] |= used[row]
+    if model.site.curtailed >= 0 or model.site.store is not None:
+        used[-1][:, model.tree.site_phases] = True
+    return used
 
 
 def _write_unbalance(model: Model, there_kwh: Floats, kwh_per_a: Floats, sheet: Sheet) -> None:
@@ -138,7 +155,9 @@ def write_grid_exchange(model: Model, now: Now, sheet: Sheet) -> None:
     sheet.right[site.exchange_row : site.exchange_row + count] = -(idle_w - now.pv_w) / 1000.0 * hours
     most_in = now.most_in_w
     if site.reserve >= 0:
-        wanted = np.concatenate((np.zeros(now.running), np.maximum(0.0, model.problem.reserve_w)))
+        wanted = np.zeros(count)  # nobody may want one any more
+        if model.problem.reserve_w:
+            wanted[now.running :] = np.maximum(0.0, model.problem.reserve_w)
         fuse_w = np.minimum(most_in, now.limit_a[-1].sum(axis=1) * model.problem.voltage_v)
         most_in = np.where(wanted > 0.0, np.maximum(0.0, fuse_w - wanted), most_in)
         held = np.where(wanted > 0.0, now.most_in_w, 0.0) - np.where(wanted > 0.0, most_in, 0.0)
@@ -197,11 +216,19 @@ def write_battery(model: Model, battery: Battery | None, now: Now, blocked: Trut
     sheet.high[store.level : store.level + count] = battery.capacity_wh / 1000.0
     sheet.right[store.chain_row] = start_kwh
     if store.under >= 0:
-        reserve_kwh = battery.reserve_wh / 1000.0
-        sheet.high[store.under : store.under + count] = reserve_kwh
-        sheet.high[store.deeper : store.deeper + count] = reserve_kwh
-        sheet.right[store.reserve_row : store.reserve_row + count] = reserve_kwh
-        sheet.right[store.deeper_row] = max(0.0, reserve_kwh - start_kwh)
+        _write_reserve(model, now, battery.reserve_wh / 1000.0, start_kwh, sheet)
+
+
+def _write_reserve(model: Model, now: Now, reserve_kwh: float, start_kwh: float, sheet: Sheet) -> None:
+    """What lacks in the reserve counts from the running slot on; nobody can fill it in a slot that is over."""
+    store, count, running = model.site.store, len(now.hours), now.running
+    if store is None:
+        return
+    ahead = np.where(np.arange(count) < running, 0.0, reserve_kwh)
+    sheet.high[store.under : store.under + count] = sheet.high[store.deeper : store.deeper + count] = ahead
+    sheet.right[store.reserve_row : store.reserve_row + count] = ahead
+    sheet.right[store.deeper_row : store.deeper_row + count] = 0.0
+    sheet.right[store.deeper_row + running] = max(0.0, reserve_kwh - start_kwh)
 
 
 def constant(model: Model, now: Now) -> float:

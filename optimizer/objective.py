@@ -86,6 +86,13 @@ def reserve_costs(buy: Sequence[float], problem: Problem, known: Weights) -> lis
     return [(price + problem.reserve_per_kwh) / known.scale for price in buy]
 
 
+def waiting_costs(ev: Ev, first: int, last: int, known: Weights) -> list[float]:
+    """Putting charging off to the problem's slots first..last - 1: on top of what the energy costs there."""
+    if not ev.wait_per_kwh:
+        return [0.0] * (last - first)
+    return [price / known.scale for price in ev.wait_per_kwh[first:last]]
+
+
 # -- preferences --------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ class Car:
     a second column for the power of now (``keep``, ``give_keep``). short: columns of the missing energy, first half, second half,
     and (has_minimum) minimum. need_row: the energy row of a car that only charges, or the target row of one with a store. chain_row:
     block of rows of the store. curve_rows: one block of rows per line of its curve. urgency: 0..1, its own and the same for its
-    whole stay. wear: price of its discharging in the objective.
+    whole stay. wear: price of its discharging in the objective. waits: whether its costs contain a price of waiting.
     """
 
     ev: Ev
@@ -43,6 +43,7 @@ class Car:
     chain_row: int = -1
     curve_rows: list[int] = field(default_factory=list)
     wear: float = 0.0
+    waits: bool = False
 
     @property
     def slots(self) -> int:

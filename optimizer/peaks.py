@@ -21,6 +21,8 @@ from optimizer.forecast import zone_of
 from optimizer.past import PastSession
 from optimizer.problem import EXPECTED, Ev, Problem
 
+DAY_S = 86_400.0
+WEEK_S = 7 * DAY_S
 WEEKS = 4
 """So many past weeks are rehearsed."""
 FEWEST_SHARE = 0.3
@@ -53,7 +55,7 @@ def casts(past: Sequence[PastSession], begin_s: float, end_s: float, timezone: s
 
 def _least_weeks(begin_s: float, end_s: float) -> int:
     """How many weeks back the whole stretch lies in the past."""
-    return max(1, -int(-(end_s - begin_s) // (7 * 86_400.0)))
+    return max(1, -int(-(end_s - begin_s) // WEEK_S))
 
 
 def worthwhile_peak_w(peaks_w: Sequence[float], peak_so_far_w: float) -> float:
@@ -64,7 +66,10 @@ def worthwhile_peak_w(peaks_w: Sequence[float], peak_so_far_w: float) -> float:
 def _again(past: Sequence[PastSession], weeks: int, begin_s: float, end_s: float, timezone: str) -> Iterator[Ev]:
     """The cars of so many weeks ago, at the same local times."""
     zone = zone_of(timezone)
+    earliest_s, latest_s = begin_s - weeks * WEEK_S - DAY_S, end_s - weeks * WEEK_S + DAY_S  # clocks may have changed since
     for number, one in enumerate(past):
+        if not earliest_s <= one.arrival_wall_s < latest_s:
+            continue
         comes_s = _later(one.arrival_wall_s, weeks, zone)
         leaves_s = comes_s + one.departure_wall_s - one.arrival_wall_s
         if not begin_s <= comes_s < end_s or one.energy_wh <= 0.0 or one.max_power_w <= 0.0:

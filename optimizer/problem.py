@@ -78,6 +78,8 @@ class Ev:
     max_slot_discharge_w: optional bound of discharge per slot [W].
     expected: a car that has not come and may not; it keeps room free and is in nobody's setpoints.
     shortfall_per_kwh: this car's own price of a missing kWh [currency/kWh], before priority; None = the problem's.
+    wait_per_kwh: optional price of putting charging off to a slot, per slot, >= 0 and ascending [currency/kWh charged there]: money that
+    nobody pays (``waiting.py``), in the objective and not in the cost.
     """
 
     ev_id: str
@@ -102,6 +104,7 @@ class Ev:
     max_slot_discharge_w: tuple[float, ...] = ()
     expected: bool = False
     shortfall_per_kwh: float | None = None
+    wait_per_kwh: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

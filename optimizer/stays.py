@@ -10,9 +10,10 @@ Pure. Sessions are those ``expect.Habits.learn`` has found sound.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from typing import TypeVar
 
 from optimizer.past import PastSession, Stay
 
@@ -25,29 +26,64 @@ NEAR_WH = 2_000.0
 SILENT_WH, SILENT_STAY_S = 20_000.0, 8 * 3600.0
 """Assumed without any past [Wh, s]."""
 EVERYBODY = ""
+MOST_CHANCES = 100
+"""So many moments tell well enough when a car may leave."""
+AT_ONCE = 1000
+"""Sessions that are looked at in one step."""
+One = TypeVar("One")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class Like:
-    """Sessions alike, each list ascending. late_s: real minus stated departure [s]. ratio: real by stated energy. stay_s and energy_wh: of
-    all sessions, stated or not."""
+    """Sessions alike, each list ascending. late_s: real minus stated departure [s]. ratio: real by stated energy. part: real by stated
+    stay. stay_s and energy_wh: of all sessions, stated or not."""
 
     late_s: tuple[float, ...] = ()
     ratio: tuple[float, ...] = ()
     stay_s: tuple[float, ...] = ()
     energy_wh: tuple[float, ...] = ()
+    part: tuple[float, ...] = ()
 
 
 Likes = Mapping[str, Like]
 
 
-def learn_likes(past: Iterable[PastSession], zone: tzinfo) -> Likes:
-    """Groups of sessions by user, by EVSE, by hour of arrival, and everybody."""
+def learning_likes(past: Sequence[PastSession], zone: tzinfo) -> Generator[int, None, Likes]:
+    """Groups of sessions by user, by EVSE, by hour of arrival, and everybody. In steps, see ``expect.Habits.learning``."""
     groups: dict[str, list[PastSession]] = {}
-    for one in past:
-        for name in _names(one.user, one.evse, one.arrival_wall_s, zone):
-            groups.setdefault(name, []).append(one)
-    return {name: _like(members) for name, members in groups.items() if len(members) >= FEWEST or name == EVERYBODY}
+    for some in chunks(past):
+        for one in some:
+            for name in _names(one.user, one.evse, one.arrival_wall_s, zone):
+                groups.setdefault(name, []).append(one)
+        yield len(some)
+    likes: dict[str, Like] = {}
+    for name, members in groups.items():
+        if len(members) >= FEWEST or name == EVERYBODY:
+            likes[name] = _like(members)
+            yield len(members)
+    return likes
+
+
+def learn_likes(past: Sequence[PastSession], zone: tzinfo) -> Likes:
+    """``learning_likes`` at once."""
+    return at_once(learning_likes(past, zone))
+
+
+def at_once(steps: Generator[int, None, Result]) -> Result:
+    """The result of all steps."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+
+def chunks(many: Sequence[One]) -> Iterator[Sequence[One]]:
+    """``AT_ONCE`` of them at a time."""
+    for begin in range(0, len(many), AT_ONCE):
+        yield many[begin : begin + AT_ONCE]
 
 
 def _names(user: str, evse: str, arrival_wall_s: float, zone: tzinfo) -> list[str]:
@@ -60,7 +96,16 @@ def _like(members: Sequence[PastSession]) -> Like:
     late = [one.departure_wall_s - one.stated_departure_wall_s for one in members if one.stated_departure_wall_s is not None]
     ratio = [one.energy_wh / one.stated_wh for one in members if one.stated_wh]
     stays = [one.departure_wall_s - one.arrival_wall_s for one in members]
-    return Like(tuple(sorted(late)), tuple(sorted(ratio)), tuple(sorted(stays)), tuple(sorted(one.energy_wh for one in members)))
+    energies, parts = [one.energy_wh for one in members], [part for one in members if (part := _part(one)) is not None]
+    return Like(tuple(sorted(late)), tuple(sorted(ratio)), tuple(sorted(stays)), tuple(sorted(energies)), tuple(sorted(parts)))
+
+
+def _part(one: PastSession) -> float | None:
+    """Real by stated stay."""
+    stated_s = one.stated_departure_wall_s
+    if stated_s is None or stated_s <= one.arrival_wall_s:
+        return None
+    return (one.departure_wall_s - one.arrival_wall_s) / (stated_s - one.arrival_wall_s)
 
 
 def likes_of(likes: Likes, stay: Stay, what: Callable[[Like], Sequence[float]], zone: tzinfo) -> Sequence[float]:
@@ -84,6 +129,19 @@ def departure_s(likes: Likes, stay: Stay, now_wall_s: float, zone: tzinfo, quant
     if stays:
         return begin_s + beyond(stays, now_wall_s - begin_s, quantile, NEAR_S)
     return max(begin_s + SILENT_STAY_S, now_wall_s + NEAR_S)
+
+
+def leaving_s(likes: Likes, stay: Stay, now_wall_s: float, zone: tzinfo) -> tuple[float, ...]:
+    """When the car may leave [wall s], ascending, each as likely as the others: as those alike that stayed at least as long. () = unknown."""
+    stated_s, begin_s = stay.stated_departure_wall_s, stay.arrival_wall_s
+    told = stated_s is not None and stated_s > begin_s
+    whole_s = stated_s - begin_s if told and stated_s is not None else 1.0
+    sample = likes_of(likes, stay, (lambda like: like.part) if told else (lambda like: like.stay_s), zone)
+    if not sample:
+        return ()
+    left = sample[bisect_right(sample, (now_wall_s - begin_s) / whole_s) :]
+    some = left[len(left) // MOST_CHANCES // 2 :: len(left) // MOST_CHANCES + 1] or left
+    return tuple(begin_s + whole_s * one for one in some) or (now_wall_s + NEAR_S,)
 
 
 def total_wh(likes: Likes, stay: Stay, zone: tzinfo, quantile: float) -> float:

@@ -160,6 +160,8 @@ def _ev_defects(ev: Ev, node_ids: set[str], slot_count: int) -> Iterator[str]:
     for bounds in (ev.max_slot_power_w, ev.max_slot_discharge_w):
         if bounds and len(bounds) != slot_count:
             yield f"car {ev.ev_id} needs one power bound per slot"
+    if ev.wait_per_kwh and (len(ev.wait_per_kwh) != slot_count or not all(0.0 <= price < math.inf for price in ev.wait_per_kwh)):
+        yield f"car {ev.ev_id} needs one price of waiting per slot, none of them below 0"
     price = 0.0 if ev.shortfall_per_kwh is None else ev.shortfall_per_kwh
     numbers = (ev.energy_need_wh, ev.minimum_wh, ev.max_power_w, ev.present_power_w, ev.arrival_wall_s, ev.priority, price)
     if not (_finite(numbers) and _finite(ev.max_slot_power_w) and _finite(ev.max_slot_discharge_w)) or math.isnan(ev.departure_wall_s):

@@ -121,12 +121,12 @@ class Usual:
     @property
     def knows(self) -> bool:
         """Whether any quarter hour has been learnt."""
-        return any(mean is not None for kind in (False, True) for mean in self._profile(date.max, kind))
+        return any(mean is not None for kind in self._kinds for mean in self._profile(date.max, kind))
 
     @property
     def knows_all(self) -> bool:
         """Whether every quarter hour of workdays and weekends has been learnt."""
-        return all(mean is not None for kind in (False, True) for mean in self._profile(date.max, kind))
+        return all(mean is not None for kind in self._kinds for mean in self._profile(date.max, kind))
 
     def expected_w(self, slots: Sequence[Slot], otherwise_w: Sequence[float]) -> tuple[float, ...]:
         """Mean of each slot [W]; otherwise_w (per slot) where nothing has been learnt. The first slot begins now."""
@@ -191,6 +191,10 @@ class Usual:
         return max(0.0, sign * (_quantile(values, quantile) - sum(values) / len(values)))
 
     # -- days ------------------------------------------------------------------------------------------------
+
+    @property
+    def _kinds(self) -> tuple[bool, ...]:
+        return (False, True) if self._by_kind else (False,)
 
     def _kind(self, day: date) -> bool:
         """Whether it is a day of the weekend, as far as that matters."""

@@ -95,7 +95,7 @@ def _worth(problem: Problem) -> float:
 
 
 def _money(problem: Problem) -> float:
-    """Most that moving one kWh in time could gain: spread, losses, wear, peak."""
+    """Most that moving one kWh in time could gain: spread, losses, waiting, wear, peak."""
     bought = effective_buy(problem)
     span = max(0.0, *bought) - min(0.0, *believed_sell(problem))
     stores = [(ev.efficiency, ev.wear_per_kwh) for ev in problem.evs if ev.max_discharge_w > 0.0]
@@ -103,7 +103,8 @@ def _money(problem: Problem) -> float:
         stores.append((problem.battery.efficiency_one_way, problem.battery.wear_per_kwh))
     loss = min([1.0, *(_believed(efficiency) for efficiency, _ in stores)]) ** 2
     wear = max([0.0, *(price for _, price in stores if math.isfinite(price))])
-    return span / loss + wear + max(0.0, problem.demand_per_kw) / (problem.demand_window_s / 3600.0)
+    waiting = max([0.0, *(max(ev.wait_per_kwh) for ev in problem.evs if ev.wait_per_kwh)])
+    return span / loss + waiting + wear + max(0.0, problem.demand_per_kw) / (problem.demand_window_s / 3600.0)
 
 
 def _believed(efficiency: float) -> float:

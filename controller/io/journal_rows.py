@@ -205,6 +205,15 @@ def parked_rows(folder: Path, station_id: str = "", after: int = 0, limit: int =
             }
 
 
+def memories_of(folder: Path) -> dict[tuple[str, str], Any]:
+    """The sound memories, (space, key) -> value. Reads beside a running controller. Raises JournalError."""
+    with _beside(folder) as db:
+        try:
+            return sound_memories(db)[0]
+        except sqlite3.Error as error:
+            raise journal_error(error) from error
+
+
 def _schema(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 

@@ -43,7 +43,8 @@ def view(explained: Explained, plan: Plan | None, today: date, now_wall_s: float
 def _few(broken: Sequence[str]) -> Iterable[str]:
     yield from broken[:MOST_SENTENCES]
     if len(broken) > MOST_SENTENCES:
-        yield f"{len(broken) - MOST_SENTENCES} more soft rules cannot be kept as planned."
+        more = len(broken) - MOST_SENTENCES
+        yield f"{more} more soft rule{'s' if more > 1 else ''} cannot be kept as planned."
 
 
 class Telling:
@@ -111,12 +112,14 @@ def limit_sentence(where: str, week: Sum, currency: str, since: str) -> str:
     told = f"{name} held cars back for {hours(week.bound_s)} {since}"
     if where == "peak":
         return f"{told}: charging moved to spare the highest quarter hour."
-    words = f"{told}; that cost about {money(week.cost, currency)}." if week.cost >= 0.005 else f"{told}; that cost next to nothing."
+    cheap = "." if week.short_s >= LEAST_BOUND_S else "; that cost next to nothing."
+    words = f"{told}; that cost about {money(week.cost, currency)}." if week.cost >= 0.005 else f"{told}{cheap}"
     if week.saved >= 0.005:
         words += f" {more} more there would have saved about {money(week.saved, currency)}."
     if week.short_s >= LEAST_BOUND_S:
         energy = f"; {more} more would have brought about {week.short_wh / 1000.0:.1f} kWh" if week.short_wh >= 50.0 else ""
-        words += f" For {hours(week.short_s)} of that not all cars could be served in time{energy}."
+        part = "All that time" if week.short_s >= 0.99 * week.bound_s else f"For {hours(week.short_s)} of that"
+        words += f" {part} not all cars could be served in time{energy}."
     return words
 
 
@@ -124,7 +127,8 @@ def _limit_sentences(limits: Sequence[LimitEffect], first: date, today: date) ->
     held = [one for one in limits if one.week.bound_s >= LEAST_BOUND_S]
     yield from (one.sentence for one in held[:MOST_SENTENCES])
     if len(held) > MOST_SENTENCES:
-        yield f"{len(held) - MOST_SENTENCES} more limits held cars back for less money."
+        more = len(held) - MOST_SENTENCES
+        yield f"{more} more limit{'s' if more > 1 else ''} held cars back, see the table."
     if not held:
         yield f"No limit held a car back {span_words(first, today)}."
 

@@ -1,14 +1,15 @@
 """What is remembered of past sessions, and what it says about the cars that are here and those that usually still come.
 
 A finished session becomes a ``PastSession`` and goes to the journal under a key of its own, so that one more costs one row; too old
-ones leave it again. What was learnt is learnt anew at most every RELEARN_S, never in the middle of anything urgent. Nothing is told
+ones leave it again. What was learnt is learnt anew at most every RELEARN_S, a little in each tick: 20 000 sessions at once would hold
+the loop up for longer than a fuse likes to wait. Nothing is told
 in the first days. Memories that make no sense are left out (F75). Nobody is named: ``user`` is a keyed digest or "".
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,6 +26,10 @@ MOST: Final = 20_000
 """So many past sessions are kept; the oldest go first."""
 RELEARN_S: Final = 900.0
 """What has happened since is learnt at most this often [s]."""
+AT_ONCE: Final = 10_000
+"""Looks at a session in one tick, about 1 us each; learning has about seven for each."""
+LONGEST_S: Final = 14 * 86_400.0
+"""Longer sessions are clocks that jumped (F77), or cars that were forgotten."""
 SHORTEST_S, LEAST_WH = 120.0, 100.0
 """A session that was shorter or smaller says nothing about anybody's habits [s, Wh]."""
 DAY_S: Final = 86_400.0
@@ -62,6 +67,11 @@ class Learnt:
         stay = self.stay_of(evse, voltage_v) if self.stays else None
         return self.habits.outlook(stay, at.wall_s) if self.habits is not None and stay is not None else None
 
+    def leaving_s(self, evse: EvseState, voltage_v: float, at: Stamp) -> tuple[float, ...]:
+        """When the car that is here may leave [wall s], ascending, each as likely as the others; () = nobody knows."""
+        stay = self.stay_of(evse, voltage_v) if self.stays else None
+        return self.habits.leaving(stay, at.wall_s) if self.habits is not None and stay is not None else ()
+
     def stay_of(self, evse: EvseState, voltage_v: float) -> Stay | None:
         """The car at an EVSE as habits see it."""
         session = evse.session
@@ -90,6 +100,7 @@ class History:
         self._learnt = NOTHING_LEARNT
         self._stale = False
         self._learnt_mono_s = -math.inf
+        self._learning: Generator[int, None, Habits] | None = None
 
     def __len__(self) -> int:
         return len(self._past)
@@ -112,7 +123,8 @@ class History:
         if session is None or not at.wall_trusted or self._wanted_nothing:
             return []
         past = past_session(before, session, at.wall_s, voltage_v)
-        if past.departure_wall_s - past.arrival_wall_s < SHORTEST_S or past.energy_wh < LEAST_WH:
+        stay_s, seen_s = past.departure_wall_s - past.arrival_wall_s, (at.mono_s - session.started_mono_s) * at.wall_speed
+        if not max(SHORTEST_S, seen_s - SHORTEST_S) <= stay_s <= LONGEST_S or past.energy_wh < LEAST_WH:
             return []
         return self.remember([past], at.wall_s)
 
@@ -142,19 +154,40 @@ class History:
             gone += sorted(set(self._past) - set(gone))[:surplus]
         return gone
 
-    def learnt(self, at: Stamp) -> Learnt:
-        """What the past says; cheap, except for once in RELEARN_S after something new."""
-        forecast = self._config.forecast
-        if self._wanted_nothing or not self._past or (not self._stale or at.mono_s - self._learnt_mono_s < RELEARN_S / at.wall_speed):
+    def learn(self, at: Stamp) -> Learnt:
+        """What the past says; looks on at it for a moment if there is anything new. For every tick."""
+        if self._wanted_nothing or not self._past:
             return self._learnt
-        self._stale, self._learnt_mono_s = False, at.mono_s
+        if self._learning is None and self._stale and at.mono_s - self._learnt_mono_s >= RELEARN_S / at.wall_speed:
+            self._stale, self._learnt_mono_s = False, at.mono_s
+            self._begin(at)
+        if self._learning is not None:
+            self._go_on(self._learning)
+        return self._learnt
+
+    @property
+    def learnt(self) -> Learnt:
+        """What the past says as far as it was learnt."""
+        return self._learnt
+
+    def _begin(self, at: Stamp) -> None:
         past = self.sessions
         if len(past) >= FEWEST and len({one.arrival_wall_s // DAY_S for one in past}) >= FIRST_DAYS:
-            habits = Habits.learn(past, at.wall_s, self._config.site.timezone)
-            self._learnt = Learnt(habits, forecast.arrivals == "auto", forecast.stays == "auto")
+            self._learning = Habits.learning(past, at.wall_s, self._config.site.timezone)
         else:
             self._learnt = NOTHING_LEARNT
-        return self._learnt
+
+    def _go_on(self, learning: Generator[int, None, Habits]) -> None:
+        """At most ``AT_ONCE`` looks, then what was learnt before holds for one more tick."""
+        seen, self._learning = 0, None  # after a defect in it the next one begins anew
+        while seen < AT_ONCE:
+            try:
+                seen += next(learning)
+            except StopIteration as end:
+                forecast = self._config.forecast
+                self._learnt = Learnt(end.value, forecast.arrivals == "auto", forecast.stays == "auto")
+                return
+        self._learning = learning
 
 
 def most_power_w(evse: EvseState, voltage_v: float) -> float:

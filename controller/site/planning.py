@@ -19,8 +19,8 @@ from controller.orders import Order, Severity, SolvePlan, Tell
 from controller.site.actuate import Channel
 from controller.site.budget import Target
 from controller.site.contained import Contained
-from controller.site.planned import Fitness, Trouble, plan_view, trouble_of
 from controller.site.habits import NOTHING_LEARNT
+from controller.site.planned import Fitness, Trouble, plan_view, trouble_of
 from controller.site.posing import PlanInputs, build_problem
 from controller.site.rounding import Rounding
 from controller.site.state import EvseState, Layout
@@ -29,6 +29,7 @@ from controller.snapshot import PlanView
 from optimizer.check import check
 from optimizer.problem import Plan, PlanStatus, Problem
 from optimizer.rules import ProblemError, allocate
+from optimizer.waiting import Waiting
 
 __all__ = ["PlanInputs", "Planner"]
 
@@ -71,6 +72,7 @@ class Planner:
         self._slot_ends_wall_s = -math.inf
         self._gap_s = EVENT_GAP_S
         self._waiting = False
+        self._haste = Waiting()
         self._silent_since_mono_s = -math.inf
 
     def ask(self) -> None:
@@ -104,11 +106,11 @@ class Planner:
         """The problem; after a defect the one without anything learnt, None when that fails, too."""
         plain = replace(inputs, learnt=NOTHING_LEARNT, load=None, sun=None)
 
-        def build(of: PlanInputs) -> Problem | None:
-            return build_problem(self._config, self._layout, of, at)
+        def build(of: PlanInputs, haste: Waiting | None = None) -> Problem | None:
+            return build_problem(self._config, self._layout, of, at, haste)
 
         run = self.contained.run
-        return run("posing", lambda: build(inputs), lambda: run("posing without habits", lambda: build(plain), lambda: None))
+        return run("posing", lambda: build(inputs, self._haste), lambda: run("posing without habits", lambda: build(plain), lambda: None))
 
     def _drop(self, created_wall_s: float) -> None:
         del self._problems[created_wall_s]

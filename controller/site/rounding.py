@@ -15,8 +15,9 @@ from controller.site.actuate import Channel
 from controller.site.chain import least_discharge_w
 from controller.site.evening import evened
 from controller.site.state import EvseState
-from optimizer.amps import Rounded, Steps, accepted_w, to_amps
+from optimizer.amps import Rounded, to_amps
 from optimizer.problem import Plan, Problem
+from optimizer.steps import Steps, accepted_w
 
 SHORTEST_S = 5.0
 """Currents are rounded for at least this long [wall s]."""

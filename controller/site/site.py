@@ -430,10 +430,10 @@ class Site:
     # -- plans ------------------------------------------------------------------------------------------------
 
     def _plan_solved(self, fact: PlanSolved) -> list[Order]:
-        if self.rehearsals.solved(fact.plan):
-            return []
         contained = self.planner.contained
-        orders = contained.run("taking a plan", lambda: self._take_plan(fact), list)
+        if contained.run("rehearsing", lambda: self.rehearsals.solved(fact.plan), lambda: False):
+            return contained.tell()
+        orders: list[Order] = contained.run("taking a plan", lambda: self._take_plan(fact), list)
         return orders + contained.tell()
 
     def _take_plan(self, fact: PlanSolved) -> list[Order]:
@@ -473,6 +473,7 @@ class Site:
         run = self.planner.contained.run
         orders += run("what limits cost", lambda: self._explain(at), list)
         self.planner.prepare(self.evses, self.actuator.channels, at)
+        run("learning habits", lambda: self.history.learn(at), lambda: NOTHING_LEARNT)
         if not self.planner.due(at):
             return orders + run("rehearsing", lambda: self._rehearse(at), list)
         inputs = self._plan_inputs(at)
@@ -506,7 +507,7 @@ class Site:
             self.features,
             frozenset(key for key, channel in self.actuator.channels.items() if channel.giving_refused or not self._may_give),
             self.peak.window_import_wh(at.wall_s),
-            self.planner.contained.run("learning habits", lambda: self.history.learnt(at), lambda: NOTHING_LEARNT),
+            self.history.learnt,
             self.days.load,
             self.days.sun,
             worthwhile_w=self.rehearsals.worthwhile_w,

@@ -3,7 +3,7 @@
 A shadow price is exact for the next ampere only. What a limit cost in all, and what 10 A more would save, is estimated: every ampere
 more is worth less than the one before, down to nothing where all cars that are there draw all they can (a triangle instead of the
 unknown curve). Money and missing energy are told apart: where a plan cannot serve everybody the price of an ampere is the plan's own
-penalty, which nobody pays; such time is told as energy.
+penalty, which nobody pays; such time is told as energy, and never as more of it than the plan leaves missing below that limit.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ LEAST_PER_KWH: Final = 1e-3
 """A limit is said to hold cars back from this price on [currency/kWh]: below it stand the plan's preferences, not money."""
 PENALTY_PART: Final = 1.3
 """Prices above the dearest possible shift of a kWh by this factor are penalties (losses on the way explain the rest)."""
+LEAST_MISSING_KWH: Final = 0.05
+"""A car that misses less is served."""
 MORE: Final = 10.0
 """The step of copper that is told about [A, kW]."""
 SITE_WIDE: Final = ("import", "export", "peak")
@@ -79,8 +81,10 @@ def rates(plan: Plan, problem: Problem, slot: int) -> dict[str, Sum]:
     if plan.status is not PlanStatus.PROVED or not plan.shadow:
         return found
     room, most = _room(plan, problem, slot), PENALTY_PART * dearest_shift(problem)
+    mended = _mended(plan, problem, most)
     for price in plan.shadow:
-        rate = _rate(price, plan.slots[slot].duration_s, slot, room.get((price.where, price.phase), 0.0), problem.voltage_v, most)
+        wanted = room.get((price.where, price.phase), 0.0)
+        rate = _rate(price, plan.slots[slot].duration_s, slot, wanted, problem.voltage_v, most, mended.get(price.where, 0.0))
         if rate is not None:
             known = found.setdefault(price.where, Sum())
             known.add(rate)
@@ -88,20 +92,52 @@ def rates(plan: Plan, problem: Problem, slot: int) -> dict[str, Sum]:
     return found
 
 
-def _rate(price: ShadowPrice, duration_s: float, slot: int, wanted: float, voltage_v: float, most_per_kwh: float) -> Sum | None:
-    """One phase of one limit; None where it does not bind in this slot. wanted: how much more the cars could draw [A, kW]."""
+def _rate(price: ShadowPrice, duration_s: float, slot: int, wanted: float, voltage_v: float, most_per_kwh: float, mended: float) -> Sum | None:
+    """One phase of one limit; None where it does not bind in this slot. wanted: how much more the cars could draw [A, kW]; mended: see below."""
     per_unit = price.slots[slot] if slot < len(price.slots) else 0.0
-    unit_kw = 1.0 if price.where in SITE_WIDE else voltage_v / 1000.0
-    per_kwh = per_unit / (unit_kw * duration_s / 3600.0) if duration_s > 0 else 0.0
+    per_kwh = _per_kwh(price, per_unit, duration_s, voltage_v)
     if per_kwh < LEAST_PER_KWH:
         return None
     phase_s = [1.0 if price.phase == phase else 0.0 for phase in range(3)]
     step = min(MORE, wanted)
     if per_kwh > most_per_kwh:
-        return Sum(1.0, 0.0, 0.0, 0.0, 1.0, step * unit_kw * 1000.0 / 3600.0, phase_s)
+        return Sum(1.0, 0.0, 0.0, 0.0, float(mended > 0.0), mended * step * _unit_kw(price, voltage_v) * 1000.0 / 3600.0, phase_s)
     each = per_unit / duration_s
+    if price.where == "peak":  # a price that the plan weighs against, nothing that is lost
+        return Sum(1.0, each, 0.0, 0.0, 0.0, 0.0, phase_s)
     saved = each * step * (1.0 - step / (2.0 * wanted)) if wanted > 0 else 0.0
     return Sum(1.0, each, each * wanted / 2.0, saved, 0.0, 0.0, phase_s)
+
+
+def _unit_kw(price: ShadowPrice, voltage_v: float) -> float:
+    return 1.0 if price.where in SITE_WIDE else voltage_v / 1000.0
+
+
+def _per_kwh(price: ShadowPrice, per_unit: float, duration_s: float, voltage_v: float) -> float:
+    return per_unit / (_unit_kw(price, voltage_v) * duration_s / 3600.0) if duration_s > 0 else 0.0
+
+
+def _mended(plan: Plan, problem: Problem, most_per_kwh: float) -> dict[str, float]:
+    """By limit: the part of ``MORE`` that is needed, in all slots in which it keeps somebody short, for what is missing below it; 0 = nothing is."""
+    missing_kwh, could_kwh = _missing_kwh(plan, problem), dict[str, float]()
+    for price in plan.shadow:
+        for per_unit, slot in zip(price.slots, plan.slots, strict=False):
+            if _per_kwh(price, per_unit, slot.duration_s, problem.voltage_v) > most_per_kwh:
+                could_kwh[price.where] = could_kwh.get(price.where, 0.0) + MORE * _unit_kw(price, problem.voltage_v) * slot.hours
+    return {where: min(1.0, missing_kwh.get(where, 0.0) / kwh) for where, kwh in could_kwh.items() if kwh > 0.0}
+
+
+def _missing_kwh(plan: Plan, problem: Problem) -> dict[str, float]:
+    """What the cars below each limit will miss; cars that may not come miss nothing."""
+    parents: Mapping[str, str | None] = {node.node_id: node.parent for node in problem.nodes}
+    found: dict[str, float] = {}
+    for ev in problem.evs:
+        kwh = plan.shortfall_wh.get(ev.ev_id, 0.0) / 1000.0
+        if ev.expected or kwh < LEAST_MISSING_KWH:
+            continue
+        for where in (ev.node_id, *_path(ev.node_id, parents), *SITE_WIDE):
+            found[where] = found.get(where, 0.0) + kwh
+    return found
 
 
 def dearest_shift(problem: Problem) -> float:

@@ -46,6 +46,9 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
     yield f"{'':<28}{'7 days':>14}{'30 days':>12}{'7 days':>24}{'30 days':>12}{'7 days':>16}"
     for one in answer["limits"]:
         week, month = one["week"], one["month"]
+        if one["where"] == "peak":  # its price is no loss: it is what charging moved for
+            yield f"{one['name']:<28.28}{week['bound_s'] / 3600:>14.1f}{month['bound_s'] / 3600:>12.1f}{'-':>24}{'-':>12}{'-':>16}"
+            continue
         more = f"{week['saved_by_more']:.2f}/{one['more']:g} {one['unit']}"
         hours = f"{week['bound_s'] / 3600:>14.1f}{month['bound_s'] / 3600:>12.1f}"
         yield f"{one['name']:<28.28}{hours}{week['cost']:>24.2f}{month['cost']:>12.2f}{more:>16}"

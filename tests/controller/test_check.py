@@ -521,3 +521,10 @@ def test_the_report_says_which_cars_may_be_discharged() -> None:
     assert "A car at Y1/1 may give back up to 11 kW, never below 45 % of its battery" in said
     assert "No other car is ever discharged." in said
     assert "No car is ever discharged." in " ".join(report(load_config(config_dir() / "site.example.yaml")).split())
+
+
+@pytest.mark.parametrize(("line", "place"), [("grid: {fuse_a: 63, worst_other_load_a: 10, max_import_w: .inf}", "grid.max_import_w")])
+@pytest.mark.parametrize("number", [".inf", ".nan"])
+def test_a_number_that_is_none_never_reaches_a_plan(tmp_path: Path, line: str, place: str, number: str) -> None:
+    told = problems_of(tmp_path, f"site: {{id: t}}\n{line.replace('.inf', number)}\nstations: [{{id: A, evses: [{{id: 1, max_current_a: 16}}]}}]\n")
+    assert "finite number" in told[place]

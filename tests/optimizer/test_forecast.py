@@ -77,6 +77,11 @@ class TestLoads:
         assert blended_w(slots, (5.0,) * 6, None) == (5.0,) * 6
         assert blended_w(slots, (5.0,) * 6, 800.0, blend_s=0.0) == (5.0,) * 6
 
+    def test_a_step_that_is_expected_comes_whatever_is_measured_now(self) -> None:
+        slots = tuple(Slot(index * 900.0, 900.0) for index in range(3))
+        assert blended_w(slots, (100.0, 900.0, 900.0), 100.0) == (100.0, 900.0, 900.0)
+        assert blended_w(slots, (900.0, 100.0, 100.0), 500.0)[1] == 0.0, "never below nothing"
+
     def test_without_a_profile_the_load_goes_on_and_the_sun_goes_down(self) -> None:
         slots = tuple(Slot(index * 900.0, 900.0) for index in range(6))
         assert base_load_w(slots, (), "UTC", 800.0) == (800.0,) * 6

@@ -10,6 +10,7 @@ from optimizer.check import check
 from optimizer.failure import SolveError, SolveReason
 from optimizer.highs import LiveHighs, Verdict
 from optimizer.live import Live
+from optimizer.model import Model
 from optimizer.problem import Plan, PlanStatus, Problem
 from optimizer.solve import solve
 from tests.support.fleet import KINDS, NOW_WALL_S, fleet, noisy
@@ -157,3 +158,59 @@ def test_cbc_plans_without_a_living_model() -> None:
 def test_an_unknown_solver_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="use one of"):
         Live("gurobi")
+
+
+def test_what_nobody_can_use_any_more_costs_what_it_would_in_a_new_program() -> None:
+    """An overloaded wire after its last car has left, a car whose last slot is over: no part of the objective, hot or afresh."""
+    overloaded = tuple(replace(node, other_load_a=((60.0, 60.0, 60.0),) * len(SITE.slots)) if node.parent else node for node in SITE.nodes)
+    site = replace(SITE, nodes=overloaded)
+    there, minutes = site.evs[1], later(120.0)
+    leaving = replace(there, departure_wall_s=NOW_WALL_S + 60.0)
+    for afterwards in (
+        replace(site, evs=tuple(ev for ev in site.evs if ev.node_id != there.node_id)),
+        replace(minutes, evs=tuple(leaving if ev.ev_id == there.ev_id else ev for ev in minutes.evs)),
+    ):
+        live = Live()
+        live.solve(site if afterwards.slots == site.slots else SITE, 60.0)
+        assert live.solve(afterwards, 60.0).way in ("hot", "admitted")
+        assert live.solve(afterwards, 60.0).objective == pytest.approx(solve(afterwards, 60.0).objective, rel=1e-5)
+
+
+def test_a_reserve_that_nobody_asks_for_any_more_is_no_reason_to_start_anew() -> None:
+    live = Live()
+    live.solve(replace(SITE, reserve_w=(5000.0,) * len(SITE.slots)), 60.0)
+    plan = live.solve(SITE, 60.0)
+    assert (plan.way, live.why) == ("hot", "")
+    assert plan.objective == pytest.approx(solve(SITE, 60.0).objective, rel=1e-5)
+
+
+def test_an_unfilled_battery_reserve_counts_from_now_on() -> None:
+    assert SITE.battery is not None
+    empty = replace(SITE.battery, soc_wh=SITE.battery.min_soc_wh, reserve_wh=SITE.battery.min_soc_wh + 5000.0)
+    live = Live()
+    live.solve(replace(SITE, battery=empty), 60.0)
+    for seconds in (200.0, 500.0):  # slots end on the way
+        problem = replace(later(seconds), battery=empty)
+        plan = live.solve(problem, 60.0)
+        assert plan.way == "hot"
+        assert plan.cost == pytest.approx(solve(problem, 60.0).cost, abs=0.01)
+        assert plan.objective == pytest.approx(solve(problem, 60.0).objective, rel=2e-3)
+
+
+class Refused(Live):
+    """Every plan of a program in which batteries may give is refused."""
+
+    def _answer(self, model: Model, problem: Problem, verdict: Verdict, name: str, way: str) -> Plan:
+        if not model.one_way:
+            raise SolveError(SolveReason.WRONG_ANSWER, "energy is missing")
+        return super()._answer(model, problem, verdict, name, way)
+
+
+def test_a_refused_plan_is_made_again_without_batteries_that_give() -> None:
+    live = Refused("highs")
+    plan = live.solve(SITE, 60.0)
+    assert check(SITE, plan) == ()
+    assert min(min(watts) for watts in plan.ev_power_w.values()) >= 0.0
+    assert min(plan.battery_power_w) >= 0.0
+    assert "energy is missing" in live.why
+    assert live.solve(SITE, 60.0).way == "rebuilt"

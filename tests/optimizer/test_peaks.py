@@ -75,3 +75,9 @@ def test_the_middle_counts_and_never_less_than_what_is_paid() -> None:
     assert worthwhile_peak_w([1.0, 9.0], 0.0) == 5.0
     assert worthwhile_peak_w([1.0], 3.0) == 3.0
     assert worthwhile_peak_w([], 3.0) == 3.0
+
+
+def test_cars_that_are_there_now_are_in_every_rehearsal() -> None:
+    (again,) = rehearsals([car(7, 8.0, 8.0, 16.0)], rest(), TIMEZONE)
+    (both,) = rehearsals([car(7, 8.0, 8.0, 16.0)], replace(rest(), evs=(replace(again.evs[0], ev_id="CP1/1"),)), TIMEZONE)
+    assert len(both.evs) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from controller.facts import (
     ChargingState,
+    DriverKnown,
     EvseKey,
     EvseMeasured,
     EvseStatus,
@@ -27,6 +29,7 @@ from controller.facts import (
     PlanFailed,
     PlanSolved,
     Restored,
+    ScheduleAnnounced,
     SessionChanged,
     SetpointAnswered,
     SourceChanged,
@@ -39,7 +42,7 @@ from controller.facts import (
 from controller.orders import Inject, InstallFloor, SolvePlan
 from controller.site.site import Site
 from meters.reading import Quality, Reading
-from optimizer.problem import Problem
+from optimizer.problem import Plan, Problem
 from optimizer.problem_json import problem_to_json
 from optimizer.rules import allocate
 from optimizer.terms import defects
@@ -71,9 +74,12 @@ WORDS = st.dictionaries(
     ),
     st.one_of(MAYBE, st.sampled_from(["A", "W", "tx-1", "x", [], {}])),
 )
+SPACES = [("limit", "mqtt:grid"), ("limit", "api"), ("peak", "grid"), ("session", "CP1/1"), ("failsafe", "mqtt"), ("strange", "")]
+LEARNT = [("past", "0 CP1/1"), ("past", ""), ("usual", "load 3"), ("usual", "load 2026-05-30"), ("usual", "sun x"), ("explained", "2026-05-30")]
+ODD_PAST = ["CP1/1", "nowhere", [0, 1], WALL_S - 9000.0, WALL_S, 5000.0, 1e30, None, 3.0, ""]
 MEMORIES = st.dictionaries(
-    st.sampled_from([("limit", "mqtt:grid"), ("limit", "api"), ("peak", "grid"), ("session", "CP1/1"), ("failsafe", "mqtt"), ("strange", "")]),
-    st.one_of(WORDS, st.none(), st.just("rubbish"), st.just(7)),
+    st.sampled_from(SPACES + LEARNT),
+    st.one_of(WORDS, st.none(), st.just("rubbish"), st.just(7), st.just(ODD_PAST), st.lists(MAYBE, max_size=9)),
 )
 
 
@@ -103,7 +109,22 @@ def facts(at: Stamp) -> st.SearchStrategy[Fact]:
         st.builds(LimitRefused, now, NAMES, st.just("why"), st.just("{}")),
         st.builds(SourceChanged, now, NAMES, yes, st.just("detail")),
         st.builds(PlanFailed, now, st.just("why")),
+        st.builds(DriverKnown, now, EVSES, st.sampled_from(["tx-1", "tx-2"]), st.none(), MAYBE, MAYBE, st.just("g"), st.sampled_from(["", "u"])),
+        st.builds(ScheduleAnnounced, now, EVSES, STEPS),
     )
+
+
+def ruined(data: st.DataObject, plan: Plan) -> Plan:
+    """A plan, now and then with a part that makes no sense."""
+    worse: dict[str, Any] = {
+        "grid_power_w": (math.nan,) * len(plan.slots),
+        "ev_power_w": {"CP1/1": (math.inf,)},
+        "battery_power_w": (1e30,),
+        "slots": (),
+        "shortfall_wh": {"CP1/1": math.nan},
+    }
+    part = data.draw(st.sampled_from(["", "", *worse]))
+    return replace(plan, **{part: worse[part]}) if part else plan
 
 
 @given(st.data())
@@ -121,7 +142,7 @@ def test_any_facts_in_any_order_are_taken_and_every_setpoint_is_a_sound_number(d
         at = Stamp(mono_s, wall_s, speed, data.draw(st.booleans()))
         fact = data.draw(facts(at))
         if problems and data.draw(st.integers(0, 3)) == 0:
-            fact = PlanSolved(at, allocate(data.draw(st.sampled_from(problems))))
+            fact = PlanSolved(at, ruined(data, allocate(data.draw(st.sampled_from(problems)))))
         for order in site.handle(fact):
             if isinstance(order, Inject | InstallFloor):
                 assert 0.0 <= order.limit_a <= 32.0, order

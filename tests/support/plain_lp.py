@@ -160,7 +160,8 @@ class _Formulation:
     def flow(self, ev: Ev, slot: int, bound_w: float, present_w: float, urgency: float, sign: float, wear: float = 0.0) -> list[int]:
         """Columns of one direction in one slot [kW]: in the first slot the power of now is cheaper than another."""
         most_kw = bound_w / 1000.0 * _there(ev, self.problem, slot)
-        early, money = EARLY * self.late[slot], wear * self.hours[slot]
+        wait = ev.wait_per_kwh[slot] if ev.wait_per_kwh and sign > 0.0 else 0.0
+        early, money = EARLY * self.late[slot], (wear + wait) * self.hours[slot]
         if slot > 0:
             columns = [self.sheet.column(most_kw, penalty=money, preference=self.like(early + CHANGE + URGENT * urgency, slot))]
         else:

@@ -42,7 +42,8 @@ def bound(world: World, shortfall_per_kwh: float | None = None, ask_limits: bool
 def whole_problem(world: World, shortfall_per_kwh: float | None = None) -> Problem:
     """All days and all cars as one problem."""
     slots = tuple(Slot(world.start_wall_s + index * CURVE_STEP_S, CURVE_STEP_S) for index in range(world.quarters))
-    return pose(world, slots, [ev_of(car) for car in world.cars], shortfall_per_kwh=shortfall_per_kwh)
+    beside = replace(world, base_w=world.base_w - world.pv_w, pv_w=np.zeros_like(world.pv_w))  # no policy can switch the sun off
+    return pose(beside, slots, [ev_of(car) for car in world.cars], shortfall_per_kwh=shortfall_per_kwh)
 
 
 def ev_of(car: Car) -> Ev:

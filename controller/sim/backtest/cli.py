@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from controller.checking.problems import ConfigError
 from controller.config import ROOT_CIRCUIT
@@ -76,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--quick", action="store_true", help="forecast, optimiser and ideal cars only: years in minutes, less true")
     how.add_argument("--jobs", type=int, default=None, metavar="N", help="processes side by side (default: one per core)")
     how.add_argument("--workers", metavar="ADDRESS", help="run on the workers of this Dask scheduler, e.g. tcp://10.0.0.5:8786")
-    how.add_argument("--days-apart", type=_positive, default=None, metavar="DAYS", help="cut into parts of so many days that run side by side; "
+    how.add_argument("--days-apart", type=_whole_days, default=None, metavar="DAYS", help="cut into parts of so many days that run side by side; "
                      "each begins with an empty garage and without the peak so far")  # fmt: skip
 
 
@@ -217,7 +218,7 @@ def _made(folder: Path) -> Path:
     """The folder, there and writable, before minutes are spent. Raises CaseError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / TEXT).open("a", encoding="utf-8").close()
+        TemporaryFile(dir=folder).close()
     except OSError as error:
         raise CaseError(f"results cannot be written to {folder} ({error}); choose another folder with --out") from error
     return folder
@@ -253,6 +254,13 @@ def _positive(text: str) -> float:
     value = _float(text)
     if not 0.0 < value < 1e6:
         raise argparse.ArgumentTypeError(f"{text} must be above 0")
+    return value
+
+
+def _whole_days(text: str) -> float:
+    value = _float(text)
+    if value < 1.0 or value != int(value):
+        raise argparse.ArgumentTypeError(f"{text} is no number of whole days, 1 or more")
     return value
 
 

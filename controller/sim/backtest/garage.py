@@ -7,7 +7,7 @@ more where a session needed more; powers and energies stay as recorded, currents
 Other files: the power of an EVSE is the highest its sessions name or need, on one phase up to 7.4 kW, on three above.
 
 Every circuit carries ``capacity`` percent of the highest phase current that uncontrolled charging would draw from it in the
-simulated time; the grid connection the building in addition. So 100 percent is no limit, and 50 percent is tight.
+simulated time; the grid connection the building in addition, and all of the sun. So 100 percent is no limit, and 50 percent is tight.
 """
 
 from __future__ import annotations
@@ -40,7 +40,15 @@ V2G: Mapping[str, Any] = {"max_discharge_w": 6_600, "reserve_percent": 20, "wear
 
 
 def garage(
-    name: str, sessions: Sequence[Recorded], timezone: str, percent: float, base_w: Series, start_s: float, end_s: float, acn: bool = True
+    name: str,
+    sessions: Sequence[Recorded],
+    timezone: str,
+    percent: float,
+    base_w: Series,
+    start_s: float,
+    end_s: float,
+    acn: bool = True,
+    sun_w: Series | None = None,
 ) -> Config:
     """The site of these sessions. percent: of the uncontrolled phase peak between start and end."""
     loose = Config.model_validate(_data(name, sessions, timezone, acn))
@@ -55,7 +63,8 @@ def garage(
             step = paths.get(step)
     limits = {circuit: max(percent / 100.0 * peak_a, largest[circuit] + MARGIN_A) for circuit, peak_a in peaks.items()}
     circuits = tuple(one.model_copy(update={"fuse_a": round(limits[one.id], 1)}) for one in loose.circuits)
-    whole_a = math.ceil(base_a + limits[FEEDER] + SPARE_A)
+    sun_a = sun_w.highest(start_s, end_s) / VOLTAGE_V / 3.0 if sun_w is not None else 0.0
+    whole_a = math.ceil(max(base_a + limits[FEEDER], sun_a) + SPARE_A)
     grid = loose.grid.model_copy(update={"fuse_a": float(whole_a), "worst_other_load_a": float(math.ceil(base_a + SPARE_A / 2.0))})
     return loose.model_copy(update={"circuits": circuits, "grid": grid})
 

@@ -28,8 +28,10 @@ STEP_A = 1.0
 SILENT_STAY_S = 8 * 3600.0
 SILENT_WH = 20_000.0
 RANK_EVERY_S = 300.0
-"""Ranks are looked at anew so often [s], as usual for such rules. Equally urgent cars would swap places each time, and a car that begins
-loses seconds."""
+"""Ranks are looked at anew so often [s], as usual for such rules."""
+ALIKE_S = 900.0
+"""Cars whose laxities are nearer would swap places all the time, and a car that begins loses seconds: that would make the rule worse than
+it is (0.2-0.4 points of energy at 30 % capacity, 1.5 points where ranks are looked at every minute)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,8 @@ def earliest_deadline(wishes: Sequence[Wish], room: Room, wall_s: float) -> dict
 
 
 def least_laxity(wishes: Sequence[Wish], room: Room, wall_s: float) -> dict[str, float]:
-    """Who can wait least is served first."""
-    return greedy(sorted(wishes, key=lambda one: (one.laxity_s(wall_s), one.evse)), room)
+    """Who can wait least is served first; equally urgent cars, within a quarter hour, keep their order."""
+    return greedy(sorted(wishes, key=lambda one: (one.laxity_s(wall_s) // ALIKE_S, one.arrival_wall_s, one.evse)), room)
 
 
 def round_robin(wishes: Sequence[Wish], room: Room, wall_s: float) -> dict[str, float]:

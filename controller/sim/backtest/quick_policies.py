@@ -19,6 +19,7 @@ from optimizer.live import Live
 from optimizer.past import PastSession, Stay
 from optimizer.peaks import rehearsals, worthwhile_peak_w
 from optimizer.problem import Ev, Plan, Problem, Slot
+from optimizer.waiting import Waiting
 
 HORIZON_S = 86_400.0
 DEADLINE_S = 60.0
@@ -81,7 +82,7 @@ class Planner:
     expected. stated: plan with what drivers say, corrected by habits, instead of the true wish and departure. rounded: to 0 or >= 6 whole
     amps. replan_s: at least this often, and whenever a car comes or goes. weather: how far building and sun are known when the peak is
     rehearsed, "period" or "day" (then every later day is taken as today).
-    hurry: energy as early as possible, whatever it costs. solve: instead of a solver of its own.
+    hurry: energy as early as possible, whatever it costs. waiting: whether putting off has a price. solve: instead of a solver of its own.
     """
 
     past: Sequence[PastSession] = ()
@@ -94,6 +95,7 @@ class Planner:
     weather: str = "period"
     shortfall_per_kwh: float | None = None
     hurry: bool = False
+    waiting: bool = True
     solve: Callable[[Problem], Plan] | None = None
     habits_of: Callable[[Sequence[PastSession], float, str], Habits] = Habits.learn
     solved: int = 0
@@ -107,6 +109,7 @@ class Planner:
     _plan: Plan | None = None
     _problem: Problem | None = None
     _owed: dict[str, float] = field(default_factory=dict)
+    _waiting: Waiting = field(default_factory=Waiting)
 
     def powers(self, moment: Moment) -> Mapping[str, float]:
         """One step."""
@@ -158,8 +161,15 @@ class Planner:
         slots = tuple(slot for slot in slots if slot.start_wall_s < last_s)
         peak_w = max(moment.peak_w, self._paid_w)
         problem = pose(world, slots, evs, peak_w, moment.window_import_wh, self.shortfall_per_kwh)
-        self._problem = at_one_price(problem) if self.hurry else problem
+        problem = at_one_price(problem) if self.hurry else problem
+        self._problem = self._waiting.priced(problem, self._leaving(moment), self.hurry) if self.waiting else problem
         self._plan = self._solved(self._problem)
+
+    def _leaving(self, moment: Moment) -> dict[str, tuple[float, ...]]:
+        """When cars may leave, where only their drivers' word is known."""
+        if not self.stated or self._habits is None:
+            return {}
+        return {name: self._habits.leaving(stay_of(guest), moment.now_wall_s) for name, guest in moment.present.items()}
 
     def _coming(self, moment: Moment, slots: Sequence[Slot]) -> tuple[Ev, ...]:
         if self._habits is None:

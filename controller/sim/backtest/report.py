@@ -144,7 +144,7 @@ def _distance(backtest: Backtest, main: PolicyOutcome) -> Iterable[str]:
         return
     most = money(free.ev_cost - best.ev_cost, backtest.currency)
     reaches = f"{text(name_of(main.policy))} reached <b>{percent(part)}</b> of that"
-    yield f"Who had known every arrival and every price beforehand could have saved {most}; {reaches}."
+    yield f"Somebody who had known every arrival and every price beforehand could have saved {most}; {reaches}."
 
 
 def _giving(backtest: Backtest, main: PolicyOutcome) -> Iterable[str]:

@@ -1,13 +1,13 @@
 """Load and production from a CSV file (plain or .gz), over the time that is simulated.
 
-The first column is the time, the first numeric one after it the value. Times: ISO 8601 with or without offset (then local), or
-of a year without a number: "01/31  24:00:00" (the hour that ends then) and "Jan 31, 12:30 am" (what begins then). Unit from
+The first column is the time, the first numeric one after it the value. Times: ISO 8601 with or without offset (then local), 31.12.2026
+18:30, or of a year without a number: "01/31  24:00:00" (the hour that ends then) and "Jan 31, 12:30 am" (what begins then). Unit from
 the heads: kW unless they say W or MW.
 
 A file that does not cover the simulated time, or has no year, is mapped onto it: each simulated day takes the nearest day of that
 time of year with the same day of the week. In a file without a year the week is recognised by its two low days; where there are none,
-each day takes its own date. So does production, since the sun knows no Sunday; it is read on the clock without summer time, loads on
-the local one.
+each day takes its own date. So does production, since the sun knows no Sunday; without a year it is read on the clock without summer
+time, everything else on the local one.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from controller.sim.backtest.series import DAY_S, Series, SeriesError, compact, days, wall_of
-from controller.sim.backtest.sessions import rows_of, text_of
+from controller.sim.backtest.series import DAY_S, Series, SeriesError, compact, days, midnight, wall_of
+from controller.sim.backtest.sessions import rows_of, text_of, year_first
 
 YEARLESS = 2001  # begins on a Monday, no leap day; only a calendar to count in
 WEEKEND_PART = 0.97
@@ -42,14 +42,17 @@ class Profile:
     source: str
 
 
-def read_watts(path: Path | str, zone: ZoneInfo, start_s: float, end_s: float, sun: bool = False) -> Series:
-    """The series [W] over a stretch of time. sun: production, without summer time. Raises SeriesError."""
+def read_watts(
+    path: Path | str, zone: ZoneInfo, start_s: float, end_s: float, sun: bool = False, needed: tuple[float, float] | None = None
+) -> Series:
+    """The series [W] over a stretch of time. sun: production. needed: the part that the file must have days for,
+    default: all; elsewhere the nearest day of the same weekday stands in. Raises SeriesError."""
     path = Path(path)
     try:
         rows = rows_of(text_of(path).splitlines())
     except (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error) as error:
         raise SeriesError(f"{path} cannot be read: {error}") from error
-    return mapped(parse_watts(rows, str(path), zone), zone, start_s, end_s, sun)
+    return mapped(parse_watts(rows, str(path), zone), zone, start_s, end_s, sun, needed)
 
 
 def parse_watts(rows: Sequence[tuple[int, tuple[str, ...]]], source: str, zone: ZoneInfo) -> Profile:
@@ -106,24 +109,29 @@ def _time(text: str, source: str, number: int, zone: ZoneInfo) -> tuple[datetime
             hour = int(hour_text) % 12 + (12 if half == "pm" else 0)
             day_of = date(YEARLESS, MONTHS.index(name.lower()) + 1, int(day_text))
             return datetime.combine(day_of, time(hour, int(minute_text))), False
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(year_first(text))
     except ValueError:
-        raise SeriesError(f"{source}, line {number}: {text!r} is not a time such as 2026-03-01T07:30, 01/31 07:00 or Jan 31, 07:30 am") from None
+        forms = "2026-03-01T07:30, 01.03.2026 07:30, 01/31 07:00 or Jan 31, 07:30 am"
+        raise SeriesError(f"{source}, line {number}: {text[:60]!r} is not a time such as {forms}") from None
     return (moment if moment.tzinfo is None else moment.astimezone(zone).replace(tzinfo=None)), False
 
 
 # -- onto the simulated time -----------------------------------------------------------------------------------
 
 
-def mapped(profile: Profile, zone: ZoneInfo, start_s: float, end_s: float, sun: bool) -> Series:
+def mapped(
+    profile: Profile, zone: ZoneInfo, start_s: float, end_s: float, sun: bool, needed: tuple[float, float] | None = None
+) -> Series:
     """The profile over a stretch of wall time. Raises SeriesError where no day fits."""
+    first_s, last_s = needed or (start_s, end_s)
     shift = None if sun else _week_shift(profile) if profile.yearless else 0
     points: dict[float, float] = {}
     for day in days(start_s - DAY_S, end_s, zone):
-        source = _source_day(profile, day, shift)
+        begins_s = midnight(day, zone)
+        source = _source_day(profile, day, shift, begins_s + DAY_S <= first_s or begins_s >= last_s)
         for hour, value in profile.by_day[source]:
             begins = datetime.combine(day, time.min) + timedelta(hours=hour)
-            points[_wall(begins, zone, sun)] = value
+            points[_wall(begins, zone, sun and profile.yearless)] = value
     return compact(sorted(points.items()))
 
 
@@ -136,14 +144,17 @@ def _wall(begins: datetime, zone: ZoneInfo, sun: bool) -> float:
     return (begins.replace(tzinfo=UTC) - plain).timestamp()
 
 
-def _source_day(profile: Profile, day: date, shift: int | None) -> date:
-    """The day of the file that stands for a simulated one."""
+def _source_day(profile: Profile, day: date, shift: int | None, any_time: bool = False) -> date:
+    """The day of the file that stands for a simulated one. any_time: of another time of year, where there is no other."""
     if not profile.yearless and day in profile.by_day:
         return day
     for aside in _aside(profile, day):
         if shift is None or (aside.weekday() + shift) % 7 == day.weekday():
             return aside
     nearest = next(_aside(profile, day), None)
+    if nearest is None and any_time and not profile.yearless:
+        alike = [one for one in profile.by_day if shift is None or one.weekday() == day.weekday()]
+        return min(alike or profile.by_day, key=lambda one: abs((one - day).days))
     if nearest is None:
         raise SeriesError(f"{profile.source} has no day near {day:%d %B}; give a file that covers that time of year")
     return nearest

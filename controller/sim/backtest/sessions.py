@@ -106,7 +106,8 @@ def read_sessions(path: Path | str, timezone: str = "UTC") -> SessionFile:
     """The sessions of a file. timezone: of times without an offset. Raises SessionsError."""
     path = Path(path)
     if path.suffix.lower() in (".xlsx", ".xls", ".ods"):
-        raise SessionsError(f"{path}: tables of a spreadsheet are not read; save the sheet as CSV and name that file")
+        heads = ", ".join(OWN_HEADS)
+        raise SessionsError(f"{path}: tables of a spreadsheet are not read; save the sheet as CSV with the heads {heads} and name that file")
     try:
         return parse_sessions(text_of(path).splitlines(), str(path), timezone)
     except (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error) as error:
@@ -128,6 +129,11 @@ def text_of(path: Path) -> str:
         if b"\0" in data:
             raise
         return data.decode("cp1252")
+
+
+def year_first(text: str) -> str:
+    """A time like 31.12.2026 18:30 as ISO 8601 has it; any other as it is."""
+    return DAY_FIRST.sub(r"\3-\2-\1", text)
 
 
 def printable(text: str) -> str:
@@ -262,7 +268,7 @@ def _stay(row: Mapping[str, str], zone: ZoneInfo) -> tuple[float, float]:
 def _moment(row: Mapping[str, str], name: str, zone: ZoneInfo) -> float:
     text = row.get(name) or ""
     try:
-        moment = datetime.fromisoformat(DAY_FIRST.sub(r"\3-\2-\1", text))
+        moment = datetime.fromisoformat(year_first(text))
         return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).timestamp()
     except (ValueError, OverflowError):
         raise RowError(f"{name} is {text!r}, not a time such as 2026-03-01T07:30:00+01:00 or 01.03.2026 07:30") from None

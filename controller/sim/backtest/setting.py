@@ -76,7 +76,7 @@ def make_setting(wanted: Wanted) -> Setting:
     _arrive(file, wanted, start_s, end_s, zone)
     base_w = _watts(wanted.load, wanted.load_scale, site.forecast.base_load_w if site else (), zone, start_s, end_s)
     pv_w = _watts(wanted.pv, wanted.pv_scale, site.forecast.pv_w if site else (), zone, start_s, end_s, sun=True)
-    config = _site(wanted, site, file, timezone, base_w, start_s, end_s)
+    config = _site(wanted, site, file, timezone, (base_w, pv_w), start_s, end_s)
     prices = _prices(wanted, site.tariff if site is not None else TariffConfig(), zone, start_s, end_s)
     visits, told = make_visits(file.between(start_s, end_s), config, end_s)
     notes = [*told, *_edges(file, start_s, end_s), *_notes(wanted, site, file, config, prices)]
@@ -144,7 +144,7 @@ def _watts(
     if number is not None:
         return fixed(1000.0 * number * scale)
     if said is not None:
-        return read_watts(said, zone, begin_s, until_s, sun).scaled(scale)
+        return read_watts(said, zone, begin_s, until_s, sun, (start_s, end_s)).scaled(scale)
     if len(hours) == 24:
         return by_local_hour(begin_s, until_s, zone, lambda _: [(float(hour), watts) for hour, watts in enumerate(hours)]).scaled(scale)
     return fixed(0.0)
@@ -166,15 +166,18 @@ def _prices(wanted: Wanted, tariff: TariffConfig, zone: ZoneInfo, start_s: float
         sell, window_s = fixed(min(number, tariff.sell_per_kwh)), 60.0 * tariff.demand_minutes
         return Prices(fixed(number), sell, tariff.demand_per_kw, f"{number:g} all day", tariff.demand_window_days, window_s)
     if wanted.prices is not None:
-        return read_prices(wanted.prices, tariff, zone, start_s, until_s)
+        return read_prices(wanted.prices, tariff, zone, start_s, until_s, end_s)
     if tariff == TariffConfig():
         raise CaseError("the site has no tariff; give prices with --prices FILE (a tariff or day-ahead prices) or --prices 0.30")
     return site_prices(tariff, zone, start_s, until_s)
 
 
-def _site(wanted: Wanted, site: Config | None, file: SessionFile, timezone: str, base_w: Series, start_s: float, end_s: float) -> Config:
+def _site(
+    wanted: Wanted, site: Config | None, file: SessionFile, timezone: str, building: tuple[Series, Series], start_s: float, end_s: float
+) -> Config:
     if site is None:
-        return garage(_name(wanted, None), file.sessions, timezone, wanted.capacity_percent, base_w, start_s, end_s, file.acn)
+        name, (base_w, pv_w) = _name(wanted, None), building
+        return garage(name, file.sessions, timezone, wanted.capacity_percent, base_w, start_s, end_s, file.acn, pv_w)
     return site.model_copy(update={"site": site.site.model_copy(update={"timezone": timezone})})
 
 

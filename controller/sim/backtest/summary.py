@@ -12,6 +12,7 @@ from optimizer.forecast import zone_of
 
 SHORT_PART = 0.02
 """A car that misses more than this part of what it wanted is short."""
+ALIKE_POINTS = 0.1
 
 
 def table(backtest: Backtest) -> str:
@@ -59,7 +60,7 @@ def _against_bound(backtest: Backtest, outcome: PolicyOutcome) -> str:
     bound = _bound(backtest, outcome)
     if bound is None or bound is outcome or bound.ev_cost <= 0:
         return ""
-    return f"{100 * (outcome.ev_cost / bound.ev_cost - 1):+.1f} %"
+    return f"{100 * (outcome.ev_cost / bound.ev_cost - 1) + 0.0:+.1f} %{_less(bound, outcome)}"
 
 
 def _saving(backtest: Backtest, outcome: PolicyOutcome) -> str:
@@ -67,7 +68,12 @@ def _saving(backtest: Backtest, outcome: PolicyOutcome) -> str:
     bound, wild = _bound(backtest, outcome), backtest.policy(UNCONTROLLED)
     if bound is None or wild is None or wild.ev_cost - bound.ev_cost <= 1e-6:
         return ""
-    return f"{100 * (wild.ev_cost - outcome.ev_cost) / (wild.ev_cost - bound.ev_cost):.0f} %"
+    return f"{100 * (wild.ev_cost - outcome.ev_cost) / (wild.ev_cost - bound.ev_cost):.0f} %{_less(bound, outcome)}"
+
+
+def _less(bound: PolicyOutcome, outcome: PolicyOutcome) -> str:
+    """A mark where a policy pays less also because it delivers less."""
+    return "*" if outcome.delivered_percent < bound.delivered_percent - ALIKE_POINTS else ""
 
 
 def _words(backtest: Backtest) -> list[str]:
@@ -75,6 +81,8 @@ def _words(backtest: Backtest) -> list[str]:
         f"cars: energy, demand and wear beyond the site without cars ({backtest.currency}); to bound: above perfect foresight; saving: part of what",
         "perfect foresight saves against uncontrolled; short: sessions that miss over 2 %; over limit and worst: the worst circuit.",
     ]
+    if any(bound is not None and _less(bound, outcome) for outcome in backtest.policies for bound in [_bound(backtest, outcome)]):
+        lines.append("*: delivers less than perfect foresight, and pays less for that, too.")
     given = [(outcome.policy, sum(session.given_wh for session in outcome.sessions), outcome.wear_cost) for outcome in backtest.policies]
     lines += [f"{name}: cars gave back {wh / 1000:.0f} kWh, which wore them by {wear:.2f} {backtest.currency}." for name, wh, wear in given if wh > 0]
     lines += [f"- {note}" for note in backtest.notes]

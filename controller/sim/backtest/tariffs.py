@@ -26,13 +26,15 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, Field, ValidationError
 
 from controller.config import TariffConfig
-from controller.sim.backtest.series import HOUR_S, Series, SeriesError, by_local_hour, compact, days, fixed, local, wall_of
-from controller.sim.backtest.sessions import rows_of, text_of
+from controller.sim.backtest.series import DAY_S, HOUR_S, Series, SeriesError, by_local_hour, compact, days, fixed, local, wall_of
+from controller.sim.backtest.sessions import rows_of, text_of, year_first
 from controller.site.tariffs import books_of
 
 WEEKEND = 5
 GAP_S = 3 * HOUR_S
-Day = Annotated[str, Field(pattern=r"^\d{1,2}-\d{1,2}$")]
+Day = Annotated[str, Field(pattern=r"^(0?[1-9]|1[0-2])-(0?[1-9]|[12]\d|3[01])$")]
+CHEAP_PER_KWH = 5.0
+"""Nobody pays more for a kWh; a mean above this is of a MWh, unless the file says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,11 @@ class TariffFile(BaseModel):
     schedule: tuple[Season, ...] = Field(min_length=1)
 
 
-def read_prices(path: Path | str, tariff: TariffConfig, zone: ZoneInfo, start_s: float, end_s: float) -> Prices:
-    """The prices of a file between two moments; sold energy and, for CSV, the demand charge as the site has it. Raises SeriesError."""
+def read_prices(
+    path: Path | str, tariff: TariffConfig, zone: ZoneInfo, start_s: float, end_s: float, needed_s: float | None = None
+) -> Prices:
+    """The prices of a file between two moments; sold energy and, for CSV, the demand charge as the site has it. needed_s: until when CSV
+    must have prices, default: the end; after that its last day comes again. Raises SeriesError."""
     path = Path(path)
     try:
         text = text_of(path)
@@ -87,7 +92,7 @@ def read_prices(path: Path | str, tariff: TariffConfig, zone: ZoneInfo, start_s:
         rows = rows_of(text.splitlines())
     except csv.Error as error:
         raise SeriesError(f"{path} is no CSV file: {error}") from error
-    buy = parse_day_ahead(rows, str(path), zone, start_s, end_s)
+    buy = parse_day_ahead(rows, str(path), zone, start_s, end_s, needed_s)
     sell = compact([(at_s, min(price, tariff.sell_per_kwh)) for at_s, price in zip(buy.starts_s, buy.values, strict=True)])
     return Prices(buy, sell, tariff.demand_per_kw, path.name, tariff.demand_window_days, 60.0 * tariff.demand_minutes)
 
@@ -103,7 +108,7 @@ def parse_tariff(text: str, source: str, tariff: TariffConfig, zone: ZoneInfo, s
     """The prices of a tariff file. Raises SeriesError."""
     try:
         file = TariffFile.model_validate(json.loads(text))
-    except (ValueError, ValidationError) as error:
+    except (ValueError, RecursionError) as error:
         raise SeriesError(f"{source} is no tariff: {_first(error)}") from error
     for season in file.schedule:
         if len(season.times) != len(season.tariffs) or any(later <= sooner for sooner, later in pairwise(season.times)):
@@ -125,17 +130,32 @@ def _hours(season: Season) -> list[tuple[float, float]]:
     return hours if hours[0][0] == 0.0 else [(0.0, season.tariffs[-1]), *hours]
 
 
-def parse_day_ahead(rows: Sequence[tuple[int, tuple[str, ...]]], source: str, zone: ZoneInfo, start_s: float, end_s: float) -> Series:
-    """Prices [currency/kWh] of a CSV; they must cover the time. Raises SeriesError."""
+def parse_day_ahead(
+    rows: Sequence[tuple[int, tuple[str, ...]]], source: str, zone: ZoneInfo, start_s: float, end_s: float, needed_s: float | None = None
+) -> Series:
+    """Prices [currency/kWh] of a CSV; they must cover the time until needed_s. Raises SeriesError."""
     if len(rows) < 2:
         raise SeriesError(f"{source} holds no prices")
     heads = [head.lower() for head in rows[0][1]]
     when, price = _columns(heads, source)
     factor = 0.001 if "mwh" in heads[price] else 1.0
     clock = ZoneInfo("UTC") if "utc" in heads[when] else zone
-    points = sorted(_points(rows[1:], when, price, factor, clock, source))
-    _cover(points, source, start_s, end_s, zone)
-    return compact(points).cut(start_s, end_s)
+    points = sorted(dict(_points(rows[1:], when, price, factor, clock, source)).items())
+    _cover(points, source, start_s, needed_s or end_s, zone)
+    inside = [value for at_s, value in points if start_s - DAY_S < at_s < end_s]
+    if "kwh" not in heads[price] and inside and sum(inside) / len(inside) > CHEAP_PER_KWH:
+        raise SeriesError(f"{source}: a kWh would cost {sum(inside) / len(inside):.0f} on average; name the column of prices per MWh, or per kWh")
+    return compact(_going_on(points, end_s)).cut(start_s, end_s)
+
+
+def _going_on(points: Sequence[tuple[float, float]], end_s: float) -> list[tuple[float, float]]:
+    """The prices until the end: after the last ones those of the last day again."""
+    found, last_s = list(points), points[-1][0]
+    day = [(at_s, value) for at_s, value in points if at_s > last_s - DAY_S]
+    while found[-1][0] < end_s:
+        day = [(at_s + DAY_S, value) for at_s, value in day]
+        found += day
+    return found
 
 
 def _columns(heads: Sequence[str], source: str) -> tuple[int, int]:
@@ -153,7 +173,7 @@ def _points(
     for number, cells in rows:
         try:
             value = float(cells[price])
-            moment = wall_of(datetime.fromisoformat(cells[when]), clock)
+            moment = wall_of(datetime.fromisoformat(year_first(cells[when])), clock)
         except (ValueError, IndexError):
             raise SeriesError(f"{source}, line {number}: no time and price in {', '.join(cells)!r}") from None
         if not math.isfinite(value):
@@ -163,7 +183,7 @@ def _points(
 
 def _cover(points: Sequence[tuple[float, float]], source: str, start_s: float, end_s: float, zone: ZoneInfo) -> None:
     first_s, last_s = points[0][0], points[-1][0]
-    if first_s > start_s or last_s < end_s - 25 * HOUR_S:
+    if first_s > start_s or last_s < end_s - GAP_S:
         told = f"{local(first_s, zone):%Y-%m-%d} to {local(last_s, zone):%Y-%m-%d}"
         raise SeriesError(f"{source} has prices from {told}, not for {local(start_s, zone):%Y-%m-%d} to {local(end_s, zone):%Y-%m-%d}")
     hole = next((sooner for (sooner, _), (later, _) in pairwise(points) if later - sooner > GAP_S and sooner < end_s and later > start_s), None)

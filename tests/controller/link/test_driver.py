@@ -11,7 +11,7 @@ import pytest
 
 from controller.config import AuthorizationConfig, Config
 from controller.facts import DriverKnown
-from controller.link.driver import Groups
+from controller.link.driver import Groups, Users
 from tests.support.playbook import BOOT, BOOT_16, TOKEN, Playbook, config, event, start_16, stop_16
 
 ACCEPTED = {"status": "Accepted", "interval": 300, "currentTime": "2026-11-21T16:00:00Z"}
@@ -52,7 +52,7 @@ def priorities(found: list[DriverKnown]) -> list[int | None]:
 
 def test_the_priority_of_the_token_and_that_of_the_transaction() -> None:
     play = booted()
-    assert priorities(start(play, answer={"idTokenInfo": {"status": "Accepted", "chargingPriority": 5}})) == [5]
+    assert priorities(start(play, answer={"idTokenInfo": {"status": "Accepted", "chargingPriority": 5}})) == [None, 5]
     play.station(2, "u", "TransactionEvent", event("Updated", 1))
     play.csms(3, "u", {"chargingPriority": 7})
     assert priorities(play.facts(DriverKnown)) == [7]
@@ -82,7 +82,7 @@ def test_the_local_list_of_the_station_counts() -> None:  # D01
 
 @pytest.mark.parametrize("priority", [10, "5", 2.5, None, True])
 def test_what_is_no_priority_says_nothing(priority: Any) -> None:
-    assert start(booted(), answer={"idTokenInfo": {"status": "Accepted", "chargingPriority": priority}}) == []
+    assert priorities(start(booted(), answer={"idTokenInfo": {"status": "Accepted", "chargingPriority": priority}})) == [None]
 
 
 # -- lists and groups of the site --------------------------------------------------------------------------------
@@ -114,8 +114,69 @@ def test_in_1_6_lists_and_groups_count_too() -> None:
     assert play.facts(DriverKnown) == []
 
 
-def test_a_driver_nobody_knows_is_nobody_s_news() -> None:
-    assert start(booted()) == []
+def test_a_driver_nobody_knows_is_only_known_again() -> None:
+    (fact,) = start(booted())
+    assert (fact.priority, fact.group, fact.departure_wall_s, fact.energy_wh) == (None, "", None, None)
+    assert fact.user
+
+
+# -- known again by a digest ---------------------------------------------------------------------------------------
+
+
+def user_of(play: Playbook, id_token: str, transaction_id: str) -> str:
+    fact = start(play, id_token, transaction_id)[0]
+    play.station(2, f"{transaction_id} ends", "TransactionEvent", event("Ended", 9, transaction_id))
+    play.csms(3, f"{transaction_id} ends", {})
+    return fact.user
+
+
+def test_the_same_driver_has_the_same_name_over_restarts_and_nobody_else_has() -> None:
+    play = booted()
+    mine, other = user_of(play, "AABBCC", "tx-1"), user_of(play, "DDEEFF", "tx-2")
+    assert mine == user_of(play, "aabbcc", "tx-3") != other, "OCPP compares without case"
+    again = play.restarted()
+    again.connect()
+    again.station(2, "b2", "BootNotification", BOOT)
+    again.csms(3, "b2", ACCEPTED)
+    assert user_of(again, "AABBCC", "tx-4") == mine
+
+
+def test_another_site_knows_the_same_driver_by_another_name() -> None:
+    other = Playbook(site(), seed="another start")
+    other.connect()
+    other.station(2, "b", "BootNotification", BOOT)
+    other.csms(3, "b", ACCEPTED)
+    assert user_of(other, "AABBCC", "tx-1") != user_of(booted(), "AABBCC", "tx-1")
+
+
+def test_the_disk_has_the_key_and_the_digest_and_never_the_card() -> None:
+    play = booted()
+    start(play, "AABBCC")
+    assert play.memories[("driver_key", "users")]
+    kept = json.dumps([[*key, value] for key, value in play.memories.items()]).lower()
+    assert "aabbcc" not in kept
+    assert play.memories[("driver", "CP1")]["1"]["user"] in kept
+
+
+@pytest.mark.parametrize("rubbish", [None, 5, "", "short", "\u00e4" * 64, ["x"] * 64])
+def test_a_key_that_is_none_is_made_anew(rubbish: Any) -> None:
+    users = Users("fresh")
+    users.load(rubbish)
+    assert users.name({"idToken": "A"}) == Users("fresh").name({"idToken": "A"})
+    assert len(users.keep()) == 1
+    assert users.keep() == []
+
+
+@pytest.mark.parametrize("token", [{}, {"idToken": ""}, {"idToken": None}, {"idToken": "  ", "type": "NoAuthorization"}])
+def test_nobody_has_no_name(token: dict[str, Any]) -> None:
+    assert Users("fresh").name(token) == ""
+
+
+def test_another_s_card_at_the_end_does_not_make_it_another_s_session() -> None:
+    play = booted()
+    (first,) = start(play, "AABBCC")
+    play.station(2, "u", "TransactionEvent", event("Updated", 1, idToken={"idToken": "VAN1", "type": "ISO14443"}))
+    assert [fact.user for fact in play.facts(DriverKnown)] == [first.user]
 
 
 def test_named_again_the_departure_stays_that_of_the_start() -> None:

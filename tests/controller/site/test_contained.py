@@ -77,7 +77,7 @@ def test_a_defect_in_what_was_learnt_leaves_a_plan_without_it(monkeypatch: pytes
     assert len(told.problems()) == before, "this defect is in the plain picture, too"
     assert "an error of its own" in " ".join(told.told("no new plan"))
     monkeypatch.setattr("controller.site.posing._expected", lambda *_: ())
-    monkeypatch.setattr(type(told.site.history), "learnt", broken)
+    monkeypatch.setattr(type(told.site.history), "learn", broken)
     told.run(70)
     assert len(told.problems()) > before
     assert any("learning habits" in text for text in alarms(told))
@@ -103,7 +103,7 @@ def test_plans_that_are_no_plans_are_refused_and_rules_or_the_last_plan_go_on() 
     for ruin in (
         {"ev_power_w": {"CP1/1": (1.0,)}},
         {"ev_power_w": {name: tuple(float("nan") for _ in series) for name, series in good.ev_power_w.items()}},
-        {"ev_power_w": {name: None for name in good.ev_power_w}},
+        {"ev_power_w": dict.fromkeys(good.ev_power_w)},
         {"grid_power_w": ()},
         {"slots": ()},
         {"status": PlanStatus.RULES, "ev_power_w": {}},

@@ -36,7 +36,7 @@ def test_the_sentence_of_the_week() -> None:
         (
             "h",
             Sum(7200.0, short_s=7200.0, short_wh=4600.0),
-            "Circuit h held cars back for 2.0 h today; that cost next to nothing. For 2.0 h of that not all cars could be served in time; "
+            "Circuit h held cars back for 2.0 h today. All that time not all cars could be served in time; "
             "10 A more would have brought about 4.6 kWh.",
         ),
     ],
@@ -94,7 +94,7 @@ def test_many_limits_are_summed_up() -> None:
     explained.days[TODAY] = Day({f"hall{number}": Sum(3600.0, 0.1, float(number)) for number in range(1, 8)})
     seen = view(explained, plan(status=PlanStatus.RULES), TODAY, NOW_WALL_S, "EUR")
     assert seen.sentences[0].startswith("Circuit hall7 ")
-    assert seen.sentences[3] == "4 more limits held cars back for less money."
+    assert seen.sentences[3] == "4 more limits held cars back, see the table."
 
 
 def test_the_picture_stays_small_however_much_is_wrong() -> None:
@@ -103,7 +103,7 @@ def test_the_picture_stays_small_however_much_is_wrong() -> None:
     slacks = tuple(Slack(SlackKind.SHORTFALL, f"car{number}", None, 2.0, "kWh", 1.0, 2.0) for number in range(300))
     seen = view(explained, plan(slacks=slacks), TODAY, NOW_WALL_S, "EUR")
     assert (len(seen.limits), len(seen.broken)) == (20, 20)
-    assert "297 more limits held cars back for less money." in seen.sentences
+    assert "297 more limits held cars back, see the table." in seen.sentences
     assert "297 more soft rules cannot be kept as planned." in seen.sentences
     assert len(seen.sentences) == 9
 

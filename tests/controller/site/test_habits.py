@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from controller.facts import EvseKey, EvseMeasured, NeedStated, PlanSolved, Restored, SessionChanged
+from controller.facts import DriverKnown, EvseKey, EvseMeasured, NeedStated, PlanSolved, Restored, SessionChanged
 from controller.orders import Persist
 from controller.site import habits
 from controller.site.habits import History, key_of, memory_of, past_of
 from controller.site.state import Session
+from optimizer.expect import Habits
 from optimizer.live import Live
 from optimizer.past import PastSession
 from optimizer.terms import defects
@@ -150,11 +151,65 @@ def test_a_silent_car_is_planned_as_its_like_were() -> None:
 
 def test_what_was_learnt_is_learnt_again_only_after_a_while() -> None:
     told = story(days_of_sessions())
-    first = told.site.history.learnt(told.at())
+    first = told.site.history.learn(told.at())
     told.site.history.remember([replace(ONE, departure_wall_s=told.at().wall_s)], told.at().wall_s)
-    assert told.site.history.learnt(told.at()) is first
+    assert told.site.history.learn(told.at()) is first
     told.run(int(habits.RELEARN_S) + 1)
-    assert told.site.history.learnt(told.at()) is not first
+    assert told.site.history.learn(told.at()) is not first
+
+
+def test_many_sessions_are_learnt_a_little_in_each_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    past = days_of_sessions(40)
+    monkeypatch.setattr(habits, "AT_ONCE", 100)
+    told = Story(depot(2))
+    history = told.site.history
+    for one in past:
+        history.recall(key_of(one), memory_of(one))
+    ticks = 0
+    while history.learn(told.at()) is habits.NOTHING_LEARNT:
+        ticks += 1
+        assert ticks < 50
+    assert ticks >= 5
+    assert history.learnt.habits == Habits.learn(past_in_order(past), told.at().wall_s, told.config.site.timezone)
+
+
+def past_in_order(past: list[PastSession]) -> list[PastSession]:
+    return sorted(past, key=key_of)
+
+
+def test_a_clock_that_jumped_back_makes_no_past_session() -> None:
+    told = story([])
+    told.do(EvseMeasured(told.at(), CP1, energy_wh=100.0))
+    told.run(1200)
+    told.do(EvseMeasured(told.at(), CP1, energy_wh=3_100.0))
+    told.wall_jump_s = -800.0
+    assert not remembered(end(told, CP1)), "it looked like 400 s"
+
+
+def test_a_clock_that_was_wrong_when_the_car_came_makes_no_past_session() -> None:
+    told = Story(depot(2))
+    told.wall_jump_s = -WALL_S
+    told.start()
+    told.plug("CP1")
+    told.do(EvseMeasured(told.at(), CP1, energy_wh=100.0))
+    told.run(900)
+    told.do(EvseMeasured(told.at(), CP1, energy_wh=3_100.0))
+    told.wall_jump_s = 0.0
+    assert not remembered(end(told, CP1)), "nobody stays 56 years"
+
+
+def test_the_past_knows_its_driver_by_the_digest() -> None:
+    told = story([])
+    session = told.site.evses[CP1].session
+    assert session is not None
+    told.do(DriverKnown(told.at(), CP1, session.transaction_id, None, user="0123456789abcdef"))
+    told.do(EvseMeasured(told.at(), CP1, energy_wh=100.0))
+    told.run(600)
+    told.do(EvseMeasured(told.at(), CP1, energy_wh=3_100.0))
+    (memory,) = remembered(end(told, CP1)).values()
+    past = past_of(memory)
+    assert past is not None
+    assert past.user == "0123456789abcdef"
 
 
 def test_nobody_is_named() -> None:

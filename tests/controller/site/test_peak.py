@@ -78,3 +78,13 @@ def test_it_outlasts_a_restart() -> None:
     after.recall(before.memory(), START_S + 1_900)
     after.add(0.0, START_S + 1_901)
     assert after.peak_w == pytest.approx(7_000.0, rel=0.01)
+
+
+def test_the_end_of_the_period_is_known() -> None:
+    month = PeakMeter(0.0, monthly=True, timezone="Europe/Berlin")
+    assert month.ends_wall_s(utc("2026-12-31T22:30:00")) == utc("2026-12-31T23:00:00")
+    assert month.ends_wall_s(utc("2026-12-31T23:00:00")) == utc("2027-01-31T23:00:00")
+    days = PeakMeter(5 * 86_400.0)
+    assert days.ends_wall_s(START_S) == START_S + 5 * 86_400.0
+    days.add(1.0, START_S)
+    assert days.ends_wall_s(START_S + 90_000.0) == START_S + 5 * 86_400.0

@@ -60,9 +60,26 @@ def test_phases_add_money_but_not_time() -> None:
 def test_a_penalty_is_told_as_energy_and_not_as_money() -> None:
     # 10 per kWh of missing energy is far above 0.4 - 0: 2 per A and hour at 200 V.
     made = depot()
-    rate = rates(planned(made, hall_price(2.0)), made, 0)["hall"]
+    rate = rates(planned(made, hall_price(2.0), shortfall_wh={"ev0": 90_000.0}), made, 0)["hall"]
     assert (rate.per_unit, rate.cost, rate.saved, rate.short_s) == (0.0, 0.0, 0.0, 1.0)
     assert rate.short_wh == pytest.approx(10.0 * VOLTS / 3600.0)
+
+
+def test_more_copper_never_brings_more_energy_than_is_missing() -> None:
+    # One kWh is missing; 10 A on two phases for an hour would bring four.
+    made = depot(phases=(0, 1, 2))
+    plan = planned(made, hall_price(2.0), hall_price(2.0, 1), shortfall_wh={"ev0": 700.0, "ev1": 300.0})
+    rate = rates(plan, made, 0)["hall"]
+    assert rate.times(3600.0).short_wh == pytest.approx(1000.0)
+
+
+@pytest.mark.parametrize("missing", [{}, {"ev0": 20.0}, {"elsewhere": 5_000.0}, {"expected:hall/1": 5_000.0}])
+def test_where_nobody_who_is_here_misses_anything_nothing_is_said_to_be_short(missing: dict[str, float]) -> None:
+    nodes = (grid(), Node("hall", "grid", (32.0,) * 3), Node("yard", "grid", (32.0,) * 3))
+    coming = replace(car("expected:hall/1", node_id="hall"), expected=True)
+    made = problem(PRICES, car("ev0", node_id="hall"), car("elsewhere", node_id="yard"), coming, nodes=nodes)
+    rate = rates(planned(made, hall_price(2.0), shortfall_wh=missing), made, 0)["hall"]
+    assert (rate.bound_s, rate.short_s, rate.short_wh, rate.cost) == (1.0, 0.0, 0.0, 0.0)
 
 
 def test_a_demand_charge_makes_high_prices_honest_money() -> None:
@@ -117,3 +134,10 @@ def test_a_sum_comes_back_from_its_numbers() -> None:
     one = Sum(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, [7.0, 8.0, 9.0])
     assert sum_from(one.numbers()) == one
     assert hours(2)[0].duration_s == 3600.0
+
+
+def test_the_demand_charge_has_a_price_and_costs_nothing_by_itself() -> None:
+    made = replace(depot(), demand_per_kw=5.0)
+    rate = rates(planned(made, ShadowPrice("peak", None, 0.3, (0.3, 0.0))), made, 0)["peak"]
+    assert (rate.bound_s, rate.cost, rate.saved) == (1.0, 0.0, 0.0)
+    assert rate.per_unit == pytest.approx(0.3 / 3600.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -31,6 +32,14 @@ async def test_sentences_and_a_table(capsys: pytest.CaptureFixture[str]) -> None
     hall = next(line for line in lines if line.startswith("Circuit hall  "))
     assert hall.split()[2:] == ["15.5", "39.8", "41.00", "82.00", "12.00/10", "A"]
     assert max(map(len, lines[lines.index("") :])) <= 110
+
+
+async def test_the_demand_charge_costs_nothing_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    seen = told()
+    peak = replace(seen.limits[0], where="peak", name="The demand charge", unit="kW")
+    assert await ask(replace(seen, limits=(peak,))) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("The demand charge  "))
+    assert line.split()[3:] == ["15.5", "39.8", "-", "-", "-"]
 
 
 async def test_json_is_what_the_api_answers(capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,7 +110,7 @@ def test_a_thousand_bad_rows_do_not_fill_the_screen() -> None:
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        ([], "begins with the columns nothing"),
+        ([], "is empty; needed is a line of heads"),
         (["time,kwh", "1,2"], "needed are evse, arrival, departure, energy_kwh, or those of ACN"),
         (["evse,arrival,departure,energy_kwh"], "holds no usable session"),
         (["evse,arrival,departure,energy_kwh", "A,x,y,z"], "the first problem: own.csv, line 2"),

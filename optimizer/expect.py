@@ -39,7 +39,8 @@ MOST_CARS = 40
 """Expected cars in one problem: they cost solve time."""
 LEAST_SHARE = 0.003
 """A group with less than this part of a day's energy is noise."""
-DEPARTURE_QUANTILE = 0.15
+DEPARTURE_QUANTILE = 0.4
+"""The chance that a car leaves sooner is priced besides (``waiting.py``)."""
 ENERGY_QUANTILE = 0.9
 MINIMUM_QUANTILE = 0.5
 

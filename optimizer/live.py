@@ -164,7 +164,7 @@ class Live:
         model.rewrite(problem)
         plan = self._cold(model, problem, None, end_s, 1.0)
         self.forget()
-        return plan
+        return replace(plan, status=PlanStatus.FEASIBLE, shadow=())  # the best of what is left, not the best
 
     def _cold(self, model: Model, problem: Problem, start: Basis | None, end_s: float, part: float) -> Plan:
         try:

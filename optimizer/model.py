@@ -252,8 +252,6 @@ class Model:
         return max(ev.capacity_wh, ev.soc_wh + believed_efficiency(ev) * max(0.0, ev.energy_need_wh)) / 1000.0
 
 
-
-
 def build(problem: Problem, urgency: Mapping[str, float] | None = None) -> Model:
     """The whole program. The problem must have no ``terms.defects``. urgency: of the model before, so that cars keep theirs."""
     return Model(problem, urgency)

@@ -30,7 +30,7 @@ QUARTER_S, HOUR_S = 900.0, 3600.0
 CALM, SCARCE = 0.7, 1.0
 """Parts of what a wire can carry: below the first waiting is free, from the second on nobody waits."""
 SCARCITY_PRICE = 3.0
-LEAVING_PRICE = 3.0
+LEAVING_PRICE = 6.0
 """Most that a kWh put off is charged for, in parts of the dearest energy price."""
 BUSY = 2.0
 """Expected cars count as on a busy day, this many times the usual."""
@@ -45,8 +45,9 @@ Wire = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class _Reason:
-    """Why a car shall not wait, as known at one moment. pressing: 0..1. leaves_s: ascending, each as likely as the others."""
+    """Why a car shall not wait, as known at one moment. scarce, pressing: 0..1. leaves_s: ascending, each as likely as the others."""
 
+    scarce: float
     pressing: float
     leaves_s: Sequence[float]
 
@@ -72,27 +73,32 @@ class Waiting:
     def _priced(self, ev: Ev, problem: Problem, parents: Mapping[str, str | None], leaves_s: Mapping[str, Sequence[float]]) -> Ev:
         if ev.ev_id not in self._reasons:
             scarce = max((self.scarcity.get(wire, 0.0) for wire in wires_of(ev, parents)), default=0.0)
-            self._reasons[ev.ev_id] = _Reason(scarce * pressing(ev, problem.slots[0].start_wall_s), leaves_s.get(ev.ev_id, ()))
+            self._reasons[ev.ev_id] = _Reason(scarce, pressing(ev, problem.slots[0].start_wall_s), leaves_s.get(ev.ev_id, ()))
         prices = _prices(self._reasons[ev.ev_id], problem, (self._quarter + 1) * QUARTER_S)
         return replace(ev, wait_per_kwh=prices) if prices else ev
 
 
 def _prices(reason: _Reason, problem: Problem, quarter_end_s: float) -> tuple[float, ...]:
     """One price per slot, ascending; () = waiting is free."""
-    dearest, most = max(map(abs, problem.buy_per_kwh)), math.inf if problem.shortfall_per_kwh is None else problem.shortfall_per_kwh / 2.0
-    if reason.pressing < LEAST and not reason.leaves_s:
+    if reason.scarce < LEAST and not reason.leaves_s:
         return ()
+    dearest = max(map(abs, problem.buy_per_kwh))
+    if problem.shortfall_per_kwh is not None:  # waiting shall never be dearer than missing
+        dearest = min(dearest, problem.shortfall_per_kwh / (2.0 * (LEAVING_PRICE + SCARCITY_PRICE)))
     parts = [_price(reason, slot, quarter_end_s) for slot in problem.slots]
-    return tuple(min(most, round(dearest * part, 4)) for part in parts) if parts[-1] >= LEAST else ()
+    return tuple(round(dearest * part, 5) for part in parts) if parts[-1] >= LEAST else ()
 
 
 def _price(reason: _Reason, slot: Slot, quarter_end_s: float) -> float:
-    """In parts of the dearest energy price. Times that stay the same while the first slot shrinks."""
+    """In parts of the dearest energy price. Times that stay the same while the first slot shrinks.
+
+    Who presses pays less now, not more later: else a car that lacks energy anyway would best be served never.
+    """
     end_s = slot.start_wall_s + slot.duration_s
     soon = end_s <= quarter_end_s + 1e-3
     by_s = end_s if soon else slot.start_wall_s + slot.duration_s / 2.0
     gone = bisect_right(reason.leaves_s, by_s) / len(reason.leaves_s) if reason.leaves_s else 0.0
-    return LEAVING_PRICE * gone + (0.0 if soon else SCARCITY_PRICE * reason.pressing)
+    return LEAVING_PRICE * gone + SCARCITY_PRICE * reason.scarce * (1.0 - reason.pressing if soon else 1.0)
 
 
 def pressing(ev: Ev, now_wall_s: float) -> float:

@@ -212,5 +212,6 @@ def test_a_refused_plan_is_made_again_without_batteries_that_give() -> None:
     assert check(SITE, plan) == ()
     assert min(min(watts) for watts in plan.ev_power_w.values()) >= 0.0
     assert min(plan.battery_power_w) >= 0.0
+    assert plan.status is PlanStatus.FEASIBLE
     assert "energy is missing" in live.why
     assert live.solve(SITE, 60.0).way == "rebuilt"

@@ -6,7 +6,7 @@ import pytest
 
 from optimizer.check import check
 from optimizer.problem import Node, PlanStatus
-from optimizer.rules import ProblemError, allocate, earliest_deadline_first, uncontrolled
+from optimizer.rules import ProblemError, allocate, curve_w, earliest_deadline_first, uncontrolled
 from tests.support.plans import HOUR_S, START_S, car, ev_kw, grid, kw, load, problem
 
 
@@ -114,3 +114,8 @@ def test_cars_on_other_phases_make_room_below_an_unbalance_rule() -> None:
 def test_a_car_that_is_only_expected_gets_nothing() -> None:
     plan = allocate(problem([0.3], car(), car("expected:1", expected=True), nodes=[grid(20.0)]))
     assert (ev_kw(plan), ev_kw(plan, "expected:1")) == ([4], [0])
+
+
+def test_a_curve_told_in_the_wrong_order_is_read_in_the_safer_way() -> None:
+    assert curve_w(((9000.0, 9000.0), (0.0, 1000.0)), 10.0) == 1000.0
+    assert curve_w(((0.0, 9000.0), (9000.0, 1000.0)), 4500.0) == 5000.0

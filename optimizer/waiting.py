@@ -29,13 +29,13 @@ from optimizer.problem import Ev, Node, Problem, Slot
 QUARTER_S, HOUR_S = 900.0, 3600.0
 CALM, SCARCE = 0.7, 1.0
 """Parts of what a wire can carry: below the first waiting is free, from the second on nobody waits."""
-SCARCITY_PRICE = 3.0
+SCARCITY_PRICE = 1.0
 LEAVING_PRICE = 6.0
 """Most that a kWh put off is charged for, in parts of the dearest energy price."""
 BUSY = 2.0
 """Expected cars count as on a busy day, this many times the usual."""
-LAXITY_SCALE_S = 4 * HOUR_S
-"""A car with this much time to spare is a quarter as pressing as one with none."""
+LAXITY_SCALE_S = 48 * HOUR_S
+"""A car with this much time to spare does not press at all."""
 LEAST = 1e-3
 """Prices below this part of the dearest energy price are none."""
 
@@ -102,9 +102,10 @@ def _price(reason: _Reason, slot: Slot, quarter_end_s: float) -> float:
 
 
 def pressing(ev: Ev, now_wall_s: float) -> float:
-    """1 for a car that must charge from now until it leaves, less the more time it has to spare."""
+    """1 for a car that must charge from now until it leaves, evenly less the more time it has to spare: a curve that falls steeply at
+    first lets a few cars outweigh all others, and delivered 1 point less."""
     spare_s = ev.departure_wall_s - now_wall_s - (HOUR_S * ev.energy_need_wh / ev.max_power_w if ev.max_power_w > 0.0 else 0.0)
-    return (LAXITY_SCALE_S / (LAXITY_SCALE_S + max(0.0, spare_s))) ** 2
+    return max(0.0, 1.0 - max(0.0, spare_s) / LAXITY_SCALE_S)
 
 
 # -- scarcity -----------------------------------------------------------------------------------------

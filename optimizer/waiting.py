@@ -30,7 +30,7 @@ QUARTER_S, HOUR_S = 900.0, 3600.0
 CALM, SCARCE = 0.7, 1.0
 """Parts of what a wire can carry: below the first waiting is free, from the second on nobody waits."""
 SCARCITY_PRICE = 1.0
-LEAVING_PRICE = 6.0
+LEAVING_PRICE = 10.0
 """Most that a kWh put off is charged for, in parts of the dearest energy price."""
 BUSY = 2.0
 """Expected cars count as on a busy day, this many times the usual."""
@@ -67,6 +67,8 @@ class Waiting:
         if quarter != self._quarter:
             self._quarter, self._reasons, self.scarcity = quarter, {}, scarcities(problem, hurry)
         parents = {node.node_id: node.parent for node in problem.nodes}
+        if any(wire not in self.scarcity for ev in problem.evs if _wants(ev) for wire in wires_of(ev, parents)):
+            self.scarcity = scarcities(problem, hurry) | self.scarcity  # the first car behind a wire came within the quarter hour
         evs = tuple(ev if ev.expected else self._priced(ev, problem, parents, leaves_s or {}) for ev in problem.evs)
         return replace(problem, evs=evs)
 
@@ -122,7 +124,7 @@ def needed_parts(problem: Problem) -> dict[Wire, float]:
     due_wh: dict[Wire, list[float]] = {}
     busy = BUSY / (WEIGHT if problem.demand_per_kw > 0.0 else WEIGHT_NO_DEMAND)
     for ev in problem.evs:
-        if ev.energy_need_wh > 0.0 and ev.max_power_w > 0.0:
+        if _wants(ev):
             share = (busy if ev.expected else 1.0) / len(ev.phases)
             each = [share * amount for amount in _due_wh(ev, problem.slots)]
             for wire in wires_of(ev, parents):
@@ -130,6 +132,10 @@ def needed_parts(problem: Problem) -> dict[Wire, float]:
                 due_wh[wire] = each if so_far is None else [one + more for one, more in zip(so_far, each, strict=True)]
     room_wh = {wire: _room_wh(node, wire[1], problem) for node in problem.nodes for wire in due_wh if wire[0] == node.node_id}
     return {wire: max(map(_part, amounts, room_wh[wire])) for wire, amounts in due_wh.items()}
+
+
+def _wants(ev: Ev) -> bool:
+    return ev.energy_need_wh > 0.0 and ev.max_power_w > 0.0
 
 
 def wires_of(ev: Ev, parents: Mapping[str, str | None]) -> list[Wire]:

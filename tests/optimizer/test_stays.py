@@ -5,7 +5,7 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 from optimizer.past import PastSession, Stay
-from optimizer.stays import FEWEST, NEAR_S, NEAR_WH, SILENT_STAY_S, SILENT_WH, beyond, departure_s, learn_likes, total_wh
+from optimizer.stays import FEWEST, NEAR_S, NEAR_WH, SILENT_STAY_S, SILENT_WH, beyond, departure_s, learn_likes, leaving_s, total_wh
 
 ZONE = ZoneInfo("UTC")
 DAY_S = 86_400.0
@@ -79,3 +79,13 @@ def test_silent_cars_take_what_cars_of_this_hour_take() -> None:
     likes = learn_likes([*past(FEWEST, 8.0, 7.0), *past(FEWEST, 8.0, 9.0)], ZONE)
     assert total_wh(likes, stay(), ZONE, 0.9) == 9_000.0
     assert total_wh(likes, stay(), ZONE, 0.1) == 7_000.0
+
+
+def test_when_a_car_may_leave_follows_the_stays_of_those_that_were_still_there() -> None:
+    likes = learn_likes([*past(FEWEST, 4.0, 10.0, late_h=-4.0), *past(FEWEST, 8.0, 10.0)], ZONE)
+    told = stay(stated_departure_wall_s=BEGIN_S + 10 * 3600.0)
+    assert leaving_s(likes, told, BEGIN_S, ZONE) == (BEGIN_S + 5 * 3600.0,) * FEWEST + (BEGIN_S + 10 * 3600.0,) * FEWEST
+    assert leaving_s(likes, told, BEGIN_S + 6 * 3600.0, ZONE) == (BEGIN_S + 10 * 3600.0,) * FEWEST
+    assert leaving_s(likes, told, BEGIN_S + 11 * 3600.0, ZONE) == (BEGIN_S + 11 * 3600.0 + NEAR_S,)
+    assert leaving_s(likes, stay(), BEGIN_S, ZONE)[::FEWEST] == (BEGIN_S + 4 * 3600.0, BEGIN_S + 8 * 3600.0)
+    assert leaving_s({}, told, BEGIN_S, ZONE) == ()

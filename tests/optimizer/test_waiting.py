@@ -7,7 +7,7 @@ import pytest
 from optimizer.live import HOT, Live
 from optimizer.problem import EXPECTED, Ev, Node, Problem, Slot
 from optimizer.solve import solve
-from optimizer.waiting import CALM, LEAVING_PRICE, SCARCE, SCARCITY_PRICE, Waiting, needed_parts, pressing, scarcities
+from optimizer.waiting import CALM, LAXITY_SCALE_S, LEAVING_PRICE, SCARCE, SCARCITY_PRICE, Waiting, needed_parts, pressing, scarcities
 from tests.support.plain_lp import formulate, optimum
 
 START_S = 900.0 * 2_000_000
@@ -35,6 +35,12 @@ def site(*cars: Ev, hall_a: float = 20.0, buy: tuple[float, ...] = (0.3, 0.1, 0.
     return Problem(START_S, slots, 230.0, nodes, cars, buy, (0.0,) * 4, (0.0,) * 4)
 
 
+def in_quarters(problem: Problem) -> Problem:
+    """The same with a slot for the first quarter hour, at one price."""
+    slots, none = (Slot(START_S, 900.0), Slot(START_S + 900.0, 2700.0), *problem.slots[1:]), (0.0,) * 5
+    return replace(problem, slots=slots, buy_per_kwh=(0.3,) * 5, sell_per_kwh=none, pv_w=none)
+
+
 def test_a_wire_is_needed_by_what_must_have_gone_through_it() -> None:
     # 4.6 kWh/h: 9.2 of 18.4 kWh by the fourth hour; of a need of 9.2 kWh in three hours 4.6 must be in by the second (of 9.2)
     parts = needed_parts(site(car("a", 9200.0, 4.0)))
@@ -59,12 +65,28 @@ def test_nothing_is_priced_where_there_is_room() -> None:
     assert Waiting().priced(problem) == problem
 
 
-def test_scarcity_prices_every_slot_after_the_quarter_hour_alike() -> None:
+def test_scarcity_prices_the_quarter_hour_by_who_presses_and_all_later_slots_alike() -> None:
     problem = site(car("a", 18_400.0, 4.0, power_w=9200.0))
+    problem = in_quarters(problem)
     assert needed_parts(problem)["hall", 0] >= SCARCE
-    spare_h = 4.0 - 18.4 / 9.2
-    price = SCARCITY_PRICE * 0.3 * (4.0 / (4.0 + spare_h)) ** 2
-    assert Waiting().priced(problem).evs[0].wait_per_kwh == pytest.approx((price,) * 4, abs=1e-4)
+    spare_h, price = 4.0 - 18.4 / 9.2, SCARCITY_PRICE * 0.3
+    expected = (price * spare_h / (LAXITY_SCALE_S / HOUR_S), *(price,) * 4)
+    assert Waiting().priced(problem).evs[0].wait_per_kwh == pytest.approx(expected, abs=1e-4)
+
+
+def test_in_a_hurry_everything_is_scarce() -> None:
+    problem = site(car("a", 4600.0, 4.0))
+    assert Waiting().priced(problem) == problem
+    assert Waiting().priced(problem, hurry=True).evs[0].wait_per_kwh == pytest.approx((SCARCITY_PRICE * 0.3,) * 4)
+
+
+def test_who_presses_more_is_served_first_where_wires_are_scarce() -> None:
+    calm, tight = car("a", 4600.0, 4.0, power_w=9200.0), car("b", 9200.0, 4.0, power_w=9200.0)
+    problem = site(calm, tight, car("c", 4600.0, 4.0, power_w=9200.0), hall_a=20.0)
+    problem = in_quarters(problem)
+    plan = solve(Waiting().priced(problem), 10.0)
+    assert plan.ev_power_w["b"][0] == pytest.approx(4600.0)
+    assert sum(plan.shortfall_wh.values()) == pytest.approx(0.0, abs=1e-3)
 
 
 def test_expected_cars_are_never_priced() -> None:
@@ -82,7 +104,8 @@ def test_the_chance_of_having_left_is_priced_at_the_middle_of_a_slot() -> None:
 
 def test_a_price_of_missing_energy_bounds_the_price_of_waiting() -> None:
     problem = replace(site(car("a", 18_400.0, 4.0)), shortfall_per_kwh=0.5)
-    assert max(Waiting().priced(problem).evs[0].wait_per_kwh) == 0.25
+    leaves_s = {"a": [START_S + HOUR_S]}
+    assert max(Waiting().priced(problem, leaves_s).evs[0].wait_per_kwh) == pytest.approx(0.25, abs=1e-3)
 
 
 def test_prices_stay_within_a_quarter_hour_and_are_new_in_the_next() -> None:

@@ -156,7 +156,7 @@ def in_currency(problem: Problem, factor: float) -> Problem:
     def dear(values: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(factor * value for value in values)
 
-    evs = tuple(replace(ev, wear_per_kwh=factor * ev.wear_per_kwh) for ev in problem.evs)
+    evs = tuple(replace(ev, wear_per_kwh=factor * ev.wear_per_kwh, wait_per_kwh=dear(ev.wait_per_kwh)) for ev in problem.evs)
     battery = problem.battery
     own = problem.shortfall_per_kwh
     return replace(

@@ -180,6 +180,7 @@ def sound_cars(draw: st.DrawFn, index: int, nodes: int, count: int) -> Ev:
         wear_per_kwh=draw(st.sampled_from([0.0, 0.08])),
         present_power_w=draw(st.sampled_from([0.0, 3680.0])),
         minimum_wh=draw(st.sampled_from([0.0, 1000.0, 4000.0])),
+        wait_per_kwh=draw(maybe(per_slot(st.sampled_from([0.0, 0.02, 0.4]), count).map(sorted).map(tuple))),
         acceptance=curve if len(curve) > 1 and curve[-1][0] > soc_wh else (),
         max_slot_discharge_w=draw(maybe(per_slot(st.sampled_from([0.0, 2500.0]), count))) if two_way else (),
     )

@@ -241,9 +241,9 @@ def ready_by(guest: Guest, now_s: float) -> float:
 
 
 def at_one_price(problem: Problem) -> Problem:
-    """The problem without reasons to wait: one price, no demand charge."""
+    """The problem without reasons to wait: one price for buying and selling (or it would wait for the sun), no demand charge."""
     count = len(problem.slots)
-    return replace(problem, buy_per_kwh=(HURRY_PER_KWH,) * count, sell_per_kwh=(0.0,) * count, demand_per_kw=0.0)
+    return replace(problem, buy_per_kwh=(HURRY_PER_KWH,) * count, sell_per_kwh=(HURRY_PER_KWH,) * count, demand_per_kw=0.0)
 
 
 def within(ev: Ev, end_s: float) -> Ev:

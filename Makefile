@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test test-kill test-power-cut test-72h test-30-days test-real-time check bench bench-relay fuzz schema constraints install clean
+.PHONY: help demo test test-kill test-power-cut test-72h test-30-days test-real-time check bench bench-relay bench-optimizer bench-blocks bench-rounding bench-planning bench-weeks fuzz schema constraints install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,7 +21,10 @@ help:
 	@echo "                  e.g. make test-30-days ARGS='--days 2 --seed 7 --json month.json'; ARGS=--help shows all"
 	@echo "make test-real-time  the same depot in real time over sockets (10 minutes); ARGS='--minutes 3', ARGS='--freeze 120' stops the controller"
 	@echo "make check        style, types, import contracts, schema, links"
-	@echo "make bench        measure: guard with and without the solver, arbiter, optimizer"
+	@echo "make bench        measure: guard with and without the solver, arbiter, engine"
+	@echo "make bench-optimizer, bench-blocks, bench-rounding, bench-planning   measure the optimiser; figures go to tests/bench/history.csv"
+	@echo "                  e.g. make bench-optimizer ARGS='--cars 100 --dry'; ARGS=--help shows all"
+	@echo "make bench-weeks  closed loop over weeks of recorded sessions against perfect foresight; needs ARGS='FOLDER' with the data"
 	@echo "make bench-relay  measure the relay beside a direct connection and nginx (about 10 minutes; needs a C compiler)"
 	@echo "                  e.g. make bench-relay ARGS='--stations 100 --rounds 1 --json relay.json'; ARGS=--help shows all"
 	@echo "make fuzz         feed rubbish to frames and engine for a minute each; ARGS='--seconds 600' for longer"
@@ -60,8 +63,11 @@ check: .venv-dev
 	$(BIN)/python -m deploy.check_project
 
 bench: .venv-dev
-	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python "$$bench" || exit 1; done
+	@for bench in arbiter engine guard; do echo "== $$bench"; $(BIN)/python tests/bench/bench_$$bench.py || exit 1; done
 	@echo "== the guard again, with the solver killed"; $(BIN)/python tests/bench/bench_guard.py --without-solver
+
+bench-optimizer bench-blocks bench-rounding bench-planning bench-weeks: .venv-dev
+	@exec $(BIN)/python tests/bench/$(subst -,_,$@).py $(ARGS)
 
 bench-relay: .venv-dev
 	@deploy/install-test-tools.sh bench

@@ -474,6 +474,9 @@ class ControlConfig(Model):
     setpoint_life_s: float = Field(default=120.0, ge=20, le=3600, description="Life of a setpoint in a station [s].")
     setpoint_renew_s: float = Field(default=50.0, ge=5, le=1800, description="A setpoint is renewed at this age [s].")
     plan_every_s: float = Field(default=60.0, ge=1, le=3600, description="Time between two plans [s].")
+    energy_first: bool = Field(
+        default=False, description="Charge as early as the wires allow, whatever energy and peaks cost: for sites that are short of power."
+    )
     plan_max_age_s: float = Field(default=900.0, gt=0, le=7200, description="A plan older than this is not used [s].")
     solver_deadline_s: float = Field(default=10.0, gt=0, le=600, description="The solver is killed after this time [s].")
     offline_hold_s: float = Field(default=120.0, ge=0, le=3600, description="How long the last setpoint of a lost station stays booked [s].")

@@ -36,6 +36,8 @@ BUSY = 2.0
 """Expected cars count as on a busy day, this many times the usual."""
 LAXITY_SCALE_S = 48 * HOUR_S
 """A car with this much time to spare does not press at all."""
+HURRY_PER_KWH = 0.1
+"""The one price of energy [currency/kWh] where money does not count; which one makes no difference."""
 LEAST = 1e-3
 """Prices below this part of the dearest energy price are none."""
 
@@ -103,9 +105,14 @@ def _price(reason: _Reason, slot: Slot, quarter_end_s: float) -> float:
     return LEAVING_PRICE * gone + SCARCITY_PRICE * reason.scarce * (1.0 - reason.pressing if soon else 1.0)
 
 
+def at_one_price(problem: Problem) -> Problem:
+    """The problem without reasons to wait: one price for buying and selling (or it would wait for the sun), no demand charge."""
+    count = len(problem.slots)
+    return replace(problem, buy_per_kwh=(HURRY_PER_KWH,) * count, sell_per_kwh=(HURRY_PER_KWH,) * count, demand_per_kw=0.0)
+
+
 def pressing(ev: Ev, now_wall_s: float) -> float:
-    """1 for a car that must charge from now until it leaves, evenly less the more time it has to spare: a curve that falls steeply at
-    first lets a few cars outweigh all others, and delivered 1 point less."""
+    """1 for a car that must charge from now until it leaves, evenly less the more time it has to spare."""
     spare_s = ev.departure_wall_s - now_wall_s - (HOUR_S * ev.energy_need_wh / ev.max_power_w if ev.max_power_w > 0.0 else 0.0)
     return max(0.0, 1.0 - max(0.0, spare_s) / LAXITY_SCALE_S)
 

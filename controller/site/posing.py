@@ -24,7 +24,7 @@ from optimizer.forecast import QUARTER_S, blended_w, profile_w, prorated_demand
 from optimizer.grid import make_grid
 from optimizer.problem import Battery, Ev, Node, Problem, Slot
 from optimizer.usual import Usual
-from optimizer.waiting import Waiting
+from optimizer.waiting import Waiting, at_one_price
 
 HORIZON_S = DAY_S = 86_400.0
 WEEK_S = 7 * DAY_S
@@ -74,10 +74,12 @@ def build_problem(config: Config, layout: Layout, inputs: PlanInputs, at: Stamp,
     slots = make_grid(at.wall_s, HORIZON_S, edges(inputs, books, at), config.site.timezone)
     wishes = Wishes(slots)
     evs = [car for key, evse in inputs.evses.items() if (car := car_of(config, layout, inputs, key, evse, wishes, at)) is not None]
-    coming = _expected(layout, inputs, slots, books.buy.per_slot(slots), config.tariff.demand_per_kw, at)
+    hurry = config.control.energy_first
+    coming = () if hurry else _expected(layout, inputs, slots, books.buy.per_slot(slots), config.tariff.demand_per_kw, at)
     problem = _posed(config, layout, inputs, slots, (*evs, *coming), at)
     problem = replace(problem, pv_w=_sun_w(config, inputs, slots), demand_per_kw=_demand_per_kw(config, inputs))
-    return waiting.priced(problem, _leaving_s(layout, inputs, at)) if waiting is not None else problem
+    problem = at_one_price(problem) if hurry else problem
+    return waiting.priced(problem, _leaving_s(layout, inputs, at), hurry) if waiting is not None else problem
 
 
 def _leaving_s(layout: Layout, inputs: PlanInputs, at: Stamp) -> dict[str, tuple[float, ...]]:

@@ -482,7 +482,7 @@ class Site:
 
     def _rehearse(self, at: Stamp) -> list[Order]:
         """Find out which peak is worth paying for, while no plan is on its way."""
-        if self.planner.waiting or not self.rehearsals.due(self.peak, at):
+        if self.config.control.energy_first or self.planner.waiting or not self.rehearsals.due(self.peak, at):
             return []
         inputs = replace(self._plan_inputs(at), books=self.planner.books)
         return self.rehearsals.look(inputs, self.history.sessions, self.peak, at)

@@ -71,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--weather", choices=WEATHERS, default="learnt", help="forecast of load and sun: learnt from the weeks before, or as it comes")
     what.add_argument("--capacity", type=_positive, default=None, metavar="PERCENT", help="of a garage: limits against the uncontrolled peak (50)")
     what.add_argument("--v2g-share", type=_share, default=DEFAULT_V2G, metavar="PART", help="cars that can give back, for ours-v2g (default: 0.3)")
+    what.add_argument("--energy-first", action="store_true", help="ours charges as early as the wires allow, whatever it costs")
     what.add_argument("--timezone", metavar="NAME", help="clock of the site; default: the site file's; for ACN sessions that of California")
     what.add_argument("--seed", type=int, default=1, help="of everything drawn by lot (default: 1)")
     how = parser.add_argument_group("how it is run")
@@ -164,6 +165,7 @@ def wanted_of(arguments: argparse.Namespace) -> list[Wanted]:
         "weather": arguments.weather,
         "seed": arguments.seed,
         "currency": arguments.currency,
+        "energy_first": arguments.energy_first,
     }
     return [Wanted(sessions=file, site=site, **same) for file, site in zip(files, each, strict=True)]
 

@@ -19,14 +19,13 @@ from optimizer.live import Live
 from optimizer.past import PastSession, Stay
 from optimizer.peaks import rehearsals, worthwhile_peak_w
 from optimizer.problem import Ev, Plan, Problem, Slot
-from optimizer.waiting import Waiting
+from optimizer.waiting import Waiting, at_one_price
 
 HORIZON_S = 86_400.0
 DEADLINE_S = 60.0
 READY_S = 600.0
 """A car is planned to be ready this long before it leaves, where it has the time: within the last minutes nothing can be mended."""
 HOUR_S = 3600.0
-HURRY_PER_KWH = 0.1
 
 Order = Callable[[Guest, float], tuple[float, ...]]
 
@@ -238,12 +237,6 @@ def ready_by(guest: Guest, now_s: float) -> float:
     """When a car whose departure is known shall be ready: a little earlier, where it has the time."""
     must_s = now_s + guest.left_wh / guest.car.max_power_w * HOUR_S
     return min(guest.car.departure_wall_s, max(guest.car.departure_wall_s - READY_S, must_s + READY_S))
-
-
-def at_one_price(problem: Problem) -> Problem:
-    """The problem without reasons to wait: one price for buying and selling (or it would wait for the sun), no demand charge."""
-    count = len(problem.slots)
-    return replace(problem, buy_per_kwh=(HURRY_PER_KWH,) * count, sell_per_kwh=(HURRY_PER_KWH,) * count, demand_per_kw=0.0)
 
 
 def within(ev: Ev, end_s: float) -> Ev:

@@ -106,5 +106,6 @@ def run_quick(case: Case, name: str, progress: Progress) -> PolicyOutcome:
     elif name in RULES:
         policy = quick_policies.Rule(RULES[name])
     else:
-        policy = quick_policies.Planner(past_sessions(case), rounded=True, stated=case.drivers == "stated", replan_s=300.0)
+        hurry, stated = case.config.control.energy_first, case.drivers == "stated"
+        policy = quick_policies.Planner(past_sessions(case), rounded=True, stated=stated, replan_s=300.0, arrivals=not hurry, hurry=hurry)
     return replace(quick.run(world, policy, progress), policy=name)

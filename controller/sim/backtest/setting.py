@@ -50,6 +50,7 @@ class Wanted:
     weather: str = "learnt"
     seed: int = 1
     currency: str | None = None
+    energy_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def make_setting(wanted: Wanted) -> Setting:
     prices = _prices(wanted, site.tariff if site is not None else TariffConfig(), zone, start_s, end_s)
     visits, told = make_visits(file.between(start_s, end_s), config, end_s)
     notes = [*told, *_edges(file, start_s, end_s), *_notes(wanted, site, file, config, prices)]
-    config = _metered(config, wanted)
+    config = _hurried(_metered(config, wanted), wanted)
     past = _past(file, config, start_s)
     case = Case(
         _name(wanted, site),
@@ -98,6 +99,13 @@ def make_setting(wanted: Wanted) -> Setting:
         wanted.weather,
     )
     return Setting(case, _giving(case, wanted, site is None), file.problems)
+
+
+def _hurried(config: Config, wanted: Wanted) -> Config:
+    """The site with ``control.energy_first`` where it is asked for."""
+    if not wanted.energy_first:
+        return config
+    return config.model_copy(update={"control": config.control.model_copy(update={"energy_first": True})})
 
 
 def _name(wanted: Wanted, site: Config | None) -> str:
@@ -221,6 +229,8 @@ def _notes(wanted: Wanted, site: Config | None, file: SessionFile, config: Confi
         notes.append(f"{file.cut} stays that overlapped with the next one on their EVSE end where that begins")
     if wanted.weather == "known":
         notes.append("load and sun are forecast as they will be")
+    if wanted.energy_first:
+        notes.append("ours charges as early as the wires allow, whatever energy and peaks cost (control.energy_first)")
     if wanted.drivers == "stated":
         notes.append("the controller hears what drivers stated, true or not; cars take what was recorded")
     return notes

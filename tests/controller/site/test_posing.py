@@ -197,3 +197,20 @@ def test_a_site_file_of_before_means_what_it_meant() -> None:
     books = books_of(config.tariff, "UTC")
     assert books.buy == PriceBook((Season(((0, 0.30),)),), "UTC")
     assert replace(books.sell, timezone="UTC").at(0.0) == 0.07
+
+
+def in_the_first_hour_wh(told: Story) -> float:
+    """What the plan for the present problem charges within an hour [Wh]."""
+    problem = posed(told)
+    plan = Live().solve(problem, 30.0)
+    end_s = problem.slots[0].start_wall_s + 3600.0
+    early = [number for number, slot in enumerate(problem.slots) if slot.start_wall_s + slot.duration_s <= end_s]
+    return sum(series[number] * problem.slots[number].hours for series in plan.ev_power_w.values() for number in early)
+
+
+def test_energy_first_waits_for_no_price() -> None:
+    cheaper_soon = {"buy": [{"start": "00:00", "price_per_kwh": 0.1}, {"start": "12:00", "price_per_kwh": 0.4}, {"start": "22:00", "price_per_kwh": 0.1}]}
+    waits, hurries = (story(tariff=cheaper_soon, control={"energy_first": first}) for first in (False, True))
+    now_h = datetime.fromtimestamp(waits.at().wall_s, UTC).hour
+    assert 12 <= now_h < 21  # a dear hour: else the comparison means nothing
+    assert in_the_first_hour_wh(hurries) > 1000.0 + in_the_first_hour_wh(waits)

@@ -209,7 +209,8 @@ def in_the_first_hour_wh(told: Story) -> float:
 
 
 def test_energy_first_waits_for_no_price() -> None:
-    cheaper_soon = {"buy": [{"start": "00:00", "price_per_kwh": 0.1}, {"start": "12:00", "price_per_kwh": 0.4}, {"start": "22:00", "price_per_kwh": 0.1}]}
+    prices = (("00:00", 0.1), ("12:00", 0.4), ("22:00", 0.1))
+    cheaper_soon = {"buy": [{"start": start, "price_per_kwh": price} for start, price in prices]}
     waits, hurries = (story(tariff=cheaper_soon, control={"energy_first": first}) for first in (False, True))
     now_h = datetime.fromtimestamp(waits.at().wall_s, UTC).hour
     assert 12 <= now_h < 21  # a dear hour: else the comparison means nothing

@@ -177,6 +177,8 @@ def edges(inputs: PlanInputs, books: Books, at: Stamp) -> list[float]:
     schedules.update(tuple(steps) for steps in inputs.station_wishes.values())
     for steps, times in schedules.items():
         for step in steps:
+            if not math.isfinite(step.start_wall_s):
+                continue
             found[math.floor(step.start_wall_s / EDGE_S) * EDGE_S] += times
     inside = sorted(((-times, edge) for edge, times in found.items() if at.wall_s - HORIZON_S < edge < end_wall_s))
     return [*books.buy.changes(at.wall_s, end_wall_s), *books.sell.changes(at.wall_s, end_wall_s), *(edge for _, edge in inside[:MOST_EDGES])]

@@ -178,8 +178,61 @@ class CommandsConfig(Model):
     per_minute: int = Field(default=0, ge=0, le=100_000, description="Most commands per station and minute, 0 = no bound.")
 
 
+OcppVersion = Literal["ocpp2.1", "ocpp2.0.1", "ocpp1.6"]
+
+
+class DepotConfig(Model):
+    """The depot face: how the whole site shows itself as one station, and what a command for all of it means."""
+
+    vendor_name: str = Field(default="Yardmaster", min_length=1, max_length=20, description="vendorName in its BootNotification.")
+    model: str = Field(default="Local controller", min_length=1, max_length=20, description="model in its BootNotification.")
+    serial_number: str | None = Field(default=None, max_length=25, description="serialNumber in its BootNotification; default: none.")
+    reset: Literal["all", "refuse"] = Field(default="all", description="Reset without EVSE: reset every charger, or refuse.")
+    availability: Literal["all", "refuse"] = Field(default="all", description="ChangeAvailability of the whole station: every charger, or refuse.")
+    firmware_models: tuple[Identifier, ...] = Field(
+        default=(),
+        max_length=50,
+        description="Charger models (stations[].model) that a station-wide UpdateFirmware is for; default: none, it is rejected with that reason, "
+        "as one image never fits a mixed depot.",
+    )
+    firmware_parallel: int = Field(default=2, ge=1, le=100, description="How many chargers are updated at the same time.")
+    logs: Literal["collect", "refuse"] = Field(default="collect", description="GetLog: collect the logs of all chargers and Yardmaster's own, or refuse.")
+    local_list: Literal["all", "refuse"] = Field(default="all", description="SendLocalList: to Yardmaster and every charger that can, or refuse.")
+    clear_cache: Literal["all", "refuse"] = Field(default="all", description="ClearCache: at Yardmaster and every charger, or refuse.")
+    start_without_evse: Literal["first_free", "most_power", "refuse"] = Field(
+        default="first_free",
+        description="RequestStartTransaction without EVSE: the first EVSE with a car and no session, the strongest of those, or refuse.",
+    )
+    reserve_without_evse: Literal["keep_one_free", "refuse"] = Field(
+        default="keep_one_free", description="ReserveNow without EVSE: reserve a free EVSE of the site for it, or refuse."
+    )
+    values_batch_s: float = Field(
+        default=0.0, ge=0, le=900, description="Meter values that may wait are sent together after so long; 0 = each as it comes [s]."
+    )
+    site_values_s: float = Field(default=60.0, ge=0, le=86_400, description="How often the site meter's values go up for EVSE 0; 0 = never [s].")
+    status_wait_s: float = Field(default=1.0, ge=0, le=60, description="How long a connector's change of state waits for the next one, which replaces it [s].")
+    absent_s: float = Field(default=10.0, ge=0, le=3600, description="How long a charger may be away before its connectors are told Unavailable [s].")
+    token_type: str = Field(default="Local", max_length=20, description="idToken type of a 1.6 idTag that does not look like a card number.")
+    anonymous_tag: str = Field(default="ANONYMOUS", min_length=1, max_length=20, description="idTag towards a 1.6 CSMS for a start without any token.")
+
+
 class UpstreamConfig(Model):
     """One CSMS above the stations."""
+
+    face: Literal["pair", "depot"] = Field(
+        default="pair",
+        description="pair: the CSMS sees each charger for itself; depot: it sees one large station whose EVSEs are the site's chargers.",
+    )
+    identity: OcppIdentity | None = Field(default=None, description="OCPP identity of the one station of a depot face; default: the site's id.")
+    versions: tuple[OcppVersion, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=3,
+        description="What this CSMS speaks, preferred first. Default for pair: what the charger speaks, and translated if the CSMS does not; "
+        "for depot: ocpp2.1, ocpp2.0.1, ocpp1.6.",
+    )
+    translate: bool = Field(default=True, description="For pair: translate for a CSMS that does not speak the charger's OCPP version.")
+    depot: DepotConfig = Field(default=DepotConfig(), description="For the depot face: what a command for the whole site means.")
 
     id: Identifier = Field(description="Name of this upstream.")
     role: Literal["primary", "mirror"] = Field(

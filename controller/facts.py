@@ -573,6 +573,68 @@ class UpstreamWished(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class SiteWished(Fact):
+    """The CSMS's own charging profiles for the whole site, EVSE 0 of a depot face (SC.01, K01): one composite.
+
+    steps as in ``UpstreamWished``: limit_a per phase of the grid connection's controllable loads (all chargers in sum), discharge_a <= 0
+    likewise, setpoint_a what all chargers together shall take (negative: give). () = it wishes nothing (any more). face: the depot's identity.
+    """
+
+    face: str
+    steps: tuple[LimitStep, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GridControlled(Fact):
+    """A DER control of the CSMS is in force now, begins, changes or ends (R04); told for each EVSE and for the site.
+
+    evse: station_id "" and evse_id 0 = the whole site. max_discharge_w >= 0: the most that may be given back, None = not limited.
+    max_export_w >= 0: at the grid connection, site only. control: id and type, for people, "" = nothing is in force.
+    """
+
+    face: str
+    evse: EvseKey
+    max_discharge_w: float | None
+    max_export_w: float | None = None
+    control: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileFetched(Fact):
+    """A ``FetchFile`` has ended. ok False: reason says why. path: where the file is; sha256, md5: hex digests; size_bytes."""
+
+    job: str
+    ok: bool
+    reason: str = ""
+    path: str = ""
+    sha256: str = ""
+    md5: str = ""
+    size_bytes: int = 0
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileServed(Fact):
+    """A ``ServeFile`` is being served. urls: where stations on the local network find it, best first; () = it cannot be."""
+
+    job: str
+    urls: tuple[str, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FilesCollected(Fact):
+    """A station has put a file into the box of an ``OpenBox``, or the box was sent on (``SendBox``). kind: "received" or "sent"."""
+
+    job: str
+    kind: str
+    ok: bool
+    name: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SetpointAnswered(Fact):
     """The station answered an ``Inject`` or ``InstallFloor``.
 

@@ -307,3 +307,72 @@ class AnnounceLimit(Order):
     reason: str
     critical: bool = False
     until_wall_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnnounceSite(Order):
+    """Internal. What the site measures and allows now, for EVSE 0 of a depot face; each 10 s and whenever the limit changes.
+
+    power_w, phase_current_a: at the grid connection, None = its meter is not to be trusted now. import_wh, export_wh: its registers.
+    limit_a: per phase, in force for the whole connection; limit_source: "fuse", "mqtt", "csms" ... chargers_w: all chargers in sum.
+    """
+
+    power_w: float | None
+    phase_current_a: tuple[float | None, float | None, float | None]
+    voltage_v: float | None
+    import_wh: float | None
+    export_wh: float | None
+    limit_a: float
+    limit_source: str
+    chargers_w: float
+    alarms: tuple[str, ...] = ()
+
+
+# -- to io/files ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FetchFile(Order):
+    """Download a file once (firmware). Answered by ``FileFetched``. max_bytes: give up beyond. attempts, retry_s: as in UpdateFirmware."""
+
+    job: str
+    url: str
+    max_bytes: int = 512 * 1024 * 1024
+    attempts: int = 3
+    retry_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServeFile(Order):
+    """Offer a fetched file to stations on the local network over HTTP; answered by ``FileServed``."""
+
+    job: str
+    path: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopServing(Order):
+    """End a ``ServeFile`` or ``OpenBox`` and delete its files."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBox(Order):
+    """Take in files that stations upload (logs); answered by ``FileServed`` (urls to upload to), then ``FilesCollected`` per file."""
+
+    job: str
+    max_bytes: int = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SendBox(Order):
+    """Pack everything in a box into one zip, with ``extra`` (name -> text) beside it, and upload that; answered by ``FilesCollected`` "sent"."""
+
+    job: str
+    url: str
+    name: str
+    extra: tuple[tuple[str, str], ...] = ()
+    attempts: int = 3
+    retry_s: float = 30.0

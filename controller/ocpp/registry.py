@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from controller.ocpp.dialect import Dialect
+from controller.ocpp.hub import Sides
 
 
 @cache
@@ -26,3 +27,20 @@ def dialects() -> dict[str, Dialect]:
 def dialect_for(subprotocol: str) -> Dialect | None:
     """The dialect of a subprotocol, None if we do not speak it."""
     return dialects().get(subprotocol)
+
+
+@cache
+def sides() -> dict[str, Sides]:
+    """Subprotocol name -> how its stations and CSMSs look to the hub: SIDES of every version folder."""
+    found: dict[str, Sides] = {}
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if module.ispkg and module.name.startswith("v"):
+            both: Sides | None = getattr(importlib.import_module(f"{__package__}.{module.name}"), "SIDES", None)
+            if both is not None:
+                found[both.subprotocol] = both
+    return found
+
+
+def sides_for(subprotocol: str) -> Sides | None:
+    """The sides of a subprotocol, None if we do not translate it."""
+    return sides().get(subprotocol)

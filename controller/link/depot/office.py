@@ -1,0 +1,129 @@
+"""What the parts of the depot face share: who is there, under which number, and what the site measures.
+
+The face is cut by idea into parts. A part says which messages it answers, of the CSMS and of stations, and each answer is a
+conversation in hub words (``ocpp.hub``): ``Ask(..., to=HUB)`` asks the CSMS, ``Ask(..., to=station_id)`` a station, with that station's own
+EVSE numbers. The face finds the part by action, renumbers nothing by itself, and runs the conversations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from controller.config import Config, DepotConfig, StationConfig, UpstreamConfig
+from controller.facts import Stamp
+from controller.link.depot.numbering import Numbering
+from controller.ocpp.hub import Conversation, Memory, Message
+from controller.ocpp.shapes import Shapes
+from controller.orders import AnnounceSite
+
+Payload = dict[str, Any]
+FromCsms = Callable[[Message], Conversation]
+FromStation = Callable[[str, Message], Conversation]
+"""(station id, message) -> conversation."""
+
+
+@dataclass(slots=True)
+class Card:
+    """What the face knows of one station. Written by ``depot.boot``, ``depot.states`` and ``depot.sessions`` only.
+
+    linked: its virtual leg is open, it can be asked. online: connected. version: subprotocol. boot: the chargingStation
+    block of its BootNotification in hub words. states: (its evse id, connector id) -> connectorStatus in hub words. transactions: its evse id -> transactionId in hub words.
+    configured: False = it is no longer in the site file.
+    """
+
+    station_id: str
+    config: StationConfig | None
+    linked: bool = False
+    online: bool = False
+    version: str = ""
+    boot: Payload = field(default_factory=dict)
+    states: dict[tuple[int, int], str] = field(default_factory=dict)
+    transactions: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def configured(self) -> bool:
+        """Whether the site file still has it."""
+        return self.config is not None
+
+
+@dataclass(slots=True)
+class Office:
+    """The desk all parts sit at. memory: of the whole face, keys begin with the part's name ("der:", "model:" ...).
+
+    site: the site's values as announced last, None = not yet. number, fresh, now: as in ``hub.Surroundings``.
+    csms_version: subprotocol of the open upstream leg, "" = away.
+    """
+
+    identity: str
+    config: Config
+    upstream: UpstreamConfig
+    memory: Memory
+    numbering: Numbering
+    shapes: Shapes
+    fresh: Callable[[], str]
+    number: Callable[[], int]
+    now: Callable[[], Stamp]
+    cards: dict[str, Card] = field(default_factory=dict)
+    site: AnnounceSite | None = None
+    csms_version: str = ""
+    accepted: bool = False
+
+    @property
+    def policy(self) -> DepotConfig:
+        """The configured policies."""
+        return self.upstream.depot
+
+    def linked(self) -> tuple[Card, ...]:
+        """Stations that can be asked now, in the order of the site file."""
+        return tuple(card for card in self.cards.values() if card.linked)
+
+    def place(self, number: int) -> tuple[Card, int] | None:
+        """(card, the station's own EVSE number) behind a number of the depot; None if there is none."""
+        evse = self.numbering.at(number)
+        card = self.cards.get(evse.station_id) if evse is not None else None
+        return (card, evse.evse_id) if card is not None and evse is not None else None
+
+
+class Part(Protocol):
+    """One idea of the depot face."""
+
+    def of_csms(self) -> Mapping[str, FromCsms]:
+        """Action of the CSMS -> who answers it."""
+
+    def of_station(self) -> Mapping[str, FromStation]:
+        """Action of a station -> who answers it."""
+
+    def opened(self) -> list[Conversation]:
+        """The CSMS has accepted the depot's BootNotification on a new connection."""
+
+    def station_changed(self, card: Card) -> list[Conversation]:
+        """A station's card changed: linked, online, states or boot."""
+
+    def tick(self) -> list[Conversation]:
+        """A second has passed."""
+
+
+class Quiet:
+    """A part that has nothing to say by itself; parts derive from it and override what they need."""
+
+    def of_csms(self) -> Mapping[str, FromCsms]:
+        """None."""
+        return {}
+
+    def of_station(self) -> Mapping[str, FromStation]:
+        """None."""
+        return {}
+
+    def opened(self) -> list[Conversation]:
+        """Nothing."""
+        return []
+
+    def station_changed(self, card: Card) -> list[Conversation]:
+        """Nothing."""
+        return []
+
+    def tick(self) -> list[Conversation]:
+        """Nothing."""
+        return []

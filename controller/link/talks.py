@@ -1,0 +1,94 @@
+"""Runs conversations (``ocpp.hub``): sends what they ask, waits for what they wait for, stores what they keep.
+
+A conversation that raises is a defect of ours: it ends with Failed and an alarm, and nobody else notices (P7). One that
+waits for a peer that goes away is resumed with Failed by the port that sent its question, never left hanging.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from controller.facts import Fact, Stamp
+from controller.ocpp.hub import Ask, Conversation, Emit, Failed, Keep, Post, Reply, Rest, Said
+from controller.orders import Order, Severity, Tell
+
+Outcome = Order | Fact
+Then = Callable[[Stamp, Reply], list[Outcome]]
+"""What happens with the reply."""
+
+
+class Port(Protocol):
+    """Where a conversation's steps go to. Every ``ask`` is answered once, by its deadline at the latest; possibly at once."""
+
+    def ask(self, at: Stamp, step: Ask, then: Then) -> list[Outcome]:
+        """Send a CALL to ``step.to``; ``then`` gets its reply."""
+
+    def post(self, at: Stamp, step: Post) -> list[Outcome]:
+        """Send a CALL or SEND; its reply is nobody's."""
+
+    def keep(self, at: Stamp, then: Then) -> list[Outcome]:
+        """Write all changed memories; ``then`` gets Said({}) when they are on disk, Failed if they are not."""
+
+
+@dataclass(slots=True)
+class _Resting:
+    due_mono_s: float
+    talk: Conversation
+    port: Port
+    done: Then
+
+
+class Talks:
+    """All conversations of one owner. subject: what the event log calls it."""
+
+    def __init__(self, subject: str) -> None:
+        self._subject = subject
+        self._resting: list[_Resting] = []
+
+    def begin(self, at: Stamp, talk: Conversation, port: Port, done: Then) -> list[Outcome]:
+        """Run a conversation as far as it goes; ``done`` gets what it returns, now or later."""
+        return self._on(at, talk, port, done, None)
+
+    def spawn(self, at: Stamp, talks: list[Conversation], port: Port) -> list[Outcome]:
+        """Conversations whose answer nobody waits for."""
+        return [outcome for talk in talks for outcome in self.begin(at, talk, port, lambda at, reply: [])]
+
+    def tick(self, at: Stamp) -> list[Outcome]:
+        """A second has passed: those that rested long enough go on."""
+        due = [item for item in self._resting if at.mono_s >= item.due_mono_s]
+        self._resting = [item for item in self._resting if at.mono_s < item.due_mono_s]
+        return [outcome for item in due for outcome in self._on(at, item.talk, item.port, item.done, None)]
+
+    def _on(self, at: Stamp, talk: Conversation, port: Port, done: Then, value: Reply | None) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        while True:
+            try:
+                step = talk.send(value)
+            except StopIteration as end:
+                reply = end.value if isinstance(end.value, (Said, Failed)) else Said({})
+                return [*outcomes, *done(at, reply)]
+            except Exception:
+                return [*outcomes, self._defect(), *done(at, Failed("InternalError", "this message could not be translated"))]
+            value = None
+            if isinstance(step, Ask):
+                return [*outcomes, *port.ask(at, step, lambda at, reply: self._on(at, talk, port, done, reply))]
+            if isinstance(step, Keep):
+                return [*outcomes, *port.keep(at, lambda at, reply: self._kept(at, talk, port, done, reply))]
+            if isinstance(step, Rest):
+                self._resting.append(_Resting(at.mono_s + step.for_s, talk, port, done))
+                return outcomes
+            outcomes += [step.outcome] if isinstance(step, Emit) else port.post(at, step)
+
+    def _kept(self, at: Stamp, talk: Conversation, port: Port, done: Then, reply: Reply) -> list[Outcome]:
+        if isinstance(reply, Failed):
+            talk.close()
+            return done(at, reply)
+        return self._on(at, talk, port, done, None)
+
+    def _defect(self) -> Tell:
+        where = traceback.format_exc().strip().splitlines()[-3:]
+        text = f"internal error in a translation, please report it: {' | '.join(line.strip() for line in where)}"[:400]
+        return Tell(Severity.ALARM, self._subject, text)

@@ -238,6 +238,20 @@ class LinkView:
 
 
 @dataclass(frozen=True, slots=True)
+class FaceView:
+    """One upstream socket of a face. kind: pair (one station's, translated) or depot. identity: under which it is dialled. state: open,
+    dialling, away. version: what its CSMS speaks, "" = not known. queued: CALLs that wait for their turn on it.
+    """
+
+    upstream_id: str
+    kind: str
+    identity: str
+    state: str
+    version: str = ""
+    queued: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class EventView:
     """One entry of the event log. number rises without gaps."""
 

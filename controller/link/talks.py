@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from controller.facts import Fact, Stamp
-from controller.ocpp.hub import Ask, Conversation, Emit, Failed, Keep, Post, Reply, Rest, Said
+from controller.ocpp.hub import NO_ANSWER, Ask, AskAll, Conversation, Emit, Failed, Keep, Post, Reply, Rest, Said
 from controller.orders import Order, Severity, Tell
 
 Outcome = Order | Fact
@@ -41,12 +41,73 @@ class _Resting:
     done: Then
 
 
+class _Answer:
+    """The reply to one Ask. One that comes while the question is being put is handed over in the loop: no conversation, however
+    many questions it puts to peers that are away, goes deeper than one."""
+
+    __slots__ = ("_later", "_reply", "_waited")
+
+    def __init__(self, later: Then) -> None:
+        self._later = later
+        self._reply: Reply | None = None
+        self._waited = False
+
+    def come(self, at: Stamp, reply: Reply) -> list[Outcome]:
+        if self._waited:
+            return self._later(at, reply)
+        self._reply = reply
+        return []
+
+    def taken(self) -> Reply | None:
+        self._waited = True
+        return self._reply
+
+
+class _Answers:
+    """The replies to one AskAll; complete when all are in or the time is over, and then nothing changes them any more."""
+
+    __slots__ = ("_due_mono_s", "_later", "_open", "_replies", "_waited")
+
+    def __init__(self, at: Stamp, step: AskAll, later: Callable[[Stamp], list[Outcome]]) -> None:
+        step.replies[:] = [NO_ANSWER] * len(step.asks)
+        self._replies = step.replies
+        self._open = len(step.asks)
+        self._due_mono_s = at.mono_s + step.within_s
+        self._later = later
+        self._waited = False
+
+    @property
+    def complete(self) -> bool:
+        """Nobody is waited for any more."""
+        return self._open == 0
+
+    def of(self, index: int) -> Then:
+        def come(at: Stamp, reply: Reply) -> list[Outcome]:
+            if self.complete:
+                return []
+            self._replies[index] = reply
+            self._open -= 1
+            return self._later(at) if self.complete and self._waited else []
+
+        return come
+
+    def wait(self) -> None:
+        self._waited = True
+
+    def tick(self, at: Stamp) -> list[Outcome]:
+        if self.complete or at.mono_s < self._due_mono_s:
+            return []
+        self._open = 0
+        return self._later(at)
+
+
 class Talks:
     """All conversations of one owner. subject: what the event log calls it."""
 
     def __init__(self, subject: str) -> None:
         self._subject = subject
         self._resting: list[_Resting] = []
+        self._asking: list[_Answers] = []
 
     def begin(self, at: Stamp, talk: Conversation, port: Port, done: Then) -> list[Outcome]:
         """Run a conversation as far as it goes; ``done`` gets what it returns, now or later."""
@@ -60,7 +121,11 @@ class Talks:
         """A second has passed: those that rested long enough go on."""
         due = [item for item in self._resting if at.mono_s >= item.due_mono_s]
         self._resting = [item for item in self._resting if at.mono_s < item.due_mono_s]
-        return [outcome for item in due for outcome in self._on(at, item.talk, item.port, item.done, None)]
+        outcomes = [outcome for item in due for outcome in self._on(at, item.talk, item.port, item.done, None)]
+        asking, self._asking = self._asking, []
+        outcomes += [outcome for answers in asking for outcome in answers.tick(at)]
+        self._asking += [answers for answers in asking if not answers.complete]
+        return outcomes
 
     def _on(self, at: Stamp, talk: Conversation, port: Port, done: Then, value: Reply | None) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -74,7 +139,21 @@ class Talks:
                 return [*outcomes, self._defect(), *done(at, Failed("InternalError", "this message could not be translated"))]
             value = None
             if isinstance(step, Ask):
-                return [*outcomes, *port.ask(at, step, lambda at, reply: self._on(at, talk, port, done, reply))]
+                answer = _Answer(lambda at, reply: self._on(at, talk, port, done, reply))
+                outcomes += port.ask(at, step, answer.come)
+                value = answer.taken()
+                if value is None:
+                    return outcomes
+                continue
+            if isinstance(step, AskAll):
+                answers = _Answers(at, step, lambda at: self._on(at, talk, port, done, Said({})))
+                outcomes += [outcome for index, ask in enumerate(step.asks) for outcome in port.ask(at, ask, answers.of(index))]
+                value = Said({})
+                if not answers.complete:
+                    answers.wait()
+                    self._asking.append(answers)
+                    return outcomes
+                continue
             if isinstance(step, Keep):
                 return [*outcomes, *port.keep(at, lambda at, reply: self._kept(at, talk, port, done, reply))]
             if isinstance(step, Rest):

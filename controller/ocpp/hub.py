@@ -78,6 +78,18 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class AskAll:
+    """Send several CALLs at the same time, to different peers; goes on with Said({}) when all have replied, or after ``within_s``.
+
+    replies: filled by the runner, replies[i] to asks[i]; NO_ANSWER for what has not come by then (a later one is nobody's).
+    """
+
+    asks: tuple[Ask, ...]
+    within_s: float = 20.0
+    replies: list[Reply] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class Post:
     """Send a CALL whose answer nobody needs; the conversation goes on at once. unanswered: a SEND (2.1)."""
 
@@ -106,9 +118,9 @@ class Emit:
     outcome: Any
 
 
-Step = Ask | Post | Keep | Rest | Emit
+Step = Ask | AskAll | Post | Keep | Rest | Emit
 Conversation = Generator[Step, "Reply | None", Reply]
-"""Yields steps; an Ask is resumed with its Reply, all others with None; returns the answer to what began it."""
+"""Yields steps; an Ask (and an AskAll) is resumed with a Reply, all others with None; returns the answer to what began it."""
 
 
 def answered(reply: Reply) -> Conversation:

@@ -2,35 +2,78 @@
 
 The files ship in PyPI ``ocpp``; a shell reads them (``io.schemas``) and hands the reader in, so that this part does no I/O. Two jobs:
 ``check`` judges everything we originate or translate before it leaves; ``fit`` takes out what a version does not know.
+What we receive is not judged by either: stations are read leniently.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+import jsonschema_rs
+
+from controller.ocpp.fitting import Fitter, fitter
 
 Payload = dict[str, Any]
 Schema = dict[str, Any]
 ReadSchema = Callable[[str, str, bool], "Schema | None"]
 """(subprotocol, action, is it an answer) -> its schema; None: this version has no such message."""
 
+LONGEST: Final = 250
+"""Characters of a complaint: it must fit into the description of a CALLERROR (255)."""
+
 
 class Shapes:
-    """The schemas of all versions, read when first needed."""
+    """The schemas of all versions, read and compiled when first needed."""
 
     def __init__(self, read: ReadSchema) -> None:
         self._read = read
+        self._judges: dict[tuple[str, str, bool], jsonschema_rs.Validator] = {}
+        self._fitters: dict[tuple[str, str, bool], Fitter] = {}
 
     def knows(self, version: str, action: str) -> bool:
         """Whether a version has an action."""
         return self._read(version, action, False) is not None
 
     def check(self, version: str, action: str, answer: bool, payload: Payload) -> str:
-        """What is wrong with a payload, in one line; "" = it is valid."""
-        raise NotImplementedError
+        """What is wrong with a payload, in one line without its values (they may be secret); "" = it is valid. Never raises."""
+        judge = self._judge_of((version, action, answer))
+        if judge is None:
+            return f"{version} has no {'answer to ' if answer else ''}{action}"
+        try:
+            return "" if judge.is_valid(payload) else _complaint(judge, payload)
+        except Exception as error:  # what is no JSON at all: numbers without end, broken text, foreign objects
+            return f"{action}: this cannot be written as JSON ({type(error).__name__})"
 
     def fit(self, version: str, action: str, answer: bool, payload: Payload) -> Payload:
         """The payload as that version can say it: unknown properties and enum values of optional properties left out, texts cut to
-        their length, lists to their bounds, numbers to their kind. Never raises; what is required and cannot be said stays,
-        for ``check`` to refuse."""
-        raise NotImplementedError
+        their length, lists to their bounds, numbers to their kind, times to RFC 3339. Never raises; what is required and cannot be said
+        stays, for ``check`` to refuse; so do numbers out of range, and identifiers, addresses, keys and blobs that are too long: see
+        ``fitting.WHOLE``. An action the version does not have: the payload as it is. The payload given is not changed."""
+        fitted = self._fitter_of((version, action, answer))
+        if fitted is None or not isinstance(payload, dict):
+            return payload
+        found: Payload = fitted(payload)
+        return found
+
+    def _judge_of(self, key: tuple[str, str, bool]) -> jsonschema_rs.Validator | None:
+        if key not in self._judges and (schema := self._read(*key)) is not None:
+            self._judges[key] = _judge(schema)
+        return self._judges.get(key)
+
+    def _fitter_of(self, key: tuple[str, str, bool]) -> Fitter | None:
+        if key not in self._fitters and (schema := self._read(*key)) is not None:
+            self._fitters[key] = fitter(schema, key[1])
+        return self._fitters.get(key)
+
+
+def _judge(schema: Schema) -> jsonschema_rs.Validator:
+    """Times are judged, addresses are not: what real servers take as a URI is wider than the letter (spaces in ftp paths)."""
+    return jsonschema_rs.validator_for(schema, validate_formats=True, formats={"uri": lambda text: True}, mask="this value")
+
+
+def _complaint(judge: jsonschema_rs.Validator, payload: Payload) -> str:
+    error = next(judge.iter_errors(payload))
+    where = ".".join(str(step) for step in error.instance_path)
+    text = " ".join(f"{where or 'payload'}: {error.message}".split())
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from controller.config import Config, DepotConfig, StationConfig, UpstreamConfig
-from controller.facts import Stamp
+from controller.facts import Fact, Stamp
 from controller.link.depot.numbering import Numbering
 from controller.ocpp.hub import Conversation, Memory, Message
 from controller.ocpp.shapes import Shapes
@@ -104,6 +104,9 @@ class Part(Protocol):
     def tick(self) -> list[Conversation]:
         """A second has passed."""
 
+    def told(self, fact: Fact) -> list[Conversation]:
+        """FileFetched, FileServed or FilesCollected has come; a part knows its own by ``job``, which begins with the part's name."""
+
 
 class Quiet:
     """A part that has nothing to say by itself; parts derive from it and override what they need."""
@@ -125,5 +128,9 @@ class Quiet:
         return []
 
     def tick(self) -> list[Conversation]:
+        """Nothing."""
+        return []
+
+    def told(self, fact: Fact) -> list[Conversation]:
         """Nothing."""
         return []

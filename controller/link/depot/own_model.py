@@ -1,0 +1,400 @@
+"""The depot's own components: what Yardmaster says of itself, of the connection it guards and of its EVSEs.
+
+Values are made when they are asked for, from the configuration, the cards and what the site measures. Three kinds can be written:
+settings of the depot itself (``Own.write`` "own", kept on disk), settings that mean all chargers ("fan": kept and given to every charger that knows them,
+to those that come later too), and none of the rest: fuses and limits are set in site.yaml, not from far away.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from controller import __version__
+from controller.config import ROOT_CIRCUIT, CircuitConfig, GridConfig
+from controller.facts import EvseKey
+from controller.link.depot.addresses import Name, component_of, name_of
+from controller.link.depot.inventory import Inventories
+from controller.link.depot.office import Card, Office
+from controller.ocpp.times import timestamp
+
+Payload = dict[str, Any]
+Kind = Literal["string", "decimal", "integer", "dateTime", "boolean", "OptionList", "SequenceList", "MemberList"]
+SET: Final = "model:set:"
+ITEMS: Final = {"GetVariables": 100, "SetVariables": 50, "GetReport": 100, "SetVariableMonitoring": 50, "ClearVariableMonitoring": 100}
+BYTES: Final = 60_000
+"""What we take in one request; answers to so many items stay well below a frame's bound."""
+STATES: Final = ("Occupied", "Reserved", "Available", "Faulted", "Unavailable")
+"""An EVSE is what its connectors are, the first of these that one of them is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """One variable. value None: not known now. write: "" = read only. monitored: its value is a number that monitors may watch."""
+
+    component: Payload
+    variable: Payload
+    value: str | None
+    data_type: Kind = "string"
+    unit: str = ""
+    write: Literal["", "own", "fan", "secret"] = ""
+    low: float | None = None
+    high: float | None = None
+    values: str = ""
+    monitored: bool = False
+    constant: bool = False
+
+    @property
+    def name(self) -> Name:
+        """As it is compared."""
+        return name_of(self.component, self.variable)
+
+    @property
+    def key(self) -> str:
+        """Where a written value is kept."""
+        return SET + ".".join(str(part) for part in self.name)
+
+    @property
+    def mutability(self) -> str:
+        """As OCPP calls it."""
+        return "ReadOnly" if not self.write else "WriteOnly" if self.write == "secret" else "ReadWrite"
+
+    def report(self) -> Payload:
+        """As an element of reportData."""
+        attribute: Payload = {"type": "Actual", "mutability": self.mutability, "persistent": bool(self.write), "constant": self.constant}
+        if self.value is not None and self.write != "secret":
+            attribute["value"] = self.value[:2500]
+        bounds = {"unit": self.unit or None, "minLimit": self.low, "maxLimit": self.high, "valuesList": self.values or None}
+        kind: Payload = {"dataType": self.data_type, "supportsMonitoring": self.monitored, **{key: one for key, one in bounds.items() if one is not None}}
+        return {"component": self.component, "variable": self.variable, "variableAttribute": [attribute], "variableCharacteristics": kind}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting of all chargers. default: what is shown while nobody has said anything."""
+
+    component: str
+    variable: str
+    data_type: Kind
+    default: str
+    unit: str = ""
+    instance: str = ""
+    low: float | None = None
+    high: float | None = None
+    values: str = ""
+
+
+MEASURANDS: Final = "Current.Import,Energy.Active.Import.Register,Power.Active.Import,SoC,Voltage"
+FANNED: Final = (
+    Setting("SampledDataCtrlr", "Enabled", "boolean", "true"),
+    Setting("SampledDataCtrlr", "TxUpdatedInterval", "integer", "60", "s", low=0),
+    Setting("SampledDataCtrlr", "TxEndedInterval", "integer", "0", "s", low=0),
+    Setting("SampledDataCtrlr", "TxStartedMeasurands", "MemberList", "Energy.Active.Import.Register", values=MEASURANDS),
+    Setting("SampledDataCtrlr", "TxUpdatedMeasurands", "MemberList", "Energy.Active.Import.Register", values=MEASURANDS),
+    Setting("SampledDataCtrlr", "TxEndedMeasurands", "MemberList", "Energy.Active.Import.Register", values=MEASURANDS),
+    Setting("AlignedDataCtrlr", "Enabled", "boolean", "true"),
+    Setting("AlignedDataCtrlr", "Interval", "integer", "900", "s", low=0),
+    Setting("AlignedDataCtrlr", "Measurands", "MemberList", "Energy.Active.Import.Register", values=MEASURANDS),
+    Setting("AlignedDataCtrlr", "TxEndedInterval", "integer", "0", "s", low=0),
+    Setting("AlignedDataCtrlr", "TxEndedMeasurands", "MemberList", "Energy.Active.Import.Register", values=MEASURANDS),
+    Setting("TxCtrlr", "EVConnectionTimeOut", "integer", "60", "s", low=0),
+    Setting("TxCtrlr", "StopTxOnEVSideDisconnect", "boolean", "true"),
+    Setting("TxCtrlr", "StopTxOnInvalidId", "boolean", "true"),
+    Setting("TxCtrlr", "MaxEnergyOnInvalidId", "integer", "0", "Wh", low=0),
+    Setting("TxCtrlr", "TxStartPoint", "MemberList", "PowerPathClosed", values="ParkingBayOccupancy,EVConnected,Authorized,DataSigned,PowerPathClosed,EnergyTransfer"),
+    Setting("TxCtrlr", "TxStopPoint", "MemberList", "EVConnected,Authorized", values="ParkingBayOccupancy,EVConnected,Authorized,DataSigned,PowerPathClosed,EnergyTransfer"),
+    Setting("AuthCtrlr", "AuthorizeRemoteStart", "boolean", "false"),
+    Setting("AuthCtrlr", "LocalAuthorizeOffline", "boolean", "true"),
+    Setting("AuthCtrlr", "LocalPreAuthorize", "boolean", "false"),
+    Setting("AuthCtrlr", "OfflineTxForUnknownIdEnabled", "boolean", "false"),
+    Setting("AuthCacheCtrlr", "Enabled", "boolean", "true"),
+    Setting("LocalAuthListCtrlr", "Enabled", "boolean", "true"),
+    Setting("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", "boolean", "true"),
+)
+DERIVED: Final = (
+    ("ReservationCtrlr", "Available", ""),
+    ("ReservationCtrlr", "NonEvseSpecific", ""),
+    ("TariffCostCtrlr", "Available", "Tariff"),
+    ("TariffCostCtrlr", "Available", "Cost"),
+    ("DisplayMessageCtrlr", "Available", ""),
+    ("ISO15118Ctrlr", "PnCEnabled", ""),
+    ("SmartChargingCtrlr", "Phases3to1", ""),
+    ("SmartChargingCtrlr", "ACPhaseSwitchingSupported", ""),
+    ("DCDERCtrlr", "Available", ""),
+    ("ACDERCtrlr", "Available", ""),
+)
+"""True where one charger says so, on whatever tier."""
+UNITED: Final = (("DCDERCtrlr", "ModesSupported"), ("ACDERCtrlr", "ModesSupported"), ("V2XChargingCtrlr", "SupportedOperationModes"))
+"""Lists that hold what any charger names; shown only if one does."""
+
+
+class OwnModel:
+    """Makes the depot's own variables."""
+
+    def __init__(self, office: Office, inventories: Inventories) -> None:
+        self._office = office
+        self._inventories = inventories
+        self._circuits: tuple[GridConfig | CircuitConfig, ...] = (office.config.grid, *office.config.circuits)
+
+    def all(self) -> Iterator[Own]:
+        """All of them, station tier first, then EVSE by EVSE."""
+        yield from self.station_tier()
+        for number, evse in self._office.numbering.all():
+            yield from self.evse_tier(number, evse)
+
+    def station_tier(self) -> Iterator[Own]:
+        """Everything that is on no EVSE."""
+        for circuit in self._circuits:
+            yield from self._circuit(circuit)
+        yield from self._station()
+        yield from self._controller()
+        yield from self._communication()
+        yield from self._limits_of_messages()
+        yield from self._smart()
+        for setting in FANNED:
+            yield self._setting(setting)
+        yield from self._derived()
+
+    def of_evse(self, number: int) -> Iterator[Own]:
+        """Those of one EVSE and its connectors; none for a number never given."""
+        evse = self._office.numbering.at(number)
+        if evse is not None:
+            yield from self.evse_tier(number, evse)
+
+    def find(self, name: Name) -> Own | None:
+        """A variable by its name in the depot's words."""
+        tier = self.of_evse(name.evse_id) if name.evse_id else self.station_tier()
+        return next((own for own in tier if own.name == name), None)
+
+    # -- the connection ------------------------------------------------------------------------------------
+
+    def instance_of(self, circuit_id: str) -> str:
+        """How a circuit is called as instance: by its id; ":id" where a charger has that id, as its own components stand under it."""
+        return f":{circuit_id}"[:50] if circuit_id in self._office.cards else circuit_id
+
+    def _circuit(self, circuit: GridConfig | CircuitConfig) -> Iterator[Own]:
+        circuit_id = circuit.id if isinstance(circuit, CircuitConfig) else ROOT_CIRCUIT
+        config, phases = self._office.config, self._office.config.grid.phases
+        panel = component_of("DistributionPanel", self.instance_of(circuit_id))
+        yield Own(panel, {"name": "InstanceName"}, circuit_id, constant=True)
+        for phase in range(1, phases + 1):
+            yield Own(panel, {"name": "Fuse", "instance": str(phase)}, _text(circuit.fuse_a), "decimal", "A")
+        fed = [station.id for station in config.stations if station.circuit == circuit_id]
+        below = [self.instance_of(child.id) for child in config.circuits if child.parent == circuit_id]
+        for word, names in (("ChargingStation", fed), ("DistributionPanel", below)):
+            for index, name in enumerate(names, start=1):
+                yield Own(panel, {"name": word, "instance": str(index)}, name)
+        yield from self._feed(circuit_id, circuit)
+
+    def _feed(self, circuit_id: str, circuit: GridConfig | CircuitConfig) -> Iterator[Own]:
+        grid = self._office.config.grid
+        feed = component_of("ElectricalFeed", self.instance_of(circuit_id))
+        watts = circuit.fuse_a * grid.voltage_v * grid.phases
+        yield Own(feed, {"name": "PowerType"}, "AC", constant=True)
+        yield Own(feed, {"name": "SupplyPhases"}, str(grid.phases), "integer")
+        yield Own(feed, {"name": "FuseRating"}, _text(circuit.fuse_a), "decimal", "A")
+        if circuit_id != ROOT_CIRCUIT:
+            yield Own(feed, {"name": "Parent"}, getattr(circuit, "parent", ROOT_CIRCUIT))
+            return
+        site = self._office.site
+        yield Own(feed, {"name": "ACVoltage"}, _text(site.voltage_v if site else None), "decimal", "V", monitored=True)
+        yield Own(feed, {"name": "Power"}, _text(site.power_w if site else None), "decimal", "W", high=watts, monitored=True)
+        for index in range(grid.phases):
+            amps = site.phase_current_a[index] if site else None
+            yield Own(feed, {"name": "ACCurrent", "instance": f"L{index + 1}"}, _text(amps), "decimal", "A", high=circuit.fuse_a, monitored=True)
+        yield Own(feed, {"name": "Energy", "instance": "Import"}, _text(site.import_wh if site else None), "decimal", "Wh", monitored=True)
+        yield Own(feed, {"name": "Energy", "instance": "Export"}, _text(site.export_wh if site else None), "decimal", "Wh", monitored=True)
+
+    # -- the station and the controller -----------------------------------------------------------------------
+
+    def _station(self) -> Iterator[Own]:
+        office, station = self._office, component_of("ChargingStation")
+        grid, policy = office.config.grid, office.policy
+        yield Own(station, {"name": "AvailabilityState"}, self.availability(), "OptionList", values=",".join(STATES))
+        yield Own(station, {"name": "Available"}, "true", "boolean")
+        yield Own(station, {"name": "Model"}, policy.model, constant=True)
+        yield Own(station, {"name": "VendorName"}, policy.vendor_name, constant=True)
+        if policy.serial_number:
+            yield Own(station, {"name": "SerialNumber"}, policy.serial_number, constant=True)
+        yield Own(station, {"name": "FirmwareVersion"}, __version__)
+        yield Own(station, {"name": "SupplyPhases"}, str(grid.phases), "integer")
+        power_w = office.site.chargers_w if office.site else None
+        yield Own(station, {"name": "Power"}, _text(power_w), "decimal", "W", high=grid.fuse_a * grid.voltage_v * grid.phases, monitored=True)
+        yield Own(station, {"name": "AllowNewSessionsPendingFirmwareUpdate"}, "true", "boolean")
+
+    def _controller(self) -> Iterator[Own]:
+        office, box = self._office, component_of("LocalController")
+        alarms = office.site.alarms if office.site else ()
+        yield Own(box, {"name": "Enabled"}, "true", "boolean")
+        yield Own(box, {"name": "Active"}, "true", "boolean")
+        yield Own(box, {"name": "Problem"}, _flag(bool(alarms)), "boolean", monitored=True)
+        yield Own(box, {"name": "Identity"}, office.identity)
+        yield Own(box, {"name": "Manufacturer"}, office.policy.vendor_name)
+        yield Own(box, {"name": "Model"}, office.policy.model)
+        if office.policy.serial_number:
+            yield Own(box, {"name": "SerialNumber"}, office.policy.serial_number)
+        for index, station_id in enumerate(office.cards, start=1):
+            yield Own(box, {"name": "ChargingStation", "instance": str(index)}, station_id)
+        yield Own(box, {"name": "Count", "instance": "ChargersOnline"}, str(len(office.linked())), "integer", monitored=True)
+        limit_a, source = (office.site.limit_a, office.site.limit_source) if office.site else (None, "")
+        yield Own(box, {"name": "SiteLimit"}, _text(limit_a), "decimal", "A", high=office.config.grid.fuse_a, monitored=True)
+        yield Own(box, {"name": "SiteLimitSource"}, source)
+        clock = component_of("ClockCtrlr")
+        yield Own(clock, {"name": "DateTime"}, timestamp(office.now().wall_s), "dateTime")
+        yield Own(clock, {"name": "TimeSource"}, "NTP", "SequenceList", values="NTP")
+
+    def _communication(self) -> Iterator[Own]:
+        office, up = self._office, self._office.upstream
+        link = component_of("OCPPCommCtrlr")
+        beat = Own(link, {"name": "HeartbeatInterval"}, "300", "integer", "s", "own", low=10, high=86_400)
+        yield self._kept(beat)
+        yield Own(link, {"name": "FileTransferProtocols"}, "HTTP,HTTPS", "MemberList", values="HTTP,HTTPS")
+        yield Own(link, {"name": "MessageTimeout", "instance": "Default"}, _text(up.call_timeout_s), "integer", "s")
+        yield Own(link, {"name": "MessageAttempts", "instance": "TransactionEvent"}, str(up.message_attempts), "integer")
+        yield Own(link, {"name": "MessageAttemptInterval", "instance": "TransactionEvent"}, _text(up.message_retry_s), "integer", "s")
+        yield Own(link, {"name": "NetworkConfigurationPriority"}, "1", "SequenceList")
+        yield Own(link, {"name": "NetworkProfileConnectionAttempts"}, "1", "integer")
+        yield Own(link, {"name": "ActiveNetworkProfile"}, "1", "integer")
+        yield Own(link, {"name": "OfflineThreshold"}, "0", "integer", "s")
+        yield Own(link, {"name": "QueueAllMessages"}, "false", "boolean")
+        yield Own(link, {"name": "ResetRetries"}, "0", "integer")
+        yield Own(link, {"name": "RetryBackOffWaitMinimum"}, _text(up.reconnect_min_s), "integer", "s")
+        yield Own(link, {"name": "WebSocketPingInterval"}, _text(office.config.listen.ping_s), "integer", "s")
+        secure, secret = up.url.startswith("wss"), up.password is not None or up.password_file is not None
+        lock = component_of("SecurityCtrlr")
+        yield Own(lock, {"name": "SecurityProfile"}, "2" if secure and secret else "1" if secret else "0", "integer")
+        yield Own(lock, {"name": "Identity"}, office.identity)
+        yield Own(lock, {"name": "OrganizationName"}, office.config.site.name or office.config.site.id)
+        yield Own(lock, {"name": "BasicAuthPassword"}, None, write="secret")
+
+    def _limits_of_messages(self) -> Iterator[Own]:
+        for word in ("GetVariables", "SetVariables", "GetReport", "SetVariableMonitoring", "ClearVariableMonitoring"):
+            owner = component_of("MonitoringCtrlr" if "Monitoring" in word else "DeviceDataCtrlr")
+            yield Own(owner, {"name": "ItemsPerMessage", "instance": word}, str(ITEMS[word]), "integer")
+            yield Own(owner, {"name": "BytesPerMessage", "instance": word}, str(BYTES), "integer")
+        data, watch = component_of("DeviceDataCtrlr"), component_of("MonitoringCtrlr")
+        yield Own(data, {"name": "ConfigurationValueSize"}, "1000", "integer")
+        yield Own(data, {"name": "ReportingValueSize"}, "2500", "integer")
+        yield Own(watch, {"name": "Available"}, "true", "boolean")
+        yield Own(watch, {"name": "Enabled"}, "true", "boolean")
+        yield Own(watch, {"name": "ActiveMonitoringBase"}, str(self._office.memory.get("monitors:base", "All")), "OptionList")
+        yield Own(watch, {"name": "ActiveMonitoringLevel"}, str(self._office.memory.get("monitors:level", 9)), "integer")
+
+    def _smart(self) -> Iterator[Own]:
+        smart, up = component_of("SmartChargingCtrlr"), self._office.upstream
+        yield Own(smart, {"name": "Enabled"}, "true", "boolean")
+        yield Own(smart, {"name": "Available"}, "true", "boolean")
+        yield Own(smart, {"name": "RateUnit"}, "A,W", "MemberList", values="A,W")
+        yield Own(smart, {"name": "ProfileStackLevel"}, self._least("SmartChargingCtrlr", "ProfileStackLevel", "", "8"), "integer")
+        yield Own(smart, {"name": "PeriodsPerSchedule"}, self._least("SmartChargingCtrlr", "PeriodsPerSchedule", "", "24"), "integer")
+        yield Own(smart, {"name": "Entries", "instance": "ChargingProfiles"}, self._sum("SmartChargingCtrlr", "Entries", "ChargingProfiles"), "integer")
+        yield Own(smart, {"name": "LimitChangeSignificance"}, _text(up.limit_significance_percent), "decimal", "Percent")
+        yield Own(smart, {"name": "ExternalControlSignalsEnabled"}, "true", "boolean")
+        yield Own(smart, {"name": "NotifyChargingLimitWithSchedules"}, _flag(up.notify_schedules), "boolean")
+        v2x = any(evse.v2g is not None for station in self._office.config.stations for evse in station.evses)
+        for word in ("Available", "Enabled"):
+            yield Own(component_of("V2XChargingCtrlr"), {"name": word}, _flag(v2x), "boolean")
+
+    def _setting(self, setting: Setting) -> Own:
+        variable = {"name": setting.variable, **({"instance": setting.instance} if setting.instance else {})}
+        shown = self._commonest(setting) or setting.default
+        own = Own(component_of(setting.component), variable, shown, setting.data_type, setting.unit, "fan", setting.low, setting.high, setting.values)
+        return self._kept(own)
+
+    def _kept(self, own: Own) -> Own:
+        value = self._office.memory.get(own.key)
+        return own if value is None else Own(own.component, own.variable, str(value), own.data_type, own.unit, own.write, own.low, own.high, own.values)
+
+    def _derived(self) -> Iterator[Own]:
+        for component, variable, instance in DERIVED:
+            said = [value.casefold() == "true" for value in self._said(component, variable, instance)]
+            word = {"name": variable, **({"instance": instance} if instance else {})}
+            if said:
+                yield Own(component_of(component), word, _flag(any(said)), "boolean")
+        for component, variable in UNITED:
+            lists = [value.split(",") for value in self._said(component, variable, "")]
+            if lists:
+                modes = ",".join(dict.fromkeys(word.strip() for words in lists for word in words if word.strip()))
+                yield Own(component_of(component), {"name": variable}, modes, "MemberList")
+
+    # -- EVSEs ------------------------------------------------------------------------------------------------------
+
+    def evse_tier(self, number: int, evse: EvseKey) -> Iterator[Own]:
+        """One EVSE and its connectors."""
+        card = self._office.cards.get(evse.station_id)
+        config = next((one for one in card.config.evses if one.id == evse.evse_id), None) if card is not None and card.config is not None else None
+        place = component_of("EVSE", "", number)
+        connectors = self.connectors(card, evse.evse_id)
+        states = [self.connector_state(card, evse.evse_id, connector) for connector in connectors]
+        yield Own(place, {"name": "AvailabilityState"}, min(states, key=STATES.index), "OptionList", values=",".join(STATES))
+        yield Own(place, {"name": "Available"}, _flag(config is not None and card is not None and card.online), "boolean")
+        yield Own(place, {"name": "Problem"}, _flag("Faulted" in states), "boolean")
+        yield Own(place, {"name": "AllowReset"}, "true", "boolean")
+        yield Own(place, {"name": "ChargingStation"}, evse.station_id)
+        phases, amps = (len(config.phases), config.max_current_a) if config is not None else (3, 0.0)
+        yield Own(place, {"name": "SupplyPhases"}, str(phases), "integer")
+        yield Own(place, {"name": "Power"}, None, "decimal", "W", high=phases * amps * self._office.config.grid.voltage_v)
+        for connector, state in zip(connectors, states, strict=True):
+            plug = component_of("Connector", "", number, connector)
+            yield Own(plug, {"name": "AvailabilityState"}, state, "OptionList", values=",".join(STATES))
+            yield Own(plug, {"name": "Available"}, _flag(card is not None and card.online and config is not None), "boolean")
+            yield Own(plug, {"name": "SupplyPhases"}, str(phases), "integer")
+
+    def connectors(self, card: Card | None, evse_id: int) -> list[int]:
+        """Connector numbers of a charger's EVSE: those it has told of; 1 if it has told of none."""
+        if card is None:
+            return [1]
+        told = {connector for evse, connector in card.states if evse == evse_id and connector > 0}
+        listed = {name.connector_id for name in self._inventories.of(card.station_id) if name.evse_id == evse_id and name.connector_id > 0}
+        return sorted(told | listed) or [1]
+
+    def connector_state(self, card: Card | None, evse_id: int, connector: int) -> str:
+        """Unavailable while nobody knows better."""
+        if card is None or not card.configured or not card.online:
+            return "Unavailable"
+        state = card.states.get((evse_id, connector), "Unavailable")
+        return state if state in STATES else "Unavailable"
+
+    def availability(self) -> str:
+        """Of the whole depot: it is available as long as one of its chargers is there."""
+        return "Available" if not self._office.cards or any(card.online for card in self._office.cards.values()) else "Unavailable"
+
+    # -- what the chargers say, summed up ---------------------------------------------------------------------------
+
+    def _said(self, component: str, variable: str, instance: str) -> list[str]:
+        wanted = (component.casefold(), variable.casefold(), instance.casefold())
+        found = []
+        for station_id in self._office.cards:
+            for name, entry in self._inventories.index(station_id).get(wanted, ()):
+                value = next((one.get("value") for one in entry["variableAttribute"] if one.get("type", "Actual") == "Actual"), None)
+                if name.connector_id == 0 and isinstance(value, str):
+                    found.append(value)
+        return found
+
+    def _numbers(self, component: str, variable: str, instance: str) -> list[int]:
+        return [int(value) for value in self._said(component, variable, instance) if value.isdecimal()]
+
+    def _least(self, component: str, variable: str, instance: str, default: str) -> str:
+        found = self._numbers(component, variable, instance)
+        return str(min(found)) if found else default
+
+    def _sum(self, component: str, variable: str, instance: str) -> str:
+        return str(sum(self._numbers(component, variable, instance)))
+
+    def _commonest(self, setting: Setting) -> str:
+        counted = Counter(self._said(setting.component, setting.variable, setting.instance))
+        return counted.most_common(1)[0][0] if counted else ""
+
+
+def _text(number: float | None) -> str | None:
+    """A number as OCPP wants it: no exponent, no needless digits."""
+    if number is None:
+        return None
+    text = f"{number:.3f}".rstrip("0").rstrip(".")
+    return "0" if text in ("", "-0") else text
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"

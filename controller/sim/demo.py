@@ -66,6 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=PAGE_PORT, help="port of the page (default: %(default)s)")
     parser.add_argument("--speed", type=_speed, default=SPEED, help="how many times faster the day goes by (default: %(default)g)")
     parser.add_argument("--minutes", type=float, default=None, help="end after so many minutes; default: Ctrl-C ends it")
+    words = "show the CSMS one large station of this OCPP version instead of each charger for itself"
+    parser.add_argument("--one-station", choices=("2.1", "2.0.1", "1.6"), default=None, help=words)
     parser.add_argument("--data", type=Path, default=None, help="folder to keep journal and history in; default: a fresh temporary one")
 
 
@@ -93,7 +95,7 @@ async def _demo(arguments: argparse.Namespace) -> None:
     kept: Path | None = arguments.data
     folder = kept or Path(tempfile.mkdtemp(prefix="yardmaster-demo-"))
     try:
-        await Demo(ports, folder, arguments.speed, arguments.minutes).run()
+        await Demo(ports, folder, arguments.speed, arguments.minutes, arguments.one_station).run()
     finally:
         if kept is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -121,9 +123,10 @@ def choose_ports(page: int) -> Ports:
     return Ports(page, stations, csms, meters, mqtt)
 
 
-def patched(config: Config, ports: Ports, folder: Path) -> Config:
-    """The demo site on these ports, with its data in ``folder``."""
-    upstreams = tuple(item.model_copy(update={"url": f"ws://127.0.0.1:{ports.csms}/csms"}) for item in config.upstreams)
+def patched(config: Config, ports: Ports, folder: Path, one_station: str | None = None) -> Config:
+    """The demo site on these ports, with its data in ``folder``. one_station: OCPP version of the depot face, None = pair face."""
+    face = {"face": "depot", "versions": (f"ocpp{one_station}",)} if one_station else {}
+    upstreams = tuple(item.model_copy(update={"url": f"ws://127.0.0.1:{ports.csms}/csms", **face}) for item in config.upstreams)
     changes: dict[str, Any] = {
         "listen": config.listen.model_copy(update={"host": "127.0.0.1", "port": ports.stations}),
         "upstreams": upstreams,
@@ -144,18 +147,19 @@ def _on_port(meter: MeterConfig, port: int) -> MeterConfig:
 class Demo:
     """One run: the controller, the child with the neighbours, and the console."""
 
-    def __init__(self, ports: Ports, folder: Path, speed: float, minutes: float | None) -> None:
+    def __init__(self, ports: Ports, folder: Path, speed: float, minutes: float | None, one_station: str | None = None) -> None:
         path = config_dir() / "site.demo.yaml"
         start_wall_s = DEMO_MIDNIGHT_WALL_S + 3600.0 * DEMO.start_h
         self.clock = Clock(speed, start_wall_s)
         now = self.clock.stamp()
         at = (now.mono_s, now.wall_s, speed)
         self.settings = Settings(str(path), DEMO.id, *at, ports.stations, ports.csms, ports.meters, ports.mqtt, ports.page)
-        self.config = patched(load_config(path), ports, folder)
+        self.config = patched(load_config(path), ports, folder, one_station)
         self.app = App(self.config, self.clock)
         self.console = Console(self.app.snapshot)
         self._ports = ports
         self._minutes = minutes
+        self._one_station = one_station
         self._child: Process | None = None
         self._stop = asyncio.Event()
 
@@ -164,7 +168,7 @@ class Demo:
         tasks: list[asyncio.Task[None]] = []
         restore = on_stop_signal(self._stop.set)
         try:
-            self.console.welcome(self._ports.page, self.settings.speed)
+            self.console.welcome(self._ports.page, self.settings.speed, self._one_station)
             self._child = await self._start_child()
             tasks = [spawn(self._listen(self._child), "neighbours"), spawn(self._status(), "console")]
             await self.app.start()
@@ -247,10 +251,12 @@ class Console:
         self._seen_event = 0
         self.books: dict[str, int] = {}
 
-    def welcome(self, port: int, speed: float) -> None:
+    def welcome(self, port: int, speed: float, one_station: str | None = None) -> None:
         """The first lines: where to look and how to end it."""
         self._write("Yardmaster demo: a depot with 10 stations, 12 bays and a 125 A connection, from half past three in the afternoon.")
         self._write("  Stations five speak OCPP 2.0.1, three 1.6 and two 2.1")
+        if one_station:
+            self._write(f"  CSMS     sees one station with 12 EVSEs that speaks OCPP {one_station}, whatever the chargers speak")
         self._write(f"  Page     http://127.0.0.1:{port}/")
         self._write(f"  Time     one real minute is {speed:g} minutes of the day; the control loop itself runs in real time")
         self._write("  End      Ctrl-C")

@@ -114,7 +114,8 @@ def _add_signed(made: list[Payload], sample: Payload, register_wh: float | None)
 
 
 def _subject(sample: Payload) -> tuple[Any, ...]:
-    return tuple(sample.get(name, default) for name, default in (("measurand", ENERGY), ("context", "Sample.Periodic"), ("phase", ""), ("location", "Outlet")))
+    defaults = (("measurand", ENERGY), ("context", "Sample.Periodic"), ("phase", ""), ("location", "Outlet"))
+    return tuple(sample.get(name, default) for name, default in defaults)
 
 
 def _nearest(made: list[Payload], frame: Payload, blob: str, register_wh: float | None) -> float:

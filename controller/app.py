@@ -280,10 +280,11 @@ def reachable(host: str) -> str:
 def build_engine(config: Config, seed: str) -> Engine:
     """The engine with the charger models that ship with the program. Raises StartError."""
     from controller.io.chargers import ChargerFileError, load_chargers
+    from controller.io.schemas import shapes
     from controller.paths import config_dir
 
     try:
-        return Engine(config, seed, load_chargers(config_dir() / "chargers"))
+        return Engine(config, seed, load_chargers(config_dir() / "chargers"), shapes())
     except ChargerFileError as error:
         raise StartError(f"a charger model cannot be used: {error}") from None
 

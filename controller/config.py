@@ -567,6 +567,10 @@ class Config(Model):
         """The station with this identity, or None."""
         return next((station for station in self.stations if station.id == station_id), None)
 
+    def identity_of(self, upstream: UpstreamConfig) -> str:
+        """OCPP identity of a depot face."""
+        return upstream.identity or self.site.id
+
     def upstream_of(self, station_id: str) -> UpstreamConfig | None:
         """The primary CSMS of a station: its own, else the first; None for a station that has none ("none")."""
         station = self.station(station_id)

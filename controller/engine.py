@@ -32,26 +32,41 @@ from controller.facts import (
 )
 from controller.link.links import Links
 from controller.ocpp.times import timestamp, wall_time
-from controller.orders import AnnounceLimit, ClearSetpoint, CloseStation, Inject, InstallFloor, Order, ReadBack, SetAvailable, Severity, Tell, Wake
+from controller.ocpp.shapes import Shapes
+from controller.orders import (
+    AnnounceLimit,
+    AnnounceSite,
+    ClearSetpoint,
+    CloseStation,
+    Inject,
+    InstallFloor,
+    Order,
+    ReadBack,
+    SetAvailable,
+    Severity,
+    Tell,
+    Wake,
+)
 from controller.site.charger import ChargerModel
 from controller.site.site import Site
 from controller.snapshot import LinkView, Snapshot, SourceView, WhyView
 
 Outcome = Order | Fact
-Carried = Inject | InstallFloor | ReadBack | SetAvailable | ClearSetpoint | Wake | AnnounceLimit
-INTERNAL = (Inject, InstallFloor, ReadBack, SetAvailable, ClearSetpoint, Wake, AnnounceLimit)
+Carried = Inject | InstallFloor | ReadBack | SetAvailable | ClearSetpoint | Wake | AnnounceLimit | AnnounceSite
+INTERNAL = (Inject, InstallFloor, ReadBack, SetAvailable, ClearSetpoint, Wake, AnnounceLimit, AnnounceSite)
 ONLY_FRAMES = (StationFrame, UpstreamFrame, StationConnected)
 ONLY_WATTS = (EvseMeasured, SessionChanged, EvseStatusChanged)
 Subject = TypeVar("Subject")
 
 
 class Engine:
-    """The whole controller without its shells. seed: fresh per start (message ids)."""
+    """The whole controller without its shells. seed: fresh per start (message ids). shapes: the schemas of all OCPP versions;
+    None = nothing is translated, and a depot face has no stations."""
 
-    def __init__(self, config: Config, seed: str, charger_models: Mapping[str, ChargerModel]) -> None:
+    def __init__(self, config: Config, seed: str, charger_models: Mapping[str, ChargerModel], shapes: Shapes | None = None) -> None:
         self.config = config
         overlay = frozenset(station.id for station in config.stations if _passes(charger_models.get(station.model)))
-        self.links = Links(config, seed, wall_time, overlay)
+        self.links = Links(config, seed, wall_time, overlay, shapes)
         self.site = Site(config, charger_models)
         self.events = EventLog()
 
@@ -90,7 +105,8 @@ class Engine:
         return [*outcomes, *self._safely(self.site.handle, fact, "")]
 
     def _carry(self, order: Carried, at: Stamp) -> Sequence[Outcome]:
-        return self._safely(lambda order: self.links.carry(order, at), order, order.evse.station_id)
+        station_id = "" if isinstance(order, AnnounceSite) else order.evse.station_id
+        return self._safely(lambda order: self.links.carry(order, at), order, station_id)
 
     def _safely(self, step: Callable[[Subject], Sequence[Outcome]], subject: Subject, station_id: str) -> Sequence[Outcome]:
         """The one place where a defect is caught (house rule 18, P7): what else follows from the fact still does."""

@@ -49,6 +49,31 @@ def upstream_settings(config: Config) -> Iterator[Problem]:
             yield Problem((*where, "dial_first_s"), message)
 
 
+def depot_faces(config: Config) -> Iterator[Problem]:
+    """The one large station has an identity of its own, and rules that mean something."""
+    stations = {station.id for station in config.stations}
+    models = {station.model for station in config.stations}
+    taken: dict[str, str] = {}
+    for number, upstream in enumerate(config.upstreams):
+        where: Where = ("upstreams", number)
+        if upstream.face == "pair":
+            if upstream.identity is not None:
+                yield Problem((*where, "identity"), "is the name of one large station; add face: depot, or remove it")
+            continue
+        if upstream.role == "mirror":
+            yield Problem((*where, "face"), "a mirror gets copies of what chargers say; only a primary can have the depot face")
+        identity = config.identity_of(upstream)
+        if identity in stations:
+            yield Problem((*where, "identity"), f"the charger {identity!r} has that identity; the large station needs one of its own")
+        if identity in taken:
+            yield Problem((*where, "identity"), f"{identity!r} is the identity of upstream {taken[identity]} too; give each its own")
+        taken.setdefault(identity, upstream.id)
+        for position, model in enumerate(upstream.depot.firmware_models):
+            if model not in models:
+                at = (*where, "depot", "firmware_models", position)
+                yield Problem(at, f"no charger of this site is of model {model!r}.{did_you_mean(model, models)}")
+
+
 def listeners(config: Config) -> Iterator[Problem]:
     """Two doors never share a port, and one of them is open."""
     listen, tls = config.listen, config.listen.tls

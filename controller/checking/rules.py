@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from controller.checking.drivers import drivers
 from controller.checking.fallback import fallback_problems
-from controller.checking.links import is_loopback, listeners, password_hashes, upstream_names, upstream_settings
+from controller.checking.links import depot_faces, is_loopback, listeners, password_hashes, upstream_names, upstream_settings
 from controller.checking.problems import Problem, Where, did_you_mean, listed
 from controller.checking.salvage import pattern_of
 from controller.config import (
@@ -409,6 +409,7 @@ RULES: tuple[tuple[Rule, str], ...] = (
     (_circuit_cycles, "circuits.id circuits.parent"),
     (lambda site: upstream_names(site.config), "upstreams.id upstreams.role stations.id ~stations.upstream"),
     (lambda site: upstream_settings(site.config), "~upstreams listen.handshake_s"),
+    (lambda site: depot_faces(site.config), "~upstreams stations"),
     (lambda site: listeners(site.config), "listen api.port"),
     (lambda site: password_hashes(site.config), "~stations"),
     (lambda site: drivers(site.config), "authorization"),

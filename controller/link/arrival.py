@@ -88,6 +88,11 @@ class Arrival:
         """Whether a handshake has been told of and its station is not connected yet."""
         return self._visit is not None
 
+    @property
+    def choice(self) -> str | None:
+        """The version a handshake was answered with, "" = it still waits; None = there is none under way."""
+        return self._visit.answered if self._visit is not None else None
+
     def others(self, version: str) -> tuple[str, ...]:
         """What the connected station could speak as well as ``version``."""
         return tuple(offered for offered in self._offered if offered != version)

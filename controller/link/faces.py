@@ -85,7 +85,12 @@ class Means:
 
 
 class Face(Protocol):
-    """See the module. All methods return outcomes; none may raise on anything a peer sends."""
+    """See the module. All methods return outcomes; none may raise on anything a peer sends. What must be on disk goes through ``Means.keeper``.
+
+    translating: whether the legs of its stations go through the hub now, so that frames of their sessions come here.
+    """
+
+    translating: bool
 
     def take(self, at: Stamp, order: UpstreamOrder) -> list[Outcome]:
         """An upstream order of a session (mirror legs never come here). A DialUpstream must be answered sooner or later with
@@ -114,12 +119,6 @@ class Face(Protocol):
 
     def hear(self, at: Stamp, fact: Fact) -> list[Outcome]:
         """Any other fact that may concern a face: FileFetched, FileServed, FilesCollected."""
-
-    def persisted(self, at: Stamp, token: int) -> list[Outcome] | None:
-        """A Persist order of the face's own is on disk; None: not its own. (What goes through ``Means.keeper`` never comes here.)"""
-
-    def persist_failed(self, at: Stamp, token: int) -> list[Outcome] | None:
-        """It is not."""
 
     def view(self) -> FaceView:
         """What the page shows."""

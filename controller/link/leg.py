@@ -22,7 +22,7 @@ from controller.link.faces import Means, memory_of
 from controller.link.keeper import Keeper
 from controller.link.talks import Talks, Then
 from controller.ocpp import rpc
-from controller.ocpp.hub import HUB, NO_ANSWER, WIRE, Ask, EvseShape, Failed, Message, Payload, Post, Reply, Said, Side, Wording
+from controller.ocpp.hub import HUB, NO_ANSWER, Ask, EvseShape, Failed, Message, Payload, Post, Reply, Said, Side, Wording
 from controller.ocpp.registry import sides_for
 from controller.orders import Order, SendUpstream, Severity, Tell
 
@@ -282,7 +282,7 @@ class Leg:
         if what in self._odd or len(self._odd) >= ODD_TOLD:
             return []
         self._odd.add(what)
-        text = f"{what} cannot be translated between {self.version or 'this station'} and the CSMS ({wrong}) - it is refused, nothing else is affected"
+        text = f"{what} cannot be translated between station and CSMS ({wrong}) - it is refused, nothing else is affected; please report it"
         return [Tell(Severity.WARNING, self.station_id, text[:400])]
 
 

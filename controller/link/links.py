@@ -1,5 +1,8 @@
 """All stations' sessions: finds the one a fact or order is about, spreads dials, shares the cache.
 
+Where a station's CSMS sees it through a *face* (``faces``), upstream orders of its session go there instead of to the shell, and
+facts a face returns for a session go to that: here both find their way. A relayed frame never comes near a face.
+
 A mistake in one session ends that session's step, never the others' (P7): the engine sees to it.
 """
 
@@ -13,6 +16,9 @@ from controller.config import Config
 from controller.facts import (
     EvseKey,
     Fact,
+    FileFetched,
+    FilesCollected,
+    FileServed,
     MaintenanceOpened,
     ParkedReturned,
     Persisted,
@@ -38,13 +44,25 @@ from controller.link.driver import SPACE as DRIVER_SPACE
 from controller.link.driver import Groups, Users
 from controller.link.features import SPACE as FEATURE_SPACE
 from controller.link.ids import IdSource
+from controller.link.junction import Junction
 from controller.link.limit_news import SPACE as NEWS_SPACE
 from controller.link.local_list import SPACE as LIST_SPACE
 from controller.link.local_list import SiteList
 from controller.link.profiles import SPACE as PROFILE_SPACE
 from controller.link.session import DialSpread, Outcome, Session, Shared
 from controller.link.uplink import BOOT_SPACE, OUTAGE_SPACE, STATUS_SPACE
-from controller.orders import AnnounceLimit, ClearSetpoint, Inject, InstallFloor, Order, ReadBack, SetAvailable, Wake
+from controller.ocpp.shapes import Shapes
+from controller.orders import (
+    AnnounceLimit,
+    AnnounceSite,
+    ClearSetpoint,
+    Inject,
+    InstallFloor,
+    Order,
+    ReadBack,
+    SetAvailable,
+    Wake,
+)
 from controller.snapshot import LinkView, WhyProfile
 
 DIALS_PER_SECOND = 10
@@ -52,13 +70,28 @@ DIALS_PER_SECOND = 10
 DIAL_ALL_S = 30.0
 """All stations' upstream connections begin within this time after a power cut (F12)."""
 
+FACES = "\0faces"
+"""Owner of the tokens with which the faces keep their memories; no station is called so."""
+HEARD = (FileFetched, FileServed, FilesCollected)
+"""Facts of no station that concern faces."""
+
 Internal = Inject | InstallFloor | ReadBack | SetAvailable | ClearSetpoint | Wake | AnnounceLimit
 
 
 class Links:
-    """The message half of the engine. seed: fresh per start, makes our message ids unique. overlay: see ``session.Shared``."""
+    """The message half of the engine. seed: fresh per start, makes our message ids unique. overlay: see ``session.Shared``.
 
-    def __init__(self, config: Config, seed: str, read_time: Callable[[Any], float | None], overlay: frozenset[str] = frozenset()) -> None:
+    shapes: None = nothing can be translated, and a depot face has no stations.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        seed: str,
+        read_time: Callable[[Any], float | None],
+        overlay: frozenset[str] = frozenset(),
+        shapes: Shapes | None = None,
+    ) -> None:
         self.cache = AuthCache(read_time)
         tokens = count(1)
         self._owners: dict[int, str] = {}
@@ -90,6 +123,16 @@ class Links:
             station.id: Session(station, config.upstream_of(station.id), shared, config.mirrors_of(station.id)) for station in config.stations
         }
 
+        def face_token() -> int:
+            number = next(tokens)
+            self._owners[number] = FACES
+            return number
+
+        self.junction = Junction(config, shapes, shared.ids, face_token, self.sessions, self._enter) if shapes is not None else None
+
+    def _enter(self, session: Session) -> None:
+        self._current = session.station_id
+
     def handle(self, fact: Fact) -> list[Outcome]:
         """Facts of stations, upstream and storage; others give nothing."""
         if isinstance(fact, StationFrame):  # by far the most come first
@@ -97,26 +140,48 @@ class Links:
             if session is None:
                 return []
             self._current = fact.station_id
-            return session.station_frame(fact.at, fact.generation, fact.text)
-        if isinstance(fact, UpstreamFrame) and not fact.mirror_id:
+            outcomes = session.station_frame(fact.at, fact.generation, fact.text)
+            return self._settled(fact.at, outcomes) if session.virtual else outcomes
+        if isinstance(fact, UpstreamFrame) and not fact.mirror_id and fact.generation >= 0:
             session = self.sessions.get(fact.station_id)
-            if session is None:
-                return []
-            self._current = fact.station_id
-            return session.csms_frame(fact.at, fact.generation, fact.text)
+            if session is not None and not session.virtual:
+                self._current = fact.station_id
+                return session.csms_frame(fact.at, fact.generation, fact.text)
+        if isinstance(fact, (UpstreamFrame, UpstreamOpened, UpstreamClosed)) and not fact.mirror_id and self.junction is not None:
+            found = self.junction.socket(fact)
+            if found is not None:
+                return found
+        return self._by_kind(fact)
+
+    def _settled(self, at: Stamp, outcomes: list[Outcome]) -> list[Outcome]:
+        """What a session has returned, when its upstream orders have been to its face."""
+        return self.junction.of_session(at, outcomes) if self.junction is not None else outcomes
+
+    def _by_kind(self, fact: Fact) -> list[Outcome]:
         if isinstance(fact, TimePassed):
             return self._tick(fact)
         if isinstance(fact, (Persisted, PersistFailed)):
             return self._stored(fact)
         if isinstance(fact, Restored):
             return self._restore(fact)
+        if isinstance(fact, HEARD):
+            return self.junction.hear(fact.at, fact) if self.junction is not None else []
         session = self.sessions.get(getattr(fact, "station_id", ""))
         if session is None:
             return []
         self._current = session.station_id
         if isinstance(fact, (UpstreamFrame, UpstreamOpened, UpstreamClosed)) and fact.mirror_id:
             return self._mirror(session, fact)
-        return self._station(session, fact)
+        before = session.generation
+        outcomes = self._settled(fact.at, self._station(session, fact))
+        return outcomes if session.generation == before else [*outcomes, *self._present(fact.at, session, before)]
+
+    def _present(self, at: Stamp, session: Session, before: int | None) -> list[Outcome]:
+        """The station's connection is another one than before."""
+        if self.junction is None:
+            return []
+        gone = self.junction.present(at, session.station_id, False) if before is not None else []
+        return [*gone, *(self.junction.present(at, session.station_id, True) if session.generation is not None else [])]
 
     def profile_chain(self, station_id: str, evse_id: int, at: Stamp) -> tuple[WhyProfile, ...]:
         """The CSMS's profiles that count for an EVSE now; () for a station this site does not have."""
@@ -163,16 +228,19 @@ class Links:
         for session in self.sessions.values():
             self._current = session.station_id
             outcomes += session.tick(fact.at)
-        return outcomes
+        return outcomes if self.junction is None else [*self.junction.of_session(fact.at, outcomes), *self.junction.tick(fact.at)]
 
     def _stored(self, fact: Persisted | PersistFailed) -> list[Outcome]:
-        session = self.sessions.get(self._owners.pop(fact.token, ""))
+        owner = self._owners.pop(fact.token, "")
+        if owner == FACES and self.junction is not None:
+            return self.junction.stored(fact)
+        session = self.sessions.get(owner)
         if session is None:
             return []
         self._current = session.station_id
         if isinstance(fact, Persisted):
-            return session.persisted(fact.at, fact.token, fact.rows)
-        return session.persist_failed(fact.at, fact.token)
+            return self._settled(fact.at, session.persisted(fact.at, fact.token, fact.rows))
+        return self._settled(fact.at, session.persist_failed(fact.at, fact.token))
 
     def _restore(self, fact: Restored) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -193,10 +261,16 @@ class Links:
             session.who.load(fact.memories.get((DRIVER_SPACE, station_id)))
             session.limit_news.load(fact.memories.get((NEWS_SPACE, station_id)))
             outcomes += session.restore(fact.at, fact.outbox.get(station_id, ()), link, profiles, boot, outage, credentials, listed, statuses)
-        return outcomes
+        if self.junction is None:
+            return outcomes
+        # Memories first: an order of a session must not meet a face that remembers nothing.
+        restored = self.junction.restore(fact.at, fact.memories)
+        return [*self.junction.of_session(fact.at, outcomes), *restored]
 
     def carry(self, order: Order, at: Stamp) -> list[Outcome]:
         """One of the site's internal orders."""
+        if isinstance(order, AnnounceSite):
+            return self.junction.announce(at, order) if self.junction is not None else []
         if not isinstance(order, Internal):
             return []
         evse: EvseKey = order.evse
@@ -204,7 +278,7 @@ class Links:
         if session is None:
             return []
         self._current = session.station_id
-        return session.carry(order, evse, at)
+        return self._settled(at, session.carry(order, evse, at))
 
     def view(self) -> tuple[LinkView, ...]:
         """What the page shows."""

@@ -54,6 +54,9 @@ DEFAULT_VERSION = "ocpp2.0.1"
 CHOOSE_AGAIN_S = 600.0
 """A station is not asked more often than this to connect again for another version."""
 BAD_FRAMES_PER_MINUTE = 60
+VERSIONS = ("ocpp1.6", "ocpp2.0.1", "ocpp2.1")
+"""Eldest first."""
+HUB_VERSION = "ocpp2.1"
 RESULTS_KEPT = 16
 """Ids of relayed answers that a CALLRESULTERROR may still name."""
 
@@ -145,6 +148,7 @@ class Session:
         "up",
         "upstream_id",
         "version",
+        "virtual",
         "who",
     )
 
@@ -156,6 +160,8 @@ class Session:
         self.remote_address = ""
         self.version = DEFAULT_VERSION
         self.online = False
+        self.virtual = False
+        """Whether the open upstream leg is one of a face that translates."""
         self._booting = False
         self._url_tail = ""
         self._leg_version = ""
@@ -522,6 +528,8 @@ class Session:
 
     def _open(self, at: Stamp, generation: int, version: str) -> list[Outcome]:
         self._leg_version, self._no_common_version, self._version_in_doubt = version, False, False
+        self.up.patient = self.virtual
+        self.limit_news.dialect = self._limit_words(version)
         self.limit_news.opened(at)
         self.pulls.upstream_changed()
         outcomes = self.requests.credentials.upstream_opened()
@@ -531,10 +539,35 @@ class Session:
         outcomes += self.profiles.upstream_is(at, True, self.transactions)
         return [*outcomes, *self.up.opened(generation, at, version)]
 
+    def _limit_words(self, version: str) -> Dialect | None:
+        """1.6 has no words for limits: through a face that translates, the CSMS hears of them in those of the hub."""
+        return dialect_for(HUB_VERSION) if self.virtual and version == "ocpp1.6" else dialect_for(self.version)
+
     def _others(self, at: Stamp) -> tuple[str, ...]:
         """Versions the station could change to for a CSMS that does not speak the one it was given; none while it charges."""
-        calm = self.generation is not None and not self.running.transactions and at.mono_s - self._chose_mono_s >= CHOOSE_AGAIN_S
-        return self.arrival.others(self.version) if self._version_in_doubt and calm else ()
+        return self.arrival.others(self.version) if self._version_in_doubt and self._calm(at) else ()
+
+    def _calm(self, at: Stamp) -> bool:
+        return self.generation is not None and not self.running.transactions and at.mono_s - self._chose_mono_s >= CHOOSE_AGAIN_S
+
+    def may_change(self, at: Stamp, offered: tuple[str, ...]) -> bool:
+        """Whether the station could rather connect again with a version it speaks, and that this dial did not offer, than be translated."""
+        return self._calm(at) and not self.arrival.waiting and not set(self.arrival.others(self.version)) <= set(offered)
+
+    def serves(self, offered: tuple[str, ...]) -> str:
+        """What a leg has to speak for the station if a face translates. offered: by the dial; not empty."""
+        waiting = self.arrival.choice
+        if waiting is None:
+            return self.version if self.generation is not None else offered[0]
+        return waiting or max(offered, key=lambda version: VERSIONS.index(version) if version in VERSIONS else -1)
+
+    def dial_now(self, at: Stamp) -> list[Outcome]:
+        """A dial would succeed now: the usual wait is cut short."""
+        link = self.up.link
+        if link is None or link.state is not State.WAITING:
+            return []
+        link.hurry()
+        return self.dial(at)
 
     def _choose_again(self, at: Stamp, generation: int, leg: int, version: str) -> list[Outcome]:
         """The CSMS speaks what the station has offered too: it gets that when it connects again, which it does at once."""

@@ -58,6 +58,7 @@ class Uplink:
         "_silences",
         "lane",
         "link",
+        "patient",
         "station_id",
         "transparent",
     )
@@ -84,6 +85,8 @@ class Uplink:
         stop_invalid = upstream is not None and upstream.stop_invalid
         self._settling = Settling(self._answers, self._replay, self._owed, learn, hooks, stop_invalid)
         self._silences = 0
+        self.patient = False
+        """Silence does not mean that the CSMS is away: a face above us looks after its socket itself."""
 
     # -- state ------------------------------------------------------------------------------
 
@@ -440,7 +443,7 @@ class Uplink:
         elif not self.transparent:
             outcomes = self._orphan_late(at, item)
         self._silences += 1
-        if self._silences >= SILENCES and self.link is not None and self.link.is_open:
+        if self._silences >= SILENCES and self.link is not None and self.link.is_open and not self.patient:
             generation = self.link.generation
             outcomes += [CloseUpstream(self.station_id, generation, "no answer"), *self.closed(generation, at, "CSMS does not answer")]
         return outcomes

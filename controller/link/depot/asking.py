@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from controller.link.depot.office import Card, Office
-from controller.ocpp.hub import Ask, AskAll, Conversation, Emit, Failed, Payload, Reply, Said, Step
+from controller.ocpp.hub import NO_ANSWER, Ask, AskAll, Conversation, Emit, Failed, Payload, Reply, Said, Step
 from controller.orders import Severity, Tell
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class Heard:
     @property
     def away(self) -> bool:
         """Whether it could not be asked, or nobody knows what became of the question."""
-        return isinstance(self.reply, Failed) and self.reply.code == AWAY.code
+        return self.reply in (AWAY, NO_ANSWER)
 
     @property
     def words(self) -> str:

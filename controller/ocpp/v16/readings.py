@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from controller.ocpp.hub import Payload
 from controller.ocpp.times import timestamp, wall_time
@@ -49,24 +49,32 @@ _MAX_SHIFT: Final = 12
 # -- up ------------------------------------------------------------------------------------------------------------------
 
 
-def up(meter_value: Any, register_wh: float | None = None) -> list[Payload]:
-    """meterValue of the hub from that of 1.6. register_wh: the last known register, stands beside a signed record without a number of its own.
-    Entries whose time cannot be read are left out. Never raises."""
-    return [made for entry in _objects(meter_value) if (made := _entry_up(entry, register_wh)) is not None]
+def up(meter_value: Any, register_wh: float | None = None, begin_wh: float | None = None) -> list[Payload]:
+    """meterValue of the hub from that of 1.6. register_wh: the last known register, stands beside a signed record without a number of its own;
+    begin_wh: the same for a record of the transaction's begin. Entries whose time cannot be read are left out. Never raises."""
+    known = _Known(register_wh, register_wh if begin_wh is None else begin_wh)
+    return [made for entry in _objects(meter_value) if (made := _entry_up(entry, known)) is not None]
 
 
-def _entry_up(entry: Payload, register_wh: float | None) -> Payload | None:
+class _Known(NamedTuple):
+    """Registers [Wh] known from elsewhere, now and at the begin."""
+
+    register_wh: float | None
+    begin_wh: float | None
+
+
+def _entry_up(entry: Payload, known: _Known) -> Payload | None:
     wall_s = wall_time(entry.get("timestamp"))
-    samples = _samples_up(list(_objects(entry.get("sampledValue"))), register_wh)
+    samples = _samples_up(list(_objects(entry.get("sampledValue"))), known)
     return {"timestamp": timestamp(wall_s), "sampledValue": samples} if wall_s is not None and samples else None
 
 
-def _samples_up(samples: list[Payload], register_wh: float | None) -> list[Payload]:
+def _samples_up(samples: list[Payload], known: _Known) -> list[Payload]:
     """A signed record joins the number of the same thing, the rest stay apart."""
     made: list[Payload] = [found for sample in samples if not _signed(sample) and (found := _raw_up(sample)) is not None]
     for sample in samples:
         if _signed(sample):
-            _add_signed(made, sample, register_wh)
+            _add_signed(made, sample, known)
     return made
 
 
@@ -100,7 +108,7 @@ def _unit_up(measurand: str, unit: Any) -> str | None:
     return _NATURAL.get(measurand.split(".")[0])
 
 
-def _add_signed(made: list[Payload], sample: Payload, register_wh: float | None) -> None:
+def _add_signed(made: list[Payload], sample: Payload, known: _Known) -> None:
     blob, frame = sample.get("value"), _frame_up(sample)
     if not isinstance(blob, str) or not blob or len(blob) > MAX_BLOB_CHARS or frame is None:
         return
@@ -109,7 +117,7 @@ def _add_signed(made: list[Payload], sample: Payload, register_wh: float | None)
     if same is not None:
         same["signedMeterValue"] = record
         return
-    value = _nearest(made, frame, blob, register_wh)
+    value = _nearest(made, frame, blob, known)
     made.append({"value": value, **frame, "signedMeterValue": record})
 
 
@@ -118,7 +126,7 @@ def _subject(sample: Payload) -> tuple[Any, ...]:
     return tuple(sample.get(name, default) for name, default in defaults)
 
 
-def _nearest(made: list[Payload], frame: Payload, blob: str, register_wh: float | None) -> float:
+def _nearest(made: list[Payload], frame: Payload, blob: str, known: _Known) -> float:
     """The number beside a signed record: the sample nearest to it, the record's own reading, the last register."""
     same = [one for one in made if one["measurand"] == frame["measurand"]]
     near = next((one for one in same if one.get("context") == frame.get("context")), same[0] if same else None)
@@ -130,6 +138,7 @@ def _nearest(made: list[Payload], frame: Payload, blob: str, register_wh: float 
         value, frame["unitOfMeasure"] = found[0], {"unit": found[1]}
         return value
     frame["unitOfMeasure"] = {"unit": "Wh"}
+    register_wh = known.begin_wh if frame.get("context") == "Transaction.Begin" else known.register_wh
     return 0.0 if register_wh is None else register_wh
 
 

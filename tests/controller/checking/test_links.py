@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from controller.checking.links import link_cautions, listeners, missing_files, password_hashes, upstream_names, upstream_settings
+from controller.checking.links import depot_faces, link_cautions, listeners, missing_files, password_hashes, upstream_names, upstream_settings
 from controller.checking.problems import Problem
 from controller.config import Config
 from controller.link.secrets import salted_hash
@@ -50,6 +50,16 @@ def test_names_of_upstreams_and_their_stations() -> None:
     mirror = {"id": "m", "role": "mirror", "url": "ws://127.0.0.1:1/y", "stations": ["CP9"]}
     config = site(upstreams=[{"id": "none", "url": "ws://127.0.0.1:1/x"}, mirror])
     assert set(places(upstream_names(config))) == {"upstreams.0.id", "upstreams.1.stations.0"}
+
+
+def test_a_depot_face_has_an_identity_of_its_own() -> None:
+    one = {"id": "one", "url": "ws://127.0.0.1:1/x", "face": "depot", "identity": "DEPOT", "depot": {"firmware_models": ["generic"]}}
+    assert places(depot_faces(site(upstreams=[one]))) == {}
+    assert site(upstreams=[{**one, "identity": None}]).identity_of(site(upstreams=[{**one, "identity": None}]).upstreams[0]) == "yard"
+    clash = site(upstreams=[{**one, "identity": "CP1"}, {**one, "id": "two", "depot": {"firmware_models": ["generik"]}}, {**one, "id": "three"}])
+    assert set(places(depot_faces(clash))) == {"upstreams.0.identity", "upstreams.1.depot.firmware_models.0", "upstreams.2.identity"}
+    odd = site(upstreams=[{**one, "role": "mirror"}, {"id": "p", "url": "ws://127.0.0.1:1/x", "identity": "X"}])
+    assert set(places(depot_faces(odd))) == {"upstreams.0.face", "upstreams.1.identity"}
 
 
 def test_settings_that_contradict_each_other() -> None:

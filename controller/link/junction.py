@@ -1,0 +1,187 @@
+"""Carries orders and facts between the sessions and the faces their CSMSs see them through (``faces``).
+
+A relayed frame never comes here. Everything else a session returns does: its upstream orders go to its face, and what the face returns
+for a session (facts of its virtual leg) goes to that, round and round until only orders for shells and facts for others are left. All in
+the order in which they were found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from controller.config import Config, StationConfig, UpstreamConfig
+from controller.facts import Fact, Persisted, PersistFailed, Stamp, UpstreamClosed, UpstreamFrame, UpstreamOpened
+from controller.link.bridge import Bridge
+from controller.link.faces import DialNow, Face, Means, UpstreamFact
+from controller.link.ids import IdSource
+from controller.link.keeper import Keeper
+from controller.link.session import Outcome, Session
+from controller.ocpp.shapes import Shapes
+from controller.orders import AnnounceSite, CloseUpstream, DialUpstream, SendUpstream
+from controller.snapshot import FaceView
+
+MOST_STEPS: Final = 10_000
+"""Between sessions and faces in one go: more is a defect, and what is left then is dropped rather than the whole site held up."""
+
+
+class Junction:
+    """sessions: all of the site. tokens: numbers of Persist orders whose answers come to ``stored``. enter: told before a session is called."""
+
+    def __init__(
+        self,
+        config: Config,
+        shapes: Shapes,
+        ids: IdSource,
+        tokens: Callable[[], int],
+        sessions: Mapping[str, Session],
+        enter: Callable[[Session], None],
+    ) -> None:
+        self._config = config
+        self._sessions = sessions
+        self._enter = enter
+        self._keeper = Keeper(tokens)
+        self._means = Means(config, shapes, ids, self._keeper, lambda station_id, offered: sessions[station_id].serves(offered))
+        self._bridges: dict[tuple[str, str], Bridge] = {}
+        self._depots: dict[str, Face] = {}
+        self._faces: dict[str, Face] = {}
+        for station in config.stations:
+            self.assign(station, config.upstream_of(station.id))
+
+    # -- which face a station has -------------------------------------------------------------------------
+
+    def assign(self, station: StationConfig, upstream: UpstreamConfig | None) -> None:
+        """From now on the station's session goes up through the face of this upstream; its legs must be closed before."""
+        face = self._face_of(station, upstream) if upstream is not None else None
+        if face is None:
+            self._faces.pop(station.id, None)
+        else:
+            self._faces[station.id] = face
+
+    def _face_of(self, station: StationConfig, upstream: UpstreamConfig) -> Face | None:
+        if upstream.face == "depot":
+            return self._depot(upstream)
+        if not upstream.translate:
+            return None
+        key = (station.id, upstream.id)
+        if key not in self._bridges:
+            self._bridges[key] = Bridge(station, upstream, self._means, self._sessions[station.id].may_change)
+        return self._bridges[key]
+
+    def _depot(self, upstream: UpstreamConfig) -> Face:
+        identity = upstream.identity or self._config.site.id
+        if identity not in self._depots:
+            from controller.link.depot.face import DepotFace  # most sites have none
+
+            self._depots[identity] = DepotFace(upstream, self._means)
+        return self._depots[identity]
+
+    def _all(self) -> Iterable[Face]:
+        return (*self._bridges.values(), *self._depots.values())
+
+    # -- both ways ---------------------------------------------------------------------------------------------
+
+    def of_session(self, at: Stamp, outcomes: list[Outcome]) -> list[Outcome]:
+        """What a session has returned: without what is its face's business, and with what follows from that."""
+        return self._settle(at, outcomes, of_face=False)
+
+    def of_face(self, at: Stamp, outcomes: list[Outcome]) -> list[Outcome]:
+        """What a face has returned, likewise."""
+        return self._settle(at, outcomes, of_face=True)
+
+    def _settle(self, at: Stamp, outcomes: list[Outcome], of_face: bool) -> list[Outcome]:
+        self._means.at = at
+        settled: list[Outcome] = []
+        todo = [(outcome, of_face) for outcome in reversed(outcomes)]
+        for _ in range(MOST_STEPS):
+            if not todo:
+                break
+            outcome, from_face = todo.pop()
+            found = self._to_session(at, outcome) if from_face else self._to_face(at, outcome)
+            if found is None:
+                settled.append(outcome)
+            else:
+                todo += [(item, not from_face) for item in reversed(found)]
+        return settled
+
+    def _to_face(self, at: Stamp, outcome: Outcome) -> list[Outcome] | None:
+        if not isinstance(outcome, (SendUpstream, DialUpstream, CloseUpstream)) or outcome.mirror_id:
+            return None
+        face = self._faces.get(outcome.station_id)
+        return face.take(at, outcome) if face is not None else None
+
+    def _to_session(self, at: Stamp, outcome: Outcome) -> list[Outcome] | None:
+        if not isinstance(outcome, (UpstreamOpened, UpstreamFrame, UpstreamClosed, DialNow)):
+            return None
+        session = self._sessions.get(outcome.station_id)
+        if session is None:
+            return []
+        self._enter(session)
+        match outcome:
+            case UpstreamFrame():
+                return session.csms_frame(at, outcome.generation, outcome.text)
+            case UpstreamOpened():
+                session.virtual = self._faces[outcome.station_id].translating
+                return session.opened(at, outcome.generation, outcome.version)
+            case UpstreamClosed():
+                return session.closed(at, outcome.generation, outcome.reason, outcome.no_common_version, outcome.version_in_doubt)
+            case DialNow():
+                return session.dial_now(at)
+
+    # -- facts -----------------------------------------------------------------------------------------------------
+
+    def socket(self, fact: UpstreamFact) -> list[Outcome] | None:
+        """A fact of a primary's socket; None: no face has to do with it, it is its station's own."""
+        face = self._depots.get(fact.station_id) or self._faces.get(fact.station_id)
+        if face is None:
+            return None
+        if face in self._depots.values() and fact.station_id not in self._depots:
+            return []  # of a socket from before the station's CSMS was another one
+        self._means.at = fact.at
+        match fact:
+            case UpstreamFrame():
+                outcomes = face.frame(fact.at, fact)
+            case UpstreamOpened():
+                outcomes = face.opened(fact.at, fact)
+            case UpstreamClosed():
+                outcomes = face.closed(fact.at, fact)
+        return self.of_face(fact.at, outcomes)
+
+    def present(self, at: Stamp, station_id: str, online: bool) -> list[Outcome]:
+        """A station has connected, or is gone; its session knows."""
+        face = self._faces.get(station_id)
+        if face is None:
+            return []
+        self._means.at = at
+        return self.of_face(at, face.present(at, station_id, online))
+
+    def tick(self, at: Stamp) -> list[Outcome]:
+        """A second has passed; the sessions know."""
+        self._means.at = at
+        return [outcome for face in self._all() for outcome in self.of_face(at, face.tick(at))]
+
+    def hear(self, at: Stamp, fact: Fact) -> list[Outcome]:
+        """A fact of no station, for the depot faces."""
+        self._means.at = at
+        return [outcome for face in self._depots.values() for outcome in self.of_face(at, face.hear(at, fact))]
+
+    def announce(self, at: Stamp, order: AnnounceSite) -> list[Outcome]:
+        """The site's values, for the depot faces."""
+        self._means.at = at
+        return [outcome for face in self._depots.values() for outcome in self.of_face(at, face.announce(at, order))]
+
+    def restore(self, at: Stamp, memories: Mapping[tuple[str, str], Any]) -> list[Outcome]:
+        """What the journal held; the sessions have theirs."""
+        self._means.at = at
+        self._keeper.restore(memories)
+        return [outcome for face in self._all() for outcome in self.of_face(at, face.restore(at))]
+
+    def stored(self, fact: Persisted | PersistFailed) -> list[Outcome]:
+        """The journal has answered one of our tokens."""
+        self._means.at = fact.at
+        done = self._keeper.persisted if isinstance(fact, Persisted) else self._keeper.persist_failed
+        return self.of_face(fact.at, done(fact.at, fact.token))
+
+    def view(self) -> tuple[FaceView, ...]:
+        """Depot faces, and the pairs that are translated now."""
+        return tuple(face.view() for face in (*self._depots.values(), *(bridge for bridge in self._bridges.values() if bridge.translating)))

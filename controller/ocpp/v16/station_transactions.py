@@ -1,0 +1,279 @@
+"""Transactions of a 1.6 station as TransactionEvents (OCPP-NOTES 12.5, 12.6).
+
+A start gets its UUID and the integer the station will call it by, both on disk before anything goes up; its answer carries that integer
+and what the CSMS says of the driver. Readings become Updated, a change of status becomes ChargingStateChanged, a stop becomes Ended.
+seqNo counts without gaps: an event of our own that nobody has answered is kept and goes first next time. What belongs to
+a transaction nobody knows (-1, or one from before) still reaches the CSMS, under a new id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Final
+
+from controller.ocpp.hub import NO_ANSWER, Ask, Conversation, Failed, Payload, Reply, Said, Step
+from controller.ocpp.times import wall_time
+from controller.ocpp.v16 import readings
+from controller.ocpp.v16.station_book import Transaction, content_of
+from controller.ocpp.v16.station_starts import Starts
+from controller.ocpp.v16.station_state import IN_USE, Silent, StationState
+from controller.ocpp.v16.words import CHARGING_STATE_UP, READING_TRIGGERS, moment, stop_up, whole
+
+TRIES: Final = 3
+"""So often an event of our own is given to a CSMS that answers with errors."""
+Telling = Generator[Step, "Reply | None", Reply]
+
+
+class Transactions:
+    """One station's. starts: why a transaction begins. ended: called with each transaction that has ended."""
+
+    def __init__(self, state: StationState, starts: Starts) -> None:
+        self._state, self._starts, self._book = state, starts, state.book
+        self._refused: dict[tuple[int, int], int] = {}
+        self._flushing: set[int] = set()
+        self._under_way = 0
+
+    def waiting(self, transaction: Transaction | None = None) -> bool:
+        """Whether messages are still on their way up; None: of any transaction."""
+        several = self._book.all() if transaction is None else [transaction]
+        return self._under_way > 0 or any(self._book.owed(one) for one in several)
+
+    # -- the station's messages ---------------------------------------------------------------------------------
+
+    def start(self, payload: Payload) -> Conversation:
+        """StartTransaction."""
+        content = content_of("StartTransaction", payload)
+        transaction = self._book.began_with(content)
+        if transaction is None:
+            transaction = self._begin(content, payload)
+        yield from self._state.keep()
+        reply = yield from self._tell(transaction.started)
+        if isinstance(reply, Failed):
+            return reply
+        self._answered(transaction)
+        info = reply.payload.get("idTokenInfo")
+        said = {"status": "Accepted"} if info is None else self._state.aliases.tag_info(info, transaction.evse_id)
+        yield from self._state.keep()
+        return Said({"transactionId": transaction.number, "idTagInfo": said})
+
+    def values(self, payload: Payload) -> Conversation:
+        """MeterValues: of a transaction, or of nobody's."""
+        connector, number = whole(payload.get("connectorId")) or 0, whole(payload.get("transactionId"))
+        content = content_of("MeterValues", payload)
+        transaction = self._of(number, connector, content) if number is not None else None
+        found = readings.up(payload.get("meterValue"), *self._registers(transaction))
+        if not found:
+            return Said({})
+        if transaction is None or not (transaction.opened or self._book.had(transaction, content) is not None):
+            reply = yield Ask("MeterValues", {"evseId": connector, "meterValue": found})
+            return reply if isinstance(reply, Failed) else Said({})
+        reply = yield from self._deliver(transaction, self._reading(transaction, content, found))
+        return reply if isinstance(reply, Failed) else Said({})
+
+    def stop(self, payload: Payload) -> Conversation:
+        """StopTransaction."""
+        content = content_of("StopTransaction", payload)
+        transaction = self._of(whole(payload.get("transactionId")) or 0, 0, content, payload)
+        event = self._end(transaction, content, payload)
+        self._book.close(transaction)
+        reply = yield from self._deliver(transaction, event)
+        if isinstance(reply, Failed):
+            return reply
+        info = reply.payload.get("idTokenInfo")
+        if info is None or not payload.get("idTag"):
+            return Said({})
+        said = self._state.aliases.tag_info(info)
+        yield from self._state.keep()
+        return Said({"idTagInfo": said})
+
+    # -- what happens without a message of theirs ----------------------------------------------------------------
+
+    def changed(self, connector: int, status: str, when: str) -> Silent:
+        """A status was told: the charging state of what runs there."""
+        state = CHARGING_STATE_UP.get(status)
+        for transaction in self._book.running(connector) if state and connector else []:
+            if transaction.state == state or (wall_time(when) or 0.0) < transaction.began_wall_s:
+                continue
+            transaction.state = str(state)
+            yield from self._own_event(transaction, "ChargingStateChanged", when)
+
+    def triggered(self, evse_id: int) -> Conversation:
+        """The last state of what runs there, because the CSMS asked (12.8)."""
+        for transaction in self._book.running(evse_id):
+            yield from self._own_event(transaction, "Trigger", self._state.now)
+        return Said({})
+
+    def _own_event(self, transaction: Transaction, reason: str, when: str) -> Silent:
+        number = transaction.next_seq
+        transaction.next_seq += 1
+        self._book.save(transaction)
+        self._book.owe(transaction, number, self._event("Updated", transaction, number, reason, when) | {"transactionInfo": _info(transaction, True)})
+        yield from self._state.keep()
+        if transaction.told:
+            yield from self._flush(transaction)
+
+    # -- making events -----------------------------------------------------------------------------------------------
+
+    def _begin(self, content: str, payload: Payload) -> Transaction:
+        connector = whole(payload.get("connectorId")) or 0
+        when = moment(payload.get("timestamp"), self._state.around.now().wall_s)
+        transaction = self._book.begin(content, connector)
+        cause = self._starts.cause(connector, str(payload.get("idTag", "")))
+        transaction.state = CHARGING_STATE_UP.get(self._state.status(connector), "EVConnected")
+        event = self._event("Started", transaction, 0, cause.trigger, when)
+        event["transactionInfo"] = _info(transaction, True) | ({} if cause.remote_start_id is None else {"remoteStartId": cause.remote_start_id})
+        event["idToken"] = self._state.aliases.token(payload.get("idTag", ""))
+        meter_wh, reservation = readings.number(payload.get("meterStart")), whole(payload.get("reservationId"))
+        if meter_wh is not None:
+            transaction.begin_wh = transaction.register_wh = meter_wh
+            event["meterValue"] = [_register(when, meter_wh, "Transaction.Begin")]
+        if reservation is not None and reservation >= 0:
+            event["reservationId"] = reservation
+        transaction.started = event
+        self._book.save(transaction)
+        return transaction
+
+    def _reading(self, transaction: Transaction, content: str, found: list[Payload]) -> Payload:
+        """Updated with readings; when the last of them was taken is when it happened."""
+        when = max((str(entry["timestamp"]) for entry in found), key=lambda text: wall_time(text) or 0.0)
+        register_wh = readings.register_wh(found)
+        transaction.register_wh = transaction.register_wh if register_wh is None else register_wh
+        number = self._book.numbered(transaction, content)
+        self._book.save(transaction)
+        contexts = [sample.get("context", "") for entry in found for sample in entry["sampledValue"]]
+        event = self._event("Updated", transaction, number, READING_TRIGGERS.get(contexts[0], "MeterValuePeriodic"), when)
+        return event | {"meterValue": found}
+
+    def _end(self, transaction: Transaction, content: str, payload: Payload) -> Payload:
+        when = moment(payload.get("timestamp"), self._state.around.now().wall_s)
+        meter_wh = readings.number(payload.get("meterStop"))
+        reason, trigger = stop_up(payload.get("reason"))
+        found = readings.up(payload.get("transactionData"), meter_wh, transaction.begin_wh)
+        if meter_wh is not None and readings.register_wh(found, "Transaction.End") is None:
+            found.append(_register(when, meter_wh, "Transaction.End"))
+        transaction.state = "Idle" if reason == "EVDisconnected" else "EVConnected"
+        event = self._event("Ended", transaction, self._book.numbered(transaction, content), trigger, when)
+        event["transactionInfo"] = _info(transaction, True) | {"stoppedReason": reason}
+        if payload.get("idTag"):
+            event["idToken"] = self._state.aliases.token(payload["idTag"])
+        return event | ({"meterValue": found} if found else {})
+
+    def _event(self, kind: str, transaction: Transaction, number: int, trigger: str, when: str) -> Payload:
+        event: Payload = {"eventType": kind, "timestamp": when, "triggerReason": trigger, "seqNo": number, "transactionInfo": _info(transaction, False)}
+        if kind == "Started" and transaction.evse_id:
+            event["evse"] = {"id": transaction.evse_id, "connectorId": 1}
+        return event
+
+    def _registers(self, transaction: Transaction | None) -> tuple[float | None, float | None]:
+        return (None, None) if transaction is None else (transaction.register_wh, transaction.begin_wh)
+
+    # -- whose message it is --------------------------------------------------------------------------------------------
+
+    def _of(self, number: int, connector: int, content: str, stop: Payload | None = None) -> Transaction:
+        """The transaction a message names. One the station could not name (16E 3.18) is what runs there; one that nobody
+        knows begins now, as far as it is known."""
+        transaction = self._book.of_number(number) or self._book.began_with(content)
+        if transaction is None and number <= 0:
+            ended_by = next((one for one in self._book.all() if self._book.had(one, content) is not None), None)
+            transaction = ended_by or self._nameless(connector, stop)
+        return self._adopt(number, connector, content, stop) if transaction is None else transaction
+
+    def _nameless(self, connector: int, stop: Payload | None) -> Transaction | None:
+        running = self._book.running(connector)
+        stopped = wall_time(stop.get("timestamp")) if stop is not None else None
+        fitting = [one for one in running if stopped is None or one.began_wall_s <= stopped]
+        if connector or len(fitting) <= 1:
+            return fitting[-1] if fitting else None
+        # A stop names no connector: the one whose start the CSMS has not confirmed is the one without a name.
+        unconfirmed = [one for one in fitting if not one.told]
+        return unconfirmed[-1] if unconfirmed else None
+
+    def _adopt(self, number: int, connector: int, content: str, stop: Payload | None) -> Transaction:
+        transaction = self._book.begin(content, connector or self._likely_connector(), number)
+        when = moment((stop or {}).get("timestamp"), self._state.around.now().wall_s)
+        event = self._event("Started", transaction, 0, "Authorized" if stop else "ChargingStateChanged", when)
+        if stop is not None and stop.get("idTag"):
+            event["idToken"] = self._state.aliases.token(stop["idTag"])
+        transaction.started = event
+        self._book.save(transaction)
+        return transaction
+
+    def _likely_connector(self) -> int:
+        """A stop names no connector: the only one, or the one that was last in use; 0 = nobody knows."""
+        if len(self._state.evse_ids) == 1:
+            return self._state.evse_ids[0]
+        busy = [connector for connector in self._state.evse_ids if self._state.status(connector) in (*IN_USE, "Finishing")]
+        return busy[0] if len(busy) == 1 else 0
+
+    # -- sending -----------------------------------------------------------------------------------------------------------
+
+    def _deliver(self, transaction: Transaction, event: Payload) -> Telling:
+        """An event, after all that comes before it."""
+        yield from self._state.keep()
+        if not transaction.told:
+            reply = yield from self._tell(transaction.started)
+            if isinstance(reply, Failed):
+                return reply
+            self._answered(transaction)
+        yield from self._flush(transaction)
+        if any(number < event["seqNo"] for number, _ in self._book.owed(transaction)) and transaction.number not in self._flushing:
+            return NO_ANSWER
+        return (yield from self._tell(event))
+
+    def _tell(self, event: Payload) -> Telling:
+        late = {"offline": True} if self._state.late(event["timestamp"]) else {}
+        self._under_way += 1
+        try:
+            reply = yield Ask("TransactionEvent", event | late)
+        finally:
+            self._under_way -= 1
+        return reply if reply is not None else NO_ANSWER
+
+    def _answered(self, transaction: Transaction) -> None:
+        """The CSMS has its Started: what waited behind it may go."""
+        current = self._book.of_number(transaction.number)
+        if current is not None and not current.told:
+            current.told = True
+            self._book.save(current)
+        transaction.told = True
+        if self._book.owed(transaction):
+            self._state.later.append(self._flushing_alone(transaction))
+
+    def _flushing_alone(self, transaction: Transaction) -> Conversation:
+        yield from self._flush(transaction)
+        return Said({})
+
+    def _flush(self, transaction: Transaction) -> Silent:
+        """Events of our own that nobody has answered; ends at the first that is not answered now."""
+        if transaction.number in self._flushing:
+            return
+        self._flushing.add(transaction.number)
+        try:
+            while owed := self._book.owed(transaction):
+                number, event = owed[0]
+                reply = yield from self._tell(event)
+                if isinstance(reply, Failed) and not self._give_up(transaction, number, reply):
+                    return
+                self._book.paid(transaction, number)
+        finally:
+            self._flushing.discard(transaction.number)
+
+    def _give_up(self, transaction: Transaction, number: int, reply: Failed) -> bool:
+        """Whether an error of the CSMS is its last word on an event."""
+        key = transaction.number, number
+        self._refused[key] = self._refused.get(key, 0) + (0 if reply == NO_ANSWER else 1)
+        if self._refused[key] < TRIES:
+            return False
+        del self._refused[key]
+        return True
+
+
+def _info(transaction: Transaction, with_state: bool) -> Payload:
+    return {"transactionId": transaction.uuid, **({"chargingState": transaction.state} if with_state and transaction.state else {})}
+
+
+def _register(when: str, value_wh: float, context: str) -> Payload:
+    sample: Payload = {"value": value_wh, "context": context, "measurand": readings.ENERGY, "unitOfMeasure": {"unit": "Wh"}}
+    return {"timestamp": when, "sampledValue": [sample]}
+
+

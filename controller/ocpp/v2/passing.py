@@ -1,0 +1,102 @@
+"""A side whose own words are the hub's: whatever its peer says goes on, less what the schemas do not know.
+
+Peers are read leniently: unknown properties, null, over-long texts and times without a zone are put right by ``fit``, so that one careless
+station does not lose its messages. What still is no message of 2.1 is refused by whoever sends it on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from controller.ocpp.hub import HUB, WIRE, Ask, Conversation, Failed, Message, Payload, Post, Reply, Said, Surroundings
+
+HUB_VERSION: Final = "ocpp2.1"
+
+
+class Passing:
+    """A station's or a CSMS's side of 2.1."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._around = surroundings
+
+    def said(self, message: Message) -> Conversation:
+        """Of the peer, to the hub."""
+        return self._pass(message, HUB)
+
+    def asked(self, message: Message) -> Conversation:
+        """Of the hub, to the peer."""
+        return self._pass(message, WIRE)
+
+    def opened(self) -> list[Conversation]:
+        """Nothing of its own."""
+        return []
+
+    def closed(self) -> list[Conversation]:
+        """Nothing."""
+        return []
+
+    def tick(self) -> list[Conversation]:
+        """Nothing."""
+        return []
+
+    def _pass(self, message: Message, to: str) -> Conversation:
+        payload = self._around.fit(HUB_VERSION, message.action, False, message.payload)
+        if message.unanswered:
+            yield Post(message.action, payload, to, unanswered=True)
+            return Said({})
+        reply = yield Ask(message.action, payload, to)
+        return self._fitted(message.action, reply)
+
+    def _fitted(self, action: str, reply: Reply | None) -> Reply:
+        if isinstance(reply, Said):
+            return Said(self._around.fit(HUB_VERSION, action, True, reply.payload))
+        return unanswered(reply)
+
+
+# -- answers made here -------------------------------------------------------------------------------------
+
+
+Made = Callable[[Payload], Reply]
+
+
+def no(status: str, code: str, text: str) -> Said:
+    """The action's own "no" with its reason. code: a reason code of the appendix, at most 20 characters; text: at most 512."""
+    return Said({"status": status, "statusInfo": {"reasonCode": code, "additionalInfo": text}})
+
+
+def always(reply: Reply) -> Made:
+    """The same answer to every request."""
+    return lambda payload: reply
+
+
+def unanswered(reply: Reply | None) -> Failed:
+    """What an Ask that was not answered ends with; always with a description, for people."""
+    if isinstance(reply, Failed):
+        return reply if reply.description else Failed(reply.code, "the other side refused this without a reason")
+    return Failed("GenericError", "no answer")
+
+
+# -- reading what may be anything ------------------------------------------------------------------------------
+
+
+def inner(payload: Payload, key: str) -> Payload:
+    """The object under a key; empty if there is none."""
+    found = payload.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def items(payload: Payload, key: str) -> list[Payload]:
+    """The objects of the list under a key."""
+    found = payload.get(key)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def longer(value: Any, most: int) -> bool:
+    """Whether it is a text of more characters than that."""
+    return isinstance(value, str) and len(value) > most
+
+
+def real(value: Any) -> bool:
+    """Whether it is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

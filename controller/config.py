@@ -168,6 +168,24 @@ class ListenConfig(Model):
     tls: ListenTlsConfig | None = Field(default=None, description="TLS listener for security profile 2; none is legal.")
 
 
+class FilesConfig(Model):
+    """Where stations fetch firmware from Yardmaster and put their logs, for a depot face. The port is open only while there is something to serve."""
+
+    host: str | None = Field(default=None, description="Address to listen on; default: listen.host.")
+    port: int = Field(default=9010, ge=0, le=65535, description="TCP port; 0 picks a free one.")
+    tls_port: int | None = Field(
+        default=None, ge=0, le=65535, description="TCP port for HTTPS with the certificates of listen.tls beside it; default: no HTTPS."
+    )
+    address: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_.\-:\[\]]{1,253}$",
+        description="Name or address under which stations reach this machine; default: host, or what the system uses for outgoing connections.",
+    )
+    max_bytes: int = Field(
+        default=1024 * 1024 * 1024, ge=1024 * 1024, le=1 << 40, description="Disk space that fetched firmware and collected logs may take together [bytes]."
+    )
+
+
 class CommandsConfig(Model):
     """What a CSMS may ask of stations. A forbidden command gets the action's own refusal."""
 
@@ -548,6 +566,7 @@ class Config(Model):
     circuits: tuple[CircuitConfig, ...] = Field(default=(), description="Circuits below the grid connection.")
     stations: tuple[StationConfig, ...] = Field(default=(), description="Charging stations. Unknown identities are refused.")
     listen: ListenConfig = Field(default=ListenConfig(), description="Where stations connect.")
+    files: FilesConfig = Field(default=FilesConfig(), description="Firmware and logs of the stations, for a depot face.")
     upstreams: tuple[UpstreamConfig, ...] = Field(default=(), description="CSMSs above the stations; none is legal.")
     authorization: AuthorizationConfig = Field(default=AuthorizationConfig(), description="The site's own list of drivers.")
     meters: tuple[MeterConfig, ...] = Field(default=(), description="Meters.")

@@ -145,6 +145,7 @@ class Engine:
             replace(site, sources=sources),
             links,
             self.events.entries(),
+            self.links.faces(),
         )
 
     def why(self, key: EvseKey, at: Stamp) -> WhyView | None:

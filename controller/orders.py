@@ -315,6 +315,8 @@ class AnnounceSite(Order):
 
     power_w, phase_current_a: at the grid connection, None = its meter is not to be trusted now. import_wh, export_wh: its registers.
     limit_a: per phase, in force for the whole connection; limit_source: "fuse", "mqtt", "csms" ... chargers_w: all chargers in sum.
+    alarms: DER control types that hold cars below their schedule now (R05), e.g. "LimitMaxDischarge". limit_notified: "EMS" or "SO" while
+    something but fuse and CSMS holds the site down, in the words of NotifyChargingLimit, "" = nothing does; limit_until_wall_s: its end.
     """
 
     power_w: float | None
@@ -326,6 +328,15 @@ class AnnounceSite(Order):
     limit_source: str
     chargers_w: float
     alarms: tuple[str, ...] = ()
+    limit_notified: str = ""
+    limit_until_wall_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetDrivers(Order):
+    """Internal. ClearCache of a depot face: what the CSMS has said of drivers, kept for its absence, is forgotten (C11). face: its identity."""
+
+    face: str
 
 
 # -- to io/files ------------------------------------------------------------------------------------------

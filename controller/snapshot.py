@@ -238,9 +238,26 @@ class LinkView:
 
 
 @dataclass(frozen=True, slots=True)
+class NumberView:
+    """One EVSE number of a depot face. station_id, evse_id: the EVSE behind it; states: of its connectors, as told to the CSMS.
+
+    configured: False = its charger is no longer in the site file, the number stays reserved. linked: the charger can be asked now.
+    """
+
+    number: int
+    station_id: str
+    evse_id: int
+    states: tuple[str, ...]
+    configured: bool
+    linked: bool
+
+
+@dataclass(frozen=True, slots=True)
 class FaceView:
     """One upstream socket of a face. kind: pair (one station's, translated) or depot. identity: under which it is dialled. state: open,
     dialling, away. version: what its CSMS speaks, "" = not known. queued: CALLs that wait for their turn on it.
+
+    Of a depot face also: accepted: the CSMS has accepted its boot. ranks: (rank, how many wait), first served first. numbers: ascending.
     """
 
     upstream_id: str
@@ -249,6 +266,9 @@ class FaceView:
     state: str
     version: str = ""
     queued: int = 0
+    accepted: bool = False
+    ranks: tuple[tuple[str, int], ...] = ()
+    numbers: tuple[NumberView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +384,7 @@ class WhyView:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything at one moment."""
+    """Everything at one moment. faces: the depot faces, and pairs whose two versions differ."""
 
     site_id: str
     site_name: str
@@ -376,6 +396,7 @@ class Snapshot:
     site: SiteView
     links: tuple[LinkView, ...]
     events: tuple[EventView, ...]
+    faces: tuple[FaceView, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Plain dicts and lists, ready for ``json.dumps``."""

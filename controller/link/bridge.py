@@ -84,7 +84,7 @@ class Bridge:
 
     def _begin(self, at: Stamp, order: DialUpstream) -> list[Outcome]:
         outcomes = self._drop(at, "dialled anew")
-        offers = self._offers(at, order.offered)
+        offers = tuple(offer for offer in self._offers(at, order.offered) if offer)
         if not offers:
             self._dial = None
             return [*outcomes, order]
@@ -95,8 +95,8 @@ class Bridge:
         spoken = self._upstream.versions
         if spoken is not None:
             own: tuple[str, ...] = tuple(version for version in spoken if version in offered)
-            others = tuple(version for version in self._others(offered) if version in spoken)
-            return (own,) if own else (others,) if others else ()
+            spare = tuple(version for version in self._others(offered) if version in spoken)
+            return (own,) if own else (spare,) if spare else ()
         known = self._memory.get(AGREED)
         others = self._others(offered)
         if known not in others:
@@ -104,10 +104,12 @@ class Bridge:
         rest = tuple(version for version in others if version != known)
         if at.mono_s - self._own_mono_s >= OWN_AGAIN_S:
             return (offered, (known, *rest))
-        return ((known,), offered, rest) if rest else ((known,), offered)
+        return ((known,), offered, rest)
 
     def _others(self, offered: tuple[str, ...]) -> tuple[str, ...]:
         own = self._means.serves(self.station_id, offered)
+        if sides_for(own) is None:
+            return ()
         return tuple(version for version in NEAREST.get(own, ()) if version not in offered and sides_for(version) is not None)
 
     def _try(self, at: Stamp, dial: _Dial) -> list[Outcome]:

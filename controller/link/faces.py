@@ -46,14 +46,18 @@ class DialNow(Fact):
 
 class Means:
     """What every face and leg may use. now(): the clocks of what is being handled. number(): a positive integer < 2**31, never used before
-    at this site (kept with the next ``keeper.keep``). serves: see ``Serving``."""
+    at this site (kept with the next ``keeper.keep``). serves: see ``Serving``. queued: (station id, its own transactionId), "" = any ->
+    messages of that on disk or on their way to it; no station id = of all stations of the site that have a face."""
 
-    def __init__(self, config: Config, shapes: Shapes, ids: IdSource, keeper: Keeper, serves: Serving) -> None:
+    def __init__(
+        self, config: Config, shapes: Shapes, ids: IdSource, keeper: Keeper, serves: Serving, queued: Callable[[str, str], int] | None = None
+    ) -> None:
         self.config = config
         self.shapes = shapes
         self.ids = ids
         self.keeper = keeper
         self.serves = serves
+        self.queued = queued or (lambda station_id, transaction_id: 0)
         self.shared = keeper.memory(SHARED)
         self.at = Stamp(0.0, 0.0)
 
@@ -85,12 +89,7 @@ class Means:
 
 
 class Face(Protocol):
-    """See the module. All methods return outcomes; none may raise on anything a peer sends. What must be on disk goes through ``Means.keeper``.
-
-    translating: whether the legs of its stations go through the hub now, so that frames of their sessions come here.
-    """
-
-    translating: bool
+    """See the module. All methods return outcomes; none may raise on anything a peer sends. What must be on disk goes through ``Means.keeper``."""
 
     def take(self, at: Stamp, order: UpstreamOrder) -> list[Outcome]:
         """An upstream order of a session (mirror legs never come here). A DialUpstream must be answered sooner or later with

@@ -41,7 +41,7 @@ class Junction:
         self._sessions = sessions
         self._enter = enter
         self._keeper = Keeper(tokens)
-        self._means = Means(config, shapes, ids, self._keeper, lambda station_id, offered: sessions[station_id].serves(offered))
+        self._means = Means(config, shapes, ids, self._keeper, lambda station_id, offered: sessions[station_id].serves(offered), self._queued)
         self._bridges: dict[tuple[str, str], Bridge] = {}
         self._depots: dict[str, Face] = {}
         self._faces: dict[str, Face] = {}
@@ -75,6 +75,21 @@ class Junction:
 
             self._depots[identity] = DepotFace(upstream, self._means)
         return self._depots[identity]
+
+    def _translates(self, station_id: str) -> bool:
+        face = self._faces.get(station_id)
+        return face.translating if isinstance(face, Bridge) else face is not None
+
+    def _queued(self, station_id: str, transaction_id: str) -> int:
+        """See ``Means``. A 1.6 station's transaction has another id above than below: any message that waits may be of it."""
+        if not station_id:
+            return sum(self._sessions[known].up.queued for known, face in self._faces.items() if not isinstance(face, Bridge))
+        session = self._sessions.get(station_id)
+        if session is None:
+            return 0
+        if not transaction_id or session.version == "ocpp1.6":
+            return session.up.queued
+        return int(session.up.outbox.has(transaction_id))
 
     def _all(self) -> Iterable[Face]:
         return (*self._bridges.values(), *self._depots.values())
@@ -121,7 +136,7 @@ class Junction:
             case UpstreamFrame():
                 return session.csms_frame(at, outcome.generation, outcome.text)
             case UpstreamOpened():
-                session.virtual = self._faces[outcome.station_id].translating
+                session.virtual = self._translates(outcome.station_id)
                 return session.opened(at, outcome.generation, outcome.version)
             case UpstreamClosed():
                 return session.closed(at, outcome.generation, outcome.reason, outcome.no_common_version, outcome.version_in_doubt)

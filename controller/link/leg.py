@@ -22,7 +22,7 @@ from controller.link.faces import Means, memory_of
 from controller.link.keeper import Keeper
 from controller.link.talks import Talks, Then
 from controller.ocpp import rpc
-from controller.ocpp.hub import HUB, NO_ANSWER, Ask, EvseShape, Failed, Message, Payload, Post, Reply, Said, Side, Wording
+from controller.ocpp.hub import HUB, NO_ANSWER, Ask, EvseShape, Failed, Message, Payload, Post, Reply, Said, Side, Sides, Wording
 from controller.ocpp.registry import sides_for
 from controller.orders import Order, SendUpstream, Severity, Tell
 
@@ -51,9 +51,11 @@ class _Asked:
 
 
 class Leg:
-    """One station's. up: where its hub messages go. wording: see ``hub.Wording``."""
+    """One station's. up: where its hub messages go. wording: see ``hub.Wording``. find: subprotocol -> its sides."""
 
-    def __init__(self, station: StationConfig, means: Means, up: Up, wording: Wording | None = None) -> None:
+    def __init__(
+        self, station: StationConfig, means: Means, up: Up, wording: Wording | None = None, find: Callable[[str], Sides | None] = sides_for
+    ) -> None:
         self.station_id = station.id
         self.generation = 0
         self.version = ""
@@ -62,6 +64,7 @@ class Leg:
         self._means = means
         self._up = up
         self._wording = wording
+        self._find = find
         self._talks = Talks(station.id)
         self._port = _Port(self, self._upward, means.keeper)
         self._sides: dict[str, Side] = {}
@@ -86,7 +89,7 @@ class Leg:
 
     def open(self, at: Stamp, generation: int, version: str) -> list[Outcome]:
         """The session's dial succeeds. generation: of its DialUpstream; version: what ``Means.serves`` says of its offer."""
-        if sides_for(version) is None:
+        if self._find(version) is None:
             return [UpstreamClosed(at, self.station_id, generation, f"{version} cannot be translated")]
         outcomes = self.shut(at, "dialled anew") if self.is_open else []
         self.generation, self.version, self._began = generation, version, False
@@ -145,7 +148,7 @@ class Leg:
         version = self.version
         side = self._sides.get(version)
         if side is None:
-            sides = sides_for(version)
+            sides = self._find(version)
             assert sides is not None
             memory = memory_of("leg", self.station_id, version)
             side = sides.station(self._means.surroundings(self.station_id, memory, lambda: self._evses, self._wording))

@@ -63,7 +63,7 @@ from controller.orders import (
     SetAvailable,
     Wake,
 )
-from controller.snapshot import LinkView, WhyProfile
+from controller.snapshot import FaceView, LinkView, WhyProfile
 
 DIALS_PER_SECOND = 10
 """New upstream connections per second, at least."""
@@ -283,3 +283,7 @@ class Links:
     def view(self) -> tuple[LinkView, ...]:
         """What the page shows."""
         return tuple(session.view() for session in self.sessions.values())
+
+    def faces(self) -> tuple[FaceView, ...]:
+        """The sockets of faces: depots, and pairs that are translated now."""
+        return self.junction.view() if self.junction is not None else ()

@@ -31,12 +31,14 @@ WHOLE: Final = frozenset(
 WHOLE_IN: Final = frozenset({"ChangeConfiguration", "SetVariables", "SetNetworkProfile"})
 """Requests that set something: nothing in them is cut."""
 
+MAX_DIGITS: Final = 20
+_DECIMAL: Final = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)?([.,]\d+)?\s*([Zz]|[+-]\d\d:?\d\d)?")
 
 
-def fitter(schema: Schema, action: str) -> Fitter:
-    """The function for a whole schema. action: for what is never cut in it."""
-    return _Maker(schema.get("definitions", {}), action in WHOLE_IN).make(schema, "")
+def fitter(schema: Schema, *, whole: bool) -> Fitter:
+    """The function for a whole schema. whole: no text in it is ever cut."""
+    return _Maker(schema.get("definitions", {}), whole).make(schema, "")
 
 
 class _Maker:
@@ -123,26 +125,36 @@ def _enum(values: frozenset[Any]) -> Fitter:
 
 
 def _text(longest: int | None, whole: bool) -> Fitter:
-    if longest is None or whole:
-        return _as_it_is
+    most = None if whole else longest
 
     def fit(value: Any) -> Any:
-        return value[:longest] if isinstance(value, str) else value
+        """A number where a text belongs is its text: careless stations send cards and readings so."""
+        text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+        return text[:most] if isinstance(text, str) else text
 
     return fit
 
 
 def _integer(value: Any) -> Any:
+    value = _read(value)
     return round(value) if isinstance(value, float) and math.isfinite(value) else value
+
+
+def _read(value: Any) -> Any:
+    """A plain decimal number in a text is that number (trap 11); whatever else stays."""
+    if not isinstance(value, str) or len(value) > MAX_DIGITS or not _DECIMAL.fullmatch(value):
+        return value
+    return float(value) if "." in value else int(value)
 
 
 def _number(step: float | None) -> Fitter:
     if step is None:
-        return _as_it_is
+        return _read
     whole_step = Decimal(repr(step))
 
     def fit(value: Any) -> Any:
         """Down to a whole number of steps: such numbers are limits."""
+        value = _read(value)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             return value
         steps = (Decimal(repr(value)) / whole_step).to_integral_value(ROUND_FLOOR)

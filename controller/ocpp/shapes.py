@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from controller.ocpp.fitting import Fitter, fitter
+from controller.ocpp.fitting import WHOLE_IN, Fitter, fitter
 
 Payload = dict[str, Any]
 Schema = dict[str, Any]
@@ -62,8 +62,9 @@ class Shapes:
         return self._judges.get(key)
 
     def _fitter_of(self, key: tuple[str, str, bool]) -> Fitter | None:
+        _, action, answer = key
         if key not in self._fitters and (schema := self._read(*key)) is not None:
-            self._fitters[key] = fitter(schema, key[1])
+            self._fitters[key] = fitter(schema, whole=not answer and action in WHOLE_IN)
         return self._fitters.get(key)
 
 

@@ -32,6 +32,8 @@ __all__ = ["REACTION_S", "Budget", "CircuitLoad", "Inputs", "SiteState", "Statio
 
 TRUST_S = 120.0
 """A station's own current counts for a booking this long [s]."""
+GIVING_SETTLES_S = 15.0
+"""What a car was seen to give before its setpoint changed counts this much longer, if nobody measures it again [s]."""
 UNHEARD_S = 90.0
 """What a car drew before it was cut is kept free for this long at most, if nobody measures it [s]."""
 
@@ -78,8 +80,12 @@ class Budget:
             if amps is not None:
                 booked[key] = amps
                 table.book(evse, amps, channel.online)
+            claim: Claim | None = None
             if evse.session is not None and channel.online:
-                claims.append(self._claim(evse, channel, () if amps is not None else table.rows_of(evse), inputs))
+                claim = self._claim(evse, channel, () if amps is not None else table.rows_of(evse), inputs)
+                claims.append(claim)
+            if table.give_rows and evse.place.config.v2g is not None and (claim is None or claim.give is None):
+                self.rows.still_gives(table, evse, still_given_w(evse, channel, inputs.at.mono_s) / (self._voltage_v * len(evse.phases)))
         self.rows.lean(table, inputs, claims)
         return SiteState(inputs.at, table.finished(), tuple(claims), booked)
 
@@ -194,12 +200,21 @@ class Budget:
             return None
         now, sent = inputs.at.mono_s, channel.sent
         now_a = sent.given_w / per_a if sent is not None and now < sent.ends_mono_s else 0.0
-        rows = self.rows.export_rows_of(evse, inputs)
-        return Give(wanted_w / per_a, least_w / per_a, rows, per_a, reason, now_a, now - channel.given_changed_mono_s)
+        rows = self.rows.export_rows_of(evse, inputs, self._table)
+        held_a = still_given_w(evse, channel, now) / per_a
+        return Give(wanted_w / per_a, least_w / per_a, rows, per_a, reason, now_a, now - channel.given_changed_mono_s, held_a)
 
     def _idle(self, evse: EvseState, cap: Layer, inputs: Inputs) -> bool:
         step, _ = evse.wish_step(inputs.at.wall_s)
         return idles(evse, cap, step) and may_idle(evse, inputs.features.get(evse.place.key.station_id))
+
+
+def still_given_w(evse: EvseState, channel: Channel, now: float) -> float:
+    """The most an EVSE may be giving back at this moment [W]: by what its station may be obeying, and by its meter."""
+    told = [sent.given_w for sent in (channel.sent, channel.accepted, *channel.outstanding.values()) if sent is not None and now < sent.ends_mono_s]
+    older = evse.measured_mono_s < channel.given_changed_mono_s and now - channel.given_changed_mono_s > GIVING_SETTLES_S
+    measured_w = -(evse.power_w or 0.0) if now - evse.measured_mono_s < TRUST_S and not older else 0.0
+    return max([0.0, measured_w, *told])
 
 
 def _least_a(channel: Channel, cap_a: float) -> float:

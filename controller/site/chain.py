@@ -29,7 +29,7 @@ def own_layers(evse: EvseState, channel: Channel, inputs: Inputs, booked: bool) 
         found += _of_csms(evse, at.wall_s)
     target = inputs.targets.get(place.key)
     if target is not None:
-        found.append(Layer(target.limit_a, target.reason, layers.PLAN, target.ends_wall_s))
+        found.append(Layer(target.limit_a, target.reason, target.source or layers.PLAN, target.ends_wall_s))
     if not channel.confirmed:
         found.append(Layer(place.fallback_a, "fallback not confirmed by the station yet", layers.FLOOR))
     found += _of_meters(place, inputs)
@@ -101,7 +101,8 @@ def wanted_discharge_w(evse: EvseState, channel: Channel, inputs: Inputs, voltag
     if wanted_w <= 0:
         return 0.0, ""
     allowed_w, _ = may_discharge_w(evse, inputs.features.get(place.key.station_id), inputs.at.wall_s, voltage_v)
-    return min(wanted_w, allowed_w), reason
+    bound = inputs.give_bounds.get(place.key)
+    return min(wanted_w, allowed_w, math.inf if bound is None else bound[0]), reason
 
 
 def _asked_w(evse: EvseState, inputs: Inputs, voltage_v: float) -> tuple[float, str]:

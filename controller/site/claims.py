@@ -29,7 +29,8 @@ class Row:
 
     source: a word of ``layers``. ends_wall_s: when it ends, None = not known. leans: the row may carry more while others draw
     on the opposite phase: (who, how much it draws [A], negative if it gives back); counts at most what they are granted now.
-    passing_a: so much less it carries for a moment; who charges keeps his minimum meanwhile [A].
+    passing_a: so much less it carries for a moment; who charges keeps his minimum meanwhile [A]. strict: also while setpoints
+    change nothing may exceed it: who gives back more waits until others have been seen to give less.
     """
 
     capacity_a: float
@@ -38,6 +39,7 @@ class Row:
     ends_wall_s: float | None = None
     leans: tuple[tuple[EvseKey, float], ...] = ()
     passing_a: float = 0.0
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Give:
 
     wanted_a: how much. least_a: less is nothing. rows: the export rows it loads, one index per phase and row (a row of
     the site's sum stands there once per phase). w_per_a: power of one ampere on all its phases [W]. now_a: what its setpoint
-    lets it give at this moment, changed_s: seconds since that last changed.
+    lets it give at this moment, changed_s: seconds since that last changed. held_a: the most it may still be giving, whatever it was told last.
     """
 
     wanted_a: float
@@ -56,6 +58,7 @@ class Give:
     reason: str
     now_a: float = 0.0
     changed_s: float = math.inf
+    held_a: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,12 +28,26 @@ def give_back(rows: Sequence[Row], claims: Sequence[Claim], amps: Sequence[float
         for row in give.rows:
             asked[row] += give.wanted_a
     part = [min(1.0, max(0.0, row.capacity_a) / asked[index]) if asked[index] > EPS else 1.0 for index, row in enumerate(rows)]
-    found: dict[int, float] = {}
+    given = {index: _calm(give, give.wanted_a * min((part[row] for row in give.rows), default=0.0)) for index, give in wanting}
+    if any(row.strict for row in rows):
+        _wait_for_others(rows, wanting, given)
+    return {
+        index: given[index] * give.w_per_a for index, give in wanting if given[index] > EPS and given[index] >= give.least_a - EPS
+    }
+
+
+def _wait_for_others(rows: Sequence[Row], wanting: Sequence[tuple[int, Give]], given: dict[int, float]) -> None:
+    """On a strict row more may only be given into what is free while everybody still gives what he may be giving."""
+    free, more = [row.capacity_a for row in rows], [0.0] * len(rows)
     for index, give in wanting:
-        given_a = _calm(give, give.wanted_a * min((part[row] for row in give.rows), default=0.0))
-        if given_a > EPS and given_a >= give.least_a - EPS:
-            found[index] = given_a * give.w_per_a
-    return found
+        for row in give.rows:
+            free[row] -= give.held_a
+            more[row] += max(0.0, given[index] - give.held_a)
+    for index, give in wanting:
+        if given[index] <= give.held_a + EPS:
+            continue
+        parts = [max(0.0, free[row]) / more[row] for row in give.rows if rows[row].strict and more[row] > EPS]
+        given[index] = give.held_a + (given[index] - give.held_a) * min([1.0, *parts])
 
 
 def _calm(give: Give, most_a: float) -> float:

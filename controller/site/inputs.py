@@ -40,11 +40,29 @@ class StationWish:
 
 
 @dataclass(frozen=True, slots=True)
+class FaceWish:
+    """What a CSMS wants of all chargers of its depot face now; None = nothing said.
+
+    limit_a: of their sum, per phase [A]. discharge_w >= 0: the most they may give back together [W]; discharge_reason: who says so.
+    setpoint_w: what they shall take together, negative = give back [W]. ends_wall_s: when the next step of its schedule begins.
+    """
+
+    face: str
+    stations: Collection[str]
+    limit_a: float | None
+    reason: str
+    ends_wall_s: float | None = None
+    discharge_w: float | None = None
+    discharge_reason: str = ""
+    setpoint_w: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """What the plan gives an EVSE now, per phase [A]; a ceiling, never more. discharge_w > 0: what it shall give back, in all.
 
     ends_wall_s: end of the plan's slot. power_w: what the plan meant before rounding to the minimum, over all phases;
-    None = not said. A charger that can switch phases makes use of it.
+    None = not said. A charger that can switch phases makes use of it. source: a word of ``layers``, "" = the plan.
     """
 
     limit_a: float
@@ -52,6 +70,7 @@ class Target:
     discharge_w: float = 0.0
     ends_wall_s: float | None = None
     power_w: float | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +78,8 @@ class Inputs:
     """Everything the budget is made of, at one moment.
 
     lifted: who has waited too long for its priority. features: what stations announced. may_give: the site's meters
-    speak and its stations obey, so that cars may give back.
+    speak and its stations obey, so that cars may give back. faces: what CSMSs want of all their chargers. give_bounds: the most single
+    EVSEs may give back [W], and who says so; export: the same for the grid connection, None = only what the site file says.
     """
 
     at: Stamp
@@ -74,3 +94,6 @@ class Inputs:
     lifted: EvseKey | None = None
     features: Mapping[str, FeaturesLearned] = field(default_factory=dict)
     may_give: bool = True
+    faces: tuple[FaceWish, ...] = ()
+    give_bounds: Mapping[EvseKey, tuple[float, str]] = field(default_factory=dict)
+    export: tuple[float, str] | None = None

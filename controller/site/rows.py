@@ -1,7 +1,8 @@
 """Rows: the copper, grid and site limits as capacities that claims share.
 
 In this order: three per circuit (L1..L3); six for the allowed difference between two phases, if there is such a
-limit; three per station whose sum the CSMS limits; three per circuit, one for the site and again six where cars may give back.
+limit; three per station whose sum the CSMS limits; three per depot face whose chargers' sum its CSMS limits; three per circuit, one for
+the site, again six, and one per depot face with a bound on giving back, where cars may give back.
 
 Unbalance. Charging shall never make two phases p and q at the grid connection differ by more than U. Row (p, q) holds
 what may load p and not q; its capacity is U plus what others are measured to draw on q and not on p (``Row.leans``), never more than
@@ -46,6 +47,9 @@ class Table:
     named: list[tuple[str, str, float | None]] = field(default_factory=list)
     leans: dict[int, list[tuple[EvseKey, float]]] = field(default_factory=dict)
     station_rows: dict[str, int] = field(default_factory=dict)
+    face_rows: dict[str, list[int]] = field(default_factory=dict)
+    give_rows: dict[str, list[int]] = field(default_factory=dict)
+    strict: set[int] = field(default_factory=set)
     passing: dict[int, float] = field(default_factory=dict)
 
     def add(self, capacity_a: float, reason: str, source: str, ends_wall_s: float | None = None, passing_a: float = 0.0) -> None:
@@ -64,8 +68,12 @@ class Table:
         rows = self.owner.fixed_rows(evse.place.circuit, phases)
         if self.owner.unbalance_a is not None:
             rows += self.owner.pair_rows(evse, phases)
-        first = self.station_rows.get(evse.place.key.station_id)
-        return rows if first is None else rows + tuple([first + phase for phase in phases])
+        station_id = evse.place.key.station_id
+        first = self.station_rows.get(station_id)
+        rows = rows if first is None else rows + tuple([first + phase for phase in phases])
+        if self.face_rows:
+            rows += tuple([first + phase for first in self.face_rows.get(station_id, ()) for phase in phases])
+        return rows
 
     def book(self, evse: EvseState, amps: float, online: bool) -> None:
         """Subtract what cannot be commanded. An offline station that was put on one phase falls back to all of them."""
@@ -77,7 +85,10 @@ class Table:
         """The rows, frozen."""
         leans, passing = self.leans, self.passing
         return tuple(
-            [Row(amps, *self.named[index], tuple(leans.get(index, ())), passing.get(index, 0.0)) for index, amps in enumerate(self.capacity)]
+            [
+                Row(amps, *self.named[index], tuple(leans.get(index, ())), passing.get(index, 0.0), index in self.strict)
+                for index, amps in enumerate(self.capacity)
+            ]
         )
 
 
@@ -124,6 +135,12 @@ class Rows:
             table.station_rows[station_id] = len(table.capacity)
             for _ in PHASES:
                 table.add(wish.limit_a, wish.reason, layers.UPSTREAM, wish.ends_wall_s)
+        for face in inputs.faces:
+            if face.limit_a is not None:
+                for station_id in face.stations:
+                    table.face_rows.setdefault(station_id, []).append(len(table.capacity))
+                for _ in PHASES:
+                    table.add(face.limit_a, face.reason, layers.UPSTREAM, face.ends_wall_s)
         if self._gives:
             self._export(table, inputs)
         return table
@@ -175,27 +192,43 @@ class Rows:
             load = inputs.loads[name]
             for phase in PHASES:
                 table.add(circuit.fuse_a - load.margin_a + min(0.0, load.other_a[phase]), f"fuse {name} {PHASE_NAMES[phase]}", layers.FUSE)
-        table.add(self._site_export_a(inputs), "export limit", layers.LIMIT)
+        table.add(*self._site_export_a(inputs), layers.LIMIT)
         if self.unbalance_a is not None:
             for p, q in PAIRS:
                 table.add(GIVE_PART * self.unbalance_a, f"unbalance limit {PHASE_NAMES[p]} over {PHASE_NAMES[q]}", layers.UNBALANCE)
+        for face in inputs.faces:
+            if face.discharge_w is not None:
+                for station_id in face.stations:
+                    table.give_rows.setdefault(station_id, []).append(len(table.capacity))
+                table.strict.add(len(table.capacity))
+                table.add(face.discharge_w / self._layout.voltage_v, face.discharge_reason, layers.UPSTREAM, face.ends_wall_s)
 
-    def _site_export_a(self, inputs: Inputs) -> float:
-        """Sum of the phases that may be given back [A]: the export limit and what is measured to take it."""
-        most_w, load = self._layout.max_export_w, inputs.loads[ROOT_CIRCUIT]
+    def _site_export_a(self, inputs: Inputs) -> tuple[float, str]:
+        """Sum of the phases that may be given back [A], and who says so: the export limit and what is measured to take it."""
+        most_w, reason, load = self._layout.max_export_w, "export limit", inputs.loads[ROOT_CIRCUIT]
+        if inputs.export is not None and (most_w is None or inputs.export[0] < most_w):
+            most_w, reason = inputs.export
         if most_w is None:
-            return NO_LIMIT_A
+            return NO_LIMIT_A, reason
         phases = PHASES[: self._layout.phase_count]
         taken_a = sum(load.other_a[phase] - load.margin_a for phase in phases) if load.meter else 0.0
-        return most_w / self._layout.voltage_v + taken_a
+        return most_w / self._layout.voltage_v + taken_a, reason
 
-    def export_rows_of(self, evse: EvseState, inputs: Inputs) -> tuple[int, ...]:
-        """The export rows an EVSE loads by giving back; the site's sum stands there once per phase."""
+    def still_gives(self, table: Table, evse: EvseState, amps: float) -> None:
+        """Who shall give nothing may still be giving so much per phase [A]: nobody gives more instead yet."""
+        for row in table.give_rows.get(evse.place.key.station_id, ()):
+            table.capacity[row] -= amps * len(evse.phases)
+
+    def export_rows_of(self, evse: EvseState, inputs: Inputs, table: Table | None = None) -> tuple[int, ...]:
+        """The export rows an EVSE loads by giving back; sums over the phases stand there once per phase."""
         pairs = 0 if self.unbalance_a is None else len(PAIRS)
-        first = 3 * len(self._index) + pairs + 3 * len(inputs.station_wishes)
+        limited = sum(face.limit_a is not None for face in inputs.faces)
+        first = 3 * len(self._index) + pairs + 3 * len(inputs.station_wishes) + 3 * limited
         phases = evse.phases
         site = first + 3 * len(self._index)
         rows = [first + row for row in self.fixed_rows(evse.place.circuit, phases)] + [site] * len(phases)
         if pairs:
             rows += [site + 1 + number for number in self._against(phases)]
+        for row in table.give_rows.get(evse.place.key.station_id, ()) if table is not None else ():
+            rows += [row] * len(phases)
         return tuple(rows)

@@ -27,6 +27,8 @@ MISLEADING = "/depot-7/ocpp1.6"
 PLACES = 32
 QUICK = ("Q1", "Q2", "Q3")
 """Stations whose handshake waits hardly a second for their CSMS; the others wait as long as a busy machine may need."""
+PLAIN = ("P1", "P2")
+"""Stations whose CSMS gets their own version or none: nothing is translated for it."""
 NAMED = ("Säule 7 ✓", "a+b%41", "CP&1;x=y")
 BOOTS = {
     "ocpp1.6": '[2, "b-1","BootNotification", {"chargePointVendor":"Indie", "chargePointModel":"Öne"}]',
@@ -52,7 +54,7 @@ class Place:
 async def places(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, Place]]:
     """One Yardmaster; as many stations with a raw CSMS each as there are tests; see ``place`` and ``quick``."""
     folder = tmp_path_factory.mktemp("negotiation")
-    names = [*NAMED, *QUICK, *(f"CP{number}" for number in range(PLACES))]
+    names = [*NAMED, *QUICK, *PLAIN, *(f"CP{number}" for number in range(PLACES))]
     async with AsyncExitStack() as stack:
         csmss = [await stack.enter_async_context(Csms()) for _ in names]
         data = site(folder)
@@ -64,6 +66,7 @@ async def places(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict
                 "url": f"ws://127.0.0.1:{csms.port}/tenant%201/ocpp2.1?key=a%20b",
                 "dial_first_s": 1.0 if name in QUICK else 20.0,
                 "reconnect_min_s": 0.2,
+                "translate": name not in PLAIN,
             }
             for number, (name, csms) in enumerate(zip(names, csmss, strict=True))
         ]
@@ -75,7 +78,13 @@ async def places(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict
 @pytest.fixture
 def place(places: dict[str, Place]) -> Place:
     """A station nobody has used yet."""
-    return places.pop(next(name for name in places if name not in (*NAMED, *QUICK)))
+    return places.pop(next(name for name in places if name not in (*NAMED, *QUICK, *PLAIN)))
+
+
+@pytest.fixture
+def plain(places: dict[str, Place]) -> Place:
+    """The same, of the plain ones."""
+    return places.pop(next(name for name in places if name in PLAIN))
 
 
 @pytest.fixture
@@ -169,16 +178,41 @@ async def refused_politely(head: raw.Head, wire: Wire) -> None:
     await wire.close()
 
 
-async def test_no_version_in_common_with_the_csms_ends_the_same_way(place: Place) -> None:
-    head, wire = await dial(place.url, "ocpp2.1, ocpp2.0.1")  # the CSMS finishes its handshake without a subprotocol
+async def test_no_version_in_common_with_the_csms_ends_the_same_way(plain: Place) -> None:
+    head, wire = await dial(plain.url, "ocpp2.1, ocpp2.0.1")  # the CSMS finishes its handshake without a subprotocol
     await refused_politely(head, wire)
-    assert len(place.csms.requests) == 1
+    assert len(plain.csms.requests) == 1
 
 
-async def test_a_csms_that_chooses_what_was_not_offered_is_not_obeyed(place: Place) -> None:
-    place.csms.protocol = "ocpp1.6"
-    head, wire = await dial(place.url, "ocpp2.0.1")
+async def test_a_csms_that_chooses_what_was_not_offered_is_not_obeyed(plain: Place) -> None:
+    plain.csms.protocol = "ocpp1.6"
+    head, wire = await dial(plain.url, "ocpp2.0.1")
     await refused_politely(head, wire)
+
+
+async def test_what_can_be_translated_is_offered_before_a_station_is_refused(place: Place) -> None:
+    head, wire = await dial(place.url, "ocpp2.1")
+    await refused_politely(head, wire)
+    offered = [request.headers["sec-websocket-protocol"].replace(" ", "") for request in place.csms.requests]
+    assert offered == ["ocpp2.1", "ocpp2.0.1,ocpp1.6"]
+
+
+async def test_a_station_gets_its_own_version_while_its_csms_speaks_another(place: Place) -> None:
+    place.csms.protocol = "ocpp2.0.1"
+    dialling = asyncio.ensure_future(dial(place.url, "ocpp2.1"))
+    refused = await asyncio.wait_for(place.csms.wires.get(), raw.PATIENCE_S)  # chosen without having been offered
+    upper = await asyncio.wait_for(place.csms.wires.get(), raw.PATIENCE_S)
+    head, wire = await dialling
+    assert head.headers["sec-websocket-protocol"] == "ocpp2.1"
+    await wire.send(BOOTS["ocpp2.1"])
+    boot = json.loads((await upper.receive()).text)
+    assert boot[2:] == json.loads(BOOTS["ocpp2.1"])[2:]
+    await upper.send(json.dumps([3, boot[1], json.loads(ANSWER)[2]]))
+    while (answer := json.loads((await wire.receive()).text))[0] != 3:
+        continue
+    assert answer == json.loads(ANSWER)
+    await wire.close()
+    await refused.close()
 
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "401 Unauthorized", "404 Not Found", "503 Service Unavailable"])
@@ -228,7 +262,7 @@ async def test_a_station_that_got_another_version_in_an_outage_is_asked_to_conne
     head, wire = await dial(place.url, "ocpp2.0.1, ocpp1.6")
     assert head.headers["sec-websocket-protocol"] == "ocpp2.0.1"
     place.csms.status = status
-    await until(lambda: place.csms.requests[-1].headers["sec-websocket-protocol"].replace(" ", "") == "ocpp2.0.1,ocpp1.6" and _late(place))
+    await until(lambda: _late(place))
     place.csms.status, place.csms.protocol = "101 Switching Protocols", "ocpp1.6"
     while (frame := await wire.receive()).opcode != 8:
         assert frame.opcode == 1
@@ -240,8 +274,9 @@ async def test_a_station_that_got_another_version_in_an_outage_is_asked_to_conne
 
 
 def _late(place: Place) -> bool:
-    """The whole offer was made more than in the handshake."""
-    return sum("ocpp1.6" in request.headers["sec-websocket-protocol"] for request in place.csms.requests) > 1
+    """The whole offer was made more than in the handshake. Other versions, to translate, are offered after it and by themselves."""
+    offers = [request.headers["sec-websocket-protocol"].replace(" ", "") for request in place.csms.requests]
+    return offers.count("ocpp2.0.1,ocpp1.6") > 1
 
 
 # -- compression -----------------------------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from controller.facts import (
     UpstreamFrame,
     UpstreamOpened,
 )
+from controller.io.schemas import shapes
 from controller.link.links import Links
 from controller.link.outbox import PAGE
 from controller.ocpp.times import wall_time
@@ -66,15 +67,25 @@ def config(upstream: bool = True, outage: str = "autonomous", evses: int = 1, mi
 
 
 class Playbook:
-    """See the module. disk: True answers every Persist at once, False fails it, None leaves it to the test. overlay: of CP1."""
+    """See the module. disk: True answers every Persist at once, False fails it, None leaves it to the test. overlay: of CP1.
+
+    translates: legs of different versions are brought together (``link.bridge``); ``version`` is then the station's.
+    """
 
     def __init__(
-        self, site: Config | None = None, disk: bool | None = True, seed: str = "test", version: str = "ocpp2.0.1", overlay: bool = False
+        self,
+        site: Config | None = None,
+        disk: bool | None = True,
+        seed: str = "test",
+        version: str = "ocpp2.0.1",
+        overlay: bool = False,
+        translates: bool = False,
     ) -> None:
         self.config = site or config()
         self.version = version
         self.overlay = overlay
-        self.links = Links(self.config, seed, wall_time, frozenset({"CP1"}) if overlay else frozenset())
+        self.translates = translates
+        self.links = Links(self.config, seed, wall_time, frozenset({"CP1"}) if overlay else frozenset(), shapes() if translates else None)
         self.mono_s = 1000.0
         self.disk = disk
         self.rows: dict[int, OutboxRow] = {}
@@ -147,7 +158,7 @@ class Playbook:
 
     def restarted(self) -> Playbook:
         """Power was cut: another process with what is on disk."""
-        other = Playbook(self.config, seed="after restart", version=self.version, overlay=self.overlay)
+        other = Playbook(self.config, seed="after restart", version=self.version, overlay=self.overlay, translates=self.translates)
         other.mono_s, other.rows, other.memories, other.newest = self.mono_s + 5.0, dict(self.rows), dict(self.memories), self.newest
         paged = tuple(row if place < PAGE else replace(row, text="") for place, row in enumerate(other.rows.values()))
         other.feed(Restored(other.at, other.memories, {"CP1": paged}))
@@ -174,9 +185,11 @@ class Playbook:
         """The upstream socket is open; version: what the CSMS chose."""
         return self.feed(UpstreamOpened(self.at, "CP1", self.legs.get(mirror, 0), version or self.version, mirror))
 
-    def close(self, reason: str = "CSMS stopped", no_common_version: bool = False, mirror: str = "") -> list[Order | Fact]:
+    def close(
+        self, reason: str = "CSMS stopped", no_common_version: bool = False, mirror: str = "", version_in_doubt: bool = False
+    ) -> list[Order | Fact]:
         """The upstream socket closed, or the dial failed."""
-        return self.feed(UpstreamClosed(self.at, "CP1", self.legs.get(mirror, 0), reason, no_common_version, mirror))
+        return self.feed(UpstreamClosed(self.at, "CP1", self.legs.get(mirror, 0), reason, no_common_version, mirror, version_in_doubt))
 
     def hang_up(self) -> list[Order | Fact]:
         """The station's socket closed."""

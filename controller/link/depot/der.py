@@ -18,7 +18,7 @@ from controller.facts import EvseKey, GridControlled
 from controller.link.depot.der_alarms import OWN, DerAlarms
 from controller.link.depot.der_bodies import BODY_OF
 from controller.link.depot.der_stations import AT, GONE, DerStations
-from controller.link.depot.der_store import COUNTER, LIMIT, PREFIX, Control, DerStore, Turn, percent_of, report_pages
+from controller.link.depot.der_store import CONTROLS, COUNTER, LIMIT, Control, DerStore, Turn, percent_of, report_pages
 from controller.link.depot.office import Card, FromCsms, FromStation, Office, Quiet
 from controller.ocpp.hub import Ask, Conversation, Emit, Failed, Keep, Message, Said, answered
 from controller.ocpp.times import timestamp
@@ -42,7 +42,7 @@ REFUSED: Final[dict[str, str]] = {
     "GetDERControl": "NotSupported for a type that no charger executes and that is not set",
     "ClearDERControl": "NotSupported for a type that no charger executes and that is not set",
 }
-_CHANGED_BY_CALLS: Final = (PREFIX, COUNTER, AT, GONE, ENDING)
+_CHANGED_BY_CALLS: Final = (CONTROLS, COUNTER, AT, GONE, ENDING)
 
 
 class DerControls(Quiet):
@@ -190,7 +190,7 @@ class DerControls(Quiet):
             self._end_late(now.wall_s)
         self._look_at_alarms()
         talks = list(self.stations.visits())
-        if self._memory.changed or self._grid_changed():
+        if self._memory.changed or any(True for _ in self._changes()):
             talks.append(self._keep_and_tell_site())
         talks += [self._report(pages) for pages in self._reports]
         self._reports = []
@@ -206,8 +206,11 @@ class DerControls(Quiet):
             control = turn.control
             if turn.started:
                 self._queue("NotifyDERStartStop", [_start_stop(control.control_id, True, wall_s, turn.superseded)])
-                continue
-            self._memory.put(ENDING, {**(self._memory.get(ENDING) or {}), control.control_id: min(wall_s, control.end_wall_s)})
+            elif not turn.told:
+                self.stations.forget(control.control_id)
+            else:
+                self._memory.put(ENDING, {**(self._memory.get(ENDING) or {}), control.control_id: min(wall_s, control.end_wall_s)})
+                self._end_late(wall_s)  # an end is told before the start that follows it
 
     def _end_late(self, wall_s: float) -> None:
         """Ends are told when no charger executes the control any more, or should not for a while."""
@@ -217,10 +220,7 @@ class DerControls(Quiet):
                 continue
             self._queue("NotifyDERStartStop", [_start_stop(control_id, False, wall_s if on else ended_wall_s)])
             self._not_ending([control_id])
-        known = {control.control_id for control in self.store.all()} | (self._memory.get(ENDING) or {}).keys()
-        for key, _ in list(self._memory.starting(AT)):
-            if key.removeprefix(AT) not in known:
-                self.stations.forget(key.removeprefix(AT))
+            self.stations.forget(control_id)
 
     def _not_ending(self, control_ids: Any) -> None:
         gone = set(control_ids)
@@ -252,7 +252,7 @@ class DerControls(Quiet):
                 action, payload = news[0]
                 reply = yield Ask(action, payload)
                 if isinstance(reply, Failed) and reply.code not in DROPPED:
-                    self._tries += 1
+                    self._tries += 1 if self._office.csms_version else 0
                     if not self._office.csms_version or self._tries < TRIES:
                         self._tell_again_mono_s = self._office.now().mono_s + AGAIN_S
                         return Said({})
@@ -280,36 +280,29 @@ class DerControls(Quiet):
 
     def _grid(self) -> Conversation:
         """What is in force for the site and each EVSE, where it changed."""
-        for key, fact in self._wanted():
-            before = self._told.get(key)
-            if before is None and fact.control == "":
-                continue
-            if before is None or (before.max_discharge_w, before.control) != (fact.max_discharge_w, fact.control):
-                self._told[key] = fact
-                yield Emit(fact)
+        for fact in list(self._changes()):
+            self._told[fact.evse] = fact
+            yield Emit(fact)
         return Said({})
 
-    def _grid_changed(self) -> bool:
-        return any(True for _ in self._changes())
-
     def _changes(self) -> Iterator[GridControlled]:
-        for key, fact in self._wanted():
-            before = self._told.get(key)
+        for fact in self._wanted():
+            before = self._told.get(fact.evse)
             known = (None, "") if before is None else (before.max_discharge_w, before.control)
             if known != (fact.max_discharge_w, fact.control):
                 yield fact
 
-    def _wanted(self) -> Iterator[tuple[EvseKey, GridControlled]]:
+    def _wanted(self) -> Iterator[GridControlled]:
         now, face, ratings = self._office.now(), self._office.identity, self._ratings()
         control = self.store.discharge_limit(now.wall_s, now.wall_trusted)
         part = (percent_of(control) or 0.0) / 100.0 if control is not None else None
         words = _words(control)
         site = EvseKey("", 0)
-        yield site, GridControlled(now, face, site, None if part is None else part * sum(ratings.values()), None, words)
+        yield GridControlled(now, face, site, None if part is None else part * sum(ratings.values()), None, words)
         for key, rated_w in ratings.items():
             own = control if control is not None and self.stations.has(control, key.station_id) else None
             limit_w = part * rated_w if own is not None and part is not None else None
-            yield key, GridControlled(now, face, key, limit_w, None, _words(own))
+            yield GridControlled(now, face, key, limit_w, None, _words(own))
 
 
 def _words(control: Control | None) -> str:
@@ -323,5 +316,3 @@ def _start_stop(control_id: str, started: bool, wall_s: float, superseded: tuple
 
 def _info(reason_code: str, info: str) -> Payload:
     return {"reasonCode": reason_code[:20], "additionalInfo": info[:512]}
-
-

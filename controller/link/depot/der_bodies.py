@@ -35,7 +35,7 @@ LONGEST_S: Final = 10 * 366 * 86_400.0
 """Longer than this lasts no control [s]."""
 
 
-class Refused(Exception):
+class BodyError(Exception):
     """A control that cannot be accepted. reason_code: <= 20 characters, as in the 2.x appendix; info: for people."""
 
     def __init__(self, reason_code: str, info: str) -> None:
@@ -58,16 +58,16 @@ class Read:
 
 
 def read_body(request: Payload) -> Read:
-    """Raises Refused."""
+    """Raises BodyError."""
     control_id, control_type, default = request.get("controlId"), request.get("controlType"), request.get("isDefault")
     if not isinstance(control_id, str) or not 1 <= len(control_id) <= 36:
-        raise Refused("InvalidValue", "controlId is not a text of 1 to 36 characters")
+        raise BodyError("InvalidValue", "controlId is not a text of 1 to 36 characters")
     if control_type not in BODY_OF or not isinstance(default, bool):
-        raise Refused("InvalidValue", "controlType or isDefault cannot be read")
+        raise BodyError("InvalidValue", "controlType or isDefault cannot be read")
     body = _body(request, control_type)
     priority = body.get("priority")
     if type(priority) is not int or priority < 0:
-        raise Refused("InvalidValue", "priority is not a whole number from 0 on")
+        raise BodyError("InvalidValue", "priority is not a whole number from 0 on")
     _check_values(control_type, body)
     start_wall_s, duration_s = _times(control_type, default, body)
     return Read(control_id, control_type, default, priority, body, start_wall_s, duration_s)
@@ -77,10 +77,10 @@ def _body(request: Payload, control_type: str) -> Payload:
     given = sorted(key for key in BODIES if request.get(key) is not None)
     wanted = BODY_OF[control_type]
     if given != [wanted]:
-        raise Refused("InvalidValue", f"a control of type {control_type} has {wanted} and nothing else, not {', '.join(given) or 'nothing'}")
+        raise BodyError("InvalidValue", f"a control of type {control_type} has {wanted} and nothing else, not {', '.join(given) or 'nothing'}")
     body = request[wanted]
     if not isinstance(body, dict):
-        raise Refused("InvalidValue", f"{wanted} is not an object")
+        raise BodyError("InvalidValue", f"{wanted} is not an object")
     return body
 
 
@@ -88,15 +88,15 @@ def _check_values(control_type: str, body: Payload) -> None:
     if control_type == "LimitMaxDischarge":
         percent = body.get("pctMaxDischargePower")
         if percent is None and body.get("powerMonitoringMustTrip") is None:
-            raise Refused("MissingParam", "limitMaxDischarge limits nothing")
+            raise BodyError("MissingParam", "limitMaxDischarge limits nothing")
         if percent is not None and not _within(percent, 0.0, 100.0):
-            raise Refused("InvalidValue", "pctMaxDischargePower is not between 0 and 100 %")
+            raise BodyError("InvalidValue", "pctMaxDischargePower is not between 0 and 100 %")
     if control_type == "FixedVar" and not _within(body.get("setpoint"), -100.0, 100.0):
-        raise Refused("InvalidValue", "the setpoint of fixedVar is not between -100 and 100 %")
+        raise BodyError("InvalidValue", "the setpoint of fixedVar is not between -100 and 100 %")
     if control_type.startswith("FixedPF") and not _within(body.get("displacement"), 0.0, 1.0):
-        raise Refused("InvalidValue", "the displacement of a power factor is not between 0 and 1")
+        raise BodyError("InvalidValue", "the displacement of a power factor is not between 0 and 1")
     if BODY_OF[control_type] == "curve" and not 1 <= len(body.get("curveData") or ()) <= 10:
-        raise Refused("InvalidValue", "curveData is not a list of 1 to 10 points")
+        raise BodyError("InvalidValue", "curveData is not a list of 1 to 10 points")
 
 
 def _within(value: Any, low: float, high: float) -> bool:
@@ -107,15 +107,15 @@ def _times(control_type: str, default: bool, body: Payload) -> tuple[float | Non
     start, duration = body.get("startTime"), body.get("duration")
     if default:
         if start is not None or duration is not None:
-            raise Refused("InvalidValue", "a default control has neither startTime nor duration")
+            raise BodyError("InvalidValue", "a default control has neither startTime nor duration")
         return None, None
     if control_type in NEVER_SCHEDULED:
-        raise Refused("InvalidValue", f"{control_type} can only be a default")
+        raise BodyError("InvalidValue", f"{control_type} can only be a default")
     if start is None or duration is None:
-        raise Refused("MissingParam", "a scheduled control needs startTime and duration")
+        raise BodyError("MissingParam", "a scheduled control needs startTime and duration")
     start_wall_s = wall_time(start)
     if start_wall_s is None:
-        raise Refused("InvalidValue", "startTime cannot be read")
+        raise BodyError("InvalidValue", "startTime cannot be read")
     if not _within(duration, 0.0, LONGEST_S) or not math.isfinite(duration) or duration <= 0:
-        raise Refused("InvalidValue", "duration is not a number of seconds above 0")
+        raise BodyError("InvalidValue", "duration is not a number of seconds above 0")
     return start_wall_s, float(duration)

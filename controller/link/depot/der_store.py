@@ -8,21 +8,21 @@ duration (FR.10). While no scheduled one runs the default is in force (FR.11).
 What happened while nobody looked is caught up in the order of the clock: a control that began and ended while the power was away
 has superseded what it would have superseded. Without a trusted clock nothing starts or ends (F78).
 
-Kept in the face's memory, one key per control; who changes something waits for the disk (R01.FR.03).
+Kept in the face's memory; who changes something waits for the disk (R01.FR.03).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from controller.link.depot.der_bodies import BODY_OF, Refused, read_body
+from controller.link.depot.der_bodies import BODY_OF, BodyError, read_body
 from controller.ocpp.hub import Memory
 
 Payload = dict[str, Any]
 
-PREFIX: Final = "der:control:"
+CONTROLS: Final = "der:controls"
 COUNTER: Final = "der:order"
 MOST_OF_A_KIND: Final = 24
 """Controls of one type, defaults and scheduled ones apart: no list of a report or an answer is longer."""
@@ -71,11 +71,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A scheduled control has come into force, or its time is over. superseded: ids it took over from."""
+    """A scheduled control has come into force, or its time is over. superseded: ids it took over from.
+
+    told False: it never was in force, or somebody took over: its end is no news (FR.22).
+    """
 
     control: Control
     started: bool
     superseded: tuple[str, ...] = ()
+    told: bool = True
 
 
 class DerStore:
@@ -83,26 +87,30 @@ class DerStore:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
+        self._read: Any = None
+        self._known: dict[str, Control] = {}
 
     def all(self) -> list[Control]:
         """In order of arrival; what cannot be read is left out."""
-        found = [control for _, value in self._memory.starting(PREFIX) if (control := _read(value)) is not None]
-        return sorted(found, key=lambda control: control.order)
+        return sorted(self._all().values(), key=lambda control: control.order)
 
     def find(self, control_id: str) -> Control | None:
         """By id."""
-        return _read(self._memory.get(PREFIX + control_id))
+        return self._all().get(control_id)
 
-    def snapshot(self) -> Mapping[str, Any]:
-        """For ``undo``."""
-        return {**dict(self._memory.starting(PREFIX)), COUNTER: self._memory.get(COUNTER)}
+    def _all(self) -> dict[str, Control]:
+        kept = self._memory.get(CONTROLS) or {}
+        if kept is not self._read:
+            read = {key: _read(value) for key, value in kept.items()}
+            self._read, self._known = kept, {key: control for key, control in read.items() if control is not None}
+        return self._known
 
-    def undo(self, before: Mapping[str, Any]) -> None:
-        """As it was: the disk has refused."""
-        for key in [key for key, _ in self._memory.starting(PREFIX) if key not in before]:
-            self._memory.put(key, None)
-        for key, value in before.items():
-            self._memory.put(key, value)
+    def _write(self, changed: Iterable[Control], gone: Iterable[str] = ()) -> None:
+        kept = dict(self._memory.get(CONTROLS) or {})
+        kept |= {one.control_id: {**asdict(one), "displaces": list(one.displaces)} for one in changed}
+        for control_id in gone:
+            kept.pop(control_id, None)
+        self._memory.put(CONTROLS, kept or None)
 
     # -- SetDERControl -------------------------------------------------------------------------------------
 
@@ -110,7 +118,7 @@ class DerStore:
         """Judge and take a control of a supported type; a known id replaces that control."""
         try:
             read = read_body(request)
-        except Refused as refused:
+        except BodyError as refused:
             return Verdict("Rejected", (), refused.reason_code, refused.info)
         new = Control(
             read.control_id,
@@ -132,7 +140,7 @@ class DerStore:
     def _take(self, new: Control, rivals: list[Control], now_wall_s: float, wall_trusted: bool) -> Verdict:
         self._memory.put(COUNTER, new.order)
         if any(rival.priority < new.priority for rival in rivals):
-            self._put(replace(new, superseded=True))  # FR.08
+            self._write([replace(new, superseded=True)])  # FR.08
             return Verdict("Accepted", (new.control_id,))
         at_once = new.default or (wall_trusted and new.runs(now_wall_s))
 
@@ -140,10 +148,8 @@ class DerStore:
             return rival.runs(now_wall_s) if wall_trusted else rival.begun
 
         weaker = [rival for rival in rivals if rival.priority > new.priority and (at_once or not runs(rival))]  # FR.03, FR.06; FR.07 waits
-        for rival in weaker:
-            self._put(replace(rival, superseded=True))
         displaces = () if new.default else tuple(rival.control_id for rival in weaker if rival.begun)
-        self._put(replace(new, displaces=displaces))
+        self._write([*(replace(rival, superseded=True) for rival in weaker), replace(new, displaces=displaces)])
         return Verdict("Accepted", tuple(rival.control_id for rival in weaker))
 
     def _kind(self, like: Control) -> list[Control]:
@@ -154,8 +160,6 @@ class DerStore:
     def advance(self, now_wall_s: float) -> list[Turn]:
         """What has come into force or ended by now; ended controls are gone. Only with a trusted clock."""
         scheduled = [one for one in self.all() if not one.default]
-        if not scheduled:
-            return []
         turns: list[Turn] = []
         for control_type in dict.fromkeys(one.control_type for one in scheduled):
             turns += self._advance([one for one in scheduled if one.control_type == control_type], now_wall_s)
@@ -166,17 +170,16 @@ class DerStore:
         for one in sorted(kind, key=lambda one: (one.start_wall_s or 0.0, one.order)):
             if (one.start_wall_s or 0.0) <= now_wall_s and not now[one.control_id].superseded:
                 _start(now, one)
-        turns = [Turn(one, False) for one in now.values() if one.end_wall_s <= now_wall_s and one.begun and not one.superseded]
-        now = {key: one for key, one in now.items() if one.end_wall_s > now_wall_s}
-        chosen = leading(now.values(), now_wall_s)
+        over = [one for one in now.values() if one.end_wall_s <= now_wall_s]
+        turns = [Turn(one, False, told=one.begun and not one.superseded) for one in over]
+        left = {key: one for key, one in now.items() if one.end_wall_s > now_wall_s}
+        chosen = leading(left.values(), now_wall_s)
         if chosen is not None and not chosen.begun:
-            now[chosen.control_id] = replace(chosen, begun=True, displaces=())
-            turns.append(Turn(now[chosen.control_id], True, chosen.displaces))
-        for one in kind:
-            if one.control_id not in now:
-                self._memory.put(PREFIX + one.control_id, None)
-            elif now[one.control_id] != one:
-                self._put(now[one.control_id])
+            left[chosen.control_id] = replace(chosen, begun=True, displaces=())
+            turns.append(Turn(left[chosen.control_id], True, chosen.displaces))
+        changed = [left[one.control_id] for one in kind if one.control_id in left and left[one.control_id] != one]
+        if changed or over:
+            self._write(changed, [one.control_id for one in over])
         return turns
 
     # -- what holds ---------------------------------------------------------------------------------------------------
@@ -206,11 +209,7 @@ class DerStore:
 
     def remove(self, controls: Iterable[Control]) -> None:
         """Forget them."""
-        for control in controls:
-            self._memory.put(PREFIX + control.control_id, None)
-
-    def _put(self, control: Control) -> None:
-        self._memory.put(PREFIX + control.control_id, {**asdict(control), "displaces": list(control.displaces)})
+        self._write((), [control.control_id for control in controls])
 
 
 def leading(scheduled: Iterable[Control], wall_s: float) -> Control | None:

@@ -118,8 +118,10 @@ class Inventories:
         entry = self.of(station_id).get(name)
         if entry is None:
             return
-        attributes = [{**one, "value": value} if one.get("type", "Actual") == attribute and one.get("mutability") != "WriteOnly" else one
-                      for one in entry["variableAttribute"]]
+        attributes = [
+            {**one, "value": value} if one.get("type", "Actual") == attribute and one.get("mutability") != "WriteOnly" else one
+            for one in entry["variableAttribute"]
+        ]
         self._entries[station_id][name] = {**entry, "variableAttribute": attributes}
         self._index_of.pop(station_id, None)
 
@@ -184,6 +186,7 @@ class Inventories:
 
     def _collect(self, station_id: str) -> Conversation:
         turn = self._turn(self._office.cards[station_id])
+        why = ""
         try:
             for base in ("FullInventory", "ConfigurationInventory"):
                 reply = yield from self._one(station_id, base)
@@ -191,10 +194,11 @@ class Inventories:
                     self._done(station_id, turn, True)
                     yield Keep()
                     return reply
+                why = reply.description
             self._done(station_id, turn, False)
             if turn.failures == 1:
-                yield Emit(Tell(Severity.INFO, station_id, f"its device model could not be read ({reply.description}) - what was known is shown"))
-            return reply
+                yield Emit(Tell(Severity.INFO, station_id, f"its device model could not be read ({why}) - what was known is shown"))
+            return Failed("GenericError", "its device model could not be read")
         finally:
             self._collecting.pop(station_id, None)
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from controller.config import Config, DepotConfig, StationConfig, UpstreamConfig
 from controller.facts import Fact, Stamp
 from controller.link.depot.numbering import Numbering
+from controller.link.depot.transactions import Transactions
 from controller.ocpp.hub import Conversation, Memory, Message
 from controller.ocpp.shapes import Shapes
 from controller.orders import AnnounceSite
@@ -53,7 +54,8 @@ class Office:
     """The desk all parts sit at. memory: of the whole face, keys begin with the part's name ("der:", "model:" ...).
 
     site: the site's values as announced last, None = not yet. number, fresh, now: as in ``hub.Surroundings``.
-    csms_version: subprotocol of the open upstream leg, "" = away.
+    csms_version: subprotocol of the open upstream leg, "" = away. waiting: (station id, its own transactionId), "" = any ->
+    messages kept here that the CSMS has not taken yet. transactions: whose transactionId is whose; the face translates them in every message.
     """
 
     identity: str
@@ -69,6 +71,18 @@ class Office:
     site: AnnounceSite | None = None
     csms_version: str = ""
     accepted: bool = False
+    afterwards: list[Conversation] = field(default_factory=list)
+    """What follows the answer to a command of the CSMS; the face runs it as soon as the answer has gone, as part of that command."""
+    boot_wanted: str = ""
+    """Reason (BootReasonEnumType) with which the depot shall send its BootNotification once more; the face does and empties it."""
+    says: dict[str, Callable[[], Conversation]] = field(default_factory=dict)
+    """What the depot itself can be triggered to send (TriggerMessage): name of the message -> conversation that sends it as things
+    are now. Parts enter theirs."""
+    waiting: Callable[[str, str], int] = lambda station_id, transaction_id: 0
+    transactions: Transactions = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.transactions = Transactions(self.memory, self.fresh)
 
     @property
     def policy(self) -> DepotConfig:

@@ -1,133 +1,28 @@
 """The depot's own components: what Yardmaster says of itself, of the connection it guards and of its EVSEs.
 
-Values are made when they are asked for, from the configuration, the cards and what the site measures. Three kinds can be written:
-settings of the depot itself (``Own.write`` "own", kept on disk), settings that mean all chargers ("fan": kept and given to every charger that knows them,
-to those that come later too), and none of the rest: fuses and limits are set in site.yaml, not from far away.
+Values are made when they are asked for, from the configuration, the cards and what the site measures. Three kinds can be
+written: settings of the depot itself (``Own.write`` "own", kept on disk), settings that mean all chargers ("fan": kept and given
+to every charger that knows them, to those that come later too), and none of the rest: fuses and limits are set in site.yaml,
+not from far away.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from dataclasses import replace
+from typing import Any
 
 from controller import __version__
 from controller.config import ROOT_CIRCUIT, CircuitConfig, GridConfig
 from controller.facts import EvseKey
-from controller.link.depot.addresses import Name, component_of, name_of
-from controller.link.depot.inventory import Inventories
+from controller.link.depot.addresses import Name, component_of
+from controller.link.depot.inventory import Inventories, actual
 from controller.link.depot.office import Card, Office
+from controller.link.depot.own_words import BYTES, DERIVED, FANNED, ITEMS, STATES, UNITED, Own, Setting, flag_of, text_of
 from controller.ocpp.times import timestamp
 
 Payload = dict[str, Any]
-Kind = Literal["string", "decimal", "integer", "dateTime", "boolean", "OptionList", "SequenceList", "MemberList"]
-SET: Final = "model:set:"
-ITEMS: Final = {"GetVariables": 100, "SetVariables": 50, "GetReport": 100, "SetVariableMonitoring": 50, "ClearVariableMonitoring": 100}
-BYTES: Final = 60_000
-"""What we take in one request; answers to so many items stay well below a frame's bound."""
-STATES: Final = ("Occupied", "Reserved", "Available", "Faulted", "Unavailable")
-"""An EVSE is what its connectors are, the first of these that one of them is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Own:
-    """One variable. value None: not known now. write: "" = read only. monitored: its value is a number that monitors may watch."""
-
-    component: Payload
-    variable: Payload
-    value: str | None
-    data_type: Kind = "string"
-    unit: str = ""
-    write: Literal["", "own", "fan", "secret"] = ""
-    low: float | None = None
-    high: float | None = None
-    values: str = ""
-    monitored: bool = False
-    constant: bool = False
-
-    @property
-    def name(self) -> Name:
-        """As it is compared."""
-        return name_of(self.component, self.variable)
-
-    @property
-    def key(self) -> str:
-        """Where a written value is kept."""
-        return SET + ".".join(str(part) for part in self.name)
-
-    @property
-    def mutability(self) -> str:
-        """As OCPP calls it."""
-        return "ReadOnly" if not self.write else "WriteOnly" if self.write == "secret" else "ReadWrite"
-
-    def report(self) -> Payload:
-        """As an element of reportData."""
-        attribute: Payload = {"type": "Actual", "mutability": self.mutability, "persistent": bool(self.write), "constant": self.constant}
-        if self.value is not None and self.write != "secret":
-            attribute["value"] = self.value[:2500]
-        bounds = {"unit": self.unit or None, "minLimit": self.low, "maxLimit": self.high, "valuesList": self.values or None}
-        kind: Payload = {"dataType": self.data_type, "supportsMonitoring": self.monitored, **{key: one for key, one in bounds.items() if one is not None}}
-        return {"component": self.component, "variable": self.variable, "variableAttribute": [attribute], "variableCharacteristics": kind}
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A setting of all chargers. default: what is shown while nobody has said anything."""
-
-    component: str
-    variable: str
-    data_type: Kind
-    default: str
-    unit: str = ""
-    instance: str = ""
-    low: float | None = None
-    high: float | None = None
-    values: str = ""
-
-
-MEASURANDS: Final = "Current.Import,Energy.Active.Import.Register,Power.Active.Import,SoC,Voltage"
-FANNED: Final = (
-    Setting("SampledDataCtrlr", "Enabled", "boolean", "true"),
-    Setting("SampledDataCtrlr", "TxUpdatedInterval", "integer", "60", "s", low=0),
-    Setting("SampledDataCtrlr", "TxEndedInterval", "integer", "0", "s", low=0),
-    Setting("SampledDataCtrlr", "TxStartedMeasurands", "MemberList", "Energy.Active.Import.Register", values=MEASURANDS),
-    Setting("SampledDataCtrlr", "TxUpdatedMeasurands", "MemberList", "Energy.Active.Import.Register", values=MEASURANDS),
-    Setting("SampledDataCtrlr", "TxEndedMeasurands", "MemberList", "Energy.Active.Import.Register", values=MEASURANDS),
-    Setting("AlignedDataCtrlr", "Enabled", "boolean", "true"),
-    Setting("AlignedDataCtrlr", "Interval", "integer", "900", "s", low=0),
-    Setting("AlignedDataCtrlr", "Measurands", "MemberList", "Energy.Active.Import.Register", values=MEASURANDS),
-    Setting("AlignedDataCtrlr", "TxEndedInterval", "integer", "0", "s", low=0),
-    Setting("AlignedDataCtrlr", "TxEndedMeasurands", "MemberList", "Energy.Active.Import.Register", values=MEASURANDS),
-    Setting("TxCtrlr", "EVConnectionTimeOut", "integer", "60", "s", low=0),
-    Setting("TxCtrlr", "StopTxOnEVSideDisconnect", "boolean", "true"),
-    Setting("TxCtrlr", "StopTxOnInvalidId", "boolean", "true"),
-    Setting("TxCtrlr", "MaxEnergyOnInvalidId", "integer", "0", "Wh", low=0),
-    Setting("TxCtrlr", "TxStartPoint", "MemberList", "PowerPathClosed", values="ParkingBayOccupancy,EVConnected,Authorized,DataSigned,PowerPathClosed,EnergyTransfer"),
-    Setting("TxCtrlr", "TxStopPoint", "MemberList", "EVConnected,Authorized", values="ParkingBayOccupancy,EVConnected,Authorized,DataSigned,PowerPathClosed,EnergyTransfer"),
-    Setting("AuthCtrlr", "AuthorizeRemoteStart", "boolean", "false"),
-    Setting("AuthCtrlr", "LocalAuthorizeOffline", "boolean", "true"),
-    Setting("AuthCtrlr", "LocalPreAuthorize", "boolean", "false"),
-    Setting("AuthCtrlr", "OfflineTxForUnknownIdEnabled", "boolean", "false"),
-    Setting("AuthCacheCtrlr", "Enabled", "boolean", "true"),
-    Setting("LocalAuthListCtrlr", "Enabled", "boolean", "true"),
-    Setting("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", "boolean", "true"),
-)
-DERIVED: Final = (
-    ("ReservationCtrlr", "Available", ""),
-    ("ReservationCtrlr", "NonEvseSpecific", ""),
-    ("TariffCostCtrlr", "Available", "Tariff"),
-    ("TariffCostCtrlr", "Available", "Cost"),
-    ("DisplayMessageCtrlr", "Available", ""),
-    ("ISO15118Ctrlr", "PnCEnabled", ""),
-    ("SmartChargingCtrlr", "Phases3to1", ""),
-    ("SmartChargingCtrlr", "ACPhaseSwitchingSupported", ""),
-    ("DCDERCtrlr", "Available", ""),
-    ("ACDERCtrlr", "Available", ""),
-)
-"""True where one charger says so, on whatever tier."""
-UNITED: Final = (("DCDERCtrlr", "ModesSupported"), ("ACDERCtrlr", "ModesSupported"), ("V2XChargingCtrlr", "SupportedOperationModes"))
-"""Lists that hold what any charger names; shown only if one does."""
 
 
 class OwnModel:
@@ -180,7 +75,7 @@ class OwnModel:
         panel = component_of("DistributionPanel", self.instance_of(circuit_id))
         yield Own(panel, {"name": "InstanceName"}, circuit_id, constant=True)
         for phase in range(1, phases + 1):
-            yield Own(panel, {"name": "Fuse", "instance": str(phase)}, _text(circuit.fuse_a), "decimal", "A")
+            yield Own(panel, {"name": "Fuse", "instance": str(phase)}, text_of(circuit.fuse_a), "decimal", "A")
         fed = [station.id for station in config.stations if station.circuit == circuit_id]
         below = [self.instance_of(child.id) for child in config.circuits if child.parent == circuit_id]
         for word, names in (("ChargingStation", fed), ("DistributionPanel", below)):
@@ -194,25 +89,25 @@ class OwnModel:
         watts = circuit.fuse_a * grid.voltage_v * grid.phases
         yield Own(feed, {"name": "PowerType"}, "AC", constant=True)
         yield Own(feed, {"name": "SupplyPhases"}, str(grid.phases), "integer")
-        yield Own(feed, {"name": "FuseRating"}, _text(circuit.fuse_a), "decimal", "A")
+        yield Own(feed, {"name": "FuseRating"}, text_of(circuit.fuse_a), "decimal", "A")
         if circuit_id != ROOT_CIRCUIT:
             yield Own(feed, {"name": "Parent"}, getattr(circuit, "parent", ROOT_CIRCUIT))
             return
         site = self._office.site
-        yield Own(feed, {"name": "ACVoltage"}, _text(site.voltage_v if site else None), "decimal", "V", monitored=True)
-        yield Own(feed, {"name": "Power"}, _text(site.power_w if site else None), "decimal", "W", high=watts, monitored=True)
+        yield Own(feed, {"name": "ACVoltage"}, text_of(site.voltage_v if site else None), "decimal", "V", monitored=True)
+        yield Own(feed, {"name": "Power"}, text_of(site.power_w if site else None), "decimal", "W", high=watts, monitored=True)
         for index in range(grid.phases):
             amps = site.phase_current_a[index] if site else None
-            yield Own(feed, {"name": "ACCurrent", "instance": f"L{index + 1}"}, _text(amps), "decimal", "A", high=circuit.fuse_a, monitored=True)
-        yield Own(feed, {"name": "Energy", "instance": "Import"}, _text(site.import_wh if site else None), "decimal", "Wh", monitored=True)
-        yield Own(feed, {"name": "Energy", "instance": "Export"}, _text(site.export_wh if site else None), "decimal", "Wh", monitored=True)
+            yield Own(feed, {"name": "ACCurrent", "instance": f"L{index + 1}"}, text_of(amps), "decimal", "A", high=circuit.fuse_a, monitored=True)
+        yield Own(feed, {"name": "Energy", "instance": "Import"}, text_of(site.import_wh if site else None), "decimal", "Wh", monitored=True)
+        yield Own(feed, {"name": "Energy", "instance": "Export"}, text_of(site.export_wh if site else None), "decimal", "Wh", monitored=True)
 
     # -- the station and the controller -----------------------------------------------------------------------
 
     def _station(self) -> Iterator[Own]:
         office, station = self._office, component_of("ChargingStation")
         grid, policy = office.config.grid, office.policy
-        yield Own(station, {"name": "AvailabilityState"}, self.availability(), "OptionList", values=",".join(STATES))
+        yield Own(station, {"name": "AvailabilityState"}, self.availability(), "OptionList", values=",".join(STATES), monitored=True)
         yield Own(station, {"name": "Available"}, "true", "boolean")
         yield Own(station, {"name": "Model"}, policy.model, constant=True)
         yield Own(station, {"name": "VendorName"}, policy.vendor_name, constant=True)
@@ -221,7 +116,7 @@ class OwnModel:
         yield Own(station, {"name": "FirmwareVersion"}, __version__)
         yield Own(station, {"name": "SupplyPhases"}, str(grid.phases), "integer")
         power_w = office.site.chargers_w if office.site else None
-        yield Own(station, {"name": "Power"}, _text(power_w), "decimal", "W", high=grid.fuse_a * grid.voltage_v * grid.phases, monitored=True)
+        yield Own(station, {"name": "Power"}, text_of(power_w), "decimal", "W", high=grid.fuse_a * grid.voltage_v * grid.phases, monitored=True)
         yield Own(station, {"name": "AllowNewSessionsPendingFirmwareUpdate"}, "true", "boolean")
 
     def _controller(self) -> Iterator[Own]:
@@ -229,7 +124,7 @@ class OwnModel:
         alarms = office.site.alarms if office.site else ()
         yield Own(box, {"name": "Enabled"}, "true", "boolean")
         yield Own(box, {"name": "Active"}, "true", "boolean")
-        yield Own(box, {"name": "Problem"}, _flag(bool(alarms)), "boolean", monitored=True)
+        yield Own(box, {"name": "Problem"}, flag_of(bool(alarms)), "boolean", monitored=True)
         yield Own(box, {"name": "Identity"}, office.identity)
         yield Own(box, {"name": "Manufacturer"}, office.policy.vendor_name)
         yield Own(box, {"name": "Model"}, office.policy.model)
@@ -239,7 +134,7 @@ class OwnModel:
             yield Own(box, {"name": "ChargingStation", "instance": str(index)}, station_id)
         yield Own(box, {"name": "Count", "instance": "ChargersOnline"}, str(len(office.linked())), "integer", monitored=True)
         limit_a, source = (office.site.limit_a, office.site.limit_source) if office.site else (None, "")
-        yield Own(box, {"name": "SiteLimit"}, _text(limit_a), "decimal", "A", high=office.config.grid.fuse_a, monitored=True)
+        yield Own(box, {"name": "SiteLimit"}, text_of(limit_a), "decimal", "A", high=office.config.grid.fuse_a, monitored=True)
         yield Own(box, {"name": "SiteLimitSource"}, source)
         clock = component_of("ClockCtrlr")
         yield Own(clock, {"name": "DateTime"}, timestamp(office.now().wall_s), "dateTime")
@@ -251,17 +146,17 @@ class OwnModel:
         beat = Own(link, {"name": "HeartbeatInterval"}, "300", "integer", "s", "own", low=10, high=86_400)
         yield self._kept(beat)
         yield Own(link, {"name": "FileTransferProtocols"}, "HTTP,HTTPS", "MemberList", values="HTTP,HTTPS")
-        yield Own(link, {"name": "MessageTimeout", "instance": "Default"}, _text(up.call_timeout_s), "integer", "s")
+        yield Own(link, {"name": "MessageTimeout", "instance": "Default"}, text_of(up.call_timeout_s), "integer", "s")
         yield Own(link, {"name": "MessageAttempts", "instance": "TransactionEvent"}, str(up.message_attempts), "integer")
-        yield Own(link, {"name": "MessageAttemptInterval", "instance": "TransactionEvent"}, _text(up.message_retry_s), "integer", "s")
+        yield Own(link, {"name": "MessageAttemptInterval", "instance": "TransactionEvent"}, text_of(up.message_retry_s), "integer", "s")
         yield Own(link, {"name": "NetworkConfigurationPriority"}, "1", "SequenceList")
         yield Own(link, {"name": "NetworkProfileConnectionAttempts"}, "1", "integer")
         yield Own(link, {"name": "ActiveNetworkProfile"}, "1", "integer")
         yield Own(link, {"name": "OfflineThreshold"}, "0", "integer", "s")
         yield Own(link, {"name": "QueueAllMessages"}, "false", "boolean")
         yield Own(link, {"name": "ResetRetries"}, "0", "integer")
-        yield Own(link, {"name": "RetryBackOffWaitMinimum"}, _text(up.reconnect_min_s), "integer", "s")
-        yield Own(link, {"name": "WebSocketPingInterval"}, _text(office.config.listen.ping_s), "integer", "s")
+        yield Own(link, {"name": "RetryBackOffWaitMinimum"}, text_of(up.reconnect_min_s), "integer", "s")
+        yield Own(link, {"name": "WebSocketPingInterval"}, text_of(office.config.listen.ping_s), "integer", "s")
         secure, secret = up.url.startswith("wss"), up.password is not None or up.password_file is not None
         lock = component_of("SecurityCtrlr")
         yield Own(lock, {"name": "SecurityProfile"}, "2" if secure and secret else "1" if secret else "0", "integer")
@@ -289,13 +184,14 @@ class OwnModel:
         yield Own(smart, {"name": "RateUnit"}, "A,W", "MemberList", values="A,W")
         yield Own(smart, {"name": "ProfileStackLevel"}, self._least("SmartChargingCtrlr", "ProfileStackLevel", "", "8"), "integer")
         yield Own(smart, {"name": "PeriodsPerSchedule"}, self._least("SmartChargingCtrlr", "PeriodsPerSchedule", "", "24"), "integer")
-        yield Own(smart, {"name": "Entries", "instance": "ChargingProfiles"}, self._sum("SmartChargingCtrlr", "Entries", "ChargingProfiles"), "integer")
-        yield Own(smart, {"name": "LimitChangeSignificance"}, _text(up.limit_significance_percent), "decimal", "Percent")
+        entries = self._sum("SmartChargingCtrlr", "Entries", "ChargingProfiles")
+        yield Own(smart, {"name": "Entries", "instance": "ChargingProfiles"}, entries, "integer")
+        yield Own(smart, {"name": "LimitChangeSignificance"}, text_of(up.limit_significance_percent), "decimal", "Percent")
         yield Own(smart, {"name": "ExternalControlSignalsEnabled"}, "true", "boolean")
-        yield Own(smart, {"name": "NotifyChargingLimitWithSchedules"}, _flag(up.notify_schedules), "boolean")
+        yield Own(smart, {"name": "NotifyChargingLimitWithSchedules"}, flag_of(up.notify_schedules), "boolean")
         v2x = any(evse.v2g is not None for station in self._office.config.stations for evse in station.evses)
         for word in ("Available", "Enabled"):
-            yield Own(component_of("V2XChargingCtrlr"), {"name": word}, _flag(v2x), "boolean")
+            yield Own(component_of("V2XChargingCtrlr"), {"name": word}, flag_of(v2x), "boolean")
 
     def _setting(self, setting: Setting) -> Own:
         variable = {"name": setting.variable, **({"instance": setting.instance} if setting.instance else {})}
@@ -305,14 +201,14 @@ class OwnModel:
 
     def _kept(self, own: Own) -> Own:
         value = self._office.memory.get(own.key)
-        return own if value is None else Own(own.component, own.variable, str(value), own.data_type, own.unit, own.write, own.low, own.high, own.values)
+        return own if value is None else replace(own, value=str(value))
 
     def _derived(self) -> Iterator[Own]:
         for component, variable, instance in DERIVED:
             said = [value.casefold() == "true" for value in self._said(component, variable, instance)]
             word = {"name": variable, **({"instance": instance} if instance else {})}
             if said:
-                yield Own(component_of(component), word, _flag(any(said)), "boolean")
+                yield Own(component_of(component), word, flag_of(any(said)), "boolean")
         for component, variable in UNITED:
             lists = [value.split(",") for value in self._said(component, variable, "")]
             if lists:
@@ -328,9 +224,9 @@ class OwnModel:
         place = component_of("EVSE", "", number)
         connectors = self.connectors(card, evse.evse_id)
         states = [self.connector_state(card, evse.evse_id, connector) for connector in connectors]
-        yield Own(place, {"name": "AvailabilityState"}, min(states, key=STATES.index), "OptionList", values=",".join(STATES))
-        yield Own(place, {"name": "Available"}, _flag(config is not None and card is not None and card.online), "boolean")
-        yield Own(place, {"name": "Problem"}, _flag("Faulted" in states), "boolean")
+        yield Own(place, {"name": "AvailabilityState"}, min(states, key=STATES.index), "OptionList", values=",".join(STATES), monitored=True)
+        yield Own(place, {"name": "Available"}, flag_of(config is not None and card is not None and card.online), "boolean")
+        yield Own(place, {"name": "Problem"}, flag_of("Faulted" in states), "boolean")
         yield Own(place, {"name": "AllowReset"}, "true", "boolean")
         yield Own(place, {"name": "ChargingStation"}, evse.station_id)
         phases, amps = (len(config.phases), config.max_current_a) if config is not None else (3, 0.0)
@@ -338,8 +234,8 @@ class OwnModel:
         yield Own(place, {"name": "Power"}, None, "decimal", "W", high=phases * amps * self._office.config.grid.voltage_v)
         for connector, state in zip(connectors, states, strict=True):
             plug = component_of("Connector", "", number, connector)
-            yield Own(plug, {"name": "AvailabilityState"}, state, "OptionList", values=",".join(STATES))
-            yield Own(plug, {"name": "Available"}, _flag(card is not None and card.online and config is not None), "boolean")
+            yield Own(plug, {"name": "AvailabilityState"}, state, "OptionList", values=",".join(STATES), monitored=True)
+            yield Own(plug, {"name": "Available"}, flag_of(card is not None and card.online and config is not None), "boolean")
             yield Own(plug, {"name": "SupplyPhases"}, str(phases), "integer")
 
     def connectors(self, card: Card | None, evse_id: int) -> list[int]:
@@ -368,8 +264,8 @@ class OwnModel:
         found = []
         for station_id in self._office.cards:
             for name, entry in self._inventories.index(station_id).get(wanted, ()):
-                value = next((one.get("value") for one in entry["variableAttribute"] if one.get("type", "Actual") == "Actual"), None)
-                if name.connector_id == 0 and isinstance(value, str):
+                value = actual(entry)
+                if name.connector_id == 0 and value is not None:
                     found.append(value)
         return found
 
@@ -386,15 +282,3 @@ class OwnModel:
     def _commonest(self, setting: Setting) -> str:
         counted = Counter(self._said(setting.component, setting.variable, setting.instance))
         return counted.most_common(1)[0][0] if counted else ""
-
-
-def _text(number: float | None) -> str | None:
-    """A number as OCPP wants it: no exponent, no needless digits."""
-    if number is None:
-        return None
-    text = f"{number:.3f}".rstrip("0").rstrip(".")
-    return "0" if text in ("", "-0") else text
-
-
-def _flag(value: bool) -> str:
-    return "true" if value else "false"

@@ -1,7 +1,7 @@
 """Where the CSMS's charging profiles of this depot are: their ids are one space for the whole depot (K01.FR.05), each station has its own.
 
-Kept as "prof:<id>" -> {"station" ("" = the whole site), "evse" (its own number, 0 = all of it), "purpose", "stack", "tx" (as the CSMS calls it, "" = none),
-"from", "to" (Unix time, None = open)}. The profiles themselves are kept by the stations' sessions and by ``standing``.
+Kept as "prof:<id>" -> {"station" ("" = the whole site), "evse" (its own number, 0 = all of it), "purpose", "stack", "tx" (as the
+CSMS calls it, "" = none), "from", "to" (Unix time, None = open), "noted" (Unix time)}. The profiles themselves are kept by the stations' sessions and by ``standing``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from controller.ocpp.times import wall_time
 
 KEY: Final = "prof:"
 SITE: Final = ""
+START_S: Final = 900.0
+"""A profile of a remote start whose transaction did not come by then is nowhere."""
 
 
 def find(office: Office, profile_id: object) -> Payload | None:
@@ -38,6 +40,7 @@ def note(office: Office, station_id: str, evse_id: int, profile: Payload, transa
         "tx": transaction_id,
         "from": wall_time(profile.get("validFrom")),
         "to": wall_time(profile.get("validTo")),
+        "noted": office.now().wall_s,
     }
     office.memory.put(f"{KEY}{profile['id']}", entry)
 
@@ -51,7 +54,10 @@ def drop_ended(office: Office) -> None:
     """TxProfiles of transactions that are over are nowhere (K01.FR.32)."""
     for profile_id, entry in entries(office):
         card = office.cards.get(entry["station"])
-        if entry["tx"] and card is not None and card.linked and running(office, entry["tx"]) is None:
+        if entry["purpose"] != "TxProfile" or card is None or not card.linked:
+            continue
+        started = entry["tx"] or entry["evse"] in card.transactions or office.now().wall_s - entry["noted"] < START_S
+        if not started or (entry["tx"] and running(office, entry["tx"]) is None):
             forget(office, profile_id)
 
 
@@ -64,15 +70,17 @@ def duplicate(office: Office, station_id: str, evse_id: int, profile: Payload) -
     for other_id, entry in entries(office):
         if other_id == profile.get("id") or (entry["purpose"], entry["stack"]) != (purpose, stack):
             continue
-        if _meets(entry, station_id, evse_id) and _overlap(entry, profile) and _same_transaction(entry, profile):
+        if _meets(entry, station_id, evse_id, purpose == "TxDefaultProfile") and _overlap(entry, profile) and _same_transaction(entry, profile):
             return other_id
     return None
 
 
-def _meets(entry: Payload, station_id: str, evse_id: int) -> bool:
-    if SITE in (entry["station"], station_id):
-        return True
-    return bool(entry["station"] == station_id and (entry["evse"] == evse_id or 0 in (entry["evse"], evse_id)))
+def _meets(entry: Payload, station_id: str, evse_id: int, across: bool) -> bool:
+    """At the same place; across: a default for all EVSEs meets that of one (K01.FR.52/53)."""
+    same = entry["station"] == station_id
+    if not across:
+        return same and bool(entry["evse"] == evse_id)
+    return SITE in (entry["station"], station_id) or (same and (entry["evse"] == evse_id or 0 in (entry["evse"], evse_id)))
 
 
 def _same_transaction(entry: Payload, profile: Payload) -> bool:

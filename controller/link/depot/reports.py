@@ -11,10 +11,12 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from controller.link.depot.addresses import Name, name_of, size_of, up
+from controller.link.depot.addresses import name_of, size_of, up
 from controller.link.depot.inventory import Inventories
+from controller.link.depot.matching import fits
 from controller.link.depot.office import Office
-from controller.link.depot.own_model import BYTES, ITEMS, OwnModel
+from controller.link.depot.own_model import OwnModel
+from controller.link.depot.own_words import BYTES, ITEMS
 from controller.link.depot.paging import pages
 from controller.link.depot.variables import OWN_WINS
 from controller.ocpp.hub import HUB, Ask, Conversation, Emit, Failed, Message, Reply, Said, Step, answered
@@ -97,7 +99,8 @@ class Reports:
             seq = 0
             for page, more in pages(item for item in self.items() if job.wanted(item)):
                 if not (yield from self._page(job.request_id, seq, page, more)):
-                    yield Emit(Tell(Severity.WARNING, self._office.identity, f"the CSMS did not take page {seq} of report {job.request_id} - it was ended there"))
+                    text = f"the CSMS did not take page {seq} of report {job.request_id} - it was ended there"
+                    yield Emit(Tell(Severity.WARNING, self._office.identity, text))
                     return Failed("GenericError", "not taken")
                 seq += 1
             if seq == 0:  # B07: an accepted report is never without an end
@@ -143,13 +146,12 @@ class Reports:
 
     def _chosen(self, filters: list[Payload], criteria: set[str]) -> Wanted:
         fitting = self._fulfilling(criteria) if criteria else None
-        patterns = [(name_of(one["component"], one.get("variable")), one) for one in filters]
 
         def wanted(item: Payload) -> bool:
             name = name_of(item["component"], item["variable"])
             if fitting is not None and name.owner not in fitting:
                 return False
-            return not patterns or any(_matches(pattern, one, name) for pattern, one in patterns)
+            return not filters or any(fits(one, name) for one in filters)
 
         return wanted
 
@@ -183,19 +185,6 @@ def _summary(item: Payload) -> bool:
 
 def _is_true(item: Payload) -> bool:
     return any(one.get("type", "Actual") == "Actual" and str(one.get("value", "")).casefold() in ("true", "1") for one in item["variableAttribute"])
-
-
-def _matches(pattern: Name, one: Payload, name: Name) -> bool:
-    """What a filter leaves out is any (B08.FR.21-24): instance, EVSE, connector, variable, its instance."""
-    asked, given = one["component"], one.get("variable")
-    evse = asked.get("evse")
-    return (
-        pattern.component == name.component
-        and ("instance" not in asked or pattern.instance == name.instance)
-        and (evse is None or pattern.evse_id == name.evse_id)
-        and (evse is None or "connectorId" not in evse or pattern.connector_id == name.connector_id)
-        and (given is None or (pattern.variable == name.variable and ("instance" not in given or pattern.variable_instance == name.variable_instance)))
-    )
 
 
 def _tidy(entry: Payload) -> Payload:

@@ -103,7 +103,7 @@ class Reservations(Quiet):
         if entry is None:
             return refused("Rejected", "NotFound", f"no reservation {reservation_id} at this site")
         card = self._office.cards.get(entry["station"])
-        if card is None or not entry["evse"]:
+        if card is None:
             reserved.end(self._office, reservation_id)
             yield Keep()
             return Said({"status": "Accepted"})

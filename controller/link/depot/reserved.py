@@ -1,6 +1,6 @@
 """Which EVSE is kept for whom: the reservations the CSMS has made at this depot, on disk until they end (H01-H04).
 
-Kept as "resv:<id>" -> {"station", "evse" (its own number, 0 = nowhere at the moment), "floating" (made without EVSE), "request" (what the CSMS asked), "ends"}.
+Kept as "resv:<id>" -> {"station", "evse" (its own number), "floating" (made without EVSE), "request" (what the CSMS asked), "ends" (Unix time)}.
 """
 
 from __future__ import annotations

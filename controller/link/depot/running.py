@@ -1,43 +1,34 @@
-"""Where a transaction of the depot runs: which station, which EVSE, and what the station itself calls it."""
+"""Where a transaction of the depot runs. All parts use the depot's transaction ids: the face puts the station's own in and takes them out."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from controller.link.depot.asking import UNKNOWN_TX, Asking, Heard, ask_one, refused, relayed
 from controller.link.depot.office import Card, Office
 from controller.ocpp.hub import Payload, Said
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A transaction. transaction_id: as the station's hub messages name it."""
-
-    card: Card
-    evse_id: int
-    transaction_id: str
-
-
-def running(office: Office, transaction_id: object) -> Running | None:
-    """The transaction the CSMS calls so; None if it does not run here."""
+def running(office: Office, transaction_id: object) -> tuple[Card, int] | None:
+    """(card, its own EVSE number) of a transaction that runs now; None if it does not."""
     for card in office.cards.values():
         for evse_id, own_id in card.transactions.items():
-            if up_id(office, card.station_id, own_id) == transaction_id:
-                return Running(card, evse_id, own_id)
+            if own_id == transaction_id:
+                return card, evse_id
     return None
 
 
-def up_id(office: Office, station_id: str, own_id: str) -> str:
-    """What the CSMS calls a station's transaction."""
-    return own_id
+def station_of(office: Office, transaction_id: object) -> Card | None:
+    """The station of a transaction that runs or ran; None for one nobody has told of."""
+    found = running(office, transaction_id)
+    if found is not None:
+        return found[0]
+    place = office.transactions.place(transaction_id) if isinstance(transaction_id, str) else None
+    return office.cards.get(place.station_id) if place is not None else None
 
 
 def ask_where(office: Office, transaction_id: object, action: str, payload: Payload) -> Asking[Heard | None]:
-    """Ask the station of a transaction, ``transactionId`` in its own words; None if the transaction does not run here."""
-    found = running(office, transaction_id)
-    if found is None:
-        return None
-    return (yield from ask_one(found.card, action, {**payload, "transactionId": found.transaction_id}))
+    """Ask the station of a transaction; None if nobody knows of it."""
+    card = station_of(office, transaction_id)
+    return (yield from ask_one(card, action, payload)) if card is not None else None
 
 
 def answer_where(heard: Heard | None, transaction_id: object, no: str, unknown: str = "") -> Said:

@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping
 from typing import Any, Final
 
 from controller.facts import EvseKey
-from controller.link.depot.office import Card, FromCsms, FromStation, Office, Payload, Quiet
+from controller.link.depot.office import FromCsms, FromStation, Office, Payload, Quiet
 from controller.link.depot.renumber import token_info_down
 from controller.ocpp.hub import Ask, Conversation, Emit, Failed, Keep, Message, Reply, Said, Step
 from controller.orders import Severity, Tell
@@ -78,13 +78,10 @@ class Sessions(Quiet):
 
     def _identity(self, station_id: str, own_id: str, payload: Payload, evse_id: int) -> Generator[Step, Reply | None, str]:
         transactions = self._office.transactions
-        known = transactions.place(transactions.of_depot(station_id, own_id))
         started = str(payload.get("timestamp", "")) if payload.get("eventType") == "Started" else ""
         depot_id = transactions.heard(station_id, own_id, started, evse_id)
-        if known is None or transactions.place(depot_id) is None or depot_id != transactions.of_depot(station_id, own_id) or known.own_id != own_id:
-            yield Keep()  # nothing the CSMS has heard of may be given away again
-        elif started:
-            yield Keep()
+        if started or self._office.memory.changed:
+            yield Keep()  # an id the CSMS has heard of must never be given away again
         return depot_id
 
     def _running(self, station_id: str, depot_id: str, payload: Payload) -> None:
@@ -133,10 +130,6 @@ class Sessions(Quiet):
         if now_mono_s - self._trimmed_mono_s >= TRIM_EACH_S:
             self._trimmed_mono_s = now_mono_s
             self._office.transactions.trim()
-        return []
-
-    def station_changed(self, card: Card) -> list[Conversation]:
-        """Nothing."""
         return []
 
 

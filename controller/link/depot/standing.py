@@ -72,11 +72,16 @@ class Standing:
             if slot in done["slots"]:
                 self._note(card.station_id, {**done, "slots": {key: value for key, value in done["slots"].items() if key != slot}})
 
+    def spare(self, slot: str, station_id: str) -> None:
+        """This station need not be asked: it is as wished already."""
+        if slot in self._slots():
+            self._mark(station_id, slot, self._slots()[slot]["number"])
+
     def everywhere(self, slot: str) -> Asking[list[Heard]]:
         """Ask all stations that can be asked now; those that were away are asked later. The caller keeps the memory on disk."""
         what = self._slots()[slot]
         wanted = [card for card in configured(self._office) if what["only"] in ("", card.station_id)]
-        asked = [card for card in wanted if not what["gone"] or self.has(card.station_id, slot)]
+        asked = [card for card in wanted if not what["gone"] or self._done(card.station_id)["slots"].get(slot, what["number"]) != what["number"]]
         heard = yield from ask_each([(card, what["action"], what["payload"]) for card in asked])
         for one in heard:
             if not one.away:

@@ -14,7 +14,7 @@ from controller.link.depot import profile_book
 from controller.link.depot.asking import BY_POLICY, OFFLINE, ask_one, configured, no_evse, place_of, refused, relayed
 from controller.link.depot.office import Card, FromCsms, Office, Quiet
 from controller.link.depot.reserved import reserved_for, reserved_places
-from controller.link.depot.running import answer_where, ask_where, up_id
+from controller.link.depot.running import answer_where, ask_where
 from controller.ocpp.hub import Conversation, Keep, Message, Payload, Said
 
 Place = tuple[Card, int]
@@ -45,13 +45,7 @@ class Starts(Quiet):
         if heard.status == "Accepted" and isinstance(payload.get("chargingProfile"), dict):
             profile_book.note(self._office, card.station_id, evse_id, payload["chargingProfile"])
             yield Keep()
-        answer = relayed(heard, "Rejected")
-        return Said(self._upward(card, answer.payload))
-
-    def _upward(self, card: Card, answer: Payload) -> Payload:
-        if "transactionId" not in answer:
-            return answer
-        return {**answer, "transactionId": up_id(self._office, card.station_id, str(answer["transactionId"]))}
+        return relayed(heard, "Rejected")
 
     # -- without an EVSE --------------------------------------------------------------------------------
 

@@ -1,8 +1,7 @@
 """GetVariables and SetVariables over the whole depot (B05, B06): own components answered here, a charger's by the charger.
 
 A request is sorted by owner, each charger is asked in messages it can take, and the results stand in the order of the request.
-What a charger does not answer is Rejected with the reason; the other items are not touched by it. All chargers together have
-``ALL_S``: the CSMS waits, and items that came too late for it would be lost anyway.
+What a charger does not answer within ``ALL_S`` is Rejected with the reason; the other items are not touched by it.
 
 A setting of all chargers (``own_model.FANNED``): kept first, then given to every charger that is there, and to the others when they come. It is
 Accepted as soon as one charger takes it, RebootRequired if one of them says so, Rejected (and forgotten) if all that know it refuse; how many
@@ -12,32 +11,26 @@ did what stands in attributeStatusInfo.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from controller.link.depot.addresses import name_of, size_of
-from controller.link.depot.chargers_asked import Question, ask_in_parts
+from controller.link.depot.chargers_asked import Answer, Question, ask_chargers
 from controller.link.depot.inventory import Inventories
 from controller.link.depot.office import Card, Office
-from controller.link.depot.own_model import BYTES, ITEMS, SET, Own, OwnModel
+from controller.link.depot.own_model import OwnModel
+from controller.link.depot.own_words import BYTES, ITEMS, SET, Own
 from controller.ocpp.hub import NO_ANSWER, Conversation, Emit, Failed, Keep, Message, Reply, Said, Step, answered
 from controller.ocpp.times import wall_time
 from controller.orders import Severity, Tell
 
 Payload = dict[str, Any]
-Steps = Generator[Step, "Reply | None", None]
+Answering = Callable[[Payload], Generator[Step, "Reply | None", Payload]]
 GIVEN: Final = "model:given:"
 ALL_S: Final = 20.0
 FAN_S: Final = 12.0
 RETRY_S: Final = 60.0
 OWN_WINS: Final = frozenset({"availabilitystate", "available", "chargingstation"})
 """Of an EVSE and its connectors, these are always the depot's own words: they agree with what StatusNotification said."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    question: Question
-    status: str = "attributeStatus"
 
 
 GET: Final = Question("GetVariables", "getVariableData", "getVariableResult")
@@ -66,7 +59,7 @@ class Variables:
         refused = too_much(message, SET_ITEMS)
         return answered(refused) if refused is not None else self._all(message, SET_ITEMS, self._own_write, self._taken)
 
-    def _all(self, message: Message, kind: Question, own: Callable[[Payload], Generator[Step, Reply | None, Payload]], then: Callable[[str, Payload, Payload], None]) -> Conversation:
+    def _all(self, message: Message, kind: Question, own: Answering, then: Callable[[str, Payload, Payload], None]) -> Conversation:
         items = message.payload[kind.request]
         results: list[Payload] = [{}] * len(items)
         abroad: dict[str, list[tuple[int, Payload]]] = {}
@@ -76,22 +69,20 @@ class Variables:
                 results[index] = yield from own(item)
             else:
                 abroad.setdefault(place[0], []).append((index, {**item, "component": place[1]}))
-        until_s = self._office.now().mono_s + ALL_S
+        there = {station_id: asked for station_id, asked in abroad.items() if self._linked(station_id)}
+        batches = {station_id: (self.question(station_id, kind), [item for _, item in asked]) for station_id, asked in there.items()}
+        answers = yield from ask_chargers(self._office.now, batches, ALL_S)
         for station_id, asked in abroad.items():
-            answers = yield from self._of_charger(station_id, kind, [item for _, item in asked], until_s)
-            for (index, item), answer in zip(asked, answers, strict=True):
+            away = Failed("Offline", f"charger {station_id} is not connected")
+            for (index, item), answer in zip(asked, answers.get(station_id, [away] * len(asked)), strict=True):
                 results[index] = _result(items[index], answer)
                 if isinstance(answer, dict):
                     then(station_id, item, answer)
         return Said({kind.result: results})
 
-    def _of_charger(self, station_id: str, kind: Question, items: list[Payload], until_s: float) -> Generator[Step, Reply | None, list[Payload | Failed]]:
+    def _linked(self, station_id: str) -> bool:
         card = self._office.cards.get(station_id)
-        if card is None or not card.linked:
-            return [Failed("Offline", f"charger {station_id} is not connected")] * len(items)
-        if self._office.now().mono_s > until_s:
-            return [Failed("Timeout", f"charger {station_id} was not asked: others took too long")] * len(items)
-        return (yield from ask_in_parts(station_id, self.question(station_id, kind), items))
+        return card is not None and card.linked
 
     def question(self, station_id: str, kind: Question) -> Question:
         """The kind of message within the limits the charger has told."""
@@ -115,6 +106,7 @@ class Variables:
         return place if card is not None else None
 
     def _own_value(self, item: Payload) -> Generator[Step, Reply | None, Payload]:
+        yield from ()  # without steps, but in the form of a step like ``_own_write``
         own, status = self._find(item)
         if own is None:
             return _echo(item, status)
@@ -123,7 +115,6 @@ class Variables:
         if own.write == "secret":
             return _echo(item, "Rejected", "WriteOnly")
         return {**_echo(item, "Accepted"), "attributeValue": (own.value or "")[:2500]}
-        yield  # a conversation without steps
 
     def _find(self, item: Payload) -> tuple[Own | None, str]:
         name = name_of(item["component"], item["variable"])
@@ -164,10 +155,7 @@ class Variables:
 
     def _fan(self, item: Payload, own: Own, value: str, before: Any) -> Generator[Step, Reply | None, Payload]:
         """Give a setting to all chargers that are there, as long as the CSMS can wait; the rest follows in the background."""
-        until_s, said = self._office.now().mono_s + FAN_S, {}
-        for card in self._office.linked():
-            if self._office.now().mono_s <= until_s:
-                said[card.station_id] = yield from self._give(card.station_id, {own.key: value})
+        said = yield from self._give({card.station_id: {own.key: value} for card in self._office.linked()})
         verdicts = {station_id: statuses.get(own.key, "") for station_id, statuses in said.items()}
         status = _verdict(list(verdicts.values()))
         if status == "Rejected":
@@ -201,28 +189,36 @@ class Variables:
 
     def _bring(self, card: Card) -> Conversation:
         try:
-            statuses = yield from self._give(card.station_id, self._lacking(card.station_id))
+            said = yield from self._give({card.station_id: self._lacking(card.station_id)})
+            statuses = said[card.station_id]
             refused = [key for key, status in statuses.items() if status == "Rejected"]
             if refused:
-                yield Emit(Tell(Severity.WARNING, card.station_id, f"refuses settings meant for all chargers: {', '.join(_short(key) for key in refused)}"))
+                names = ", ".join(_short(key) for key in refused)
+                yield Emit(Tell(Severity.WARNING, card.station_id, f"refuses settings meant for all chargers: {names} - it keeps its own"))
             yield Keep()
             return Said({})
         finally:
             self._giving = False
 
-    def _give(self, station_id: str, settings: dict[str, str]) -> Generator[Step, Reply | None, dict[str, str]]:
-        """Setting -> what the charger said; "" = nothing, it will be asked again."""
-        wanted = {own.key: own for own in self._own.station_tier() if own.key in settings}
-        items = [{"component": own.component, "variable": own.variable, "attributeValue": settings[key]} for key, own in wanted.items()]
-        answers = yield from ask_in_parts(station_id, self.question(station_id, SET_ITEMS), items)
+    def _give(self, wanted: dict[str, dict[str, str]]) -> Generator[Step, Reply | None, dict[str, dict[str, str]]]:
+        """Station id -> {setting -> what the charger said; "" = nothing, it will be asked again}. wanted: station id -> {setting -> value}."""
+        known = {own.key: own for own in self._own.station_tier() if own.write == "fan"}
+        batches = {}
+        for station_id, settings in wanted.items():
+            items = [{"component": known[key].component, "variable": known[key].variable, "attributeValue": settings[key]} for key in settings]
+            batches[station_id] = (self.question(station_id, SET_ITEMS), items)
+        answers = yield from ask_chargers(self._office.now, batches, FAN_S)
+        return {station_id: self._given(station_id, settings, answers[station_id], known) for station_id, settings in wanted.items()}
+
+    def _given(self, station_id: str, settings: dict[str, str], answers: list[Answer], known: dict[str, Own]) -> dict[str, str]:
+        """Remember what a charger has been given: what it has answered is not asked again."""
         given = dict(self._office.memory.get(GIVEN + station_id, {}))
-        said: dict[str, str] = {}
-        for (key, own), answer in zip(wanted.items(), answers, strict=True):
-            said[key] = _status(answer)
-            if said[key]:
+        said = {key: _status(answer) for key, answer in zip(settings, answers, strict=True)}
+        for key, status in said.items():
+            if status:
                 given[key] = settings[key]
-            if said[key] == "Accepted":
-                self._inventories.note(station_id, own.component, own.variable, "Actual", settings[key])
+            if status == "Accepted":
+                self._inventories.note(station_id, known[key].component, known[key].variable, "Actual", settings[key])
         if "" in said.values():
             self._retry_mono_s[station_id] = self._office.now().mono_s + RETRY_S
         self._office.memory.put(GIVEN + station_id, given)
@@ -282,7 +278,7 @@ def _result(item: Payload, answer: Payload | Failed) -> Payload:
         reason = "Timeout" if answer == NO_ANSWER or answer.code in ("Offline", "Timeout") else "Unspecified"
         return _echo(item, "Rejected", reason, answer.description or answer.code)
     result = _echo(item, str(answer.get("attributeStatus", "Rejected")))
-    kept = {key: answer[key] for key in ("attributeType", "attributeValue", "attributeStatusInfo") if key in answer}
+    kept: Payload = {key: answer[key] for key in ("attributeType", "attributeValue", "attributeStatusInfo") if key in answer}
     return {**result, **kept}
 
 

@@ -17,6 +17,8 @@ STATION_STATUSES: Final = ("Available", "Unavailable", "Faulted")
 """What connector 0 can be (16 6.47)."""
 PER_TICK: Final = 5
 """Late statuses that go up in one second: transactions come first on a line with one CALL at a time."""
+SOUND: Final[Payload] = {"errorCode": words.NO_ERROR}
+UNSAID: Final[Payload] = {"errorCode": "OtherError"}
 ERROR_FIELDS: Final = ("errorCode", "info", "vendorErrorCode")
 
 
@@ -61,11 +63,13 @@ class States:
         """A StatusNotification. parts: errorCode and its fields, None = as known."""
         status = self.current(connector_id)
         self._late.pop(connector_id, None)
-        error: Payload = self._errors.get(connector_id, {"errorCode": words.NO_ERROR}) if parts is None else parts
+        error: Payload = SOUND if parts is None else parts
+        if parts is None and connector_id in self._errors:
+            error = self._errors[connector_id]
         if status == "Faulted" and error["errorCode"] == words.NO_ERROR and parts is None:
-            error = {"errorCode": "OtherError"}
-        said = {name: error[name] for name in ERROR_FIELDS if name in error}
-        payload = {"connectorId": connector_id, **said, "status": status, "timestamp": self._desk.time(moment)}
+            error = UNSAID
+        payload: Payload = {name: error[name] for name in ERROR_FIELDS if name in error}
+        payload |= {"connectorId": connector_id, "status": status, "timestamp": self._desk.time(moment)}
         reply = answer_of((yield self._desk.call("StatusNotification", payload)))
         if isinstance(reply, Said):
             self._told[connector_id] = status
@@ -152,10 +156,8 @@ class States:
             self._errors[number] = parts
         return (yield from self.tell(number, event.get("timestamp"), parts))
 
-    def asked_all(self) -> Talk:
-        """Every status there is, the station's first (TriggerMessage without a connector)."""
+    def ask_all(self) -> None:
+        """Every status there is goes up, the station's first (TriggerMessage without a connector)."""
         for number in (0, *self._desk.places.all()):
-            reply = yield from self.tell(number)
-            if isinstance(reply, Failed):
-                return reply
-        return Said({})
+            self._told.pop(number, None)
+            self._late[number] = None

@@ -30,9 +30,10 @@ END: Final = "Transaction.End"
 class Transactions:
     """All transactions of one station or depot.
 
-    memory: "tx:<hub id>" = record; "run:<connectorId>" = hub id; "number:<n>" = hub id that the CSMS calls n, the latest by arrival; "wh:<connectorId>"
-    = last register [Wh]; "remote:<remoteStartId>" = idTag; "ended" = hub ids, the oldest are forgotten.
-    A record: cid, evse, tag, started, number, info (idTokenInfo), begin_wh (exact), zero_wh, wh, state, charged, seen, reservation, stop_tag, unlock, ended.
+    memory: "tx:<hub id>" = record; "run:<connectorId>" = hub id; "number:<n>" = hub id that the CSMS calls n, the latest by arrival;
+    "wh:<connectorId>" = last register [Wh]; "remote:<remoteStartId>" = idTag; "ended" = hub ids, the oldest are forgotten.
+    A record: cid, tag, started, number, info (idTokenInfo), first_wh, begin_wh (exact), zero_wh, wh, state, charged, seen, reservation,
+    remote, stop_tag, unlock, ended.
     """
 
     def __init__(self, desk: Desk, states: States) -> None:
@@ -52,6 +53,10 @@ class Transactions:
         """Hub id of what runs at a connector; "" if nothing does."""
         return text(self._desk.memory.get(f"run:{connector_id}"))
 
+    def connector_of(self, hub_id: Any) -> int:
+        """connectorId of a transaction, also of one that has ended; 0 if nobody knows."""
+        return int(self._record(text(hub_id)).get("cid", 0))
+
     def unlocking(self, connector_id: int) -> None:
         """What runs there will end because of an UnlockConnector."""
         hub_id = self.at(connector_id)
@@ -69,7 +74,7 @@ class Transactions:
         return dict(table(self._desk.memory.get(f"tx:{hub_id}")))
 
     def _put(self, hub_id: str, record: Payload) -> None:
-        self._desk.memory.put(f"tx:{hub_id}", record)
+        self._desk.memory.put(f"tx:{hub_id}", dict(record))
 
     # -- one event ----------------------------------------------------------------------------------------------
 
@@ -88,7 +93,7 @@ class Transactions:
             return reply
         record = self._record(hub_id)
         self._put(hub_id, {**record, "seen": [*record.get("seen", []), mark][-SEEN_KEPT:]})
-        if payload.get("eventType") != "Updated" or not record.get("started"):
+        if payload.get("eventType") == "Ended" or not record.get("started"):
             yield Keep()
         yield from self._states.changed(record["cid"], payload.get("timestamp"), live=payload.get("offline") is not True)
         return reply
@@ -98,7 +103,7 @@ class Transactions:
         tag = yield from self._tag(record, payload)
         if isinstance(tag, Failed):
             return tag
-        id_tag, first = text(tag.payload.get("idTag")), False
+        id_tag, first = text(tag.payload.get("idTag")), payload.get("eventType") == "Started"
         if id_tag and not record.get("started"):
             reply = yield from self._start(hub_id, record, payload, id_tag)
             if isinstance(reply, Failed):
@@ -134,14 +139,14 @@ class Transactions:
         record = known or {"cid": 0}
         if evse:
             record["cid"] = self._desk.places.number(evse.get("id"), evse.get("connectorId", 0))
-        for name, value in (("state", info.get("chargingState")), ("remote", info.get("remoteStartId")), ("reservation", payload.get("reservationId"))):
-            if value is not None:
-                record[name] = value
+        told = {"state": info.get("chargingState"), "remote": info.get("remoteStartId"), "reservation": payload.get("reservationId")}
+        record |= words.without_none(told)
         if info.get("chargingState") == "Charging":
             record["charged"] = True
         register_wh = readings.register_wh(payload.get("meterValue"))
         if register_wh is not None:
             record["wh"] = register_wh
+            record.setdefault("first_wh", register_wh)
             if record.get("started") and record.get("begin_wh") is None:
                 record.setdefault("zero_wh", register_wh)
         self._put(hub_id, record)
@@ -171,10 +176,10 @@ class Transactions:
         return Said({})
 
     def _begin_wh(self, record: Payload, payload: Payload) -> float | None:
-        """The register at the start [Wh]: of this event, of one before, or what the connector stood at; None if nobody knows."""
+        """The register at the start [Wh]: of this event, the first of the transaction, or what the connector stood at; None if nobody knows."""
         begin_wh = readings.register_wh(payload.get("meterValue"), BEGIN)
         if begin_wh is None:
-            begin_wh = record.get("wh")
+            begin_wh = record.get("first_wh")
         return begin_wh if begin_wh is not None else self._desk.memory.get(f"wh:{record['cid']}")
 
     # -- values ------------------------------------------------------------------------------------------------------

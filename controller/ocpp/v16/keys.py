@@ -181,6 +181,11 @@ def place_of(item: Payload) -> Place:
     )
 
 
+def same(place: Place) -> Place:
+    """The place in lower case: names compare so."""
+    return Place(place.component.lower(), place.variable.lower(), place.instance.lower(), place.evse_id, place.attribute)
+
+
 def _table(value: Any) -> Payload:
     return value if isinstance(value, dict) else {}
 

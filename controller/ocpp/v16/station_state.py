@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, Final
 
-from controller.ocpp.hub import Conversation, Failed, Keep, Payload, Reply, Step, Surroundings
+from controller.ocpp.hub import HUB, NO_ANSWER, Ask, Conversation, Failed, Keep, Payload, Reply, Step, Surroundings
 from controller.ocpp.times import timestamp, wall_time
 from controller.ocpp.v16.aliases import Aliases
 from controller.ocpp.v16.station_book import Book
@@ -15,6 +15,8 @@ LATE_S: Final = 60.0
 """A message older than this was not sent when it was written: 1.6 has no word for it, so the hub hears offline = true."""
 IN_USE: Final = ("Charging", "SuspendedEV", "SuspendedEVSE")
 UNKNOWN_ACTION: Final = ("NotImplemented", "NotSupported")
+Answer = Generator[Step, "Reply | None", Reply]
+"""Steps inside a conversation that end with a reply."""
 Silent = Generator[Step, "Reply | None", None]
 """Steps inside a conversation that give no answer."""
 
@@ -82,6 +84,20 @@ class StationState:
     def unknown(self, action: str) -> None:
         """The station has said that it does not know an action."""
         self.memory.put(f"unknown:{action}", True)
+
+    def reborn(self) -> None:
+        """The station has booted: it may have learnt something."""
+        for key, _ in self.memory.starting("unknown:"):
+            self.memory.put(key, None)
+
+
+# -- questions ------------------------------------------------------------------------------------------------------
+
+
+def ask(action: str, payload: Payload, to: str = HUB) -> Answer:
+    """Ask, and the reply."""
+    reply = yield Ask(action, payload, to)
+    return NO_ANSWER if reply is None else reply
 
 
 # -- answers in hub words -----------------------------------------------------------------------------------------

@@ -8,30 +8,33 @@ a transaction nobody knows (-1, or one from before) still reaches the CSMS, unde
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Final
 
-from controller.ocpp.hub import NO_ANSWER, Ask, Conversation, Failed, Payload, Reply, Said, Step
+from controller.ocpp.hub import NO_ANSWER, Conversation, Failed, Payload, Reply, Said, Step
 from controller.ocpp.times import wall_time
 from controller.ocpp.v16 import readings
 from controller.ocpp.v16.station_book import Transaction, content_of
 from controller.ocpp.v16.station_starts import Starts
-from controller.ocpp.v16.station_state import IN_USE, Silent, StationState
+from controller.ocpp.v16.station_state import IN_USE, Answer, Silent, StationState, ask
 from controller.ocpp.v16.words import CHARGING_STATE_UP, READING_TRIGGERS, moment, stop_up, whole
 
 TRIES: Final = 3
 """So often an event of our own is given to a CSMS that answers with errors."""
-Telling = Generator[Step, "Reply | None", Reply]
+SETTLED_S: Final = 10.0
+"""So long after the wire opened, or after the last message from before, a replay is over."""
 
 
 class Transactions:
     """One station's. starts: why a transaction begins. ended: called with each transaction that has ended."""
 
-    def __init__(self, state: StationState, starts: Starts) -> None:
-        self._state, self._starts, self._book = state, starts, state.book
+    def __init__(self, state: StationState, starts: Starts, ended: Callable[[Transaction], None]) -> None:
+        self._state, self._starts, self._book, self._ended = state, starts, state.book, ended
         self._refused: dict[tuple[int, int], int] = {}
         self._flushing: set[int] = set()
         self._under_way = 0
+        self._late_mono_s = float("-inf")
+        self._held: dict[int, tuple[str, str]] = {}
 
     def waiting(self, transaction: Transaction | None = None) -> bool:
         """Whether messages are still on their way up; None: of any transaction."""
@@ -65,7 +68,7 @@ class Transactions:
         if not found:
             return Said({})
         if transaction is None or not (transaction.opened or self._book.had(transaction, content) is not None):
-            reply = yield Ask("MeterValues", {"evseId": connector, "meterValue": found})
+            reply = yield from ask("MeterValues", {"evseId": connector, "meterValue": found})
             return reply if isinstance(reply, Failed) else Said({})
         reply = yield from self._deliver(transaction, self._reading(transaction, content, found))
         return reply if isinstance(reply, Failed) else Said({})
@@ -76,6 +79,7 @@ class Transactions:
         transaction = self._of(whole(payload.get("transactionId")) or 0, 0, content, payload)
         event = self._end(transaction, content, payload)
         self._book.close(transaction)
+        self._ended(transaction)
         reply = yield from self._deliver(transaction, event)
         if isinstance(reply, Failed):
             return reply
@@ -90,26 +94,53 @@ class Transactions:
 
     def changed(self, connector: int, status: str, when: str) -> Silent:
         """A status was told: the charging state of what runs there."""
+        self._held.pop(connector, None)
         state = CHARGING_STATE_UP.get(status)
         for transaction in self._book.running(connector) if state and connector else []:
             if transaction.state == state or (wall_time(when) or 0.0) < transaction.began_wall_s:
                 continue
+            if self._replayed(transaction):
+                self._held[connector] = status, when
+                return
             transaction.state = str(state)
             yield from self._own_event(transaction, "ChargingStateChanged", when)
+            return
+
+    def tick(self) -> list[Conversation]:
+        """A second has passed: what waited for the end of a replay."""
+        quiet = self._held and not self._replaying()
+        return [self._changed_alone(connector, *held) for connector, held in list(self._held.items())] if quiet else []
+
+    def _changed_alone(self, connector: int, status: str, when: str) -> Conversation:
+        yield from self.changed(connector, status, when)
+        return Said({})
+
+    def _replaying(self) -> bool:
+        mono_s = self._state.around.now().mono_s
+        return mono_s - max(self._state.opened_mono_s, self._late_mono_s) < SETTLED_S
+
+    def _replayed(self, transaction: Transaction) -> bool:
+        """Whether messages of a transaction from before may still wait at the station's end: its stop among them (trap 9)."""
+        opened_wall_s = self._state.opened_wall_s
+        return opened_wall_s is not None and transaction.began_wall_s < opened_wall_s and self._replaying()
 
     def triggered(self, evse_id: int) -> Conversation:
         """The last state of what runs there, because the CSMS asked (12.8)."""
-        for transaction in self._book.running(evse_id):
-            yield from self._own_event(transaction, "Trigger", self._state.now)
+        for number in [one.number for one in self._book.running(evse_id)]:
+            transaction = self._book.of_number(number)
+            if transaction is not None and transaction.opened:
+                yield from self._own_event(transaction, "Trigger", self._state.now)
         return Said({})
 
     def _own_event(self, transaction: Transaction, reason: str, when: str) -> Silent:
         number = transaction.next_seq
         transaction.next_seq += 1
         self._book.save(transaction)
-        self._book.owe(transaction, number, self._event("Updated", transaction, number, reason, when) | {"transactionInfo": _info(transaction, True)})
+        event = self._event("Updated", transaction, number, reason, when)
+        self._book.owe(transaction, number, event | {"transactionInfo": _info(transaction, True)})
         yield from self._state.keep()
-        if transaction.told:
+        current = self._book.of_number(transaction.number)
+        if current is not None and current.told:
             yield from self._flush(transaction)
 
     # -- making events -----------------------------------------------------------------------------------------------
@@ -154,12 +185,15 @@ class Transactions:
         transaction.state = "Idle" if reason == "EVDisconnected" else "EVConnected"
         event = self._event("Ended", transaction, self._book.numbered(transaction, content), trigger, when)
         event["transactionInfo"] = _info(transaction, True) | {"stoppedReason": reason}
+        if transaction.started.get("offline"):
+            event["offline"] = True
         if payload.get("idTag"):
             event["idToken"] = self._state.aliases.token(payload["idTag"])
         return event | ({"meterValue": found} if found else {})
 
     def _event(self, kind: str, transaction: Transaction, number: int, trigger: str, when: str) -> Payload:
-        event: Payload = {"eventType": kind, "timestamp": when, "triggerReason": trigger, "seqNo": number, "transactionInfo": _info(transaction, False)}
+        event: Payload = {"eventType": kind, "timestamp": when, "triggerReason": trigger, "seqNo": number}
+        event["transactionInfo"] = _info(transaction, False)
         if kind == "Started" and transaction.evse_id:
             event["evse"] = {"id": transaction.evse_id, "connectorId": 1}
         return event
@@ -192,8 +226,8 @@ class Transactions:
         transaction = self._book.begin(content, connector or self._likely_connector(), number)
         when = moment((stop or {}).get("timestamp"), self._state.around.now().wall_s)
         event = self._event("Started", transaction, 0, "Authorized" if stop else "ChargingStateChanged", when)
-        if stop is not None and stop.get("idTag"):
-            event["idToken"] = self._state.aliases.token(stop["idTag"])
+        if stop is not None:
+            event |= {"offline": True} | ({"idToken": self._state.aliases.token(stop["idTag"])} if stop.get("idTag") else {})
         transaction.started = event
         self._book.save(transaction)
         return transaction
@@ -207,7 +241,7 @@ class Transactions:
 
     # -- sending -----------------------------------------------------------------------------------------------------------
 
-    def _deliver(self, transaction: Transaction, event: Payload) -> Telling:
+    def _deliver(self, transaction: Transaction, event: Payload) -> Answer:
         """An event, after all that comes before it."""
         yield from self._state.keep()
         if not transaction.told:
@@ -215,19 +249,20 @@ class Transactions:
             if isinstance(reply, Failed):
                 return reply
             self._answered(transaction)
-        yield from self._flush(transaction)
-        if any(number < event["seqNo"] for number, _ in self._book.owed(transaction)) and transaction.number not in self._flushing:
+        if (yield from self._flush(transaction)):
             return NO_ANSWER
         return (yield from self._tell(event))
 
-    def _tell(self, event: Payload) -> Telling:
+    def _tell(self, event: Payload) -> Answer:
         late = {"offline": True} if self._state.late(event["timestamp"]) else {}
+        if late:
+            self._late_mono_s = self._state.around.now().mono_s
         self._under_way += 1
         try:
-            reply = yield Ask("TransactionEvent", event | late)
+            reply = yield from ask("TransactionEvent", event | late)
         finally:
             self._under_way -= 1
-        return reply if reply is not None else NO_ANSWER
+        return reply
 
     def _answered(self, transaction: Transaction) -> None:
         """The CSMS has its Started: what waited behind it may go."""
@@ -243,20 +278,21 @@ class Transactions:
         yield from self._flush(transaction)
         return Said({})
 
-    def _flush(self, transaction: Transaction) -> Silent:
-        """Events of our own that nobody has answered; ends at the first that is not answered now."""
+    def _flush(self, transaction: Transaction) -> Generator[Step, Reply | None, bool]:
+        """Events of our own that nobody has answered, in their order, as far as they are answered now. Returns whether nobody answers."""
         if transaction.number in self._flushing:
-            return
+            return False
         self._flushing.add(transaction.number)
         try:
             while owed := self._book.owed(transaction):
                 number, event = owed[0]
                 reply = yield from self._tell(event)
                 if isinstance(reply, Failed) and not self._give_up(transaction, number, reply):
-                    return
+                    return reply == NO_ANSWER
                 self._book.paid(transaction, number)
         finally:
             self._flushing.discard(transaction.number)
+        return False
 
     def _give_up(self, transaction: Transaction, number: int, reply: Failed) -> bool:
         """Whether an error of the CSMS is its last word on an event."""

@@ -41,7 +41,8 @@ class Passing:
         return []
 
     def _pass(self, message: Message, to: str) -> Conversation:
-        payload = self._around.fit(HUB_VERSION, message.action, False, message.payload)
+        sent = tidy(message.payload) if message.action == "TransactionEvent" else message.payload
+        payload = self._around.fit(HUB_VERSION, message.action, False, sent)
         if message.unanswered:
             yield Post(message.action, payload, to, unanswered=True)
             return Said({})
@@ -52,6 +53,16 @@ class Passing:
         if isinstance(reply, Said):
             return Said(self._around.fit(HUB_VERSION, action, True, reply.payload))
         return unanswered(reply)
+
+
+def tidy(event: Payload) -> Payload:
+    """A TransactionEvent: a count of phases or a reservation that cannot be must not cost the operator the transaction."""
+    wrong = [name for name, most in (("numberOfPhasesUsed", 3), ("reservationId", 2**63)) if name in event and not _within(event[name], most)]
+    return {key: value for key, value in event.items() if key not in wrong} if wrong else event
+
+
+def _within(value: Any, most: int) -> bool:
+    return real(value) and 0 <= value <= most
 
 
 # -- answers made here -------------------------------------------------------------------------------------

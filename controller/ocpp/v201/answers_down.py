@@ -71,6 +71,12 @@ def _renamed(words_of_21: dict[str, str]) -> Told:
     return lambda payload: {**payload, "status": words_of_21.get(str(payload.get("status")), payload.get("status"))}
 
 
+def _monitors(payload: Payload) -> Payload:
+    """A type that a 2.0.1 CSMS cannot have asked for; a station that answers so has set the nearest there is."""
+    results = items(payload, "setMonitoringResult")
+    return {**payload, "setMonitoringResult": [{**item, "type": words.MONITORS_OF_21.get(str(item.get("type")), item.get("type"))} for item in results]}
+
+
 TOLD: Final[dict[str, Told]] = {
     "Authorize": _token_info,
     "TransactionEvent": _token_info,
@@ -80,6 +86,7 @@ TOLD: Final[dict[str, Told]] = {
     "GetCompositeSchedule": _composite,
     "GetInstalledCertificateIds": _certificates,
     "ClearDisplayMessage": _renamed({"Rejected": "Unknown"}),
+    "SetVariableMonitoring": _monitors,
     "SetDisplayMessage": _renamed({"LanguageNotSupported": "Rejected"}),
 }
 """Actions whose answers need more than ``fit``."""

@@ -31,6 +31,12 @@ def plain_needs(payload: Payload, phases: int) -> Payload:
     return {**payload, "chargingNeeds": made}
 
 
+def is_iso_20(payload: Payload) -> bool:
+    """Whether the car speaks ISO 15118-20: there Rejected ends the transaction (trap 22, K18, K19, Q01)."""
+    needs = inner(payload, "chargingNeeds")
+    return any(key in needs for key in ("controlMode", "mobilityNeedsMode", "availableEnergyTransfer", "v2xChargingParameters", "evEnergyOffer"))
+
+
 def _transfer(mode: Any, phases: int) -> Any:
     """The one-way mode of the same connector. A car without wires is told as DC: the station decides its current."""
     if mode in _AC:

@@ -66,7 +66,8 @@ RESERVATION_UPDATES: Final = {"NoTransaction": "Removed"}
 PURPOSES_OF_21: Final = ("PriorityCharging", "LocalGeneration")
 KINDS_OF_21: Final = ("Dynamic",)
 DISPLAY_STATES_OF_21: Final = ("Suspended", "Discharging")
-MONITORS_OF_21: Final = ("TargetDelta", "TargetDeltaRelative")
+MONITORS_OF_21: Final = {"TargetDelta": "Delta", "TargetDeltaRelative": "Delta"}
+"""Monitor types, and the nearest of 2.0.1 where a type only has to be named."""
 MEASURANDS: Final = frozenset(
     (
         *("Current.Export", "Current.Import", "Current.Offered"),

@@ -1,0 +1,473 @@
+"""The depot face: the whole site as one station of its CSMS, over one socket, whatever the chargers speak.
+
+    session of a charger <--virtual leg--> Leg --hub--> part --hub--> Trunk <--socket--> CSMS
+
+It dials under the depot's identity, boots (B01, B02), beats, and gives each hub message to the part that knows its action; what a part
+asks goes to the CSMS in its turn, or to a charger. A charger's virtual leg is open while the CSMS knows the depot and the charger is
+there; otherwise its session does what it does while any CSMS is away: it answers, and keeps on disk what must not be lost. So
+an outage of the one socket is an outage of every charger's own, and the queues are theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from controller import __version__
+from controller.config import UpstreamConfig
+from controller.facts import EvseKey, Fact, Stamp, UpstreamClosed, UpstreamFrame, UpstreamOpened
+from controller.link.depot.boot import depot_boot
+from controller.link.depot.numbering import Numbering
+from controller.link.depot.office import Card, FromCsms, FromStation, Office, Part
+from controller.link.depot.parts import MAKERS
+from controller.link.depot.registration import Registration, State
+from controller.link.depot.states import States
+from controller.link.faces import DialNow, Means, UpstreamOrder, memory_of
+from controller.link.leg import Leg
+from controller.link.talks import Talks, Then
+from controller.link.trunk import Hooks, Trunk
+from controller.link.upstream import State as LinkState
+from controller.link.upstream import UpstreamLink
+from controller.ocpp.hub import HUB, NO_ANSWER, Ask, Conversation, EvseShape, Failed, Message, Post, Reply, Said, Surroundings, Wording
+from controller.ocpp.registry import sides_for
+from controller.orders import AnnounceSite, CloseUpstream, DialUpstream, Order, SendUpstream, Severity, Tell
+from controller.snapshot import FaceView, NumberView
+
+Outcome = Order | Fact
+VERSIONS: Final = ("ocpp2.1", "ocpp2.0.1", "ocpp1.6")
+"""Offered to a CSMS of which the site file does not say what it speaks, best first."""
+STARTS: Final = ("RequestStartTransaction", "RequestStopTransaction")
+"""Answered Rejected while the CSMS has not accepted the depot (B02.FR.05)."""
+
+
+@dataclass(slots=True)
+class _Desk:
+    """What the face knows of one session's virtual leg. dial: one that waits for the CSMS. heard: whether the session knows that it is away."""
+
+    leg: Leg
+    dial: DialUpstream | None = None
+    since_mono_s: float = 0.0
+    heard: bool = False
+
+
+class DepotFace:
+    """One CSMS that sees one large station. Implements ``faces.Face``."""
+
+    translating: bool = True
+
+    def __init__(self, upstream: UpstreamConfig, means: Means) -> None:
+        config = means.config
+        self.identity = upstream.identity or config.site.id
+        self._upstream = upstream
+        self._means = means
+        self._memory = means.keeper.memory(memory_of("depot", upstream.id))
+        self._link = UpstreamLink(self.identity, upstream.reconnect_min_s, upstream.reconnect_max_s)
+        self._stations = {station.id: station for station in config.stations if config.upstream_of(station.id) == upstream}
+        hooks = Hooks(self._send, self._hang_up, self._from_csms, means.keeper.keep, self._surroundings)
+        self.trunk = Trunk(self.identity, means.shapes, means.ids, hooks, upstream.call_timeout_s)
+        wording = Wording(upstream.depot.token_type, upstream.depot.anonymous_tag)
+        self._desks = {id: _Desk(Leg(station, means, self._upward(id), wording)) for id, station in self._stations.items()}
+        self._talks = Talks(self.identity)
+        self._registration = Registration(self._memory)
+        self._sent_mono_s = 0.0
+        self._broken = ""
+        self._seen: dict[str, Any] = {}
+        self._furnish()
+
+    def _furnish(self) -> None:
+        """Office and parts, from what the memory holds."""
+        means = self._means
+        numbering = Numbering(self._memory)
+        try:
+            numbering.settle(EvseKey(station.id, evse.id) for station in self._stations.values() for evse in station.evses)
+            self._broken = ""
+        except (TypeError, ValueError):
+            # Numbering anew would give old numbers to other EVSEs: better not to speak at all.
+            self._broken = "the EVSE numbers of this depot cannot be read from the disk"
+        self.office = Office(
+            self.identity, means.config, self._upstream, self._memory, numbering, means.shapes, means.ids.fresh, means.number, means.now
+        )
+        self.office.waiting = self._waiting
+        self.office.says.update({"BootNotification": self._boot_triggered, "Heartbeat": self._beat})
+        cards = [Card(id, station) for id, station in self._stations.items()]
+        gone = dict.fromkeys(evse.station_id for _, evse in numbering.all() if evse.station_id not in self._stations)
+        self.office.cards = {card.station_id: card for card in [*cards, *(Card(id, None) for id in gone)]}
+        self.parts: tuple[Part, ...] = tuple(make(self.office) for make in MAKERS)
+        self._of_csms: dict[str, FromCsms] = {}
+        self._of_station: dict[str, FromStation] = {}
+        for part in reversed(self.parts):
+            self._of_csms.update(part.of_csms())
+            self._of_station.update(part.of_station())
+        self._join_events()
+
+    def _join_events(self) -> None:
+        """Of a NotifyEvent the states are one part's; the rest of it goes to the next part that takes events."""
+        states = next((part for part in self.parts if isinstance(part, States)), None)
+        others = [part.of_station()["NotifyEvent"] for part in self.parts if part is not states and "NotifyEvent" in part.of_station()]
+        if states is not None and others:
+            states.rest = others[0]
+            self._of_station["NotifyEvent"] = states.of_station()["NotifyEvent"]
+
+    def _waiting(self, station_id: str, transaction_id: str) -> int:
+        queued = self._means.queued(station_id, transaction_id)
+        if not station_id:
+            return queued + sum(self.trunk.turns.chains().values())
+        return queued + (self.trunk.turns.chained(self.office.transactions.of_depot(station_id, transaction_id)) if transaction_id else 0)
+
+    # -- the sessions' orders ---------------------------------------------------------------------------------
+
+    def take(self, at: Stamp, order: UpstreamOrder) -> list[Outcome]:
+        """An upstream order of a session."""
+        desk = self._desk(order.station_id)
+        if desk is None:
+            return []
+        match order:
+            case DialUpstream():
+                return self._dialled(at, desk, order)
+            case SendUpstream():
+                return [*desk.leg.said(at, order), *self._news(at, order.station_id)]
+            case CloseUpstream():
+                desk.dial, desk.heard = None, False
+                outcomes = desk.leg.hung_up(at) if order.generation == desk.leg.generation else []
+                return [*outcomes, *self._news(at, order.station_id)]
+
+    def _desk(self, station_id: str) -> _Desk | None:
+        """The desk of a station; one whose site file names another CSMS by now is served here until its sessions have ended."""
+        station = self._means.config.station(station_id)
+        if station_id not in self._desks and station is not None:
+            wording = Wording(self._upstream.depot.token_type, self._upstream.depot.anonymous_tag)
+            self._desks[station_id] = _Desk(Leg(station, self._means, self._upward(station_id), wording))
+            card = self.office.cards.setdefault(station_id, Card(station_id, station))
+            card.config = station
+        return self._desks.get(station_id)
+
+    def _dialled(self, at: Stamp, desk: _Desk, order: DialUpstream) -> list[Outcome]:
+        if self.office.accepted:
+            return self._open(at, desk, order)
+        desk.dial, desk.since_mono_s = order, at.mono_s
+        return [] if desk.heard or self._may_open_soon() else self._refuse(at, desk)
+
+    def _may_open_soon(self) -> bool:
+        return not self._broken and (self._link.first or self._registration.state is State.ASKED)
+
+    def _refuse(self, at: Stamp, desk: _Desk) -> list[Outcome]:
+        """The session shall know that the CSMS is away; its next dial waits here until it is back."""
+        dial, desk.dial, desk.heard = desk.dial, None, True
+        assert dial is not None
+        return [UpstreamClosed(at, dial.station_id, dial.generation, self._broken or self._link.last_reason or "the CSMS is away")]
+
+    def _open(self, at: Stamp, desk: _Desk, order: DialUpstream) -> list[Outcome]:
+        desk.dial, desk.heard = None, False
+        outcomes = desk.leg.open(at, order.generation, self._means.serves(order.station_id, order.offered))
+        return [*outcomes, *self._news(at, order.station_id)]
+
+    def _open_all(self, at: Stamp) -> list[Outcome]:
+        """The CSMS knows the depot: every session that waits gets its leg, every other one dials now."""
+        outcomes: list[Outcome] = []
+        for station_id, desk in self._desks.items():
+            outcomes += [DialNow(at, station_id)] if desk.dial is None else self._open(at, desk, desk.dial)
+        return outcomes
+
+    def present(self, at: Stamp, station_id: str, online: bool) -> list[Outcome]:
+        """A station has connected, or is gone."""
+        desk = self._desk(station_id)
+        if desk is None:
+            return []
+        self.office.cards[station_id].online = online
+        return [*desk.leg.present(at, online), *self._news(at, station_id)]
+
+    def _news(self, at: Stamp, station_id: str) -> list[Outcome]:
+        """Tell the parts if a station's card is another one now."""
+        card, leg = self.office.cards[station_id], self._desks[station_id].leg
+        card.linked = leg.linked
+        card.version = leg.version or card.version
+        seen = (card.linked, card.online, card.version, tuple(card.states.items()), id(card.boot))
+        if self._seen.get(station_id) == seen:
+            return []
+        self._seen[station_id] = seen
+        return self._spawn(at, [talk for part in self.parts for talk in part.station_changed(card)])
+
+    def _spawn(self, at: Stamp, talks: list[Conversation]) -> list[Outcome]:
+        return self._talks.spawn(at, talks, _Port(self, False)) if talks else []
+
+    # -- the CSMS's socket ---------------------------------------------------------------------------------------
+
+    def opened(self, at: Stamp, fact: UpstreamOpened) -> list[Outcome]:
+        """The socket is open."""
+        if not self._link.opened(fact.generation, at.mono_s):
+            return []
+        if sides_for(fact.version) is None:
+            return self._hang_up(at, f"{fact.version or 'no version'} was chosen, which is not spoken here")
+        known = self._registration.connected(fact.version)
+        self.office.csms_version = fact.version
+        told = Tell(Severity.INFO, self.identity, f"the CSMS is there and speaks {fact.version}")
+        outcomes: list[Outcome] = [told, *self.trunk.opened(at, fact.version)]
+        return [*outcomes, *(self._accept(at) if known else self._boot(at))]
+
+    def frame(self, at: Stamp, fact: UpstreamFrame) -> list[Outcome]:
+        """A text of the CSMS."""
+        return self.trunk.frame(at, fact.text) if fact.generation == self._link.generation else []
+
+    def closed(self, at: Stamp, fact: UpstreamClosed) -> list[Outcome]:
+        """The socket is closed, or a dial failed."""
+        was_open = self._link.is_open
+        if not self._link.closed(fact.generation, at.mono_s, fact.reason):
+            return []
+        return self._lost(at, fact.reason, was_open)
+
+    def _hang_up(self, at: Stamp, reason: str) -> list[Outcome]:
+        generation = self._link.generation
+        if not self._link.closed(generation, at.mono_s, reason):
+            return []
+        return [CloseUpstream(self.identity, generation, reason), *self._lost(at, reason, was_open=True)]
+
+    def _lost(self, at: Stamp, reason: str, was_open: bool) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        if was_open or self._link.failures == 1:
+            text = f"CSMS is away ({reason}) - charging goes on, messages are kept on disk"
+            outcomes.append(Tell(Severity.WARNING, self.identity, text))
+        self.office.csms_version = ""
+        self._registration.lost()
+        return [*outcomes, *self._suspend(at, reason), *self.trunk.closed(at)]
+
+    def tick(self, at: Stamp) -> list[Outcome]:
+        """A second has passed."""
+        if self._broken:
+            return []
+        outcomes = self._dial(at)
+        for desk in self._desks.values():
+            outcomes += desk.leg.tick(at)
+            if desk.dial is not None and not desk.heard and at.mono_s - desk.since_mono_s >= self._upstream.dial_first_s:
+                outcomes += self._refuse(at, desk)
+        outcomes += [*self._talks.tick(at), *self.trunk.tick(at), *self._registered(at)]
+        outcomes += self._spawn(at, [talk for part in self.parts for talk in part.tick()])
+        for station_id in self._desks:
+            outcomes += self._news(at, station_id)
+        return [*outcomes, *(self._means.keeper.keep(at, _nobody) if self._memory.changed else [])]
+
+    def _dial(self, at: Stamp) -> list[Outcome]:
+        if not self._link.due(at.mono_s):
+            return []
+        offered = tuple(version for version in self._upstream.versions or VERSIONS if sides_for(version) is not None)
+        return [DialUpstream(self.identity, self._link.dial(), self._upstream.id, offered)] if offered else []
+
+    # -- boot and heartbeat ------------------------------------------------------------------------------------------
+
+    def _registered(self, at: Stamp) -> list[Outcome]:
+        """What is due for the CSMS to know the depot: a boot, a heartbeat."""
+        if not self.trunk.is_open:
+            return []
+        if self._registration.boot_due(at):
+            return self._boot(at)
+        if self.office.boot_wanted:
+            reason, self.office.boot_wanted = self.office.boot_wanted, ""
+            return self.boot_again(at, reason)
+        interval_s = self._registration.interval_s
+        if self.office.accepted and interval_s and at.mono_s - self._sent_mono_s >= interval_s:
+            return self.trunk.ask(at, Message("Heartbeat", {}), self._time_told)
+        return []
+
+    def _boot(self, at: Stamp) -> list[Outcome]:
+        payload = depot_boot(self.office, __version__, self._registration.reason)
+        self._registration.asked()
+        return self.trunk.ask(at, Message("BootNotification", payload), self._booted)
+
+    def _booted(self, at: Stamp, reply: Reply) -> list[Outcome]:
+        state = self._registration.answered(at, reply)
+        outcomes = self._time_told(at, reply)
+        if state is State.ACCEPTED:
+            return [*outcomes, *self._accept(at)]
+        if state is State.REJECTED or state is State.PENDING:
+            text = f"the CSMS has not accepted this depot yet ({state}) - asked again in {self._registration.wait_s(at):.0f} s"
+            outcomes.append(Tell(Severity.WARNING, self.identity, text))
+            outcomes += self._suspend(at, f"the CSMS answers the depot's boot with {state}")
+        return outcomes
+
+    def _suspend(self, at: Stamp, reason: str) -> list[Outcome]:
+        """From now on the CSMS takes nothing of the chargers, though the socket stays open. Their sessions hear it first."""
+        self.office.accepted = False
+        outcomes: list[Outcome] = []
+        for station_id, desk in self._desks.items():
+            desk.heard = desk.heard or desk.leg.is_open
+            outcomes += desk.leg.shut(at, reason)
+            if desk.dial is not None and not desk.heard:
+                outcomes += self._refuse(at, desk)
+            outcomes += self._news(at, station_id)
+        return outcomes
+
+    def _accept(self, at: Stamp) -> list[Outcome]:
+        if self.office.accepted:
+            return []
+        self.office.accepted = True
+        outcomes = self._spawn(at, [talk for part in self.parts for talk in part.opened()])
+        return [*outcomes, *self._open_all(at)]
+
+    def _time_told(self, at: Stamp, reply: Reply) -> list[Outcome]:
+        text = self._registration.clock_off(at, reply)
+        return [Tell(Severity.WARNING, self.identity, text)] if text else []
+
+    # -- messages ---------------------------------------------------------------------------------------------------------
+
+    def _from_csms(self, at: Stamp, message: Message, then: Then) -> list[Outcome]:
+        """The CSMS asks the depot something, in hub words."""
+        if self._registration.state is State.REJECTED:
+            return then(at, Failed("SecurityError", "this depot has been rejected"))
+        if not self.office.accepted and message.action in STARTS:
+            return then(at, Said({"status": "Rejected", "statusInfo": {"reasonCode": "NotAccepted"}}))
+        handler = self._of_csms.get(message.action)
+        if handler is None:
+            return then(at, Failed("NotImplemented", f"{message.action} is not known here"))
+        return self._talks.begin(at, _begun(handler, message), _Port(self, True), lambda now, reply: [*then(now, reply), *self._follow(now)])
+
+    def _follow(self, at: Stamp) -> list[Outcome]:
+        """What an answered command has left to do (``Office.afterwards``)."""
+        talks, self.office.afterwards = self.office.afterwards, []
+        return self._talks.spawn(at, talks, _Port(self, True)) if talks else []
+
+    def _boot_triggered(self) -> Conversation:
+        """TriggerMessage: it boots again within a second, with that reason (F06)."""
+        self._registration.again("Triggered")
+        return answered(Said({}))
+
+    def _beat(self) -> Conversation:
+        return (yield Ask("Heartbeat", {})) or Said({})
+
+    def _upward(self, station_id: str) -> Callable[[Stamp, Message, Then], list[Outcome]]:
+        return lambda at, message, then: self._from_station(at, station_id, message, then)
+
+    def _from_station(self, at: Stamp, station_id: str, message: Message, then: Then) -> list[Outcome]:
+        """A charger says something, in hub words."""
+        handler = self._of_station.get(message.action)
+        if handler is None:
+            return then(at, Failed("NotImplemented", f"{message.action} is not known here"))
+        if message.action != "TransactionEvent":
+            message = Message(message.action, self.office.transactions.up(station_id, message.payload), message.unanswered)
+        return self._talks.begin(at, _begun(handler, station_id, message), _Port(self, False), then)
+
+    def to_csms(self, at: Stamp, message: Message, then: Then, *, commanded: bool) -> list[Outcome]:
+        """A part asks the CSMS. commanded: the CSMS has asked for it, so it may go up while the boot is Pending (B02.FR.02)."""
+        if not self.office.accepted and not (commanded and self._registration.state is State.PENDING):
+            return then(at, NO_ANSWER)
+
+        def heard(now: Stamp, reply: Reply) -> list[Outcome]:
+            unknown = isinstance(reply, Failed) and reply.code == "SecurityError" and self.office.accepted
+            if unknown:
+                self._registration.again("Unknown")  # the CSMS has forgotten the depot, or never knew it: it boots anew (B02.FR.09)
+            return then(now, NO_ANSWER if unknown else reply)
+
+        return self.trunk.ask(at, message, heard)
+
+    def to_station(self, at: Stamp, station_id: str, message: Message, then: Then) -> list[Outcome]:
+        """A part asks a charger."""
+        desk = self._desks.get(station_id)
+        if desk is None:
+            return then(at, Failed("GenericError", f"there is no charger {station_id}"))
+        return desk.leg.ask(at, Message(message.action, self.office.transactions.down(message.payload), message.unanswered), then)
+
+    def keep(self, at: Stamp, then: Then) -> list[Outcome]:
+        """A part waits for the disk."""
+        return self._means.keeper.keep(at, then)
+
+    # -- what the trunk needs -------------------------------------------------------------------------------------------------
+
+    def _send(self, at: Stamp, text: str) -> list[Outcome]:
+        self._sent_mono_s = at.mono_s
+        return [SendUpstream(self.identity, self._link.generation, text)]
+
+    def _surroundings(self, version: str) -> Surroundings:
+        wording = Wording(self._upstream.depot.token_type, self._upstream.depot.anonymous_tag)
+        return self._means.surroundings(self.identity, memory_of("trunk", self._upstream.id, version), self._shapes_of_evses, wording)
+
+    def _shapes_of_evses(self) -> tuple[EvseShape, ...]:
+        shapes = []
+        for number, evse in self.office.numbering.all():
+            card = self.office.cards.get(evse.station_id)
+            evses = card.config.evses if card is not None and card.config is not None else ()
+            known = next((item for item in evses if item.id == evse.evse_id), None)
+            connectors = max((connector for own, connector in card.states if own == evse.evse_id), default=1) if card is not None else 1
+            shapes.append(EvseShape(number, connectors, len(known.phases) if known else 3, known.max_current_a if known else 0.0))
+        return tuple(shapes)
+
+    # -- the rest of a face ------------------------------------------------------------------------------------------------------
+
+    def restore(self, at: Stamp) -> list[Outcome]:
+        """The memories are filled: begin."""
+        self._furnish()
+        self._registration = Registration(self._memory)
+        if self._broken:
+            text = f"{self._broken} - the CSMS is not told anything so that no EVSE gets another's number; restore a backup of the journal"
+            return [Tell(Severity.ALARM, self.identity, text)]
+        self._link.want()
+        return self._means.keeper.keep(at, _nobody) if self._memory.changed else []
+
+    def announce(self, at: Stamp, order: AnnounceSite) -> list[Outcome]:
+        """The site's values."""
+        self.office.site = order
+        return []
+
+    def hear(self, at: Stamp, fact: Fact) -> list[Outcome]:
+        """Files that were fetched, served or collected."""
+        return self._spawn(at, [talk for part in self.parts for talk in part.told(fact)])
+
+    def view(self) -> FaceView:
+        """What the page shows."""
+        state = "open" if self._link.is_open else "dialling" if self._link.state is LinkState.DIALLING else "away"
+        waiting = self.trunk.waiting
+        ranks = tuple((rank.name.lower(), count) for rank, count in waiting.items())
+        return FaceView(
+            self._upstream.id,
+            "depot",
+            self.identity,
+            state,
+            self.trunk.version,
+            sum(waiting.values()),
+            self.office.accepted,
+            ranks,
+            tuple(self._numbers()),
+        )
+
+    def _numbers(self) -> list[NumberView]:
+        states = next(part for part in self.parts if isinstance(part, States))
+        told: dict[int, list[str]] = {}
+        for number, connector in states.places():
+            told.setdefault(number, []).append(states.status((number, connector)))
+        found = []
+        for number, evse in self.office.numbering.all():
+            card = self.office.cards.get(evse.station_id)
+            here = card is not None and card.configured
+            found.append(NumberView(number, evse.station_id, evse.evse_id, tuple(told.get(number, ())), here, card is not None and card.linked))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Port:
+    """Where the steps of a part's conversation go."""
+
+    face: DepotFace
+    commanded: bool
+
+    def ask(self, at: Stamp, step: Ask, then: Then) -> list[Outcome]:
+        """To the CSMS, or to a charger."""
+        message = Message(step.action, step.payload)
+        return self.face.to_csms(at, message, then, commanded=self.commanded) if step.to == HUB else self.face.to_station(at, step.to, message, then)
+
+    def post(self, at: Stamp, step: Post) -> list[Outcome]:
+        """The same; nobody waits for an answer."""
+        message = Message(step.action, step.payload, step.unanswered)
+        if step.to == HUB:
+            return self.face.to_csms(at, message, _nobody, commanded=self.commanded)
+        return self.face.to_station(at, step.to, message, _nobody)
+
+    def keep(self, at: Stamp, then: Then) -> list[Outcome]:
+        """What has changed goes to disk."""
+        return self.face.keep(at, then)
+
+
+def _begun(handler: Callable[..., Conversation], *words: Any) -> Conversation:
+    """A part's conversation; one that cannot even begin is a defect of it alone, met where conversations run."""
+    return (yield from handler(*words))
+
+
+def _nobody(at: Stamp, reply: Reply) -> list[Outcome]:
+    return []

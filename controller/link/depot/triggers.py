@@ -1,0 +1,138 @@
+"""TriggerMessage (F06): messages of the depot itself, of one EVSE, or of all.
+
+What is about the depot's own identity (boot, heartbeat, firmware, logs, published firmware: trap 30) is said by the depot; what is about EVSEs is
+asked of their chargers. The answer goes up first, then the message (F06.FR.04). A StatusNotification wants an EVSE and a connector
+(F06.FR.12), except for a CSMS of 1.6, where none means all connectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from controller.link.depot.asking import UNSUPPORTED, ask_each, ask_one, configured, merged, no_evse, place_of, refused, relayed
+from controller.link.depot.office import Card, FromCsms, Office, Quiet
+from controller.ocpp.hub import Conversation, Message, Payload, Post, Said
+from controller.ocpp.times import timestamp
+
+OWN: Final = {
+    "FirmwareStatusNotification": {"status": "Idle"},
+    "LogStatusNotification": {"status": "Idle"},
+    "PublishFirmwareStatusNotification": {"status": "Idle"},
+    "Heartbeat": {},
+}
+"""What the depot sends when no part of it has more to say (L01.FR.20, N01, L03.FR.08)."""
+OF_EVSES: Final = ("MeterValues", "TransactionEvent")
+OF_A_CHARGER: Final = ("SignV2GCertificate", "SignV2G20Certificate", "SignCombinedCertificate", "CustomTrigger")
+REFUSED: Final = {
+    "SignChargingStationCertificate": "the local controller's certificate towards the CSMS is managed by its operator",
+    "SignV2GCertificate": "say which EVSE: each charger has its own",
+    "SignV2G20Certificate": "say which EVSE: each charger has its own",
+    "SignCombinedCertificate": "say which EVSE: each charger has its own",
+    "CustomTrigger": "say which EVSE: the local controller has none of its own",
+}
+
+
+class Triggers(Quiet):
+    """TriggerMessage."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    def of_csms(self) -> Mapping[str, FromCsms]:
+        """TriggerMessage."""
+        return {"TriggerMessage": self._trigger}
+
+    def _trigger(self, message: Message) -> Conversation:
+        wanted, evse = str(message.payload.get("requestedMessage")), message.payload.get("evse")
+        evse = evse if isinstance(evse, dict) and evse.get("id") else None
+        if wanted == "BootNotification":
+            return self._boot()
+        if wanted in OWN:
+            self._office.afterwards.append(self._office.says[wanted]() if wanted in self._office.says else _say(wanted, OWN[wanted]))
+            return Said({"status": "Accepted"})
+        if wanted == "StatusNotification":
+            return self._status(evse)
+        if evse is not None and wanted in (*OF_EVSES, *OF_A_CHARGER):
+            return (yield from self._one(message.payload, evse))
+        if wanted in OF_EVSES:
+            return (yield from self._all(wanted))
+        return refused("NotImplemented", UNSUPPORTED, REFUSED.get(wanted, ""))
+
+    def _boot(self) -> Said:
+        """Only before the CSMS has accepted the depot (F06.FR.17)."""
+        if self._office.accepted:
+            return refused("Rejected", "NotEnabled", "the boot has been accepted (F06.FR.17)")
+        self._office.boot_wanted = "Triggered"
+        return Said({"status": "Accepted"})
+
+    # -- states --------------------------------------------------------------------------------------
+
+    def _status(self, evse: Payload | None) -> Said:
+        found = self._connectors(evse)
+        if self._office.csms_version != "ocpp1.6" and (evse is None or not evse.get("connectorId")):
+            return refused("Rejected", "MissingParam", "a StatusNotification wants an EVSE and a connector (F06.FR.12)")
+        if not found:
+            return no_evse("Rejected", evse["id"] if evse is not None else 0)
+        self._office.afterwards.append(self._states(found))
+        return Said({"status": "Accepted"})
+
+    def _connectors(self, evse: Payload | None) -> list[tuple[int, int, str]]:
+        """(the depot's number, connector, state) of what is asked for."""
+        found = []
+        for number, key in self._office.numbering.all():
+            card = self._office.cards.get(key.station_id)
+            states = card.states.items() if card is not None else ()
+            told = sorted((connector, state) for (evse_id, connector), state in states if evse_id == key.evse_id)
+            found += [(number, connector, self._state(card, state)) for connector, state in told or [(1, "Unavailable")]]
+        if evse is None:
+            return found
+        return [one for one in found if one[0] == evse["id"] and evse.get("connectorId") in (None, 0, one[1])]
+
+    def _state(self, card: Card | None, state: str) -> str:
+        return state if card is not None and card.configured and card.online else "Unavailable"
+
+    def _states(self, found: Sequence[tuple[int, int, str]]) -> Conversation:
+        for number, connector, state in found:
+            now = timestamp(self._office.now().wall_s)
+            yield Post("StatusNotification", {"timestamp": now, "connectorStatus": state, "evseId": number, "connectorId": connector})
+        return Said({})
+
+    # -- what chargers say -----------------------------------------------------------------------------
+
+    def _one(self, payload: Payload, evse: Payload) -> Conversation:
+        place = place_of(self._office, evse["id"])
+        if place is None:
+            return no_evse("Rejected", evse["id"])
+        card, evse_id = place
+        if payload["requestedMessage"] == "TransactionEvent" and evse_id not in card.transactions:
+            return refused("Rejected", "NotFound", f"no transaction runs at EVSE {evse['id']}")
+        heard = yield from ask_one(card, "TriggerMessage", {**payload, "evse": {**evse, "id": evse_id}})
+        return relayed(heard, "Rejected")
+
+    def _all(self, wanted: str) -> Conversation:
+        """Of every EVSE, or of every transaction."""
+        questions: list[tuple[Card, str, Payload]] = []
+        for card in configured(self._office):
+            for evse_id in _evses(card):
+                if card.linked and (wanted != "TransactionEvent" or evse_id in card.transactions):
+                    questions.append((card, "TriggerMessage", {"requestedMessage": wanted, "evse": {"id": evse_id}}))
+        if wanted in self._office.says:
+            self._office.afterwards.append(self._office.says[wanted]())  # the site's own, EVSE 0
+        if not questions and wanted not in self._office.says:
+            return refused("Rejected", "NotFound", "no transaction runs" if wanted == "TransactionEvent" else "no charger is online")
+        if not questions:
+            return Said({"status": "Accepted"})
+        heard = yield from ask_each(questions)
+        otherwise = "NotImplemented" if all(one.status == "NotImplemented" for one in heard) else "Rejected"
+        return merged(heard, ("Accepted",), otherwise)
+
+
+def _evses(card: Card) -> list[int]:
+    config: Any = card.config
+    return [evse.id for evse in config.evses] if config is not None else []
+
+
+def _say(action: str, payload: Payload) -> Conversation:
+    yield Post(action, payload)
+    return Said({})

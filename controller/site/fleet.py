@@ -1,0 +1,151 @@
+"""A setpoint for all chargers of a face together, shared over their cars: what each shall take or give now.
+
+The CSMS says one power for the site (EVSE 0, CentralSetpoint or CentralFrequency); the plan says who takes how much of it
+best. Between two plans the setpoint and the cars change, so what the plan gives each is corrected every second until the sum is right:
+first by less of the opposite, then by more of the same, each car by its room. Cars that cannot be commanded count with what they
+draw. Amperes are whole and at least the car's minimum, so a sum of charging stays a little below the setpoint, never above; what
+is given back is continuous.
+
+What comes out are ceilings like the plan's: fuses, limits and each car's own bounds hold in any case, and what they hold back is
+offered to others after a moment.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from controller.facts import EvseKey
+from controller.site import layers
+from controller.site.arbiter import WAITING, Claim, Grant, Row
+from controller.site.claims import EPS, floor_to
+from controller.site.inputs import FaceWish, Target
+
+HELD_S: Final = 10.0
+"""A car that a fuse holds below its share is offered no more than it has for so long [s]."""
+EXACT_W: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One car. Powers over all its phases [W], all >= 0; plan_w negative = give back.
+
+    w_per_a: of one ampere on all its phases. min_w, step_w: its smallest charge and its steps. most_w: the most it may charge by
+    its own bounds. give_w: the most it may give back now, least_give_w: less is nothing. plan_w: what the plan gives it.
+    """
+
+    key: EvseKey
+    w_per_a: float
+    min_w: float
+    step_w: float
+    most_w: float
+    give_w: float = 0.0
+    least_give_w: float = 0.0
+    plan_w: float | None = None
+
+
+def shares(setpoint_w: float, seats: Sequence[Seat]) -> dict[EvseKey, float]:
+    """Power of each car [W], negative = gives back; the sum is as near to the setpoint as the cars can come."""
+    powers = {seat.key: min(seat.most_w, max(-seat.give_w, seat.plan_w or 0.0)) for seat in seats}
+    _correct(powers, seats, setpoint_w - sum(powers.values()))
+    _drop_small(powers, seats)
+    _whole_steps(powers, seats, setpoint_w)
+    missing_w = setpoint_w - sum(powers.values())
+    if missing_w < -EXACT_W or any(watts < 0 for watts in powers.values()):
+        _correct_giving(powers, seats, missing_w)
+    for seat in seats:
+        if -seat.least_give_w < powers[seat.key] < 0:
+            powers[seat.key] = 0.0
+    return powers
+
+
+def _correct(powers: dict[EvseKey, float], seats: Sequence[Seat], more_w: float) -> None:
+    """Spread a difference: less of the opposite first, then more of the same, in proportion to the room of each."""
+    if more_w > 0:
+        more_w -= _spread(powers, {seat.key: max(0.0, -powers[seat.key]) for seat in seats}, more_w)
+        _spread(powers, {seat.key: seat.most_w - powers[seat.key] for seat in seats}, more_w)
+    else:
+        more_w += _spread(powers, {seat.key: max(0.0, powers[seat.key]) for seat in seats}, more_w)
+        _spread(powers, {seat.key: powers[seat.key] + seat.give_w for seat in seats}, more_w)
+
+
+def _spread(powers: dict[EvseKey, float], room: Mapping[EvseKey, float], more_w: float) -> float:
+    """Move powers by more_w (either sign) within their room; how much of it was moved, >= 0."""
+    whole_w = sum(room.values())
+    part = min(1.0, abs(more_w) / whole_w) if whole_w > EPS else 0.0
+    for key, room_w in room.items():
+        powers[key] += math.copysign(part * room_w, more_w)
+    return part * whole_w
+
+
+def _drop_small(powers: dict[EvseKey, float], seats: Sequence[Seat]) -> None:
+    """Less than its minimum no car charges with: the smallest share goes to the others, as often as it takes."""
+    while True:
+        small = [seat for seat in seats if EPS < powers[seat.key] < seat.min_w - EPS]
+        if not small:
+            return
+        charging_w = sum(powers[seat.key] for seat in small)
+        fits = [seat for seat in sorted(small, key=lambda seat: -powers[seat.key]) if seat.min_w <= min(charging_w, seat.most_w) + EPS]
+        loser = min(small, key=lambda seat: (seat in fits[:1], powers[seat.key], seat.key))
+        freed_w, powers[loser.key] = powers[loser.key], 0.0
+        others = {seat.key: seat.most_w - powers[seat.key] for seat in seats if seat is not loser and powers[seat.key] > EPS}
+        _spread(powers, others, freed_w)
+
+
+def _whole_steps(powers: dict[EvseKey, float], seats: Sequence[Seat], setpoint_w: float) -> None:
+    """Down to steps, then the crumbs to whom they still fit."""
+    charging = [seat for seat in seats if powers[seat.key] > EPS]
+    for seat in charging:
+        powers[seat.key] = max(seat.min_w, floor_to(powers[seat.key], seat.step_w))
+    for seat in sorted(charging, key=lambda seat: powers[seat.key] - seat.most_w):
+        free_w = min(setpoint_w - sum(powers.values()), seat.most_w - powers[seat.key])
+        powers[seat.key] += max(0.0, floor_to(free_w, seat.step_w))
+
+
+def _correct_giving(powers: dict[EvseKey, float], seats: Sequence[Seat], more_w: float) -> None:
+    """What whole amperes left over is taken from, or added to, what is given back."""
+    room = {seat.key: -powers[seat.key] if more_w > 0 else powers[seat.key] + seat.give_w for seat in seats if powers[seat.key] < EPS}
+    _spread(powers, {key: watts for key, watts in room.items() if watts > 0}, more_w)
+
+
+@dataclass(slots=True)
+class Fleet:
+    """What lasts from one decision to the next: who was held by a fuse, with what [W], until when."""
+
+    _held: dict[EvseKey, tuple[float, float]] = field(default_factory=dict)
+    _given: dict[EvseKey, float] = field(default_factory=dict)
+
+    def targets(self, face: FaceWish, seats: Sequence[Seat], beside_w: float, now: float) -> dict[EvseKey, Target]:
+        """Ceilings for the cars of a face that has a setpoint. beside_w: what cars draw that nobody commands."""
+        assert face.setpoint_w is not None
+        bounded = [_bounded(seat, self._held.get(seat.key), now) for seat in seats]
+        powers = shares(face.setpoint_w - beside_w, bounded)
+        self._given |= {seat.key: powers[seat.key] for seat in seats}
+        return {seat.key: _target(face, powers[seat.key], seat) for seat in seats}
+
+    def seen(self, claims: Sequence[Claim], grants: Sequence[Grant], rows: Sequence[Row], now: float) -> None:
+        """What became of the shares: a car that a fuse or limit holds back leaves room for others."""
+        if not self._given:
+            return
+        full = {row.reason for row in rows} | {f"{WAITING}{row.reason}" for row in rows}
+        for claim, grant in zip(claims, grants, strict=True):
+            wanted_w = self._given.get(claim.key, 0.0)
+            if wanted_w > 0 and claim.cap_a > EPS and grant.limit_a < claim.cap_a - claim.step_a + EPS and grant.reason in full:
+                self._held[claim.key] = (wanted_w * grant.limit_a / claim.cap_a, now + HELD_S)
+        self._given.clear()
+
+
+def _bounded(seat: Seat, held: tuple[float, float] | None, now: float) -> Seat:
+    if held is None or now >= held[1]:
+        return seat
+    most_w = min(seat.most_w, held[0])
+    return Seat(seat.key, seat.w_per_a, seat.min_w, seat.step_w, most_w, seat.give_w, seat.least_give_w, seat.plan_w)
+
+
+def _target(face: FaceWish, watts: float, seat: Seat) -> Target:
+    """watts >= 0 charges, < 0 gives back."""
+    if watts < 0:
+        return Target(0.0, face.reason, -watts, face.ends_wall_s, None, layers.UPSTREAM)
+    return Target(watts / seat.w_per_a, face.reason, 0.0, face.ends_wall_s, None, layers.UPSTREAM)

@@ -1,0 +1,95 @@
+"""Any schema-valid message of one version gives schema-valid messages of the other, or a refusal with its reason.
+
+Every action of every version, both ways, over all pairs of versions that have sides; answers of the peers are generated likewise.
+What a side emits is judged by the OCA's schemas: on the wire by its version, in the hub by 2.1.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from controller.link.policy import CSMS, STATION
+from controller.ocpp.hub import Failed, Message, Reply, Said
+from controller.ocpp.registry import sides_for
+from tests.support.generated import as_sent, payloads
+from tests.support.pair import Pair
+from tests.support.shapes import VERSIONS
+
+READY = tuple(version for version in VERSIONS if sides_for(version) is not None)
+PAIRS = tuple(itertools.product(READY, READY))
+SEND_ONLY = frozenset({"NotifyPeriodicEventStream"})
+ACTIONS = {"station": STATION, "csms": CSMS}
+REFUSED = Failed("InternalError", "not today")
+
+EXAMPLES = int(os.environ.get("YARDMASTER_LAW_EXAMPLES", "8"))
+"""Of each action of each pair; more for a long look at night."""
+QUICK = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=EXAMPLES)
+LONG = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=5 * EXAMPLES)
+
+
+def cases() -> list[Any]:
+    """(version of the station, of the CSMS, who speaks, action)."""
+    found = []
+    for station, csms in PAIRS:
+        for end, version in (("station", station), ("csms", csms)):
+            found += [pytest.param(station, csms, end, action, id=f"{station}-{csms}-{action}") for action in sorted(ACTIONS[end][version])]
+    return found
+
+
+def joined(station: str, csms: str, data: st.DataObject, *, wild: bool) -> Pair:
+    """Both sides, with a peer behind each that answers whatever its schema allows."""
+
+    def answer(version: str, action: str) -> Reply:
+        if data.draw(st.integers(0, 9)) == 9:
+            return REFUSED
+        return Said(as_sent(data.draw(payloads(version, action, True, wild))))
+
+    station_sides, csms_sides = sides_for(station), sides_for(csms)
+    assert station_sides is not None
+    assert csms_sides is not None
+    return Pair(station_sides, csms_sides, answer)
+
+
+def message(data: st.DataObject, version: str, action: str, *, wild: bool) -> Message:
+    """One of all schema-valid requests of an action."""
+    return Message(action, as_sent(data.draw(payloads(version, action, False, wild))), action in SEND_ONLY)
+
+
+@pytest.mark.parametrize(("station", "csms", "end", "action"), cases())
+def test_one_message_gives_valid_messages_or_a_refusal(station: str, csms: str, end: str, action: str) -> None:
+    version = station if end == "station" else csms
+
+    @QUICK
+    @given(st.data())
+    def law(data: st.DataObject) -> None:
+        pair = joined(station, csms, data, wild=False)
+        pair.says(end, message(data, version, action, wild=False))
+        assert pair.complaints == []
+
+    law()
+
+
+@pytest.mark.parametrize(("station", "csms"), PAIRS)
+def test_a_day_of_any_messages_never_raises_and_ends(station: str, csms: str) -> None:
+    """Also what schemas allow and the protocol does not: then nothing bad leaves, and everybody still has an answer."""
+    choices = [(end, action) for end, version in (("station", station), ("csms", csms)) for action in sorted(ACTIONS[end][version])]
+
+    @LONG
+    @given(st.data())
+    def law(data: st.DataObject) -> None:
+        pair = joined(station, csms, data, wild=True)
+        for end, side in pair.sides.items():
+            pair.spawn(end, side.opened())
+        for end, action in data.draw(st.lists(st.sampled_from(choices), min_size=2, max_size=8)):
+            pair.says(end, message(data, pair.version(end), action, wild=True))
+            pair.tick(data.draw(st.sampled_from((1, 3))))
+        for end, side in pair.sides.items():
+            pair.spawn(end, side.closed())
+
+    law()

@@ -149,8 +149,22 @@ def status_text(state: dict[str, Any]) -> str:
         f"stations  {sum(link['online'] for link in links)} of {len(links)} online, {sum(link['queued'] for link in links)} messages queued",
     ]
     lines += [f"  {evse['id']:<20} {evse['state']:<12} {_amps(evse['limit_a'])}  {evse['reason']}".rstrip() for evse in site["evses"]]
+    lines += [line for face in state["faces"] if face["kind"] == "depot" for line in _depot_lines(face)]
     lines += [f"source    {source['name']}: {source['health']}, {source['detail']}" for source in site["sources"] if source["health"] != "good"]
     return "\n".join(lines)
+
+
+def _depot_lines(face: dict[str, Any]) -> list[str]:
+    """The site as the one station its CSMS sees."""
+    known = "accepted" if face["accepted"] else "not accepted yet" if face["state"] == "open" else face["state"]
+    waiting = ", ".join(f"{count} {rank}" for rank, count in face["ranks"] if count) or "nothing"
+    version = f" with {face['version']}" if face["version"] else ""
+    lines = [f"as one    {face['identity']} at {face['upstream_id']}: {known}{version}, waiting: {waiting}"]
+    for number in face["numbers"]:
+        charger = f"{number['station_id']}/{number['evse_id']}"
+        gone = "" if number["configured"] else "  no longer in site.yaml"
+        lines.append(f"  EVSE {number['number']:<4} {charger:<20} {' '.join(number['states']) or 'unknown'}{gone}")
+    return lines
 
 
 def _amps(limit_a: float | None) -> str:

@@ -295,6 +295,7 @@ def build_neighbours(config: Config, clock: Clock, submit: Submit, snapshot: Cal
     Imported here: each brings a heavy package that no other verb needs.
     """
     from controller.io.api import ApiShell
+    from controller.io.files import FilesShell
     from controller.io.history import HistoryShell
     from controller.io.modbus import ModbusShell
     from controller.io.mqtt import MqttShell
@@ -308,10 +309,13 @@ def build_neighbours(config: Config, clock: Clock, submit: Submit, snapshot: Cal
     except TemplateError as error:
         raise StartError(f"a register map cannot be used: {error}") from None
     mqtt = (Part("mqtt", MqttShell(config, clock, submit)),) if config.mqtt is not None else ()
+    depot = any(upstream.face == "depot" for upstream in config.upstreams)
+    files = (Part("files", FilesShell(config, clock, submit, snapshot)),) if depot else ()
     return (
         Part("solver", SolverShell(config, clock, submit)),
         Part("history", history),
         Part("api", ApiShell(config, clock, submit, snapshot, history)),
         *mqtt,
         Part("modbus", modbus),
+        *files,
     )

@@ -31,13 +31,14 @@ from controller.facts import (
     UpstreamFrame,
 )
 from controller.link.links import Links
-from controller.ocpp.times import timestamp, wall_time
 from controller.ocpp.shapes import Shapes
+from controller.ocpp.times import timestamp, wall_time
 from controller.orders import (
     AnnounceLimit,
     AnnounceSite,
     ClearSetpoint,
     CloseStation,
+    ForgetDrivers,
     Inject,
     InstallFloor,
     Order,
@@ -52,8 +53,8 @@ from controller.site.site import Site
 from controller.snapshot import LinkView, Snapshot, SourceView, WhyView
 
 Outcome = Order | Fact
-Carried = Inject | InstallFloor | ReadBack | SetAvailable | ClearSetpoint | Wake | AnnounceLimit | AnnounceSite
-INTERNAL = (Inject, InstallFloor, ReadBack, SetAvailable, ClearSetpoint, Wake, AnnounceLimit, AnnounceSite)
+Carried = Inject | InstallFloor | ReadBack | SetAvailable | ClearSetpoint | Wake | AnnounceLimit | AnnounceSite | ForgetDrivers
+INTERNAL = (Inject, InstallFloor, ReadBack, SetAvailable, ClearSetpoint, Wake, AnnounceLimit, AnnounceSite, ForgetDrivers)
 ONLY_FRAMES = (StationFrame, UpstreamFrame, StationConnected)
 ONLY_WATTS = (EvseMeasured, SessionChanged, EvseStatusChanged)
 Subject = TypeVar("Subject")
@@ -105,7 +106,7 @@ class Engine:
         return [*outcomes, *self._safely(self.site.handle, fact, "")]
 
     def _carry(self, order: Carried, at: Stamp) -> Sequence[Outcome]:
-        station_id = "" if isinstance(order, AnnounceSite) else order.evse.station_id
+        station_id = "" if isinstance(order, (AnnounceSite, ForgetDrivers)) else order.evse.station_id
         return self._safely(lambda order: self.links.carry(order, at), order, station_id)
 
     def _safely(self, step: Callable[[Subject], Sequence[Outcome]], subject: Subject, station_id: str) -> Sequence[Outcome]:

@@ -369,6 +369,18 @@ class MaintenanceOpened(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class FaceWished(Fact):
+    """The operator wants a station to be seen by another primary CSMS, or through another face (pair, depot).
+
+    station_id "" = every station. upstream_id: of the site file, "" = as the site file says. A station changes as soon as it neither charges nor
+    holds messages for the CSMS it has; until then that one stays.
+    """
+
+    station_id: str
+    upstream_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ParkedReturned(Fact):
     """The operator wants messages that were given up to be sent to the CSMS again (F22).
 
@@ -625,7 +637,10 @@ class FileServed(Fact):
 
 @dataclass(frozen=True, slots=True)
 class FilesCollected(Fact):
-    """A station has put a file into the box of an ``OpenBox``, or the box was sent on (``SendBox``). kind: "received" or "sent"."""
+    """A station has put a file into the box of an ``OpenBox``, or the box was sent on (``SendBox``). kind: "received" or "sent".
+
+    kind "busy": so many stations (name, a number as text) fetch the file of a ``ServeFile`` now.
+    """
 
     job: str
     kind: str

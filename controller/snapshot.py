@@ -238,6 +238,17 @@ class LinkView:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveView:
+    """Which primary CSMS a station has ("" = none) and shall have. by_operator: said since the site file was read. waits_for: why it has not changed yet."""
+
+    station_id: str
+    current: str
+    wished: str
+    by_operator: bool
+    waits_for: str
+
+
+@dataclass(frozen=True, slots=True)
 class NumberView:
     """One EVSE number of a depot face. station_id, evse_id: the EVSE behind it; states: of its connectors, as told to the CSMS.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -141,7 +142,7 @@ class FileServer:
         if len(box.names) >= MOST_FILES:
             raise web.HTTPInsufficientStorage(text="this box is full")
         parts, given = await _content(request)
-        name = _free(box, f"{safe_name(request.match_info['sender'])}-{safe_name(given or request.match_info.get('name') or 'log')}")
+        name = _free(box, safe_name(request.match_info["sender"]), safe_name(given or request.match_info.get("name") or "log"))
         reason = "the sender went away"
         try:
             reason = await _write(box, box.folder / name, parts)
@@ -150,7 +151,9 @@ class FileServer:
                 box.names.discard(name)
                 self._received(job, False, name, reason)
         if reason:
-            raise web.HTTPInsufficientStorage(text=reason) if reason != TOO_LARGE else web.HTTPRequestEntityTooLarge(box.left_bytes, box.left_bytes + 1)
+            raise (
+                web.HTTPInsufficientStorage(text=reason) if reason != TOO_LARGE else web.HTTPRequestEntityTooLarge(box.left_bytes, box.left_bytes + 1)
+            )
         self._received(job, True, name, "")
         return web.Response(status=201)
 
@@ -199,14 +202,14 @@ async def _write(box: Box, path: Path, parts: AsyncIterator[bytes]) -> str:
         if not whole:
             box.left_bytes += used
             with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+                os.unlink(path)  # at once: whoever cancelled this waits for nothing
 
 
-def _free(box: Box, name: str) -> str:
-    """A name that is not in the box yet, reserved in it."""
-    stem, count = name, 1
+def _free(box: Box, sender: str, given: str) -> str:
+    """A name that is not in the box yet, reserved in it: <sender>-<name>, the next ones <sender>-2-<name> ..."""
+    name, count = f"{sender}-{given}", 1
     while name in box.names:
         count += 1
-        name = f"{count}-{stem}"
+        name = f"{sender}-{count}-{given}"
     box.names.add(name)
     return name

@@ -140,7 +140,7 @@ async def upload(session: aiohttp.ClientSession, url: str, path: Path, name: str
 
 async def _put(session: aiohttp.ClientSession, url: str, path: Path) -> int:
     with path.open("rb") as file:
-        headers = {"Content-Type": "application/zip", "Content-Length": str(path.stat().st_size)}
+        headers = {"Content-Type": "application/zip", "Content-Length": str(os.fstat(file.fileno()).st_size)}
         async with session.put(url, data=file, timeout=TIMEOUT, headers=headers) as response:
             return response.status
 

@@ -1,8 +1,9 @@
 """Carries out FetchFile, ServeFile, OpenBox, SendBox and StopServing: files between the CSMS, this machine and the stations.
 
 Everything lies below ``<data_dir>/files``, one folder per job, named by a digest of the job: no name from outside becomes a
-path. One job does one thing at a time; a new order for it ends the old one. The secret of a job's address lies in its folder, so that the address is the
-same after a restart. Boxes do not outlive the program: their logs can be collected again. All jobs together take at most ``files.max_bytes``.
+path. One job does one thing at a time; a new order for it ends the old one. The secret of a job's address lies in its folder, so
+that the address is the same after a restart. Boxes do not outlive the program: their logs can be collected again. All jobs
+together take at most ``files.max_bytes``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from typing import Any
 import aiohttp
 
 from controller.config import Config
-from controller.events import EventLog
 from controller.facts import FileFetched, FilesCollected, FileServed
 from controller.io.file_server import FileServer, safe_name
 from controller.io.file_transfer import Fetched, TransferError, fetch, tried, upload
@@ -135,8 +135,7 @@ class FilesShell:
 
     async def _serve(self, order: ServeFile) -> None:
         path = Path(order.path)
-        inside = path.resolve().is_relative_to(self._root.resolve())
-        if not inside or not path.is_file():
+        if not await asyncio.to_thread(self._is_ours, path):
             self._submit(FileServed(self._clock.stamp(), order.job, (), "the file is not there any more"))
             return
         await self._offer(order.job, lambda secret: self._server.offer(order.job, secret, path, order.name), "files", f"/{safe_name(order.name)}")
@@ -207,6 +206,10 @@ class FilesShell:
         await asyncio.to_thread(shutil.rmtree, self._path(job), True)
         async with self._listening:
             await self._server.rest()
+
+    def _is_ours(self, path: Path) -> bool:
+        """Only what lies in our own folder is ever served."""
+        return path.is_file() and path.resolve().is_relative_to(self._root.resolve())
 
     # -- disk ---------------------------------------------------------------------------------------------------------
 

@@ -53,7 +53,6 @@ class Answering:
         "_about_call",
         "_about_it",
         "_hooks",
-        "_keeps",
         "_lookup",
         "_places",
         "_replay",
@@ -62,6 +61,7 @@ class Answering:
         "dialect",
         "generation",
         "held",
+        "keeps",
         "repeats",
         "station_id",
     )
@@ -72,7 +72,7 @@ class Answering:
         self.generation: int | None = None
         self.held: dict[int, Held] = {}
         self.repeats = Repeats()
-        self._keeps = keeps
+        self.keeps = keeps
         self._replay = replay
         self._tokens = tokens
         self._lookup = lookup
@@ -152,7 +152,7 @@ class Answering:
         about = relay.about if relay is not None else self.about(call)
         answer = None if verb is Verb.REFUSE else self._own_answer(at, call)
         if answer is None:
-            if not self._keeps:
+            if not self.keeps:
                 return self.error(call, "NotImplemented", "unknown here, and there is no CSMS to ask", also)
             return self.error(call, "GenericError", "the CSMS is away; send again later", also)
         if verb is Verb.HOLD or about.begins:
@@ -170,7 +170,7 @@ class Answering:
             transaction_id = self._replay.ids.fresh(at)
             answer = self.dialect.assign_transaction(answer, transaction_id)
             self._note_place(transaction_id, about.event.evse_id if about.event is not None else 0)
-        rows = (self._row(at, call, about, transaction_id),) if self._keeps else ()
+        rows = (self._row(at, call, about, transaction_id),) if self.keeps else ()
         return self.store(Held(call, about, rpc.result_text(call.message_id, answer), transaction_id, relay=relay), rows, also)
 
     def store(self, held: Held, rows: tuple[OutboxRow, ...], also: tuple[str, ...]) -> list[Outcome]:
@@ -201,7 +201,7 @@ class Answering:
         assert self.dialect is not None
         about = self.about(call)
         answer = self.dialect.answer(at, call.action, call.payload, lambda token: {"status": "Invalid"})
-        rows = (replace(self._row(at, call, about, about.transaction_id), parked=True),) if self._keeps else ()
+        rows = (replace(self._row(at, call, about, about.transaction_id), parked=True),) if self.keeps else ()
         return self.store(Held(call, about, rpc.result_text(call.message_id, answer or {}), about.transaction_id), rows, ())
 
     def holds(self, transaction_id: str) -> bool:

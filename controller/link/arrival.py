@@ -83,6 +83,11 @@ class Arrival:
         self._failed_mono_s: float | None = None
         self.agreed = ""  # the version last spoken with this CSMS; the session keeps it on disk
 
+    def rewire(self, link: UpstreamLink | None, dial_first_s: float) -> None:
+        """The station has another CSMS from now on, or none; no handshake is under way."""
+        self._link, self._dial_first_s = link, dial_first_s
+        self._leg, self._failed_mono_s, self.agreed = None, None, ""
+
     @property
     def waiting(self) -> bool:
         """Whether a handshake has been told of and its station is not connected yet."""

@@ -223,6 +223,14 @@ class Bridge:
 
     # -- the rest of a face ----------------------------------------------------------------------------------------------------
 
+    def admit(self, at: Stamp, station: StationConfig) -> list[Outcome]:
+        """It has been made for this station."""
+        return []
+
+    def release(self, at: Stamp, station_id: str) -> list[Outcome]:
+        """The session has closed its leg."""
+        return self._drop(at, "the station has another CSMS now")
+
     def present(self, at: Stamp, station_id: str, online: bool) -> list[Outcome]:
         """The station is connected, or gone."""
         return self._leg.present(at, online)

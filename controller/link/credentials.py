@@ -97,9 +97,7 @@ class Credentials:
         self._station_basis = secret.get_secret_value() if secret is not None else ""
         self._has_hash = station.password_hash is not None
         self._guarded = secret is not None or station.password_file is not None
-        shown = upstream.password if upstream is not None else None
-        self._upstream_basis = shown.get_secret_value() if shown is not None else ""
-        self._shows = shown is not None or (upstream is not None and upstream.password_file is not None)
+        self._use(upstream)
         self._ids = ids
         self._tokens = tokens
         self._pass_down = pass_down
@@ -111,6 +109,17 @@ class Credentials:
         self._dialled = ""
         self._asked: _Asked | None = None
         self._writing = 0
+
+    def _use(self, upstream: UpstreamConfig | None) -> None:
+        shown = upstream.password if upstream is not None else None
+        self._upstream_basis = shown.get_secret_value() if shown is not None else ""
+        self._shows = shown is not None or (upstream is not None and upstream.password_file is not None)
+
+    def rewire(self, upstream: UpstreamConfig | None) -> list[Outcome]:
+        """Another CSMS, or none: it knows the configured password, not what the old one has set for itself. The station keeps its own."""
+        self._use(upstream)
+        had, self._shown, self._turn, self._dialled = bool(self._shown), (), 0, ""
+        return [self._write(0)] if had else []
 
     # -- the journal ------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from controller.config import Config
+from controller.config import Config, StationConfig
 from controller.facts import Fact, Stamp, UpstreamClosed, UpstreamFrame, UpstreamOpened
 from controller.link.ids import IdSource
 from controller.link.keeper import Keeper
@@ -103,6 +103,12 @@ class Face(Protocol):
 
     def closed(self, at: Stamp, fact: UpstreamClosed) -> list[Outcome]:
         """A socket of the face is closed, or a dial failed. Facts of older generations change nothing."""
+
+    def admit(self, at: Stamp, station: StationConfig) -> list[Outcome]:
+        """The station's session goes up through this face from now on; again for one that does already."""
+
+    def release(self, at: Stamp, station_id: str) -> list[Outcome]:
+        """It does not any more; its leg is closed."""
 
     def present(self, at: Stamp, station_id: str, online: bool) -> list[Outcome]:
         """A station of the face has connected (after its session knows), or is gone."""

@@ -45,22 +45,40 @@ class Junction:
         self._bridges: dict[tuple[str, str], Bridge] = {}
         self._depots: dict[str, Face] = {}
         self._faces: dict[str, Face] = {}
+        for upstream in config.upstreams:
+            if upstream.role == "primary" and upstream.face == "depot":
+                self._depots[self._identity(upstream)] = _depot_face(upstream, self._means)
         for station in config.stations:
-            self.assign(station, config.upstream_of(station.id))
+            self.assign(self._means.at, station, config.upstream_of(station.id))
 
     # -- which face a station has -------------------------------------------------------------------------
 
-    def assign(self, station: StationConfig, upstream: UpstreamConfig | None) -> None:
-        """From now on the station's session goes up through the face of this upstream; its legs must be closed before."""
+    def assign(self, at: Stamp, station: StationConfig, upstream: UpstreamConfig | None) -> list[Outcome]:
+        """From now on the station's session goes up through the face of this upstream; it has been released from the one before."""
         face = self._face_of(station, upstream) if upstream is not None else None
         if face is None:
-            self._faces.pop(station.id, None)
-        else:
-            self._faces[station.id] = face
+            return []
+        self._faces[station.id] = face
+        listed: Callable[[dict[str, Any]], dict[str, Any] | None] | None = getattr(face, "listed", None)  # of a depot
+        if listed is not None:
+            self._sessions[station.id].drivers.depot = listed
+        self._means.at = at
+        admitted = face.admit(at, station)
+        online = self._sessions[station.id].generation is not None
+        return self.of_face(at, [*admitted, *(face.present(at, station.id, True) if online else [])])
+
+    def release(self, at: Stamp, station_id: str) -> list[Outcome]:
+        """The station leaves its face; its session has closed its leg."""
+        face = self._faces.pop(station_id, None)
+        if face is None:
+            return []
+        self._sessions[station_id].drivers.depot = lambda token: None
+        self._means.at = at
+        return self.of_face(at, [*face.present(at, station_id, False), *face.release(at, station_id)])
 
     def _face_of(self, station: StationConfig, upstream: UpstreamConfig) -> Face | None:
         if upstream.face == "depot":
-            return self._depot(upstream)
+            return self._depots[self._identity(upstream)]
         if not upstream.translate:
             return None
         key = (station.id, upstream.id)
@@ -68,13 +86,8 @@ class Junction:
             self._bridges[key] = Bridge(station, upstream, self._means, self._sessions[station.id].may_change)
         return self._bridges[key]
 
-    def _depot(self, upstream: UpstreamConfig) -> Face:
-        identity = upstream.identity or self._config.site.id
-        if identity not in self._depots:
-            from controller.link.depot.face import DepotFace  # most sites have none
-
-            self._depots[identity] = DepotFace(upstream, self._means)
-        return self._depots[identity]
+    def _identity(self, upstream: UpstreamConfig) -> str:
+        return upstream.identity or self._config.site.id
 
     def _translates(self, station_id: str) -> bool:
         face = self._faces.get(station_id)
@@ -200,3 +213,9 @@ class Junction:
     def view(self) -> tuple[FaceView, ...]:
         """Depot faces, and the pairs that are translated now."""
         return tuple(face.view() for face in (*self._depots.values(), *(bridge for bridge in self._bridges.values() if bridge.translating)))
+
+
+def _depot_face(upstream: UpstreamConfig, means: Means) -> Face:
+    from controller.link.depot.face import DepotFace  # most sites have none, and it is large
+
+    return DepotFace(upstream, means)

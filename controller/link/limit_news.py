@@ -76,16 +76,28 @@ class LimitNews:
         self.mute = False
         """The CSMS has said that it does not know the message; until the next connection."""
         self._phases = phases
-        self._upstream = upstream
         self._offer = offer
-        self._percent = upstream.limit_significance_percent if upstream is not None else 0.0
-        self._schedules = upstream.notify_schedules if upstream is not None else False
         self._wanted: dict[int, AnnounceLimit] = {}
         self._told: dict[int, Told] = {}
         self._unsure: set[int] = set()  # sent, and perhaps not heard
         self._opened_mono_s = float("inf")
         self._due_mono_s: dict[int, float] = {}
         self._in_flight = False
+
+        self._use(upstream)
+
+    def _use(self, upstream: UpstreamConfig | None) -> None:
+        self._upstream = upstream
+        self._percent = upstream.limit_significance_percent if upstream is not None else 0.0
+        self._schedules = upstream.notify_schedules if upstream is not None else False
+
+    def rewire(self, upstream: UpstreamConfig | None) -> list[Outcome]:
+        """Another CSMS, or none: it has been told nothing yet."""
+        self._use(upstream)
+        had = bool(self._told)
+        self._told.clear()
+        self._unsure.clear()
+        return [self._remember()] if had else []
 
     # -- the journal's side -----------------------------------------------------------------------------
 

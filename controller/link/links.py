@@ -15,6 +15,7 @@ from typing import Any
 from controller.config import Config
 from controller.facts import (
     EvseKey,
+    FaceWished,
     Fact,
     FileFetched,
     FilesCollected,
@@ -48,6 +49,7 @@ from controller.link.junction import Junction
 from controller.link.limit_news import SPACE as NEWS_SPACE
 from controller.link.local_list import SPACE as LIST_SPACE
 from controller.link.local_list import SiteList
+from controller.link.moves import Moves
 from controller.link.profiles import SPACE as PROFILE_SPACE
 from controller.link.session import DialSpread, Outcome, Session, Shared
 from controller.link.uplink import BOOT_SPACE, OUTAGE_SPACE, STATUS_SPACE
@@ -56,9 +58,11 @@ from controller.orders import (
     AnnounceLimit,
     AnnounceSite,
     ClearSetpoint,
+    ForgetDrivers,
     Inject,
     InstallFloor,
     Order,
+    Persist,
     ReadBack,
     SetAvailable,
     Wake,
@@ -129,6 +133,7 @@ class Links:
             return number
 
         self.junction = Junction(config, shapes, shared.ids, face_token, self.sessions, self._enter) if shapes is not None else None
+        self.moves = Moves(config, self.sessions, self.junction)
 
     def _enter(self, session: Session) -> None:
         self._current = session.station_id
@@ -164,6 +169,8 @@ class Links:
             return self._stored(fact)
         if isinstance(fact, Restored):
             return self._restore(fact)
+        if isinstance(fact, FaceWished):
+            return self.moves.wish(fact.at, fact)
         if isinstance(fact, HEARD):
             return self.junction.hear(fact.at, fact) if self.junction is not None else []
         session = self.sessions.get(getattr(fact, "station_id", ""))
@@ -228,7 +235,8 @@ class Links:
         for session in self.sessions.values():
             self._current = session.station_id
             outcomes += session.tick(fact.at)
-        return outcomes if self.junction is None else [*self.junction.of_session(fact.at, outcomes), *self.junction.tick(fact.at)]
+        settled = [*self._settled(fact.at, outcomes), *self.moves.tick(fact.at)]
+        return settled if self.junction is None else [*settled, *self.junction.tick(fact.at)]
 
     def _stored(self, fact: Persisted | PersistFailed) -> list[Outcome]:
         owner = self._owners.pop(fact.token, "")
@@ -248,6 +256,8 @@ class Links:
         for (space, key), value in fact.memories.items():
             if space == TOKEN_SPACE:
                 self.cache.load(key, value)
+        queued = {station_id: sum(not row.parked for row in rows) for station_id, rows in fact.outbox.items()}
+        outcomes += self.moves.restore(fact.at, fact.memories, queued)
         for station_id, session in self.sessions.items():
             link = fact.memories.get(("link", station_id))
             profiles = fact.memories.get((PROFILE_SPACE, station_id))
@@ -271,6 +281,8 @@ class Links:
         """One of the site's internal orders."""
         if isinstance(order, AnnounceSite):
             return self.junction.announce(at, order) if self.junction is not None else []
+        if isinstance(order, ForgetDrivers):
+            return [Persist(0, remember=self.cache.clear())]
         if not isinstance(order, Internal):
             return []
         evse: EvseKey = order.evse

@@ -9,7 +9,7 @@ dropped, because a driver may have been taken off it. Keys are hashes: the file 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from controller.config import AuthorizationConfig, TokenConfig, UpstreamConfig
@@ -116,14 +116,21 @@ class LocalList:
 class Authorizer:
     """What one station's drivers hear from us. upstream None: the station has no CSMS."""
 
-    __slots__ = ("_cache", "_site", "_unknown", "list")
+    __slots__ = ("_cache", "_config", "_site", "_unknown", "depot", "list")
 
     def __init__(self, station_id: str, config: AuthorizationConfig, site: SiteList, upstream: UpstreamConfig | None, cache: AuthCache) -> None:
         self.list = LocalList(station_id)
+        self.depot: Callable[[Payload], Payload | None] = lambda token: None
+        """idTokenInfo on the list of the depot this station is an EVSE of: also for a station that keeps no list itself."""
         self._site = site
         self._cache = cache
+        self._config = config
+        self.rewire(upstream)
+
+    def rewire(self, upstream: UpstreamConfig | None) -> None:
+        """The station has another CSMS from now on, or none."""
         # Without a CSMS nobody could ever say yes: where there is no list either, the gate of the depot does.
-        self._unknown = upstream.offline_unknown == "accept" if upstream is not None else config.accepts_unknown
+        self._unknown = upstream.offline_unknown == "accept" if upstream is not None else self._config.accepts_unknown
 
     def lookup(self, token: Payload, wall_s: float) -> Payload | None:
         """idTokenInfo of a driver; None for one nobody knows and nobody vouches for."""
@@ -142,7 +149,7 @@ class Authorizer:
         return priority, group
 
     def _listed(self, token: Payload, wall_s: float) -> Payload | None:
-        info = self.list.lookup(token)
+        info = self.list.lookup(token) or self.depot(token)
         return {**info, "status": "Expired"} if info is not None and self._cache.is_over(info, wall_s) else info
 
     def _said(self, token: Payload, wall_s: float) -> Payload | None:

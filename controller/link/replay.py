@@ -64,14 +64,18 @@ class Replay:
         self.station_id = station_id
         self.outbox = Outbox()
         self.ids = TransactionIds()
-        self._of_site = Retry(upstream.message_attempts, upstream.message_retry_s) if upstream is not None else Retry()
         self._of_station = RetryRules(None, None)
-        self._queued_values = upstream.queued_values if upstream is not None else 0
         self._thinned = 0
+        self.rewire(upstream)
         self._second = -1
         self._turns = 0
         self._online = False
         self._newest = self._offline_up_to = 0
+
+    def rewire(self, upstream: UpstreamConfig | None) -> None:
+        """From now on the queue is this CSMS's."""
+        self._of_site = Retry(upstream.message_attempts, upstream.message_retry_s) if upstream is not None else Retry()
+        self._queued_values = upstream.queued_values if upstream is not None else 0
 
     # -- memory ------------------------------------------------------------------------------------
 

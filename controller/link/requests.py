@@ -61,7 +61,7 @@ class Requests:
         overlay: Overlay | None = None,
     ) -> None:
         self._station_id = station.id
-        self._commands = CommandPolicy(station.id, upstream.id, upstream.commands) if upstream is not None else None
+        self._commands = _policy(station.id, upstream)
         self._cache, self._list = told
         self._up = up
         self._down = down
@@ -70,6 +70,11 @@ class Requests:
         self._running = running
         self._window: tuple[float, float] | None = None  # ends at: monotonic, wall
         self.credentials = Credentials(station, upstream, ids, tokens, self._pass_password, self._reply)
+
+    def rewire(self, upstream: UpstreamConfig | None) -> list[Outcome]:
+        """The station has another CSMS from now on, or none."""
+        self._commands = _policy(self._station_id, upstream)
+        return self.credentials.rewire(upstream)
 
     def keeps(self, profile: Profile) -> bool:
         """Whether a profile of the CSMS is kept here alone; in overlay mode nearly all pass."""
@@ -294,3 +299,7 @@ class Requests:
     def _dialect(self) -> Dialect:
         assert self._down.dialect is not None
         return self._down.dialect
+
+
+def _policy(station_id: str, upstream: UpstreamConfig | None) -> CommandPolicy | None:
+    return CommandPolicy(station_id, upstream.id, upstream.commands) if upstream is not None else None

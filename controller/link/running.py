@@ -68,6 +68,11 @@ class Running:
         self._states: dict[int, ChargingState | None] = {}  # as 1.6 tells them: beside the transaction
         self.transactions: dict[int, Transaction] = {}
 
+    def rewire(self, places: dict[str, str]) -> None:
+        """The station has another CSMS from now on: ids are its, and nothing runs."""
+        self._places = places
+        self._ended.clear()
+
     def id_at(self, evse_id: int) -> str | None:
         """The transaction that runs at an EVSE."""
         running = self.transactions.get(evse_id)

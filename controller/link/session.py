@@ -28,6 +28,7 @@ from controller.link.driver import Drivers, Groups, Users
 from controller.link.dynamic import Pulls
 from controller.link.features import Features
 from controller.link.ids import IdSource
+from controller.link.introduction import KINDS, Introduction
 from controller.link.limit_news import LimitNews
 from controller.link.local_list import Authorizer, SiteList
 from controller.link.mirror import Mirror
@@ -119,6 +120,8 @@ class Session:
         "_bad_frames",
         "_booting",
         "_chose_mono_s",
+        "_evse_ids",
+        "_introduction",
         "_leg_version",
         "_max_frame_bytes",
         "_no_common_version",
@@ -174,6 +177,8 @@ class Session:
         self._max_frame_bytes = shared.max_frame_bytes
         self._shared = shared
         self._wait_s = upstream.dial_first_s if upstream is not None else 0.0
+        self._introduction = Introduction()
+        self._evse_ids = tuple(evse.id for evse in station.evses)
         phases = {evse.id: len(evse.phases) for evse in station.evses}
         hooks = Hooks(self._boot_answer, self._started, self._unwanted, self._heard)
         self.drivers = Authorizer(station.id, shared.authorization, shared.site_list, upstream, shared.cache)
@@ -239,8 +244,52 @@ class Session:
 
     def _remember(self) -> Persist:
         agreed = {self.upstream_id: self.arrival.agreed} if self.arrival.agreed else {}
-        link = {"version": self.version, "transactions": self.running.dump(), "agreed": agreed}
+        link = {"version": self.version, "transactions": self.running.dump(), "agreed": agreed, "upstream": self.upstream_id}
         return Persist(0, remember={("link", self.station_id): link})
+
+    # -- another CSMS -----------------------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing here binds the station to the CSMS it has: it charges nobody, and no message waits."""
+        return not self.running.transactions and not self.up.queued and not self.up.lane.busy and not self.arrival.waiting
+
+    def leave(self, at: Stamp) -> list[Outcome]:
+        """The leg to the CSMS ends for good."""
+        if self.up.link is None:
+            return []
+        outcomes = self.up.hang_up("the station has another CSMS now")
+        self.down.forget_csms()
+        self.limit_news.closed()
+        self.pulls.upstream_changed()
+        self._no_common_version = self._version_in_doubt = self.virtual = False
+        self._leg_version = ""
+        return [*outcomes, *self.profiles.upstream_is(at, False, self.transactions)]
+
+    def rewire(self, upstream: UpstreamConfig | None) -> list[Outcome]:
+        """The station has this CSMS from now on; its own connection stays. Profiles stay too, as they would in any station."""
+        self.upstream_id = upstream.id if upstream is not None else ""
+        self._wait_s = upstream.dial_first_s if upstream is not None else 0.0
+        self.up.rewire(upstream)
+        self.drivers.rewire(upstream)
+        self.running.rewire(self._shared.places.setdefault(self.upstream_id, {}))
+        self.arrival.rewire(self.up.link, self._wait_s)
+        return [*self.limit_news.rewire(upstream), *self.requests.rewire(upstream)]
+
+    def join(self, at: Stamp) -> list[Outcome]:
+        """After ``rewire`` while the site runs: on disk, then up to the new CSMS."""
+        return [self._remember(), *self._introduce(at), *self.dial(at)]
+
+    def _introduce(self, at: Stamp) -> list[Outcome]:
+        """The new CSMS hears who the station is: as it said it itself, else it is asked to say it again."""
+        if self.generation is None or self.up.link is None:
+            return []
+        if self._introduction.boot is not None:
+            return self.up.introduce(self._introduction.boot, self._introduction.statuses)
+        outcomes = self.down.send_own(at, "TriggerMessage", {"requestedMessage": "BootNotification"})
+        for evse_id in self._evse_ids:
+            outcomes += self.down.send_own(at, *self._dialect().ask_status(evse_id))
+        return outcomes
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -267,6 +316,7 @@ class Session:
         self.online, self._booting, self._since_mono_s = False, False, at.mono_s
         self._version_in_doubt = False
         self._results_up = self._results_down = ()
+        self._introduction.connected(version)
         self.down.connected(generation, dialect)
         self.features.ask_again()
         self.profiles.dialect = self.limit_news.dialect = dialect
@@ -428,6 +478,8 @@ class Session:
         if repeated is not None:
             return repeated
         outcomes: list[Outcome] = []
+        if call.action in KINDS:
+            self._introduction.heard(call, self._dialect())
         if call.action == "BootNotification":
             self._booting = True
             outcomes += self._rebooted(at)

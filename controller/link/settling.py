@@ -39,7 +39,7 @@ SPEAKS_OF_ACCEPTANCE: Final = ("Authorize", "Heartbeat")
 class Settling:
     """One station's. leg: the dialect of the upstream leg; the station's own, unless only its queue is sent."""
 
-    __slots__ = ("_answers", "_hooks", "_late_rows", "_learn_token", "_owed", "_replay", "_stop_invalid", "leg")
+    __slots__ = ("_answers", "_hooks", "_late_rows", "_learn_token", "_owed", "_replay", "leg", "stop_invalid")
 
     def __init__(self, answers: Answering, replay: Replay, owed: Owed, learn: Learn, hooks: Hooks, stop_invalid: bool) -> None:
         self.leg: Dialect | None = None
@@ -48,7 +48,7 @@ class Settling:
         self._owed = owed
         self._learn_token = learn
         self._hooks = hooks
-        self._stop_invalid = stop_invalid
+        self.stop_invalid = stop_invalid
         self._late_rows: dict[str, tuple[Relay, OurRow]] = {}
 
     def dialect(self) -> Dialect:
@@ -123,7 +123,7 @@ class Settling:
     def _row(self, at: Stamp, row: OurRow, result: Payload) -> list[Outcome]:
         """The CSMS has acknowledged a queued message. Its word about the driver counts also for a session that runs."""
         dialect = self.dialect()
-        unwanted = self._stop_invalid and row.number in self._replay.outbox and dialect.deauthorised(row.action, row.request, result)
+        unwanted = self.stop_invalid and row.number in self._replay.outbox and dialect.deauthorised(row.action, row.request, result)
         outcomes = [*self._replay.accepted(row, result, dialect), *self._learn(at, row.action, row.request, result)]
         event = dialect.transaction_event(row.action, row.request)
         if event is not None and event.ended:

@@ -12,7 +12,7 @@ of the queue in ``replay``, what is told as current state in ``owed``. Serves P1
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from controller.config import UpstreamConfig
@@ -51,6 +51,7 @@ class Uplink:
 
     __slots__ = (
         "_answers",
+        "_generation",
         "_ids",
         "_owed",
         "_replay",
@@ -84,9 +85,31 @@ class Uplink:
         self._owed = Owed(station_id)
         stop_invalid = upstream is not None and upstream.stop_invalid
         self._settling = Settling(self._answers, self._replay, self._owed, learn, hooks, stop_invalid)
-        self._silences = 0
+        self._silences = self._generation = 0
         self.patient = False
         """Silence does not mean that the CSMS is away: a face above us looks after its socket itself."""
+
+    def rewire(self, upstream: UpstreamConfig | None) -> None:
+        """The station has another CSMS from now on, or none; nothing is on its way to the old one (``hang_up`` comes first)."""
+        generation = self.link.generation if self.link is not None else self._generation
+        self._generation = generation
+        self.link = UpstreamLink(self.station_id, upstream.reconnect_min_s, upstream.reconnect_max_s) if upstream is not None else None
+        if self.link is not None:
+            self.link.generation = generation  # sockets of the old CSMS stay told apart
+        self.transparent = upstream is not None and upstream.outage == "transparent"
+        self.lane.timeout_s = upstream.call_timeout_s if upstream is not None else 30.0
+        self._replay.rewire(upstream)
+        self._answers.keeps = upstream is not None
+        self._settling.stop_invalid = upstream is not None and upstream.stop_invalid
+        if self.link is not None and self.generation is not None:
+            self.link.want()
+
+    def introduce(self, boot: Payload, statuses: Mapping[tuple[int, int], Payload]) -> list[Outcome]:
+        """A CSMS that does not know the station yet shall hear who it is and how its connectors are."""
+        outcomes = self._owed.set_boot(boot)
+        for key, payload in statuses.items():
+            outcomes += self._owed.status(key, payload)
+        return outcomes
 
     # -- state ------------------------------------------------------------------------------
 

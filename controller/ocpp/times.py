@@ -39,4 +39,5 @@ def _offset(zone: str) -> timedelta:
 
 def timestamp(wall_s: float) -> str:
     """Unix seconds as UTC timestamp with milliseconds, e.g. 2026-11-21T16:00:00.000Z."""
-    return datetime.fromtimestamp(wall_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(wall_s % 1 * 1000):03d}Z"
+    seconds, milliseconds = divmod(round(wall_s * 1000), 1000)  # rounded: cut, a time would lose a millisecond each time it is written anew
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds:03d}Z"

@@ -20,7 +20,7 @@ from typing import Final
 
 from controller.facts import EvseKey
 from controller.site.claims import EPS, WAITING, Claim, Give, Grant, Pace, Rank, Row, floor_to
-from controller.site.giving import give_back
+from controller.site.giving import give_back, held_by
 from controller.site.layers import GUARD, NOTIFIED
 from controller.site.sharing import Share, fill_by_priority, take
 
@@ -44,7 +44,8 @@ def decide(rows: Sequence[Row], claims: Sequence[Claim], pace: Pace) -> tuple[Gr
     else:
         share = _shared(rows, claims, [row.capacity_a for row in rows], order, pace)
     given = give_back(rows, claims, share.amps) if any(claim.give is not None for claim in claims) else {}
-    return tuple([_grant(share, index, given) for index in range(len(claims))])
+    less = held_by(rows, claims, share.amps) if any(row.strict for row in rows) else {}
+    return tuple([_grant(share, index, given, less) for index in range(len(claims))])
 
 
 def _shared(rows: Sequence[Row], claims: Sequence[Claim], capacity: Sequence[float], order: Sequence[int], pace: Pace) -> Share:
@@ -60,9 +61,10 @@ def _shared(rows: Sequence[Row], claims: Sequence[Claim], capacity: Sequence[flo
     return share
 
 
-def _grant(share: Share, index: int, given: dict[int, float]) -> Grant:
+def _grant(share: Share, index: int, given: dict[int, float], less: dict[int, str]) -> Grant:
     claim, by, give_w = share.claims[index], share.by[index], given.get(index)
     why = claim.give.reason if give_w is not None and claim.give is not None else share.why[index]
+    why = less.get(index, why)
     return Grant(
         claim.key,
         share.amps[index],

@@ -52,7 +52,7 @@ class Budget:
     """Builds the frozen picture. Keeps only the fixed layout."""
 
     def __init__(self, layout: Layout, actuator: Actuator, control: ControlConfig) -> None:
-        self._actuator, self._control, self._voltage_v = actuator, control, layout.voltage_v
+        self._actuator, self._control, self.voltage_v = actuator, control, layout.voltage_v
         self.rows = Rows(layout)
         bare = {name for name, circuit in layout.circuits.items() if circuit.meter is None}
         self._blind = frozenset(key for key, place in layout.places.items() if not bare.isdisjoint(place.path))
@@ -85,7 +85,7 @@ class Budget:
                 claim = self._claim(evse, channel, () if amps is not None else table.rows_of(evse), inputs)
                 claims.append(claim)
             if table.give_rows and evse.place.config.v2g is not None and (claim is None or claim.give is None):
-                self.rows.still_gives(table, evse, still_given_w(evse, channel, inputs.at.mono_s) / (self._voltage_v * len(evse.phases)))
+                self.rows.still_gives(table, evse, still_given_w(evse, channel, inputs.at.mono_s) / (self.voltage_v * len(evse.phases)))
         self.rows.lean(table, inputs, claims)
         return SiteState(inputs.at, table.finished(), tuple(claims), booked)
 
@@ -141,7 +141,7 @@ class Budget:
             _least_a(channel, cap_a),
             cap_a,
             cap.reason,
-            min(cap_a, self._want(evse, channel, inputs.at)),
+            min(cap_a, self.want_a(evse, channel, inputs.at)),
             channel.present_a(now),
             ceiling_a,
             priority(evse),
@@ -153,7 +153,7 @@ class Budget:
             cap.source,
             cap.ends_wall_s,
             inputs.lifted == place.key,
-            in_hurry(evse, inputs.at.wall_s, min(cap_a, place.config.max_current_a) * self._voltage_v * len(evse.phases)),
+            in_hurry(evse, inputs.at.wall_s, min(cap_a, place.config.max_current_a) * self.voltage_v * len(evse.phases)),
             give,
             phase_count,
             phase_to_use,
@@ -168,7 +168,7 @@ class Budget:
         told_from_s = channel.lowered_mono_s + evse.place.model.apply_s + REACTION_S
         return evse.measured_mono_s < told_from_s and now - channel.lowered_mono_s < UNHEARD_S and evse.place.key in self._blind
 
-    def _want(self, evse: EvseState, channel: Channel, at: Stamp) -> float:
+    def want_a(self, evse: EvseState, channel: Channel, at: Stamp) -> float:
         """What the car is expected to use [A]: all, what it said, or a little more than it lately took if it left its offer unused."""
         now, session, appetite = at.mono_s, evse.session, evse.appetite
         if session is not None and session.charging_state is ChargingState.SUSPENDED_EV:
@@ -193,8 +193,8 @@ class Budget:
 
     def _give(self, evse: EvseState, channel: Channel, inputs: Inputs) -> Give | None:
         """What the EVSE shall give back now; None = nothing, it charges like any other."""
-        wanted_w, reason = wanted_discharge_w(evse, channel, inputs, self._voltage_v)
-        per_a = self._voltage_v * len(evse.phases)
+        wanted_w, reason = wanted_discharge_w(evse, channel, inputs, self.voltage_v)
+        per_a = self.voltage_v * len(evse.phases)
         least_w = least_discharge_w(evse)
         if wanted_w < least_w:
             return None

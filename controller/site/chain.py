@@ -86,23 +86,34 @@ def _of_meters(place: Place, inputs: Inputs) -> list[Layer]:
 
 
 def wanted_discharge_w(evse: EvseState, channel: Channel, inputs: Inputs, voltage_v: float) -> tuple[float, str]:
-    """(what the EVSE shall and may give back now [W], >= 0, over all phases; who wants it).
-
-    Nothing unless the site is well, its meters speak, the station's floor is confirmed and it follows.
-    """
-    place = evse.place
-    if place.config.v2g is None or not inputs.may_give or not channel.confirmed or channel.giving_refused:
-        return 0.0, ""
-    if place.key in inputs.paused or evse.switching:
-        return 0.0, ""
-    if any(inputs.loads[name].lost for name in place.path):  # a circuit over its limit needs what is given back more than ever
+    """(what the EVSE shall and may give back now [W], >= 0, over all phases; who wants it, or who wants no more)."""
+    if not gives_at_all(evse, channel, inputs):
         return 0.0, ""
     wanted_w, reason = _asked_w(evse, inputs, voltage_v)
     if wanted_w <= 0:
         return 0.0, ""
-    allowed_w, _ = may_discharge_w(evse, inputs.features.get(place.key.station_id), inputs.at.wall_s, voltage_v)
-    bound = inputs.give_bounds.get(place.key)
-    return min(wanted_w, allowed_w, math.inf if bound is None else bound[0]), reason
+    allowed_w, _ = may_discharge_w(evse, inputs.features.get(evse.place.key.station_id), inputs.at.wall_s, voltage_v)
+    wanted_w, bound = min(wanted_w, allowed_w), inputs.give_bounds.get(evse.place.key)
+    return (wanted_w, reason) if bound is None or wanted_w <= bound[0] else bound
+
+
+def gives_at_all(evse: EvseState, channel: Channel, inputs: Inputs) -> bool:
+    """Nothing is given back unless the site is well, its meters speak, the station's floor is confirmed and it follows."""
+    place = evse.place
+    if place.config.v2g is None or not inputs.may_give or not channel.confirmed or channel.giving_refused:
+        return False
+    if place.key in inputs.paused or evse.switching:
+        return False
+    return not any(inputs.loads[name].lost for name in place.path)  # a circuit over its limit needs what is given back more than ever
+
+
+def allowed_discharge_w(evse: EvseState, channel: Channel, inputs: Inputs, voltage_v: float) -> float:
+    """The most the EVSE may give back now [W], whoever wants it."""
+    if not gives_at_all(evse, channel, inputs):
+        return 0.0
+    allowed_w, _ = may_discharge_w(evse, inputs.features.get(evse.place.key.station_id), inputs.at.wall_s, voltage_v)
+    bound = inputs.give_bounds.get(evse.place.key)
+    return allowed_w if bound is None else min(allowed_w, bound[0])
 
 
 def _asked_w(evse: EvseState, inputs: Inputs, voltage_v: float) -> tuple[float, str]:

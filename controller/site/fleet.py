@@ -14,14 +14,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from controller.facts import EvseKey
 from controller.site import layers
+from controller.site.actuate import Actuator
 from controller.site.arbiter import WAITING, Claim, Grant, Row
+from controller.site.budget import Budget
+from controller.site.chain import allowed_discharge_w, least_discharge_w, own_layers
 from controller.site.claims import EPS, floor_to
-from controller.site.inputs import FaceWish, Target
+from controller.site.inputs import FaceWish, Inputs, Target
+from controller.site.layers import lowest
 
 HELD_S: Final = 10.0
 """A car that a fuse holds below its share is offered no more than it has for so long [s]."""
@@ -140,8 +144,7 @@ class Fleet:
 def _bounded(seat: Seat, held: tuple[float, float] | None, now: float) -> Seat:
     if held is None or now >= held[1]:
         return seat
-    most_w = min(seat.most_w, held[0])
-    return Seat(seat.key, seat.w_per_a, seat.min_w, seat.step_w, most_w, seat.give_w, seat.least_give_w, seat.plan_w)
+    return replace(seat, most_w=min(seat.most_w, held[0]))
 
 
 def _target(face: FaceWish, watts: float, seat: Seat) -> Target:
@@ -149,3 +152,32 @@ def _target(face: FaceWish, watts: float, seat: Seat) -> Target:
     if watts < 0:
         return Target(0.0, face.reason, -watts, face.ends_wall_s, None, layers.UPSTREAM)
     return Target(watts / seat.w_per_a, face.reason, 0.0, face.ends_wall_s, None, layers.UPSTREAM)
+
+
+def fleet_targets(fleet: Fleet, inputs: Inputs, actuator: Actuator, budget: Budget, booked: Mapping[EvseKey, float]) -> dict[EvseKey, Target]:
+    """The targets of all cars whose CSMS has a setpoint for all of them together. booked: EVSEs nobody commands, with their current [A]."""
+    found: dict[EvseKey, Target] = {}
+    bare = replace(inputs, targets={})
+    for face in inputs.faces:
+        if face.setpoint_w is None:
+            continue
+        keys = [key for key in inputs.evses if key.station_id in face.stations]
+        seats = [
+            seat_of(key, bare, inputs.targets.get(key), actuator, budget)
+            for key in keys
+            if key not in booked and inputs.evses[key].session is not None and actuator.channels[key].online
+        ]
+        beside_w = sum(booked.get(key, 0.0) * len(inputs.evses[key].phases) for key in keys) * budget.voltage_v
+        found |= fleet.targets(face, seats, beside_w, inputs.at.mono_s)
+    return found
+
+
+def seat_of(key: EvseKey, bare: Inputs, plan: Target | None, actuator: Actuator, budget: Budget) -> Seat:
+    """A car with its bounds. bare: the inputs without any target."""
+    evse, channel = bare.evses[key], actuator.channels[key]
+    per_a = budget.voltage_v * len(evse.phases)
+    cap_a = max(0.0, lowest(own_layers(evse, channel, bare, booked=False)).limit_a)
+    most_a = min(cap_a, budget.want_a(evse, channel, bare.at))
+    plan_w = None if plan is None else plan.limit_a * per_a - plan.discharge_w
+    give_w = allowed_discharge_w(evse, channel, bare, budget.voltage_v)
+    return Seat(key, per_a, channel.min_a * per_a, evse.place.model.step_a * per_a, most_a * per_a, give_w, least_discharge_w(evse), plan_w)

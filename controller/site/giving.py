@@ -22,18 +22,33 @@ def give_back(rows: Sequence[Row], claims: Sequence[Claim], amps: Sequence[float
 
     Everybody on a full export row gives the same part of what was wanted; what would be less than its least is nothing.
     """
-    asked = [0.0] * len(rows)
-    wanting = [(index, claim.give) for index, claim in enumerate(claims) if claim.give is not None and amps[index] <= EPS]
-    for _, give in wanting:
-        for row in give.rows:
-            asked[row] += give.wanted_a
-    part = [min(1.0, max(0.0, row.capacity_a) / asked[index]) if asked[index] > EPS else 1.0 for index, row in enumerate(rows)]
+    wanting = _wanting(claims, amps)
+    part = _parts(rows, wanting)
     given = {index: _calm(give, give.wanted_a * min((part[row] for row in give.rows), default=0.0)) for index, give in wanting}
     if any(row.strict for row in rows):
         _wait_for_others(rows, wanting, given)
-    return {
-        index: given[index] * give.w_per_a for index, give in wanting if given[index] > EPS and given[index] >= give.least_a - EPS
-    }
+    return {index: given[index] * give.w_per_a for index, give in wanting if given[index] > EPS and given[index] >= give.least_a - EPS}
+
+
+def held_by(rows: Sequence[Row], claims: Sequence[Claim], amps: Sequence[float]) -> dict[int, str]:
+    """The strict row that keeps a claim from giving what is wanted of it, by its index."""
+    wanting = _wanting(claims, amps)
+    part = _parts(rows, wanting)
+    tight = {index: min(give.rows, key=lambda row: (part[row], not rows[row].strict)) for index, give in wanting if give.rows}
+    return {index: rows[row].reason for index, row in tight.items() if rows[row].strict and part[row] < 1.0}
+
+
+def _wanting(claims: Sequence[Claim], amps: Sequence[float]) -> list[tuple[int, Give]]:
+    return [(index, claim.give) for index, claim in enumerate(claims) if claim.give is not None and amps[index] <= EPS]
+
+
+def _parts(rows: Sequence[Row], wanting: Sequence[tuple[int, Give]]) -> list[float]:
+    """The part of what is wanted on each row that fits."""
+    asked = [0.0] * len(rows)
+    for _, give in wanting:
+        for row in give.rows:
+            asked[row] += give.wanted_a
+    return [min(1.0, max(0.0, row.capacity_a) / asked[index]) if asked[index] > EPS else 1.0 for index, row in enumerate(rows)]
 
 
 def _wait_for_others(rows: Sequence[Row], wanting: Sequence[tuple[int, Give]], given: dict[int, float]) -> None:

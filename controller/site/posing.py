@@ -16,8 +16,10 @@ from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import EvseKey, FeaturesLearned, LimitStep, PhaseAmps, Stamp
 from controller.site.budget import CircuitLoad
 from controller.site.cars import Wishes, car_of
+from controller.site.der import FaceSteps
 from controller.site.habits import NOTHING_LEARNT, Learnt
 from controller.site.limits import Limit
+from controller.site.posing_faces import bounded_giving, limited_sums, with_setpoint
 from controller.site.state import PHASES, EvseState, Layout
 from controller.site.tariffs import Books, books_of
 from optimizer.forecast import QUARTER_S, blended_w, profile_w, prorated_demand
@@ -45,7 +47,8 @@ class PlanInputs:
     whatever they announced: the station refused it in this session, or the site is not well. window_import_wh: of the running
     demand window so far. learnt: from past sessions. load, sun: what is usual, None = not learnt. books: prices, None = the tariff's.
     worthwhile_w: the peak that is worth paying for in this billing period (``rehearsing``), None = nobody knows. period_left_s: of that
-    period, None = not told.
+    period, None = not told. faces: what CSMSs want of all their chargers; give_bounds: the most single EVSEs may give back [W] and who says
+    so; export_w: the most the connection may feed in by a DER control.
     """
 
     evses: Mapping[EvseKey, EvseState]
@@ -66,6 +69,9 @@ class PlanInputs:
     books: Books | None = None
     worthwhile_w: float | None = None
     period_left_s: float | None = None
+    faces: tuple[FaceSteps, ...] = ()
+    give_bounds: Mapping[EvseKey, tuple[float, str]] = field(default_factory=dict)
+    export_w: float | None = None
 
 
 def build_problem(config: Config, layout: Layout, inputs: PlanInputs, at: Stamp, waiting: Waiting | None = None) -> Problem:
@@ -78,6 +84,7 @@ def build_problem(config: Config, layout: Layout, inputs: PlanInputs, at: Stamp,
     coming = () if hurry else _expected(layout, inputs, slots, books.buy.per_slot(slots), config.tariff.demand_per_kw, at)
     problem = _posed(config, layout, inputs, slots, (*evs, *coming), at)
     problem = replace(problem, pv_w=_sun_w(config, inputs, slots), demand_per_kw=_demand_per_kw(config, inputs))
+    problem = with_setpoint(problem, inputs.faces, _booked_w(layout, inputs), layout.phase_count) if inputs.faces else problem
     problem = at_one_price(problem) if hurry else problem
     return waiting.priced(problem, _leaving_s(layout, inputs, at), hurry) if waiting is not None else problem
 
@@ -127,7 +134,8 @@ def _posed(
 ) -> Problem:
     """A problem over these slots, without sun and demand charge yet. weeks: the building as so many weeks ago, 0 = as expected."""
     tariff, grid, books, count = config.tariff, config.grid, _books(config, inputs), len(slots)
-    return Problem(
+    export_w = min((watts for watts in (grid.max_export_w, inputs.export_w) if watts is not None), default=None)
+    problem = Problem(
         created_wall_s=at.wall_s,
         slots=slots,
         voltage_v=layout.voltage_v,
@@ -137,7 +145,7 @@ def _posed(
         sell_per_kwh=books.sell.per_slot(slots),
         pv_w=(),
         import_limit_w=(grid.max_import_w,) * count if grid.max_import_w is not None else (),
-        export_limit_w=(grid.max_export_w,) * count if grid.max_export_w is not None else (),
+        export_limit_w=(export_w,) * count if export_w is not None else (),
         peak_so_far_w=inputs.peak_w if weeks else (1.0 - PEAK_SPARE) * max(inputs.peak_w, inputs.worthwhile_w or 0.0),
         battery=_battery(config, inputs.soc_percent),
         shortfall_per_kwh=tariff.missing_per_kwh,
@@ -147,6 +155,15 @@ def _posed(
         co2_kg_per_kwh=_co2(config, slots),
         co2_per_kg=tariff.co2_per_kg if tariff.co2_kg_per_kwh else 0.0,
     )
+    if not inputs.faces and not inputs.give_bounds:
+        return problem
+    problem = limited_sums(problem, inputs.faces, layout, Wishes(slots))
+    return bounded_giving(problem, inputs.faces, inputs.give_bounds, layout.phase_count)
+
+
+def _booked_w(layout: Layout, inputs: PlanInputs) -> float:
+    """Power of the EVSEs that cannot be commanded [W]."""
+    return sum(amps * len(inputs.evses[key].phases) for key, amps in inputs.booked_a.items()) * layout.voltage_v
 
 
 def _books(config: Config, inputs: PlanInputs) -> Books:
@@ -175,6 +192,7 @@ def edges(inputs: PlanInputs, books: Books, at: Stamp) -> list[float]:
             found[math.ceil(at.wall_in(limit.ends_mono_s - at.mono_s) / EDGE_S) * EDGE_S] += 1
     schedules: Counter[tuple[LimitStep, ...]] = Counter(evse.wish for evse in inputs.evses.values() if len(evse.wish) > 1)
     schedules.update(tuple(steps) for steps in inputs.station_wishes.values())
+    schedules.update(face.steps for face in inputs.faces)
     for steps, times in schedules.items():
         for step in steps:
             if not math.isfinite(step.start_wall_s):

@@ -22,6 +22,7 @@ from controller.facts import (
     Fact,
     FeaturesLearned,
     FloorConfirmed,
+    GridControlled,
     LimitReceived,
     LimitRefused,
     LimitStep,
@@ -37,6 +38,7 @@ from controller.facts import (
     SessionChanged,
     SetpointAnswered,
     SetpointInForce,
+    SiteWished,
     SourceChanged,
     Stamp,
     StationOffline,
@@ -52,9 +54,11 @@ from controller.site.arbiter import Grant, Pace, decide
 from controller.site.budget import Budget, Inputs, SiteState, StationWish
 from controller.site.charger import ChargerModel
 from controller.site.commissioning import Commissioning
+from controller.site.der import SITE, GridWishes
 from controller.site.draws import draw_of
 from controller.site.explained import SPACE as EXPLAINED_SPACE
 from controller.site.explained import Explained
+from controller.site.fleet import Fleet, fleet_targets
 from controller.site.freshness import Health, Mode
 from controller.site.guard import HOLD_S, Excess, cut
 from controller.site.habits import NOTHING_LEARNT, History
@@ -69,6 +73,7 @@ from controller.site.posing import building_w
 from controller.site.proof import Proof
 from controller.site.rehearsing import Rehearsals
 from controller.site.reports import Reporter, SourceNow
+from controller.site.site_news import SiteNews
 from controller.site.state import EvseState, layout_of
 from controller.site.switching import Switcher
 from controller.site.turns import Turns, waiting_circuits
@@ -103,6 +108,9 @@ class Site:
         self.features = self.actuator.features
         self._announcer = Announcer()
         self._drivers: dict[EvseKey, DriverKnown] = {}
+        self.grid_wishes = GridWishes(config, self.layout)
+        self._fleet = Fleet()
+        self._news = SiteNews(config)
         self.planner = Planner(config, self.layout)
         self.peak = peak_meter(config.tariff, config.site.timezone)
         self.rehearsals = Rehearsals(config, self.layout)
@@ -138,6 +146,8 @@ class Site:
             ScheduleAnnounced: self._schedule_announced,
             FeaturesLearned: self._features_learned,
             UpstreamWished: self._upstream_wished,
+            SiteWished: self._site_wished,
+            GridControlled: self._grid_controlled,
             SetpointAnswered: self._setpoint_answered,
             FloorConfirmed: self._floor_confirmed,
             MeterRead: self._meter_read,
@@ -300,6 +310,21 @@ class Site:
         self.planner.ask()  # a plan made under the old wish would hold a car down long after it was lifted
         return self._control(fact.at)
 
+    def _site_wished(self, fact: SiteWished) -> list[Order]:
+        self.grid_wishes.wished(fact)
+        self.planner.ask()
+        text = f"{fact.reason} holds now" if fact.steps else "the CSMS wishes nothing of the whole site any more"
+        return [*self._once(f"wish {fact.face}", Severity.INFO, "site", text), *self._control(fact.at, at_once=True)]
+
+    def _grid_controlled(self, fact: GridControlled) -> list[Order]:
+        self.grid_wishes.controlled(fact)
+        self.planner.ask()
+        orders: list[Order] = []
+        if fact.evse == SITE:
+            bound = "cars give back as the plan says" if fact.max_discharge_w is None else f"cars give back {fact.max_discharge_w:.0f} W at most"
+            orders = self._once(f"grid {fact.face}", Severity.INFO, "site", f"{fact.control or 'no DER control is in force any more'} - {bound}")
+        return [*orders, *self._control(fact.at, at_once=True)]
+
     def _setpoint_answered(self, fact: SetpointAnswered) -> list[Order]:
         line = self.actuator.line(fact.evse)
         gave = line is not None and not line.giving_refused
@@ -460,6 +485,8 @@ class Site:
                 if self._wish_steps.get(key, step) != step:
                     self.planner.ask()
                 self._wish_steps[key] = step
+        if self.grid_wishes.step_changed(at.wall_s):
+            self.planner.ask()
 
     def _plan(self, at: Stamp) -> list[Order]:
         orders: list[Order] = []
@@ -512,6 +539,9 @@ class Site:
             self.days.sun,
             worthwhile_w=self.rehearsals.worthwhile_w,
             period_left_s=self.peak.ends_wall_s(at.wall_s) - at.wall_s,
+            faces=self.grid_wishes.plans(),
+            give_bounds=self.grid_wishes.of_evses(),
+            export_w=export[0] if (export := self.grid_wishes.export()) is not None else None,
         )
 
     # -- time: the arbiter ----------------------------------------------------------------------------------------
@@ -530,6 +560,7 @@ class Site:
         run = self.planner.contained.run
         orders += run("planning", lambda: self._plan(at), list)
         orders += run("what the page and history are told", lambda: self.reporter.tick(self, at), list)
+        orders += run("what the CSMS is told of the site", lambda: self._news.look(self, at), list)
         return orders + self.planner.contained.tell()
 
     @property
@@ -560,6 +591,7 @@ class Site:
         frozen = self._freeze(at)
         self._booked, self.frozen = frozen.booked_a, frozen
         grants = decide(frozen.rows, frozen.claims, self._pace)
+        self._fleet.seen(frozen.claims, grants, frozen.rows, at.mono_s)
         self.turns.take(grants, at.mono_s)
         self.evses.update(self._switcher.look(self.budget, frozen, grants, self.evses, self.actuator.channels))
         self.grants = {grant.key: grant for grant in grants}
@@ -578,14 +610,21 @@ class Site:
                 for name, (step, ends, why) in wishes.items()
                 if step is not None and step.limit_a is not None
             },
-            self.proof.claims.capped(self.commissioning.targets(self.planner.targets(self.evses, at), now)),
+            self.planner.targets(self.evses, at),
             self.turns.of,
             self.escalation.paused,
             self.escalation.disobeying | self.meters.above.grave,
             self.turns.lifted,
             self.actuator.features,
             self._may_give,
+            self.grid_wishes.now(at.wall_s),
+            self.grid_wishes.of_evses(),
+            self.grid_wishes.export(),
         )
+        targets = dict(inputs.targets)
+        if any(face.setpoint_w is not None for face in inputs.faces):
+            targets |= fleet_targets(self._fleet, inputs, self.actuator, self.budget, self._booked)
+        inputs = replace(inputs, targets=self.proof.claims.capped(self.commissioning.targets(targets, now)))
         return self.commissioning.narrow(self.budget.freeze(inputs))
 
     def _write(self, grants: tuple[Grant, ...], at: Stamp) -> list[Order]:

@@ -8,7 +8,7 @@ import { renderExplain } from "./explain.js";
 import { renderFlow, startFlow } from "./flow.js";
 import { clock, day, duration, setZone, zoneName } from "./format.js";
 import { renderGrid } from "./grid.js";
-import { renderEvents, renderLimits, renderLinks, renderSources, startEvents, tickLimits } from "./lists.js";
+import { renderDepots, renderEvents, renderLimits, renderLinks, renderSources, startEvents, tickLimits } from "./lists.js";
 import { Stream } from "./stream.js";
 
 const MODES = { normal: "Normal", degraded: "Degraded", failsafe: "Failsafe", stop: "Stopped" };
@@ -34,6 +34,7 @@ function onState(next, changed) {
   if (changed.has("explain")) renderExplain(site.explain, state.currency);
   if (changed.has("sources")) renderSources(site.sources);
   if (changed.has("links")) renderLinks(state.links);
+  if (changed.has("faces")) renderDepots(state.faces ?? []);
   if (changed.has("events")) {
     renderEvents(state.events);
     announce(state.events);

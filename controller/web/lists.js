@@ -78,6 +78,31 @@ function updateLink(part, link) {
   setText(part.queue, queue || "queue empty");
 }
 
+// -- the site as one station ------------------------------------------------------------------
+
+const FACE = { open: "CSMS connected", dialling: "dialling", away: "CSMS away" };
+
+export function renderDepots(faces) {
+  const depots = faces.filter((face) => face.kind === "depot");
+  show(byId("depot-card"), depots.length > 0);
+  const notes = depots.map((face) => [face.identity, face.version, face.state === "open" && !face.accepted ? "not accepted yet" : FACE[face.state] ?? face.state, face.queued ? `${face.queued} waiting` : ""]);
+  setText(byId("depot-note"), notes.map((note) => note.filter(Boolean).join(" \u00b7 ")).join("; "));
+  const numbers = depots.flatMap((face) => face.numbers.map((number) => ({ ...number, key: `${face.upstream_id}|${number.number}` })));
+  keyed(byId("depot"), numbers, (number) => number.key, createNumber, updateNumber);
+}
+
+function createNumber(number) {
+  const part = { charger: h("td"), states: h("td"), link: h("td") };
+  part.node = h("tr", {}, h("th", { scope: "row", class: "num" }, String(number.number)), part.charger, part.states, part.link);
+  return part;
+}
+
+function updateNumber(part, number) {
+  setText(part.charger, `${number.station_id}, EVSE ${number.evse_id}`);
+  setText(part.states, number.states.join(", ") || "unknown");
+  setText(part.link, number.configured ? (number.linked ? "linked" : "away") : "no longer in the site file");
+}
+
 // -- event log -------------------------------------------------------------------------------
 
 const SHOWN = 200;

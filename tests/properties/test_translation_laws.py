@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 import pytest
@@ -91,5 +92,54 @@ def test_a_day_of_any_messages_never_raises_and_ends(station: str, csms: str) ->
             pair.tick(data.draw(st.sampled_from((1, 3))))
         for end, side in pair.sides.items():
             pair.spawn(end, side.closed())
+
+    law()
+
+
+def tenths(value: Any) -> Any:
+    """A payload of 2.0.1 with its limits rounded as a command is: limits down to a tenth, least rates up."""
+    if isinstance(value, list):
+        return [tenths(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    made = {key: tenths(item) for key, item in value.items()}
+    if "startPeriod" in made:
+        made["limit"] = float(Decimal(repr(made["limit"])).quantize(Decimal("0.1"), ROUND_FLOOR))
+    if "minChargingRate" in made:
+        made["minChargingRate"] = float(Decimal(repr(made["minChargingRate"])).quantize(Decimal("0.1"), ROUND_CEILING))
+    return made
+
+
+def hub_like() -> list[Any]:
+    """(version, who speaks, action) of the versions whose words are nearly the hub's."""
+    return [
+        pytest.param(version, end, action, id=f"{version}-{action}")
+        for version in ("ocpp2.0.1", "ocpp2.1")
+        for end, table in ACTIONS.items()
+        for action in sorted(table[version])
+    ]
+
+
+@pytest.mark.parametrize(("version", "end", "action"), hub_like())
+def test_what_both_ends_can_say_comes_through_the_hub_unchanged(version: str, end: str, action: str) -> None:
+    """2.0.1 -> hub -> 2.0.1 and 2.1 -> hub -> 2.1: the message as it was sent, the answer as it was given."""
+    same = tenths if version == "ocpp2.0.1" and action in ("SetChargingProfile", "RequestStartTransaction") else as_sent
+
+    @QUICK
+    @given(st.data())
+    def law(data: st.DataObject) -> None:
+        replies: list[Reply] = []
+
+        def answer(version: str, action: str) -> Reply:
+            replies.append(Said(as_sent(data.draw(payloads(version, action, True)))))
+            return replies[-1]
+
+        found = sides_for(version)
+        assert found is not None
+        pair = Pair(found, found, answer)
+        sent = message(data, version, action, wild=False)
+        reply = pair.says(end, sent)
+        assert [(each.action, each.payload) for each in pair.sent] == [(action, same(sent.payload))]
+        assert replies in ([], [reply])
 
     law()

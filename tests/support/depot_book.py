@@ -92,7 +92,7 @@ class DepotBook:
         self.stations = {station.id: Wire(station_versions.get(station.id, version)) for station in self.config.stations}
         self.station_says: dict[str, dict[str, Says]] = {name: {} for name in self.stations}
         self.csms_says: dict[str, Says] = {
-            "BootNotification": {"currentTime": timestamp(START_WALL_S), "interval": 300, "status": "Accepted"},
+            "BootNotification": lambda request: {"currentTime": timestamp(self.at.wall_s), "interval": 300, "status": "Accepted"},
             "Heartbeat": lambda request: {"currentTime": timestamp(self.at.wall_s)},
             "Authorize": {"idTokenInfo": {"status": "Accepted"}} if version != "ocpp1.6" else {"idTagInfo": {"status": "Accepted"}},
             "StartTransaction": lambda request: {"transactionId": 1000 + len(self.heard("StartTransaction")), "idTagInfo": {"status": "Accepted"}},

@@ -22,7 +22,17 @@ from random import Random
 from typing import Any
 
 from controller.config import Config
-from controller.facts import Fact, StationClosed, StationConnected, StationFrame, TimePassed, UpstreamClosed, UpstreamFrame, UpstreamOpened
+from controller.facts import (
+    Fact,
+    StationClosed,
+    StationConnected,
+    StationFrame,
+    StationLeft,
+    TimePassed,
+    UpstreamClosed,
+    UpstreamFrame,
+    UpstreamOpened,
+)
 from controller.io.clock import Clock
 from controller.orders import DialUpstream, SendStation, SendUpstream
 from tests.support.long_outage import QUIET_TICK_S, START_WALL_S, World, rss_mib
@@ -332,7 +342,9 @@ class OneStation(World):
         if order.station_id != DEPOT:
             self.csms_2.wrong.append(f"a frame under the identity {order.station_id}")
         text = self.csms_2.answer(json.loads(order.text))
-        return UpstreamFrame(self.at, order.station_id, order.generation, text if text is not None else "[]")
+        if text is None:
+            return StationLeft(self.at, "nobody", 0)  # an answer is not answered
+        return UpstreamFrame(self.at, order.station_id, order.generation, text)
 
     def _dialled(self, order: DialUpstream) -> Fact:
         if self.csms_there and order.station_id == DEPOT:

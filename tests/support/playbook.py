@@ -158,7 +158,7 @@ class Playbook:
 
     def restarted(self) -> Playbook:
         """Power was cut: another process with what is on disk."""
-        other = Playbook(self.config, seed="after restart", version=self.version, overlay=self.overlay, translates=self.translates)
+        other = type(self)(self.config, seed="after restart", version=self.version, overlay=self.overlay, translates=self.translates)
         other.mono_s, other.rows, other.memories, other.newest = self.mono_s + 5.0, dict(self.rows), dict(self.memories), self.newest
         paged = tuple(row if place < PAGE else replace(row, text="") for place, row in enumerate(other.rows.values()))
         other.feed(Restored(other.at, other.memories, {"CP1": paged}))

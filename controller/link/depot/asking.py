@@ -6,12 +6,12 @@ event log. A station that is away is not asked; its answer counts as ``AWAY``.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from controller.link.depot.office import Card, Office
-from controller.ocpp.hub import NO_ANSWER, Ask, AskAll, Conversation, Emit, Failed, Payload, Reply, Said, Step
+from controller.ocpp.hub import NO_ANSWER, Ask, AskAll, Emit, Failed, Payload, Reply, Said, Step
 from controller.orders import Severity, Tell
 
 T = TypeVar("T")
@@ -179,13 +179,3 @@ def tell(office: Office, severity: Severity, text: str) -> Emit:
 def nothing_to_ask(office: Office) -> bool:
     """No station can be asked now."""
     return not any(card.linked for card in configured(office))
-
-
-def refuser(table: Mapping[str, str], status: str) -> Any:
-    """A conversation that answers with the "no" of its action and the reason in the table."""
-
-    def answer(message: Any) -> Conversation:
-        return refused(status, UNSUPPORTED, table[message.action])
-        yield  # pragma: no cover - makes it a generator
-
-    return answer

@@ -10,7 +10,7 @@ from typing import Final
 
 from controller.link.depot.asking import refused
 from controller.link.depot.office import FromCsms, Office, Quiet
-from controller.ocpp.hub import Conversation, Message
+from controller.ocpp.hub import Conversation, Message, answered
 
 REFUSED: Final = {"DataTransfer": "the site as a whole understands no vendor's messages, and a DataTransfer names no charger"}
 
@@ -26,5 +26,4 @@ class Data(Quiet):
         return {"DataTransfer": self._down}
 
     def _down(self, message: Message) -> Conversation:
-        return refused("UnknownVendorId", "UnsupportedRequest", REFUSED["DataTransfer"])
-        yield  # pragma: no cover - makes it a generator
+        return answered(refused("UnknownVendorId", "UnsupportedRequest", REFUSED["DataTransfer"]))

@@ -54,7 +54,6 @@ class DerControls(Quiet):
         self.stations = DerStations(office, self.store)
         self._alarms = DerAlarms(office.memory)
         self._told: dict[EvseKey, GridControlled] = {}
-        self._reports: list[list[Payload]] = []
         self._telling = False
         self._tell_again_mono_s = float("-inf")
         self._tries = 0
@@ -127,7 +126,7 @@ class DerControls(Quiet):
         if not chosen:
             unsupported = control_type is not None and control_type not in self.supported()
             return answered(Said({"status": "NotSupported" if unsupported else "NotFound"}))
-        self._reports.append(list(report_pages(chosen, request["requestId"])))
+        self._office.afterwards.append(self._report(list(report_pages(chosen, request["requestId"]))))
         return answered(Said({"status": "Accepted"}))
 
     def _before(self) -> dict[str, Any]:
@@ -192,8 +191,6 @@ class DerControls(Quiet):
         talks = list(self.stations.visits())
         if self._memory.changed or any(True for _ in self._changes()):
             talks.append(self._keep_and_tell_site())
-        talks += [self._report(pages) for pages in self._reports]
-        self._reports = []
         here = self._office.accepted and self._office.csms_version and now.mono_s >= self._tell_again_mono_s
         if here and not self._telling and self._memory.get(NEWS):
             self._telling = True

@@ -1,7 +1,7 @@
 """Messages on displays (O01-O06): of a transaction at its charger, of one EVSE at its charger, all others at every charger that has a display.
 
-A message for the site stands there until it is cleared or its end is past, also at a charger that is away now. Ids are the CSMS's, one space for the
-depot: the same id again replaces the message wherever it is (O06).
+A message for the site stands there until it is cleared or its end is past, also at a charger that is away now. Ids are the CSMS's, one
+space for the depot: the same id again replaces the message wherever it is (O06).
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Displays(Quiet):
         self._office = office
         self._standing = Standing(office, "displays")
         self._reports = Gathering(office, "NotifyDisplayMessages", lambda page, number, more: {**page, "tbc": more})
+        self._seen: dict[int, set[int]] = {}
 
     def of_csms(self) -> Mapping[str, FromCsms]:
         """All three."""
@@ -64,6 +65,7 @@ class Displays(Quiet):
             ends = wall_time(payload["message"].get("endDateTime"))
             if ends is not None and ends <= now_wall_s:
                 self._standing.forget(slot)
+        self._seen = {down_id: seen for down_id, seen in self._seen.items() if self._reports.knows(down_id)}
         return [*self._standing.tick(), *self._reports.tick()]
 
     # -- set ----------------------------------------------------------------------------------------------
@@ -77,7 +79,7 @@ class Displays(Quiet):
             return (yield from self._at_one(card, shown))
         display = shown.get("display")
         if isinstance(display, dict):
-            place = down(self._office.numbering, display)
+            place = down(self._office.numbering, self._office.cards, display)
             card = self._office.cards.get(place[0]) if place is not None else None
             if place is None or card is None:
                 return refused("Rejected", UNKNOWN_EVSE, "there is no such display")
@@ -162,10 +164,11 @@ class Displays(Quiet):
         return Said({"status": "Accepted"})
 
     def _page(self, station_id: str, message: Message) -> Conversation:
-        """A message for the whole site is reported by each charger that shows it, and goes up once: by the first."""
+        """A message for the whole site is reported by each charger that shows it, and goes up once."""
         infos = message.payload.get("messageInfo") or []
-        first = {slot: self._first_with(slot) for slot in self._standing.slots()}
-        mine = [shown for shown in infos if first.get(str(shown.get("id")), station_id) == station_id]
+        seen = self._seen.setdefault(message.payload.get("requestId", -1), set())
+        mine = [shown for shown in infos if shown.get("id") not in seen]
+        seen.update(shown["id"] for shown in mine if str(shown.get("id")) in self._standing.slots())
         try:
             pages = [{"messageInfo": [self._up(station_id, shown) for shown in mine]}] if mine else []
         except OutsideError as outside:
@@ -179,9 +182,6 @@ class Displays(Quiet):
         if "display" in shown:
             return {**shown, "display": numbered_up(self._office, station_id, {"component": shown["display"]})["component"]}
         return shown
-
-    def _first_with(self, slot: str) -> str:
-        return next((card.station_id for card in configured(self._office) if card.linked and self._standing.has(card.station_id, slot)), "")
 
 
 def _no(asked: list[Heard]) -> Said:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from controller import __version__
-from controller.config import UpstreamConfig
+from controller.config import StationConfig, UpstreamConfig
 from controller.facts import EvseKey, Fact, Stamp, UpstreamClosed, UpstreamFrame, UpstreamOpened
 from controller.link.depot.boot import depot_boot
+from controller.link.depot.lists import Lists
 from controller.link.depot.numbering import Numbering
 from controller.link.depot.office import Card, FromCsms, FromStation, Office, Part
 from controller.link.depot.parts import MAKERS
@@ -89,7 +90,7 @@ class DepotFace:
             self.identity, means.config, self._upstream, self._memory, numbering, means.shapes, means.ids.fresh, means.number, means.now
         )
         self.office.waiting = self._waiting
-        self.office.says.update({"BootNotification": self._boot_triggered, "Heartbeat": self._beat})
+        self.office.says["Heartbeat"] = self._beat
         cards = [Card(id, station) for id, station in self._stations.items()]
         gone = dict.fromkeys(evse.station_id for _, evse in numbering.all() if evse.station_id not in self._stations)
         self.office.cards = {card.station_id: card for card in [*cards, *(Card(id, None) for id in gone)]}
@@ -167,6 +168,25 @@ class DepotFace:
         outcomes: list[Outcome] = []
         for station_id, desk in self._desks.items():
             outcomes += [DialNow(at, station_id)] if desk.dial is None else self._open(at, desk, desk.dial)
+        return outcomes
+
+    def admit(self, at: Stamp, station: StationConfig) -> list[Outcome]:
+        """A station is seen through this face from now on (``link.moves``); EVSEs that are new here get the next numbers."""
+        if station.id in self._stations or self._broken:
+            return []
+        self._stations[station.id] = station
+        self._desk(station.id)
+        self.office.numbering.settle(EvseKey(station.id, evse.id) for evse in station.evses)
+        return self._means.keeper.keep(at, _nobody)
+
+    def release(self, at: Stamp, station_id: str) -> list[Outcome]:
+        """It is not any more: its numbers stay its own, and their connectors Unavailable."""
+        desk = self._desks.get(station_id)
+        if desk is None:
+            return []
+        outcomes = [*desk.leg.hung_up(at), *self._news(at, station_id)]
+        del self._desks[station_id]
+        self._stations.pop(station_id, None)
         return outcomes
 
     def present(self, at: Stamp, station_id: str, online: bool) -> list[Outcome]:
@@ -258,11 +278,11 @@ class DepotFace:
         """What is due for the CSMS to know the depot: a boot, a heartbeat."""
         if not self.trunk.is_open:
             return []
+        if self.office.boot_wanted:
+            self._registration.again(self.office.boot_wanted)
+            self.office.boot_wanted = ""
         if self._registration.boot_due(at):
             return self._boot(at)
-        if self.office.boot_wanted:
-            reason, self.office.boot_wanted = self.office.boot_wanted, ""
-            return self.boot_again(at, reason)
         interval_s = self._registration.interval_s
         if self.office.accepted and interval_s and at.mono_s - self._sent_mono_s >= interval_s:
             return self.trunk.ask(at, Message("Heartbeat", {}), self._time_told)
@@ -324,11 +344,6 @@ class DepotFace:
         """What an answered command has left to do (``Office.afterwards``)."""
         talks, self.office.afterwards = self.office.afterwards, []
         return self._talks.spawn(at, talks, _Port(self, True)) if talks else []
-
-    def _boot_triggered(self) -> Conversation:
-        """TriggerMessage: it boots again within a second, with that reason (F06)."""
-        self._registration.again("Triggered")
-        return answered(Said({}))
 
     def _beat(self) -> Conversation:
         return (yield Ask("Heartbeat", {})) or Said({})
@@ -409,6 +424,10 @@ class DepotFace:
     def hear(self, at: Stamp, fact: Fact) -> list[Outcome]:
         """Files that were fetched, served or collected."""
         return self._spawn(at, [talk for part in self.parts for talk in part.told(fact)])
+
+    def listed(self, token: dict[str, Any]) -> dict[str, Any] | None:
+        """idTokenInfo on the depot's own local list, None for a driver who is not on it."""
+        return next((part.lookup(token) for part in self.parts if isinstance(part, Lists)), None)
 
     def view(self) -> FaceView:
         """What the page shows."""

@@ -27,10 +27,13 @@ PREFIX: Final = "model:inventory:"
 MOST_VARIABLES: Final = 4000
 SETTLE_S: Final = 5.0
 """After its link is open a charger has other things to say first."""
-SILENCE_S: Final = 60.0
+SILENCE_S: Final = 30.0
 """A report that does not go on for so long has ended."""
 AGAIN_S: Final = (60.0, 300.0, 3600.0)
 """Waits after failures; the last one is repeated."""
+NOT_THIS: Final = "NotSupported"
+KEPT_S: Final = 3600.0
+"""A charger that comes back, or whose CSMS does, is not asked again within this time unless it has booted another software."""
 FRESH_S: Final = 600.0
 """Older inventories are asked anew before they are reported."""
 
@@ -128,13 +131,13 @@ class Inventories:
     # -- asking --------------------------------------------------------------------------------------------
 
     def changed(self, card: Card) -> None:
-        """A card has changed: a charger that is linked anew or has booted is asked again."""
+        """A card has changed: a charger that is new here or has booted is asked (again)."""
+        turn, now_s = self._turns.get(card.station_id), self._office.now().mono_s
         if not card.linked:
-            self._turns.pop(card.station_id, None)
             return
-        turn = self._turns.get(card.station_id)
-        if turn is None or (turn.boot is not None and turn.boot != card.boot):
-            self._turns[card.station_id] = _Turn(self._office.now().mono_s + SETTLE_S)
+        old = turn is not None and turn.asked_mono_s is not None and now_s - turn.asked_mono_s > KEPT_S
+        if turn is None or old or (turn.boot is not None and turn.boot != card.boot):
+            self._turns[card.station_id] = _Turn(now_s + SETTLE_S)
 
     def tick(self) -> list[Conversation]:
         """At most one charger is asked at a time."""
@@ -151,8 +154,11 @@ class Inventories:
         if card is None or not card.linked:
             return Failed("GenericError", f"{station_id} is not connected")
         asked_s = self._turn(card).asked_mono_s
-        if asked_s is not None and self._office.now().mono_s - asked_s < FRESH_S:
+        now_s = self._office.now().mono_s
+        if asked_s is not None and now_s - asked_s < FRESH_S:
             return Said({})
+        if self._turn(card).failures and self._turn(card).due_mono_s > now_s:
+            return Failed("GenericError", f"{station_id} did not tell its device model a moment ago")
         while station_id in self._collecting:  # it is being asked already
             yield Rest(1.0)
             if station_id not in self._collecting:
@@ -195,6 +201,8 @@ class Inventories:
                     yield Keep()
                     return reply
                 why = reply.description
+                if reply.code != NOT_THIS:
+                    break
             self._done(station_id, turn, False)
             if turn.failures == 1:
                 yield Emit(Tell(Severity.INFO, station_id, f"its device model could not be read ({why}) - what was known is shown"))
@@ -209,7 +217,7 @@ class Inventories:
         if isinstance(reply, Failed) or reply is None:
             return reply or Failed("GenericError", "no answer")
         if reply.payload.get("status") != "Accepted":
-            return Failed("NotSupported", f"{base}: {reply.payload.get('status')}")
+            return Failed(NOT_THIS, f"{base}: {reply.payload.get('status')}")
         job.heard_mono_s = self._office.now().mono_s
         while not job.complete:
             if self._office.now().mono_s - job.heard_mono_s > SILENCE_S or not self._office.cards[station_id].linked:

@@ -1,7 +1,8 @@
 """Where the CSMS's charging profiles of this depot are: their ids are one space for the whole depot (K01.FR.05), each station has its own.
 
 Kept as "prof:<id>" -> {"station" ("" = the whole site), "evse" (its own number, 0 = all of it), "purpose", "stack", "tx" (as the
-CSMS calls it, "" = none), "from", "to" (Unix time, None = open), "noted" (Unix time)}. The profiles themselves are kept by the stations' sessions and by ``standing``.
+CSMS calls it, "" = none), "from", "to" (Unix time, None = open), "noted" (Unix time)}. The profiles themselves are kept by the
+stations' sessions and by ``standing``.
 """
 
 from __future__ import annotations

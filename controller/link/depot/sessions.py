@@ -11,6 +11,7 @@ from collections.abc import Generator, Mapping
 from typing import Any, Final
 
 from controller.facts import EvseKey
+from controller.link.depot import limits
 from controller.link.depot.office import FromCsms, FromStation, Office, Payload, Quiet
 from controller.link.depot.renumber import token_info_down
 from controller.ocpp.hub import Ask, Conversation, Emit, Failed, Keep, Message, Reply, Said, Step
@@ -55,10 +56,12 @@ class Sessions(Quiet):
         upward = {**payload, "transactionInfo": {**info, "transactionId": depot_id}}
         if number:
             upward["evse"] = {**payload["evse"], "id": number}
-        reply = yield Ask("TransactionEvent", upward)
+        reply = yield Ask("TransactionEvent", limits.dressed(self._office, upward))
         assert reply is not None
         if isinstance(reply, Failed):
             return reply
+        if limits.heard(self._office, upward, reply.payload):
+            yield Keep()
         if payload.get("eventType") == "Ended":
             self._office.transactions.ended(depot_id)
         return Said(token_info_down(self._office, station_id, reply.payload))

@@ -168,8 +168,9 @@ class States(Quiet):
     # -- chargers that are away -----------------------------------------------------------------------------------
 
     def station_changed(self, card: Card) -> list[Conversation]:
-        """A charger that is linked again: its states are told anew."""
-        return self._presence(card) if card.configured else []
+        """A charger is there or away, or a connector of it has another state."""
+        talks = self._presence(card) if card.configured else []
+        return [*talks, *(self._tell_due() if self._office.accepted else [])]
 
     def _presence(self, card: Card) -> list[Conversation]:
         now_mono_s, station_id = self._office.now().mono_s, card.station_id

@@ -112,15 +112,16 @@ class Values(Quiet):
         return self._tell(self._office.site, "Trigger") if self._office.site is not None else answered(Said({}))
 
     def _tell(self, site: AnnounceSite, context: str) -> Conversation:
-        samples = site_samples(site, context)
+        # Only 2.1 has a word for a meter above the whole station; for the others it is the inlet from the grid.
+        samples = site_samples(site, context, "Upstream" if self._office.csms_version == "ocpp2.1" else "Inlet")
         if not samples:
             return Said({})
         value = {"timestamp": timestamp(self._office.now().wall_s), "sampledValue": samples}
         return (yield Ask("MeterValues", {"evseId": 0, "meterValue": [value]})) or Said({})
 
 
-def site_samples(site: AnnounceSite, context: str = "Sample.Periodic") -> list[Payload]:
-    """sampledValue list of the grid connection: location Upstream, directions by measurand, values never negative but for the power that flows."""
+def site_samples(site: AnnounceSite, context: str = "Sample.Periodic", location: str = "Upstream") -> list[Payload]:
+    """sampledValue list of the grid connection: the direction is in the measurand, no value is negative."""
     samples: list[Payload] = []
     if site.power_w is not None:
         way = "Import" if site.power_w >= 0 else "Export"
@@ -134,13 +135,12 @@ def site_samples(site: AnnounceSite, context: str = "Sample.Periodic") -> list[P
     for way, register_wh in (("Import", site.import_wh), ("Export", site.export_wh)):
         if register_wh is not None:
             samples.append(_sample(f"Energy.Active.{way}.Register", register_wh, "Wh"))
-    return [{**sample, "context": context} for sample in samples]
+    return [{**sample, "context": context, "location": location} for sample in samples]
 
 
 def _sample(measurand: str, value: float, unit: str) -> Payload:
     return {
         "value": round(value, 1),
         "measurand": measurand,
-        "location": "Upstream",
         "unitOfMeasure": {"unit": unit},
     }

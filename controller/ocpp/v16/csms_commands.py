@@ -13,7 +13,7 @@ from controller.ocpp.hub import Ask, Conversation, Failed, Keep, Message, Payloa
 from controller.ocpp.v16 import words
 from controller.ocpp.v16.csms_desk import UNKNOWN, Desk, Handler, Talk, answer_of, status_of, tables, text
 from controller.ocpp.v16.csms_files import Files
-from controller.ocpp.v16.csms_profiles import Profiles
+from controller.ocpp.v16.csms_profiles import Profiles, sayable
 from controller.ocpp.v16.csms_states import States
 from controller.ocpp.v16.csms_transactions import Transactions
 
@@ -53,15 +53,16 @@ class Commands:
         payload, around = message.payload, self._desk.around
         connector_id = payload.get("connectorId") or 0
         spot = self._desk.places.spot(connector_id)
-        if connector_id and spot is None:
+        profile = payload.get("chargingProfile")
+        if (connector_id and spot is None) or (isinstance(profile, dict) and not sayable(profile)):
             return Said(REJECTED)
         number = around.number()
         request: Payload = {"idToken": self._desk.aliases.token(payload.get("idTag", ""), remote=True), "remoteStartId": number}
         evses = around.evses()
         if spot is not None or len(evses) == 1:
             request["evseId"] = evses[0].evse_id if spot is None else spot[0]
-        if isinstance(payload.get("chargingProfile"), dict):
-            request["chargingProfile"] = self._profiles.in_start(connector_id, payload["chargingProfile"])
+        if isinstance(profile, dict):
+            request["chargingProfile"] = self._profiles.in_start(connector_id, profile)
         self._transactions.expect(number, text(payload.get("idTag")))
         yield Keep()
         return _said_status((yield Ask("RequestStartTransaction", request)))

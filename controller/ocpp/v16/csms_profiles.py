@@ -19,6 +19,7 @@ from controller.ocpp.v16.csms_desk import UNKNOWN, Desk, Handler, Talk, answer_o
 from controller.ocpp.v16.csms_transactions import Transactions
 
 UNLIMITED: Final = 999_999.0
+MAX_PERIODS: Final = 1024
 STATION_MAX: Final = "ChargingStationMaxProfile"
 TX: Final = "TxProfile"
 PREFIX: Final = "profile:"
@@ -50,7 +51,7 @@ class Profiles:
         connector_id, profile = message.payload.get("connectorId"), table(message.payload.get("csChargingProfiles"))
         purpose, csms_id = words.PURPOSE_UP.get(text(profile.get("chargingProfilePurpose"))), words.whole(profile.get("chargingProfileId"))
         evse_id = self._evse_id(connector_id)
-        if purpose is None or csms_id is None or evse_id is None:
+        if purpose is None or csms_id is None or evse_id is None or not sayable(profile):
             return Said({"status": "Rejected"})
         hub_id = self._transaction(profile, connector_id) if purpose == TX else ""
         if hub_id is None:
@@ -198,6 +199,13 @@ class Profiles:
         schedule = {**_only(found, ("duration", "chargingRateUnit")), "startSchedule": start}
         schedule["chargingSchedulePeriod"] = [_period(period) for period in periods]
         return Said({"status": "Accepted", "connectorId": connector_id, "scheduleStart": start, "chargingSchedule": schedule})
+
+
+def sayable(profile: Payload) -> bool:
+    """Whether a profile means anything to 2.x: 1 to 1024 periods, no negative stackLevel, start or number of phases."""
+    periods = tables(table(profile.get("chargingSchedule")).get("chargingSchedulePeriod"))
+    counts = [profile.get("stackLevel"), *(period.get("startPeriod") for period in periods), *(period.get("numberPhases", 1) for period in periods)]
+    return 1 <= len(periods) <= MAX_PERIODS and all(isinstance(count, int | float) and count >= 0 for count in counts)
 
 
 def _period(period: Payload) -> Payload:

@@ -42,12 +42,13 @@ class Transactions:
     # -- who runs where -------------------------------------------------------------------------------------
 
     def named(self, number: Any) -> str:
-        """Hub id of a running transaction by the number the CSMS gave it; "" if there is none, or several share a number that is none (16E 3.54)."""
-        found = text(self._desk.memory.get(f"number:{number}"))
-        if isinstance(number, int) and number <= 0:
-            same = [key for key, record in self._desk.memory.starting("tx:") if record.get("number") == number and not record.get("ended")]
-            found = same[0].removeprefix("tx:") if len(same) == 1 else ""
-        return found if found and not self._record(found).get("ended") else ""
+        """Hub id of a running transaction by the number the CSMS gave it, the latest of that number. "" if there is none, and where several
+        share a number that is none (16E 3.54): better nobody is stopped than somebody else."""
+        found = text(self._desk.memory.get(f"number:{number}")) if isinstance(number, int) and number > 0 else ""
+        if found and not self._record(found).get("ended"):
+            return found
+        same = [key for key, record in self._desk.memory.starting("tx:") if record.get("number") == number and not record.get("ended")]
+        return same[0].removeprefix("tx:") if len(same) == 1 else ""
 
     def at(self, connector_id: int) -> str:
         """Hub id of what runs at a connector; "" if nothing does."""

@@ -72,9 +72,10 @@ def _entry_up(entry: Payload, known: _Known) -> Payload | None:
 def _samples_up(samples: list[Payload], known: _Known) -> list[Payload]:
     """A signed record joins the number of the same thing, the rest stay apart."""
     made: list[Payload] = [found for sample in samples if not _signed(sample) and (found := _raw_up(sample)) is not None]
+    raw = list(made)
     for sample in samples:
         if _signed(sample):
-            _add_signed(made, sample, known)
+            _add_signed(made, raw, sample, known)
     return made
 
 
@@ -108,7 +109,7 @@ def _unit_up(measurand: str, unit: Any) -> str | None:
     return _NATURAL.get(measurand.split(".")[0])
 
 
-def _add_signed(made: list[Payload], sample: Payload, known: _Known) -> None:
+def _add_signed(made: list[Payload], raw: list[Payload], sample: Payload, known: _Known) -> None:
     blob, frame = sample.get("value"), _frame_up(sample)
     if not isinstance(blob, str) or not blob or len(blob) > MAX_BLOB_CHARS or frame is None:
         return
@@ -117,7 +118,7 @@ def _add_signed(made: list[Payload], sample: Payload, known: _Known) -> None:
     if same is not None:
         same["signedMeterValue"] = record
         return
-    value = _nearest(made, frame, blob, known)
+    value = _nearest(raw, frame, blob, known)
     made.append({"value": value, **frame, "signedMeterValue": record})
 
 
@@ -126,19 +127,19 @@ def _subject(sample: Payload) -> tuple[Any, ...]:
     return tuple(sample.get(name, default) for name, default in defaults)
 
 
-def _nearest(made: list[Payload], frame: Payload, blob: str, known: _Known) -> float:
-    """The number beside a signed record: the sample nearest to it, the record's own reading, the last register."""
-    same = [one for one in made if one["measurand"] == frame["measurand"]]
-    near = next((one for one in same if one.get("context") == frame.get("context")), same[0] if same else None)
+def _nearest(raw: list[Payload], frame: Payload, blob: str, known: _Known) -> float:
+    """The number beside a signed record: a sample of the same moment, the record's own reading, the register known from elsewhere."""
+    same = [one for one in raw if one["measurand"] == frame["measurand"]]
+    near = next((one for one in same if one.get("context") == frame.get("context")), None)
     if near is not None:
         frame["unitOfMeasure"] = near.get("unitOfMeasure", {"unit": "Wh"})
         return float(near["value"])
     found = _ocmf_reading(blob)
     if found is not None:
-        value, frame["unitOfMeasure"] = found[0], {"unit": found[1]}
-        return value
-    frame["unitOfMeasure"] = {"unit": "Wh"}
+        frame["unitOfMeasure"] = {"unit": found[1]}
+        return found[0]
     register_wh = known.begin_wh if frame.get("context") == "Transaction.Begin" else known.register_wh
+    frame["unitOfMeasure"] = {"unit": "Wh"}
     return 0.0 if register_wh is None else register_wh
 
 

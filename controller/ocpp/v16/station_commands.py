@@ -79,7 +79,7 @@ class Commands:
         evse_id = whole(message.payload.get("evseId")) or 0
         if message.payload.get("connectorId") != 1 or not evse_id or not self._there(evse_id):
             return Said({"status": "UnknownConnector"})
-        if self._state.book.running(evse_id):
+        if self._state.busy(evse_id):
             return Said({"status": "OngoingAuthorizedTransaction"})
         reply = yield from ask("UnlockConnector", {"connectorId": evse_id}, WIRE)
         if isinstance(reply, Failed):

@@ -16,6 +16,7 @@ from controller.ocpp.v16.words import CERTIFICATE_DOWN, CERTIFICATE_UP, moment, 
 
 MAX_LOCATION_CHARS: Final = 512
 MAX_CERTIFICATE_CHARS: Final = 5500
+_HASHES: Final = ("hashAlgorithm", "issuerNameHash", "issuerKeyHash", "serialNumber")
 _BAD: Final = ("Rejected", "InvalidCertificate", "RevokedCertificate")
 
 
@@ -119,7 +120,8 @@ class Files:
 
     def delete(self, message: Message) -> Conversation:
         """DeleteCertificate."""
-        return _certificate("DeleteCertificate", {"certificateHashData": message.payload.get("certificateHashData")}, "Failed")
+        told = message.payload.get("certificateHashData") or {}
+        return _certificate("DeleteCertificate", {"certificateHashData": {name: told.get(name) for name in _HASHES}}, "Failed")
 
     def signed(self, message: Message) -> Conversation:
         """CertificateSigned."""

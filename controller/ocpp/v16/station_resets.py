@@ -98,7 +98,7 @@ class Resets:
     def _is_idle(self) -> bool:
         """Nothing runs, as far as the station has said itself since it is connected: what it keeps in its queue is not in our book."""
         state = self._state
-        if not state.is_open or state.around.now().mono_s - state.opened_mono_s < QUIET_S or state.book.running():
+        if not state.is_open or state.around.now().mono_s - state.opened_mono_s < QUIET_S or state.busy():
             return False
         return all(self._quiet(connector) for connector in state.evse_ids)
 

@@ -14,6 +14,7 @@ from controller.ocpp.v16.words import error_up, without_none
 LATE_S: Final = 60.0
 """A message older than this was not sent when it was written: 1.6 has no word for it, so the hub hears offline = true."""
 IN_USE: Final = ("Charging", "SuspendedEV", "SuspendedEVSE")
+FREE: Final = ("Available", "Reserved")
 UNKNOWN_ACTION: Final = ("NotImplemented", "NotSupported")
 Answer = Generator[Step, "Reply | None", Reply]
 """Steps inside a conversation that end with a reply."""
@@ -71,6 +72,10 @@ class StationState:
     def status(self, connector: int) -> str:
         """Its last status word, "" = never heard."""
         return str(self.statuses.get(connector) or self.memory.get(f"status:{connector}", ""))
+
+    def busy(self, evse_id: int = 0) -> bool:
+        """Whether a transaction runs there; evse_id 0: anywhere. Where the station itself says that the connector is free, none does."""
+        return any(self.statuses.get(one.evse_id) not in FREE for one in self.book.running(evse_id))
 
     def stage(self, connector: int, status: str) -> None:
         """The station has told a status. Written with whatever is written next: it tells it anew when it comes back."""

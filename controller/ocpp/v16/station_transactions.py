@@ -148,6 +148,10 @@ class Transactions:
     def _begin(self, content: str, payload: Payload) -> Transaction:
         connector = whole(payload.get("connectorId")) or 0
         when = moment(payload.get("timestamp"), self._state.around.now().wall_s)
+        for before in self._book.running(connector) if connector else []:
+            # One transaction a connector: the end of that one never reached us, and may still come.
+            before.opened = False
+            self._book.save(before)
         transaction = self._book.begin(content, connector)
         cause = self._starts.cause(connector, str(payload.get("idTag", "")))
         transaction.state = CHARGING_STATE_UP.get(self._state.status(connector), "EVConnected")

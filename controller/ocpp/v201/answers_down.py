@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from controller.ocpp.hub import Payload
 from controller.ocpp.v2.passing import inner, items, longer
@@ -74,7 +74,11 @@ def _renamed(words_of_21: dict[str, str]) -> Told:
 def _monitors(payload: Payload) -> Payload:
     """A type that a 2.0.1 CSMS cannot have asked for; a station that answers so has set the nearest there is."""
     results = items(payload, "setMonitoringResult")
-    return {**payload, "setMonitoringResult": [{**item, "type": words.MONITORS_OF_21.get(str(item.get("type")), item.get("type"))} for item in results]}
+    return {**payload, "setMonitoringResult": [{**item, "type": _monitor_type(item.get("type"))} for item in results]}
+
+
+def _monitor_type(word: Any) -> Any:
+    return words.MONITORS_OF_21.get(str(word), word)
 
 
 TOLD: Final[dict[str, Told]] = {

@@ -30,6 +30,12 @@ def test_writes_what_it_reads() -> None:
     assert wall_time(timestamp(1_790_000_000.25)) == 1_790_000_000.25
 
 
+def test_a_time_written_again_and_again_loses_nothing() -> None:
+    for text in ("2026-11-21T16:00:00.123Z", "2026-11-21T16:00:00.999Z", "2026-11-21T16:00:00.001Z"):
+        assert timestamp(wall_time(text) or 0.0) == text
+    assert timestamp(0.9996) == "1970-01-01T00:00:01.000Z"
+
+
 def test_the_clock_on_the_wall_disregards_the_zone() -> None:  # 2.1 useLocalTime, K01.FR.90
     noon = wall_time("2026-03-10T12:00:00Z")
     for text in ("2026-03-10T12:00:00Z", "2026-03-10T12:00:00+05:30", "2026-03-10T12:00:00", " 2026-03-10 12:00:00 -0800"):

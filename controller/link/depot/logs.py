@@ -1,0 +1,296 @@
+"""GetLog of the depot (N01): the logs of all chargers and Yardmaster's own events, in one zip.
+
+The CSMS is answered at once and hears Uploading; every charger that is there is asked to put its log into a box here; when
+all have said that they have, or have been silent for ``SILENT_S``, the box is packed with a manifest and sent to the CSMS's
+address. The manifest names every charger of the depot and what came from it, those that were away included: nothing is missing in
+silence. A new GetLog ends the running one, which is told as AcceptedCanceled. After a restart the job is begun anew.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from controller.facts import Fact, FilesCollected, FileServed
+from controller.link.depot.asking import refused
+from controller.link.depot.office import Card, FromCsms, FromStation, Office, Quiet
+from controller.link.depot.publishing import is_http
+from controller.ocpp.hub import HUB, NO_ANSWER, Ask, AskAll, Conversation, Emit, Failed, Keep, Message, Reply, Said, answered
+from controller.ocpp.times import timestamp
+from controller.orders import OpenBox, SendBox, Severity, StopServing, Tell
+
+Payload = dict[str, Any]
+JOB: Final = "logs:job"
+QUEUE: Final = "logs:states"
+ACTION: Final = "LogStatusNotification"
+SILENT_S: Final = 180.0
+"""Chargers that say nothing for so long are not waited for."""
+ALL_S: Final = 1800.0
+BOX_S: Final = 15.0
+SETTLE_S: Final = 30.0
+"""Between a charger's file and its word that this was all."""
+DEFAULT_RETRIES: Final = 3
+DEFAULT_RETRY_S: Final = 30
+FAILED: Final = ("UploadFailure", "BadMessage", "PermissionDenied", "NotSupportedOperation")
+REFUSED: Final[dict[str, str]] = {
+    "GetLog": "Rejected by depot.logs: refuse, for DataCollectorLog, and for other addresses than http and https",
+}
+
+
+@dataclass(slots=True)
+class _Source:
+    """One charger. state: what the manifest says of it. request: our requestId to it. sender: its name in the box."""
+
+    state: str
+    request: int = 0
+    sender: str = ""
+    files: list[str] = field(default_factory=list)
+    came_mono_s: float = 0.0
+    open: bool = False
+
+    @property
+    def told(self) -> str:
+        """What the manifest says of it at the end."""
+        return ("received, not confirmed" if self.files else "no answer in time") if self.open else self.state
+
+
+@dataclass(slots=True)
+class _Work:
+    """The job as far as it has come since the start. stage: box, asking, waiting, sending."""
+
+    box: str
+    stage: str = "box"
+    sources: dict[str, _Source] = field(default_factory=dict)
+    since_mono_s: float = 0.0
+    heard_mono_s: float = 0.0
+
+
+class Logs(Quiet):
+    """The part. Memory "logs:job": the GetLog and its file name; "logs:states": what is still to be told."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._work: _Work | None = None
+        self._telling = False
+        office.says[ACTION] = self._say
+
+    def of_csms(self) -> Mapping[str, FromCsms]:
+        """GetLog."""
+        return {"GetLog": self._get}
+
+    def of_station(self) -> Mapping[str, FromStation]:
+        """LogStatusNotification."""
+        return {"LogStatusNotification": self._heard}
+
+    # -- the CSMS asks ---------------------------------------------------------------------------------------------
+
+    def _get(self, message: Message) -> Conversation:
+        payload = message.payload
+        if self._office.policy.logs == "refuse":
+            return answered(refused("Rejected", "NotEnabled", "collecting logs is switched off (depot.logs)"))
+        if payload["logType"] not in ("DiagnosticsLog", "SecurityLog"):
+            return answered(refused("Rejected", "UnsupportedRequest", f"there is no {payload['logType']} here"))
+        if not is_http(payload["log"]["remoteLocation"]):
+            return answered(refused("Rejected", "InvalidURL", "logs are sent to http and https addresses only"))
+        return self._begin(payload)
+
+    def _begin(self, payload: Payload) -> Conversation:
+        old = self._office.memory.get(JOB)
+        stamp = timestamp(self._office.now().wall_s)[:19].replace(":", "")
+        name = f"{re.sub(r'[^A-Za-z0-9._-]', '_', self._office.identity)}-{payload['logType']}-{stamp}.zip"[-255:]
+        if old is not None:
+            self._queue("AcceptedCanceled", old["requestId"])
+        self._office.memory.put(JOB, {**payload, "name": name})
+        self._queue("Uploading", payload["requestId"])
+        yield Keep()
+        yield from self._drop()
+        return Said({"status": "Accepted" if old is None else "AcceptedCanceled", "filename": name})
+
+    def _drop(self) -> Conversation:
+        """Forget what is under way; the next tick begins the job on disk, if there is one."""
+        work, self._work = self._work, None
+        if work is not None:
+            yield Emit(StopServing(work.box))
+        return Said({})
+
+    # -- chargers report ---------------------------------------------------------------------------------------------
+
+    def _heard(self, station_id: str, message: Message) -> Conversation:
+        """Of a log that is not for our box nothing is told upwards: it would be taken for the depot's own."""
+        status, request = str(message.payload.get("status", "")), message.payload.get("requestId")
+        source = self._work.sources.get(station_id) if self._work is not None else None
+        if self._work is not None and source is not None and source.open and request in (None, source.request):
+            self._work.heard_mono_s = self._office.now().mono_s
+            if status == "Uploaded" or status in FAILED:
+                source.open, source.state = False, "complete" if status == "Uploaded" else status
+        return answered(Said({}))
+
+    # -- the file shell reports ----------------------------------------------------------------------------------------
+
+    def told(self, fact: Fact) -> list[Conversation]:
+        """The box is open, a file has come, the zip has been sent."""
+        work = self._work
+        if work is None or getattr(fact, "job", "") != work.box:
+            return []
+        work.heard_mono_s = self._office.now().mono_s
+        match fact:
+            case FileServed() if work.stage == "box":
+                return [self._ask_all(work, fact.urls)]
+            case FilesCollected(kind="received"):
+                self._came(work, fact)
+            case FilesCollected(kind="sent"):
+                return [self._sent(fact)]
+        return []
+
+    def _came(self, work: _Work, fact: FilesCollected) -> None:
+        source = next((one for one in work.sources.values() if one.sender and fact.name.startswith(f"{one.sender}-")), None)
+        if source is not None:
+            source.files.append(fact.name if fact.ok else f"{fact.name}: {fact.reason}")
+            source.came_mono_s = self._office.now().mono_s
+
+    # -- going on ------------------------------------------------------------------------------------------------------------
+
+    def tick(self) -> list[Conversation]:
+        """Begin, wait, pack, tell."""
+        talks: list[Conversation] = []
+        job = self._office.memory.get(JOB)
+        if job is not None:
+            talks += self._go_on(job)
+        if self._office.accepted and not self._telling and self._office.memory.get(QUEUE):
+            self._telling = True
+            talks.append(self._tell())
+        return talks
+
+    def _go_on(self, job: Payload) -> list[Conversation]:
+        now_s, work = self._office.now().mono_s, self._work
+        if work is None:
+            self._work = _Work(f"logs:{self._office.number()}", since_mono_s=now_s, heard_mono_s=now_s)
+            return [self._open(self._work.box)]
+        if work.stage == "box" and now_s - work.since_mono_s > BOX_S:
+            return [self._ask_all(work, ())]
+        silent = now_s - work.heard_mono_s > SILENT_S or now_s - work.since_mono_s > ALL_S
+        if work.stage == "waiting" and (silent or not any(self._awaited(source, now_s) for source in work.sources.values())):
+            work.stage = "sending"
+            return [self._send(job, work)]
+        return []
+
+    def _awaited(self, source: _Source, now_s: float) -> bool:
+        """Whether a charger is still to say something; many 1.6 chargers put their file and say nothing more."""
+        return source.open and not (source.files and now_s - source.came_mono_s > SETTLE_S)
+
+    def _open(self, box: str) -> Conversation:
+        yield Keep()
+        yield Emit(OpenBox(box))
+        return Said({})
+
+    def _ask_all(self, work: _Work, urls: tuple[str, ...]) -> Conversation:
+        """Every charger that is there is asked at the same time; each puts its file under its own name."""
+        work.stage = "asking"
+        job = self._office.memory.get(JOB)
+        for card in self._office.cards.values():
+            work.sources[card.station_id] = _Source(_absent(card, urls))
+        there = [card for card in self._office.linked() if card.configured and urls]
+        asks = []
+        for index, card in enumerate(there, start=1):
+            source = work.sources[card.station_id]
+            source.request, source.sender, source.open = self._office.number(), _sender(index, card.station_id), True
+            asks.append(Ask("GetLog", _request(job, source.request, f"{urls[0]}/{source.sender}"), to=card.station_id))
+        yield Keep()
+        step = AskAll(tuple(asks), 60.0)
+        if asks:
+            yield step
+        for card, reply in zip(there, step.replies, strict=False):
+            _note(work.sources[card.station_id], reply)
+        if work is self._work:
+            work.stage, work.heard_mono_s = "waiting", self._office.now().mono_s
+        return Said({})
+
+    def _send(self, job: Payload, work: _Work) -> Conversation:
+        text = manifest(self._office, job, {id: (source.told, source.files) for id, source in work.sources.items()})
+        attempts = int(job.get("retries", DEFAULT_RETRIES)) + 1
+        retry_s = float(max(1, job.get("retryInterval", DEFAULT_RETRY_S)))
+        yield Emit(SendBox(work.box, job["log"]["remoteLocation"], job["name"], (("manifest.json", text),), attempts, retry_s))
+        return Said({})
+
+    def _sent(self, fact: FilesCollected) -> Conversation:
+        job = self._office.memory.get(JOB)
+        if job is not None:
+            self._queue("Uploaded" if fact.ok else "UploadFailure", job["requestId"], fact.reason)
+        self._office.memory.put(JOB, None)
+        yield Keep()
+        yield from self._drop()
+        words = f"logs were sent to the CSMS as {fact.name}" if fact.ok else f"logs could not be sent to the CSMS: {fact.reason}"
+        yield Emit(Tell(Severity.INFO if fact.ok else Severity.WARNING, self._office.identity, words))
+        return Said({})
+
+    # -- telling the CSMS --------------------------------------------------------------------------------------------------------
+
+    def _queue(self, status: str, request_id: int, words: str = "") -> None:
+        payload: Payload = {"status": status, "requestId": request_id}
+        if words:
+            payload["statusInfo"] = {"reasonCode": "Unspecified", "additionalInfo": words[:500]}
+        self._office.memory.put(QUEUE, [*self._office.memory.get(QUEUE, []), payload])
+
+    def _tell(self) -> Conversation:
+        try:
+            reply = yield Ask(ACTION, self._office.memory.get(QUEUE)[0], to=HUB)
+            if isinstance(reply, Failed) and reply == NO_ANSWER:
+                return reply
+            self._office.memory.put(QUEUE, self._office.memory.get(QUEUE)[1:] or None)
+            yield Keep()
+            return Said({})
+        finally:
+            self._telling = False
+
+    def _say(self) -> Conversation:
+        """Triggered: Uploading while a job runs, else Idle (N01.FR.11)."""
+        job = self._office.memory.get(JOB)
+        payload = {"status": "Idle"} if job is None else {"status": "Uploading", "requestId": job["requestId"]}
+        return (yield Ask(ACTION, payload, to=HUB)) or Said({})
+
+
+def manifest(office: Office, job: Payload, sources: Mapping[str, tuple[str, list[str]]]) -> str:
+    """Which charger gave what, as JSON for people and programs."""
+    chargers = [
+        {
+            "id": id,
+            "evses": list(office.numbering.of_station(id)),
+            "state": state,
+            "files": files,
+            "firmware": office.cards[id].boot.get("firmwareVersion", ""),
+        }
+        for id, (state, files) in sources.items()
+    ]
+    head = {"depot": office.identity, "requestId": job["requestId"], "logType": job["logType"], "made": timestamp(office.now().wall_s)}
+    return json.dumps({**head, "chargers": chargers}, indent=1)
+
+
+def _request(job: Payload, request_id: int, url: str) -> Payload:
+    times = {key: job["log"][key] for key in ("oldestTimestamp", "latestTimestamp") if key in job["log"]}
+    return {"logType": job["logType"], "requestId": request_id, "log": {"remoteLocation": url, **times}, "retries": 2, "retryInterval": 30}
+
+
+def _absent(card: Card, urls: tuple[str, ...]) -> str:
+    if not card.configured:
+        return "no longer in the site file"
+    if not card.linked:
+        return "offline"
+    return "asked" if urls else "not asked: no box could be opened here"
+
+
+def _note(source: _Source, reply: Reply) -> None:
+    """What a charger has answered to GetLog."""
+    status = str(reply.payload.get("status", "")) if isinstance(reply, Said) else ""
+    if not status.startswith("Accepted") and not source.files:
+        source.open = False
+        source.state = (
+            f"refused: {status}" if status else f"not possible: {reply.description or reply.code}" if isinstance(reply, Failed) else "refused"
+        )
+
+
+def _sender(index: int, station_id: str) -> str:
+    """A charger's name in an address, and the beginning of its files' names: no other charger's name begins so."""
+    return f"{index:03d}-{re.sub(r'[^A-Za-z0-9._-]', '_', station_id)}"

@@ -1,0 +1,201 @@
+"""PublishFirmware and UnpublishFirmware (L03, L04): the controller downloads once, and the stations fetch it here.
+
+    Downloading -> Downloaded -> ChecksumVerified -> Published (with every address)
+    DownloadFailed | InvalidChecksum | PublishFailed
+
+Each state is one PublishFirmwareStatusNotification; they wait on disk, in order, while the CSMS is away. What is published stays so over
+restarts, under the same addresses, until it is unpublished. The message is for the local controller: only the depot's own identity
+answers it, never a charger (trap 30). One download at a time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from controller.facts import Fact, FileFetched, FilesCollected, FileServed
+from controller.link.depot.asking import refused
+from controller.link.depot.office import FromCsms, Office, Quiet
+from controller.ocpp.hub import HUB, NO_ANSWER, Ask, Conversation, Emit, Failed, Keep, Message, Said, answered
+from controller.orders import FetchFile, ServeFile, Severity, StopServing, Tell
+
+Payload = dict[str, Any]
+JOB: Final = "publish:"
+"""Jobs of the file shell, and keys of the memory: "publish:<md5>" -> location, requestId, stage, path, urls."""
+QUEUE: Final = "publish-states"
+ACTION: Final = "PublishFirmwareStatusNotification"
+FETCHING: Final = "fetching"
+FETCHED: Final = "fetched"
+SERVED: Final = "served"
+MOST_PUBLISHED: Final = 20
+DEFAULT_RETRIES: Final = 3
+DEFAULT_RETRY_S: Final = 30
+REFUSED: Final[dict[str, str]] = {
+    "PublishFirmware": "Rejected for other addresses than http and https, and while another download runs",
+}
+
+
+class Publishing(Quiet):
+    """The part."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._begun: set[str] = set()
+        self._fetching_by: dict[str, int] = {}
+        self._telling = False
+        office.says[ACTION] = self._say
+
+    def of_csms(self) -> Mapping[str, FromCsms]:
+        """Publish and unpublish."""
+        return {"PublishFirmware": self._publish, "UnpublishFirmware": self._unpublish}
+
+    # -- the CSMS asks ----------------------------------------------------------------------------------------------
+
+    def _publish(self, message: Message) -> Conversation:
+        payload, checksum = message.payload, str(message.payload["checksum"]).lower()
+        jobs = dict(self._office.memory.starting(JOB))
+        if re.fullmatch(r"[0-9a-f]{32}", checksum) is None:
+            return answered(refused("Rejected", "InvalidValue", "checksum is no MD5 in hex (L03)"))
+        if not is_http(payload["location"]):
+            return answered(refused("Rejected", "InvalidURL", "only http and https are fetched"))
+        other = any(job["stage"] in (FETCHING, FETCHED) for key, job in jobs.items() if key != JOB + checksum)
+        if other or len(jobs) >= MOST_PUBLISHED:
+            reason = "another download runs" if other else "too many are published: unpublish one first"
+            return answered(refused("Rejected", "FwUpdateInProgress" if other else "OutOfStorage", reason))
+        return self._begin(payload, checksum, jobs.get(JOB + checksum))
+
+    def _begin(self, payload: Payload, checksum: str, old: Payload | None) -> Conversation:
+        key = JOB + checksum
+        if old is not None and old["stage"] == SERVED:  # it is here already: the addresses once more
+            self._office.memory.put(key, {**old, "requestId": payload["requestId"]})
+            self._queue({"status": "Published", "requestId": payload["requestId"], "location": old["urls"]})
+        else:
+            kept = {word: payload[word] for word in ("location", "requestId", "retries", "retryInterval") if word in payload}
+            self._office.memory.put(key, {**kept, "stage": FETCHING})
+            self._begun.discard(key)
+            self._queue({"status": "Downloading", "requestId": payload["requestId"]})
+        yield Keep()
+        return Said({"status": "Accepted"})
+
+    def _unpublish(self, message: Message) -> Conversation:
+        key = JOB + str(message.payload["checksum"]).lower()
+        job = self._office.memory.get(key)
+        if job is None:
+            return Said({"status": "NoFirmware"})
+        if job["stage"] != SERVED or self._fetching_by.get(key, 0) > 0:
+            return Said({"status": "DownloadOngoing"})
+        self._office.memory.put(key, None)
+        yield Keep()
+        yield Emit(StopServing(key))
+        return Said({"status": "Unpublished"})
+
+    # -- the file shell reports --------------------------------------------------------------------------------------------
+
+    def told(self, fact: Fact) -> list[Conversation]:
+        """What has become of a download, or of serving it."""
+        key = getattr(fact, "job", "")
+        job = self._office.memory.get(key) if key.startswith(JOB) else None
+        if job is None:
+            return []
+        match fact:
+            case FileFetched():
+                return [self._fetched(key, job, fact)] if job["stage"] == FETCHING else []
+            case FileServed():
+                return [self._served(key, job, fact)]
+            case FilesCollected(kind="busy"):
+                self._fetching_by[key] = int(fact.name)
+        return []
+
+    def _fetched(self, key: str, job: Payload, fact: FileFetched) -> Conversation:
+        request_id = job["requestId"]
+        if not fact.ok:
+            yield from self._fail(key, "DownloadFailed", request_id, f"the download failed: {fact.reason}")
+        elif fact.md5.lower() != key.removeprefix(JOB):
+            self._queue({"status": "Downloaded", "requestId": request_id})
+            yield from self._fail(key, "InvalidChecksum", request_id, "the download is not what the CSMS announced: its MD5 is another one")
+        else:
+            self._queue({"status": "Downloaded", "requestId": request_id})
+            self._queue({"status": "ChecksumVerified", "requestId": request_id})
+            self._office.memory.put(key, {**job, "stage": FETCHED, "path": fact.path, "sha256": fact.sha256})
+            yield Keep()
+            yield Emit(ServeFile(key, fact.path, file_name(job["location"])))
+        return Said({})
+
+    def _served(self, key: str, job: Payload, fact: FileServed) -> Conversation:
+        if not fact.urls and job["stage"] == FETCHED:
+            yield from self._fail(key, "PublishFailed", job["requestId"], f"it cannot be served: {fact.reason}")
+        elif not fact.urls:
+            yield Emit(Tell(Severity.WARNING, self._office.identity, f"published firmware is not served now: {fact.reason}"))
+        else:
+            if job["stage"] == FETCHED or list(fact.urls) != job.get("urls"):
+                self._queue({"status": "Published", "requestId": job["requestId"], "location": list(fact.urls)})
+            self._office.memory.put(key, {**job, "stage": SERVED, "urls": list(fact.urls)})
+            yield Keep()
+        return Said({})
+
+    def _fail(self, key: str, status: str, request_id: int, text: str) -> Conversation:
+        self._queue({"status": status, "requestId": request_id, "statusInfo": {"reasonCode": "Unspecified", "additionalInfo": text[:500]}})
+        self._office.memory.put(key, None)
+        yield Keep()
+        yield Emit(StopServing(key))
+        yield Emit(Tell(Severity.WARNING, self._office.identity, f"firmware was not published: {text}"))
+        return Said({})
+
+    # -- going on ----------------------------------------------------------------------------------------------------------------
+
+    def tick(self) -> list[Conversation]:
+        """Begin what is on disk and not begun since the start, tell the CSMS the next state."""
+        talks = [self._resume(key, job) for key, job in self._office.memory.starting(JOB) if key not in self._begun]
+        if self._office.accepted and not self._telling and self._office.memory.get(QUEUE):
+            self._telling = True
+            talks.append(self._tell())
+        return talks
+
+    def _resume(self, key: str, job: Payload) -> Conversation:
+        self._begun.add(key)
+        if job["stage"] == FETCHING:
+            attempts = int(job.get("retries", DEFAULT_RETRIES)) + 1
+            yield Emit(FetchFile(key, job["location"], attempts=attempts, retry_s=float(job.get("retryInterval", DEFAULT_RETRY_S))))
+        else:
+            yield Emit(ServeFile(key, job["path"], file_name(job["location"])))
+        return Said({})
+
+    def _queue(self, payload: Payload) -> None:
+        self._office.memory.put(QUEUE, [*self._office.memory.get(QUEUE, []), payload])
+
+    def _tell(self) -> Conversation:
+        try:
+            reply = yield Ask(ACTION, self._office.memory.get(QUEUE)[0], to=HUB)
+            if isinstance(reply, Failed) and reply == NO_ANSWER:
+                return reply
+            self._office.memory.put(QUEUE, self._office.memory.get(QUEUE)[1:] or None)
+            yield Keep()
+            return Said({})
+        finally:
+            self._telling = False
+
+    def _say(self) -> Conversation:
+        """Triggered: where a running download is, else Idle (L03.FR.08)."""
+        running = [job for _, job in self._office.memory.starting(JOB) if job["stage"] != SERVED]
+        status = (
+            {"status": "Downloading" if running[0]["stage"] == FETCHING else "ChecksumVerified", "requestId": running[0]["requestId"]}
+            if running
+            else {}
+        )
+        return (yield Ask(ACTION, status or {"status": "Idle"}, to=HUB)) or Said({})
+
+
+def is_http(url: Any) -> bool:
+    """Whether an address is one that we fetch from and send to."""
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else None
+        return parts is not None and parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
+
+
+def file_name(url: str) -> str:
+    """The last part of an address's path."""
+    return unquote(urlsplit(url).path).rsplit("/", 1)[-1] or "firmware"

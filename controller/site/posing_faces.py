@@ -1,0 +1,172 @@
+"""What a CSMS wants of all its chargers together, and the grid's bounds on giving back, as parts of the planning problem.
+
+- A limit of the sum becomes a node of its own between the grid connection and everything that hangs below the face: it carries the cars alone,
+  as the other loads below it are taken off there and put on the grid connection. Where chargers of other CSMSs share a circuit with them the
+  tree cannot say it; then only the arbiter keeps it.
+- A bound on giving back is divided among the cars by what they could give: whatever the plan does with it, the sum holds.
+- A setpoint becomes one of the grid connection: the cars' sum and everything else that is expected there. Beside a battery, which could
+  answer it instead of the cars, and beside chargers of others it is left to ``fleet``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from controller.config import ROOT_CIRCUIT
+from controller.facts import EvseKey, LimitStep
+from controller.site.cars import Wishes
+from controller.site.der import FaceSteps, step_at
+from controller.site.state import Layout
+from optimizer.problem import Ev, Node, Problem, Slot, Triple
+
+NODE: Final = "CSMS limit"
+NOTHING: Final[Triple] = (0.0, 0.0, 0.0)
+
+
+def station_of(ev: Ev) -> str:
+    """The charger of a car that is here."""
+    return ev.ev_id.rpartition("/")[0]
+
+
+# -- giving back ------------------------------------------------------------------------------------------
+
+
+def bounded_giving(problem: Problem, faces: Sequence[FaceSteps], bounds: Mapping[EvseKey, tuple[float, str]], phase_count: int) -> Problem:
+    """The problem with cars that give back no more than they may, each and together."""
+    evs = [_held(ev, len(problem.slots), bounds.get(_key(ev))) for ev in problem.evs]
+    for face in faces:
+        most_w = [_discharge_w(face, slot, problem.voltage_v, phase_count) for slot in problem.slots]
+        if min(most_w, default=math.inf) == math.inf:
+            continue
+        mine = [ev.max_discharge_w > 0 and not ev.expected and station_of(ev) in face.stations for ev in evs]
+        whole_w = sum(ev.max_discharge_w for ev, belongs in zip(evs, mine, strict=True) if belongs)
+        parts = [min(1.0, watts / whole_w) if whole_w > 0 else 1.0 for watts in most_w]
+        evs = [_scaled(ev, parts) if belongs else ev for ev, belongs in zip(evs, mine, strict=True)]
+    return replace(problem, evs=tuple(evs))
+
+
+def _key(ev: Ev) -> EvseKey:
+    """Where a car is; nowhere for one that is expected."""
+    station_id, _, evse_id = ev.ev_id.rpartition("/")
+    return EvseKey(station_id, int(evse_id)) if evse_id.isdecimal() and not ev.expected else EvseKey("", -1)
+
+
+def _held(ev: Ev, count: int, bound: tuple[float, str] | None) -> Ev:
+    if bound is None or ev.max_discharge_w <= 0:
+        return ev
+    return _scaled(ev, [min(1.0, bound[0] / ev.max_discharge_w)] * count)
+
+
+def _scaled(ev: Ev, parts: Sequence[float]) -> Ev:
+    """Each slot's bound is at most that part of all the car could give."""
+    own_w = ev.max_slot_discharge_w or (ev.max_discharge_w,) * len(parts)
+    return replace(ev, max_slot_discharge_w=tuple(min(watts, part * ev.max_discharge_w) for watts, part in zip(own_w, parts, strict=True)))
+
+
+def _discharge_w(face: FaceSteps, slot: Slot, voltage_v: float, phase_count: int) -> float:
+    """The most the cars of a face may give back together within a slot [W]; inf = nobody bounds it."""
+    bounds = [math.inf if face.discharge_w is None else face.discharge_w]
+    for step in _within(face.steps, slot):
+        if step.discharge_a is not None:
+            bounds.append(max(0.0, -step.discharge_a) * voltage_v * (step.phase_count or phase_count))
+    return min(bounds)
+
+
+def _within(steps: Sequence[LimitStep], slot: Slot) -> list[LimitStep]:
+    end_s = slot.start_wall_s + slot.duration_s
+    first, _ = step_at(steps, slot.start_wall_s)
+    return [*([first] if first is not None else []), *(step for step in steps if slot.start_wall_s < step.start_wall_s < end_s)]
+
+
+# -- limit of the sum -----------------------------------------------------------------------------------------
+
+
+def limited_sums(problem: Problem, faces: Sequence[FaceSteps], layout: Layout, wishes: Wishes) -> Problem:
+    """The problem with a node for each face whose sum is limited, where the tree can say it."""
+    for face in faces:
+        if any(step.limit_a is not None for step in face.steps):
+            fuse_a = layout.circuits[ROOT_CIRCUIT].fuse_a
+            problem = _limited(problem, face, layout, wishes.limits_a(face.steps, fuse_a))
+    return problem
+
+
+def _limited(problem: Problem, face: FaceSteps, layout: Layout, limits_a: tuple[float, ...]) -> Problem:
+    moved = _moved(problem, face, layout)
+    root = next(node for node in problem.nodes if node.parent is None)
+    if moved is None or any(node.node_id == _name(face) for node in problem.nodes):
+        return problem
+    below = _below(problem.nodes, moved)
+    loads = [
+        _sum(node.other_load_a[slot] for node in problem.nodes if node.node_id in below and node.other_load_a) for slot in range(len(problem.slots))
+    ]
+    own = root.other_load_a or (NOTHING,) * len(problem.slots)
+    raised = replace(root, other_load_a=tuple(_sum(pair) for pair in zip(own, loads, strict=True)))
+    fuse = replace(root, node_id=_name(face), parent=root.node_id, slot_limit_a=limits_a, margin_a=(), max_unbalance_a=None)
+    middle = replace(fuse, other_load_a=tuple((-a, -b, -c) for a, b, c in loads))
+    nodes = [raised, middle, *(replace(node, parent=middle.node_id) if node.node_id in moved else node for node in problem.nodes if node is not root)]
+    evs = [replace(ev, node_id=middle.node_id) if ev.node_id == root.node_id and _belongs(ev, face) else ev for ev in problem.evs]
+    return replace(problem, nodes=tuple(nodes), evs=tuple(evs))
+
+
+def _name(face: FaceSteps) -> str:
+    return NODE if not face.face else f"{NODE} {face.face}"
+
+
+def _belongs(ev: Ev, face: FaceSteps) -> bool:
+    """Cars that may still come count where they are expected: anywhere below the connection is anybody's."""
+    return not ev.expected and station_of(ev) in face.stations
+
+
+def _moved(problem: Problem, face: FaceSteps, layout: Layout) -> set[str] | None:
+    """The nodes right below the grid connection that hold cars of this face only; None if one holds those of others, too."""
+    root = next(node.node_id for node in problem.nodes if node.parent is None)
+    found: set[str] = set()
+    for node in problem.nodes:
+        if node.parent != root:
+            continue
+        stations = {key.station_id for key in layout.below.get(node.node_id, ())} or {node.node_id.removeprefix("station ")}
+        mine = stations & face.stations
+        if mine and mine != stations:
+            return None
+        if mine:
+            found.add(node.node_id)
+    return found
+
+
+def _below(nodes: Sequence[Node], tops: set[str]) -> set[str]:
+    found = set(tops)
+    while more := {node.node_id for node in nodes if node.parent in found} - found:
+        found |= more
+    return found
+
+
+def _sum(loads: Iterable[Triple]) -> Triple:
+    found = [0.0, 0.0, 0.0]
+    for load in loads:
+        for phase in (0, 1, 2):
+            found[phase] += load[phase]
+    return found[0], found[1], found[2]
+
+
+# -- setpoint -------------------------------------------------------------------------------------------------------
+
+
+def with_setpoint(problem: Problem, faces: Sequence[FaceSteps], booked_w: float, phase_count: int) -> Problem:
+    """The problem with the grid power that follows from a setpoint for all cars. booked_w: of cars nobody commands, in the other loads."""
+    asked = [face for face in faces if any(step.setpoint_a is not None for step in face.steps)]
+    here = [ev for ev in problem.evs if not ev.expected]
+    if len(asked) != 1 or problem.battery is not None or any(station_of(ev) not in asked[0].stations for ev in here):
+        return problem
+    wanted: list[float | None] = []
+    for number, slot in enumerate(problem.slots):
+        step, _ = step_at(asked[0].steps, slot.start_wall_s)
+        if step is None or step.setpoint_a is None:
+            wanted.append(None)
+            continue
+        cars_w = step.setpoint_a * problem.voltage_v * (step.phase_count or phase_count)
+        others_w = sum(sum(node.other_load_a[number]) for node in problem.nodes if node.other_load_a) * problem.voltage_v
+        wanted.append(cars_w - booked_w + others_w - problem.pv_w[number])
+    return replace(problem, grid_setpoint_w=tuple(wanted))

@@ -251,6 +251,7 @@ VERBS: dict[str, Verb] = {
     "explain": _elsewhere(LOOK, "controller.tools.explain", "what held cars back lately and what it cost, how good forecasts and plans were"),
     "tap": _elsewhere(LOOK, "controller.tools.tap", "watch OCPP messages pass, live, and record them"),
     "replay": _elsewhere(LOOK, "controller.tools.replay", "put a recording through the controller's engine and compare what it does"),
+    "face": _elsewhere(LOOK, "controller.tools.face", "which CSMS each station has; give stations to another one, pair or depot"),
     "queue": _elsewhere(LOOK, "controller.tools.queue", "what waits for the CSMS, what was given up; export it or send it again"),
     "habits": _elsewhere(SITE, "controller.sim.habits", "past sessions the controller learns from: show, import older ones, forget"),
     "export-parked": Verb(LOOK, "print messages the CSMS never took, one JSON object a line", _add_file, _export_parked),

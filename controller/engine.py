@@ -147,6 +147,7 @@ class Engine:
             links,
             self.events.entries(),
             self.links.faces(),
+            self.links.moves.view(),
         )
 
     def why(self, key: EvseKey, at: Stamp) -> WhyView | None:

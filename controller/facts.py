@@ -224,6 +224,7 @@ class CertificateEnding(Fact):
 class UpstreamOpened(Fact):
     """The upstream socket of a station is open; version: the subprotocol the CSMS chose.
 
+    generation: as dialled; negative = a socket of the face that translates for the station (``link.bridge``), of which its session knows nothing.
     mirror_id: of which mirror's socket this is told; "" = the primary CSMS. Likewise below.
     """
 

@@ -239,7 +239,10 @@ class LinkView:
 
 @dataclass(frozen=True, slots=True)
 class MoveView:
-    """Which primary CSMS a station has ("" = none) and shall have. by_operator: said since the site file was read. waits_for: why it has not changed yet."""
+    """Which primary CSMS a station has ("" = none) and shall have. by_operator: the site file says another one.
+
+    waits_for: why it has not changed yet, for people; "" = it has, or does within a second.
+    """
 
     station_id: str
     current: str
@@ -395,7 +398,7 @@ class WhyView:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything at one moment. faces: the depot faces, and pairs whose two versions differ."""
+    """Everything at one moment. faces: the depot faces, and pairs whose two versions differ. moves: each station's CSMS."""
 
     site_id: str
     site_name: str
@@ -408,6 +411,7 @@ class Snapshot:
     links: tuple[LinkView, ...]
     events: tuple[EventView, ...]
     faces: tuple[FaceView, ...] = ()
+    moves: tuple[MoveView, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Plain dicts and lists, ready for ``json.dumps``."""

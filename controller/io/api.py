@@ -22,6 +22,7 @@ from controller.facts import EvseKey, LimitReceived, NeedStated
 from controller.io import api_rules, metrics, openapi, pages
 from controller.io.api_commissioning import Trials
 from controller.io.api_explain import Explain
+from controller.io.api_faces import Faces
 from controller.io.api_models import (
     MAX_BODY_BYTES,
     MAX_POINTS,
@@ -158,6 +159,7 @@ class ApiShell:
         app.router.add_post("/api/v1/evses/{station}/{evse}/need", self._state_need)
         app.router.add_routes(Reasons(self._known_evse, lambda: self.why).routes())
         app.router.add_routes(Explain(self._snapshot).routes())
+        app.router.add_routes(Faces(self._config, self._clock, self._submit, self._snapshot).routes())
         app.router.add_routes(self._traffic.routes())
         app.router.add_routes(self._trials.routes())
         return app

@@ -13,7 +13,7 @@ from typing import Any
 
 from controller.snapshot import Snapshot
 
-_OUTER = ("site_id", "site_name", "timezone", "currency", "wall_speed", "version", "links", "faces")
+_OUTER = ("site_id", "site_name", "timezone", "currency", "wall_speed", "version", "links", "faces", "moves")
 
 
 def to_json(value: Any) -> str:

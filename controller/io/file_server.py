@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import BodyPartReader, web
+from aiohttp.abc import AbstractStreamWriter
 
 CHUNK_BYTES = 256 * 1024
 IDLE_S = 120.0
@@ -49,6 +50,25 @@ Received = Callable[[str, bool, str, str], None]
 """(job, went well, name in the box, reason)."""
 Busy = Callable[[str, int], None]
 """(job, how many fetch it now)."""
+
+
+class _Counted(web.FileResponse):
+    """A file on its way to a station, counted as long as it is."""
+
+    def __init__(self, offer: Offer, told: Callable[[], None]) -> None:
+        super().__init__(offer.path, headers={"Content-Type": "application/octet-stream"})
+        self._offer = offer
+        self._told = told
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Sends all of it."""
+        self._offer.busy += 1
+        self._told()
+        try:
+            return await super().prepare(request)
+        finally:
+            self._offer.busy -= 1
+            self._told()
 
 
 def safe_name(name: str) -> str:
@@ -123,15 +143,7 @@ class FileServer:
         job, offer = self._offers.get(request.match_info["secret"], ("", None))
         if offer is None or request.match_info["name"] != offer.name or not offer.path.is_file():
             raise web.HTTPNotFound()
-        offer.busy += 1
-        self._busy(job, offer.busy)
-        try:
-            response = web.FileResponse(offer.path, headers={"Content-Type": "application/octet-stream"})
-            await response.prepare(request)
-            return response
-        finally:
-            offer.busy -= 1
-            self._busy(job, offer.busy)
+        return _Counted(offer, lambda: self._busy(job, offer.busy))
 
     # -- taking in ---------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from controller.io.api_commissioning import TrialBody
+from controller.io.api_faces import FaceBody
 from controller.io.api_models import MAX_POINTS, ErrorBody, NeedBody
 from controller.io.api_traffic import MAX_PAGE, MaintenanceBody, ReturnBody
 from controller.io.payloads import LimitPayload
@@ -112,6 +113,10 @@ def _paths() -> Schema:
             "get": _private(_reading("The running commissioning test and its trace", "Commissioning", [_after()], 422, 503)),
             "post": _changing("Begin, go on with or end a commissioning test of one EVSE", "TrialBody", "TrialAnswer", None, 404, 503),
         },
+        "/api/v1/faces": {
+            "get": _reading("Which CSMS each station has and shall have, and the sockets of depot faces", "Faces"),
+            "post": _changing("Give one station or all to another CSMS, as soon as they are free", "FaceBody", "FaceAnswer", None, 404),
+        },
         "/api/v1/stations/{station}/maintenance": {
             "post": _changing("Let a CSMS move the station for a while", "MaintenanceBody", "MaintenanceAnswer", [_station_path()], 404)
         },
@@ -158,7 +163,7 @@ def _schemas() -> Schema:
             }
         ),
     }
-    models = _of_models(LimitPayload, NeedBody, ErrorBody, ReturnBody, MaintenanceBody, TrialBody)
+    models = _of_models(LimitPayload, NeedBody, ErrorBody, ReturnBody, MaintenanceBody, TrialBody, FaceBody)
     views = _of_data(Snapshot) | _of_data(EventView) | _of_data(SiteView) | _of_data(WhyView) | _of_data(ExplainView)
     return views | models | answers | _traffic_schemas()
 
@@ -198,6 +203,8 @@ def _traffic_schemas() -> Schema:
             {"mono_s": seconds, "wall_s": seconds, "trial": maybe, "features": thing, "last": count, "entries": _list(thing)}
         ),
         "TrialAnswer": _object({"trial": maybe, "last": count, "mono_s": seconds}),
+        "Faces": _object({"stations": _list(_ref("MoveView")), "faces": _list(_ref("FaceView"))}),
+        "FaceAnswer": _object({"station": {"type": ["string", "null"]}, "upstream": {"type": ["string", "null"]}}),
         "MaintenanceAnswer": _object({"station_id": text, "minutes": {"type": "number"}, "ends_wall_s": {"type": ["number", "null"]}}),
     }
 

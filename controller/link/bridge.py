@@ -6,7 +6,7 @@
 One dial of the session may so become several of ours, one after the other. Ours have negative generations: what comes on them
 never reaches the session as it is. What was agreed is kept on disk per station and upstream, so that the next
 dial is right at once; the station's own version is tried again every hour at most, when a dial is due anyway. Where the site file says what
-the CSMS speaks (``upstreams.versions``) nothing is tried. The order of the others: the nearest above, then the nearest below. A 2.x
+the CSMS speaks (``upstreams.versions``) nothing else is tried. The order of the others: the nearest above, then the nearest below. A 2.x
 station loses least on the other 2.x; a 1.6 station has no use for what 2.1 adds, and more CSMSs are well tested with 2.0.1.
 Serves traps 3, 4, F29; OCPP-NOTES 3.4 (b) and (c).
 """
@@ -23,7 +23,7 @@ from controller.link.faces import Means, UpstreamOrder, memory_of
 from controller.link.leg import Leg
 from controller.link.talks import Then
 from controller.link.trunk import Hooks, Trunk
-from controller.ocpp.hub import EvseShape, Message, Surroundings
+from controller.ocpp.hub import EvseShape, Message, Surroundings, Wording
 from controller.ocpp.registry import sides_for
 from controller.orders import AnnounceSite, CloseUpstream, DialUpstream, Order, SendUpstream, Severity, Tell
 from controller.snapshot import FaceView
@@ -64,11 +64,11 @@ class Bridge:
         self._may_change = may_change
         self._memory = means.keeper.memory(memory_of("bridge", station.id, upstream.id))
         self._dial: _Dial | None = None
-        self._generation = 0
         self._own_mono_s = float("-inf")
         hooks = Hooks(self._send, self._hang_up, self._to_station, means.keeper.keep, self._surroundings)
         self._trunk = Trunk(station.id, means.shapes, means.ids, hooks, upstream.call_timeout_s)
-        self._leg = Leg(station, means, self._trunk.ask)
+        self._wording = Wording(upstream.depot.token_type, upstream.depot.anonymous_tag)
+        self._leg = Leg(station, means, self._trunk.ask, self._wording)
 
     # -- the session's orders ---------------------------------------------------------------------------------
 
@@ -96,7 +96,7 @@ class Bridge:
         if spoken is not None:
             own: tuple[str, ...] = tuple(version for version in spoken if version in offered)
             spare = tuple(version for version in self._others(offered) if version in spoken)
-            return (own,) if own else (spare,) if spare else ()
+            return (own, spare)
         known = self._memory.get(AGREED)
         others = self._others(offered)
         if known not in others:
@@ -119,9 +119,9 @@ class Bridge:
             self._own_mono_s = at.mono_s
             self._dial = _Dial(dial.order, rest)
             return [dial.order if offer == dial.order.offered else replace(dial.order, offered=offer)]
-        self._generation -= 1
-        self._dial = _Dial(dial.order, rest, self._generation)
-        return [replace(dial.order, generation=self._generation, offered=offer)]
+        generation = self._means.socket()
+        self._dial = _Dial(dial.order, rest, generation)
+        return [replace(dial.order, generation=generation, offered=offer)]
 
     def _end(self, at: Stamp, order: CloseUpstream) -> list[Outcome]:
         dial = self._dial
@@ -206,7 +206,7 @@ class Bridge:
     # -- the trunk's hooks -------------------------------------------------------------------------------------------------
 
     def _send(self, at: Stamp, text: str) -> list[Outcome]:
-        return [SendUpstream(self.station_id, self._generation, text)]
+        return [SendUpstream(self.station_id, self._dial.generation, text)] if self._dial is not None else []
 
     def _hang_up(self, at: Stamp, reason: str) -> list[Outcome]:
         dial = self._dial
@@ -219,7 +219,8 @@ class Bridge:
 
     def _surroundings(self, version: str) -> Surroundings:
         evses = tuple(EvseShape(evse.id, 1, len(evse.phases), evse.max_current_a) for evse in self._station.evses)
-        return self._means.surroundings(self.station_id, memory_of("trunk", self.station_id, self._upstream.id, version), lambda: evses)
+        memory = memory_of("trunk", self.station_id, self._upstream.id, version)
+        return self._means.surroundings(self.station_id, memory, lambda: evses, self._wording)
 
     # -- the rest of a face ----------------------------------------------------------------------------------------------------
 

@@ -60,10 +60,16 @@ class Means:
         self.queued = queued or (lambda station_id, transaction_id: 0)
         self.shared = keeper.memory(SHARED)
         self.at = Stamp(0.0, 0.0)
+        self._sockets = 0
 
     def now(self) -> Stamp:
         """The clocks now."""
         return self.at
+
+    def socket(self) -> int:
+        """The generation of a socket that a face opens under a station's id: negative, so that it is none of the session's, and never used twice."""
+        self._sockets -= 1
+        return self._sockets
 
     def number(self) -> int:
         """The next integer; rises over restarts as long as somebody keeps it before it is used."""

@@ -32,6 +32,11 @@ class Keeper:
         self._unwritten: set[tuple[str, str]] = set()
         self._full = False
 
+    @property
+    def behind(self) -> bool:
+        """Whether the disk has refused something that is in memory: whoever finds it there must not take it for kept."""
+        return bool(self._unwritten)
+
     def memory(self, name: str) -> Memory:
         """The memory of this name: always the same object, filled by ``restore``."""
         return self._memories.setdefault(name, Memory())

@@ -4,8 +4,9 @@
 
 The session's CALLs become conversations of the side, its answers resume the side's questions. What the side asks the station is
 given to the session as frames of a CSMS, one CALL at a time. Everything made here is checked against the version's schemas
-before it leaves. When nobody above answers in time the session hears nothing either: what it then does (answer here, keep on disk) is
-what it does with any CSMS that is silent, and it gives the message again later. Traps 1, 7, 8.
+before it leaves. When nobody above answers in time, or our disk does not take what must be remembered first, the session hears nothing
+either: what it then does (answer here, keep on disk) is what it does with any CSMS that is silent, and it gives the message
+again later; an error would count as a refusal. Traps 1, 7, 8.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from typing import Final
 from controller.config import StationConfig
 from controller.facts import Fact, Stamp, UpstreamClosed, UpstreamFrame, UpstreamOpened
 from controller.link.faces import Means, memory_of
-from controller.link.keeper import Keeper
+from controller.link.keeper import NOT_KEPT, Keeper
 from controller.link.talks import Talks, Then
 from controller.ocpp import rpc
-from controller.ocpp.hub import HUB, NO_ANSWER, Ask, EvseShape, Failed, Message, Payload, Post, Reply, Said, Side, Sides, Wording
+from controller.ocpp.hub import HUB, NO_ANSWER, Ask, Conversation, EvseShape, Failed, Keep, Message, Payload, Post, Reply, Said, Side, Sides, Wording
 from controller.ocpp.registry import sides_for
 from controller.orders import Order, SendUpstream, Severity, Tell
 
@@ -110,7 +111,7 @@ class Leg:
         self.version, self._began = "", False
         self._doing.clear()
         outcomes = self._drop(at)
-        return [*outcomes, *(self._talks.spawn(at, side.closed(), self._port) if began else [])]
+        return [*outcomes, *(self._spawn(at, side.closed) if began else [])]
 
     def present(self, at: Stamp, online: bool) -> list[Outcome]:
         """The station is connected, or gone."""
@@ -120,7 +121,7 @@ class Leg:
         outcomes = self._drop(at)
         if self._began:
             self._began = False
-            outcomes += self._talks.spawn(at, self._side().closed(), self._port)
+            outcomes += self._spawn(at, self._side().closed)
         return outcomes
 
     def _begin(self, at: Stamp) -> list[Outcome]:
@@ -128,7 +129,7 @@ class Leg:
         if self._began or not self._online:
             return []
         self._began = True
-        return self._talks.spawn(at, self._side().opened(), self._port)
+        return self._spawn(at, self._side().opened)
 
     def _drop(self, at: Stamp) -> list[Outcome]:
         """Nobody will answer what the station was asked."""
@@ -142,7 +143,18 @@ class Leg:
         outcomes = self._talks.tick(at)
         if self._asked is not None and at.mono_s - self._asked.sent_mono_s >= STATION_ANSWER_S:
             outcomes += self._settle(at, NO_ANSWER)
-        return [*outcomes, *(self._talks.spawn(at, self._side().tick(), self._port) if self._began else [])]
+        return [*outcomes, *(self._spawn(at, self._side().tick) if self._began else [])]
+
+    def _spawn(self, at: Stamp, begin: Callable[[], list[Conversation]]) -> list[Outcome]:
+        """What the side does by itself. It must not raise; if it does, one alarm says so and nobody else notices (P7)."""
+
+        def first() -> Conversation:
+            found.extend(begin())
+            return Said({})
+            yield  # pragma: no cover - makes it a conversation, where defects are met
+
+        found: list[Conversation] = []
+        return [*self._talks.spawn(at, [first()], self._port), *self._talks.spawn(at, found, self._port)]
 
     def _side(self) -> Side:
         version = self.version
@@ -169,7 +181,7 @@ class Leg:
             case rpc.Call():
                 return self._call(at, frame)
             case rpc.Send():
-                return self._talks.begin(at, self._side().said(Message(frame.action, frame.payload, unanswered=True)), self._port, _nobody)
+                return self._talks.begin(at, _begun(self._side().said, Message(frame.action, frame.payload, unanswered=True)), self._port, _nobody)
             case rpc.Result():
                 return self._answer(at, frame.message_id, Said(frame.payload))
             case rpc.Error():
@@ -193,14 +205,20 @@ class Leg:
             return [outcome for message_id in ids for outcome in self._reply(now, call.action, message_id, reply)]
 
         if self._means.shapes.knows(version, call.action):
-            return self._talks.begin(at, self._side().said(Message(call.action, call.payload)), self._port, done)
+            return self._talks.begin(at, self._after_the_disk(Message(call.action, call.payload)), self._port, done)
         if call.action in OF_THE_SESSION:
             return self._upward(at, Message(call.action, call.payload), done)
         return done(at, Failed("NotImplemented", f"{call.action} cannot be translated"))
 
+    def _after_the_disk(self, message: Message) -> Conversation:
+        """What the side finds in its memory it takes for kept: if the disk has refused some of it, that comes first."""
+        if self._means.keeper.behind:
+            yield Keep()
+        return (yield from self._side().said(message))
+
     def _reply(self, at: Stamp, action: str, message_id: str, reply: Reply) -> list[Outcome]:
         """The answer to a CALL of the session. None at all where nobody answered: see the module."""
-        if reply == NO_ANSWER:
+        if reply in (NO_ANSWER, NOT_KEPT):
             return []
         outcomes: list[Outcome] = []
         if isinstance(reply, Said):
@@ -228,7 +246,7 @@ class Leg:
         """A CALL for the station in hub words; ``then`` gets the answer in hub words, once, at once or later."""
         if not self.linked:
             return then(at, NOT_THERE)
-        return self._talks.begin(at, self._side().asked(message), self._port, lambda now, reply: self._told(now, message.action, reply, then))
+        return self._talks.begin(at, _begun(self._side().asked, message), self._port, lambda now, reply: self._told(now, message.action, reply, then))
 
     def _told(self, at: Stamp, action: str, reply: Reply, then: Then) -> list[Outcome]:
         """The side's answer in hub words."""
@@ -314,6 +332,11 @@ class _Port:
     def keep(self, at: Stamp, then: Then) -> list[Outcome]:
         """What has changed goes to disk."""
         return self._keeper.keep(at, then)
+
+
+def _begun(begin: Callable[[Message], Conversation], message: Message) -> Conversation:
+    """A conversation that cannot even begin is a defect like any other."""
+    return (yield from begin(message))
 
 
 def _nobody(at: Stamp, reply: Reply) -> list[Outcome]:

@@ -387,10 +387,10 @@ class Session:
             return [*outcomes, *self.down.tick(at, self._upstream_generation())]
         return [*outcomes, *(self.features.tick(at, self._dialect()) if self.online else [])]
 
-    def dial(self, at: Stamp) -> list[Outcome]:
-        """Dial upstream if it is due; dials of all stations are spread (F12)."""
+    def dial(self, at: Stamp, *, spread: bool = True) -> list[Outcome]:
+        """Dial upstream if it is due; dials of all stations are spread (F12). spread False: it opens no socket, so it need not wait its turn."""
         link = self.up.link
-        if link is None or not link.due(at.mono_s) or not self._shared.dials.may(at):
+        if link is None or not link.due(at.mono_s) or (spread and not self._shared.dials.may(at)):
             return []
         version = self.version if self.generation is not None else self.up.drain_version or self.version
         offered, password = self.arrival.offer(version, self._others(at)), self.requests.credentials.dial_password()
@@ -619,7 +619,7 @@ class Session:
         if link is None or link.state is not State.WAITING:
             return []
         link.hurry()
-        return self.dial(at)
+        return self.dial(at, spread=False)
 
     def _choose_again(self, at: Stamp, generation: int, leg: int, version: str) -> list[Outcome]:
         """The CSMS speaks what the station has offered too: it gets that when it connects again, which it does at once."""

@@ -63,6 +63,19 @@ class _Answer:
         return self._reply
 
 
+def safely(make: Callable[[], list[Conversation]]) -> list[Conversation]:
+    """What ``make`` returns. If it raises, a conversation that raises the same: its runner reports it, and nobody else is harmed (P7)."""
+    try:
+        return make()
+    except Exception as error:
+        return [_raising(error)]
+
+
+def _raising(error: Exception) -> Conversation:
+    raise error
+    yield  # pragma: no cover - makes it a generator
+
+
 class _Answers:
     """The replies to one AskAll; complete when all are in or the time is over, and then nothing changes them any more."""
 

@@ -18,10 +18,10 @@ from typing import Any, Final
 
 from controller.facts import Stamp
 from controller.link.ids import IdSource
-from controller.link.talks import Outcome, Talks, Then
+from controller.link.talks import Outcome, Talks, Then, safely
 from controller.link.turns import Job, Rank, Turns, Wired, rank_of
 from controller.ocpp import rpc
-from controller.ocpp.hub import HUB, NO_ANSWER, Ask, Conversation, Failed, Message, Payload, Post, Reply, Said, Side, Surroundings
+from controller.ocpp.hub import HUB, NO_ANSWER, Ask, Failed, Message, Payload, Post, Reply, Said, Side, Surroundings
 from controller.ocpp.registry import sides_for
 from controller.ocpp.shapes import Shapes
 from controller.orders import Severity, Tell
@@ -104,7 +104,7 @@ class Trunk:
         """The socket is open. Raises KeyError for a version without sides (``registry.sides_for``): the owner must not offer it."""
         side = self._side_of(version)
         self.version, self._silences, self._epoch = version, 0, self._epoch + 1
-        return [*self._talks.spawn(at, self._of(side.opened), self._port()), *self.pump(at)]
+        return [*self._talks.spawn(at, safely(side.opened), self._port()), *self.pump(at)]
 
     def _side_of(self, version: str) -> Side:
         if version not in self._sides:
@@ -126,7 +126,7 @@ class Trunk:
         outcomes = [outcome for item in ([flight.wired] if flight else []) + wired for outcome in item.then(at, NO_ANSWER)]
         for job in jobs:
             outcomes += job.answered(at, NO_ANSWER)
-        return [*outcomes, *self._talks.spawn(at, self._of(side.closed), self._port())]
+        return [*outcomes, *self._talks.spawn(at, safely(side.closed), self._port())]
 
     def tick(self, at: Stamp) -> list[Outcome]:
         """A second has passed: deadlines, rests, what the side does by itself."""
@@ -136,14 +136,8 @@ class Trunk:
         if self._flight is not None and at.mono_s >= self._flight.deadline_mono_s:
             outcomes += self._overdue(at, self._flight)
         if self.version:
-            outcomes += self._talks.spawn(at, self._of(self._sides[self.version].tick), self._port())
+            outcomes += self._talks.spawn(at, safely(self._sides[self.version].tick), self._port())
         return [*outcomes, *self.pump(at)]
-
-    def _of(self, talks: Callable[[], list[Conversation]]) -> list[Conversation]:
-        try:
-            return talks()
-        except Exception:  # a side must not raise; if it does, only its own talk is lost (P7)
-            return []
 
     # -- up: hub messages --------------------------------------------------------------------------------
 

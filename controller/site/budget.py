@@ -22,7 +22,7 @@ from controller.site.chain import idles, least_discharge_w, own_layers, phase_wo
 from controller.site.channel import FOLLOWED_A
 from controller.site.draws import REACTION_S
 from controller.site.inputs import CircuitLoad, Inputs, StationWish, Target
-from controller.site.layers import Layer, lowest
+from controller.site.layers import UPSTREAM, Layer, lowest
 from controller.site.rows import Rows, Table
 from controller.site.state import EvseState, Layout
 from controller.site.turns import in_hurry, priority, rank
@@ -202,7 +202,9 @@ class Budget:
         now_a = sent.given_w / per_a if sent is not None and now < sent.ends_mono_s else 0.0
         rows = self.rows.export_rows_of(evse, inputs, self._table)
         held_a = still_given_w(evse, channel, now) / per_a
-        return Give(wanted_w / per_a, least_w / per_a, rows, per_a, reason, now_a, now - channel.given_changed_mono_s, held_a)
+        target = inputs.targets.get(evse.place.key)
+        prompt = target is not None and target.source == UPSTREAM
+        return Give(wanted_w / per_a, least_w / per_a, rows, per_a, reason, now_a, now - channel.given_changed_mono_s, held_a, prompt)
 
     def _idle(self, evse: EvseState, cap: Layer, inputs: Inputs) -> bool:
         step, _ = evse.wish_step(inputs.at.wall_s)

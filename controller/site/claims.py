@@ -49,6 +49,7 @@ class Give:
     wanted_a: how much. least_a: less is nothing. rows: the export rows it loads, one index per phase and row (a row of
     the site's sum stands there once per phase). w_per_a: power of one ampere on all its phases [W]. now_a: what its setpoint
     lets it give at this moment, changed_s: seconds since that last changed. held_a: the most it may still be giving, whatever it was told last.
+    prompt: somebody outside asks for it and waits for it: more is given at once, too.
     """
 
     wanted_a: float
@@ -59,6 +60,7 @@ class Give:
     now_a: float = 0.0
     changed_s: float = math.inf
     held_a: float = 0.0
+    prompt: bool = False
 
 
 @dataclass(frozen=True, slots=True)

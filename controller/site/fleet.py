@@ -20,15 +20,14 @@ from typing import Final
 from controller.facts import EvseKey
 from controller.site import layers
 from controller.site.actuate import Actuator
-from controller.site.arbiter import WAITING, Claim, Grant, Row
+from controller.site.arbiter import Claim, Grant, Row
 from controller.site.budget import Budget
 from controller.site.chain import allowed_discharge_w, least_discharge_w, own_layers
 from controller.site.claims import EPS, floor_to
 from controller.site.inputs import FaceWish, Inputs, Target
 from controller.site.layers import lowest
+from controller.site.state import EvseState
 
-HELD_S: Final = 10.0
-"""A car that a fuse holds below its share is offered no more than it has for so long [s]."""
 EXACT_W: Final = 1.0
 
 
@@ -66,7 +65,7 @@ def shares(setpoint_w: float, seats: Sequence[Seat]) -> dict[EvseKey, float]:
 
 
 def _correct(powers: dict[EvseKey, float], seats: Sequence[Seat], more_w: float) -> None:
-    """Spread a difference: less of the opposite first, then more of the same, in proportion to the room of each."""
+    """Spread a difference: less of the opposite first, then more of the same, everybody as much as the others as far as there is room."""
     if more_w > 0:
         more_w -= _spread(powers, {seat.key: max(0.0, -powers[seat.key]) for seat in seats}, more_w)
         _spread(powers, {seat.key: seat.most_w - powers[seat.key] for seat in seats}, more_w)
@@ -76,12 +75,14 @@ def _correct(powers: dict[EvseKey, float], seats: Sequence[Seat], more_w: float)
 
 
 def _spread(powers: dict[EvseKey, float], room: Mapping[EvseKey, float], more_w: float) -> float:
-    """Move powers by more_w (either sign) within their room; how much of it was moved, >= 0."""
-    whole_w = sum(room.values())
-    part = min(1.0, abs(more_w) / whole_w) if whole_w > EPS else 0.0
-    for key, room_w in room.items():
-        powers[key] += math.copysign(part * room_w, more_w)
-    return part * whole_w
+    """Move powers by more_w (either sign), each by the same within its room; how much of it was moved, >= 0."""
+    left_w = abs(more_w)
+    waiting = sorted((room_w, key) for key, room_w in room.items() if room_w > EPS)
+    for number, (room_w, key) in enumerate(waiting):
+        moved_w = min(room_w, left_w / (len(waiting) - number))
+        powers[key] += math.copysign(moved_w, more_w)
+        left_w -= moved_w
+    return abs(more_w) - left_w
 
 
 def _drop_small(powers: dict[EvseKey, float], seats: Sequence[Seat]) -> None:
@@ -116,35 +117,34 @@ def _correct_giving(powers: dict[EvseKey, float], seats: Sequence[Seat], more_w:
 
 @dataclass(slots=True)
 class Fleet:
-    """What lasts from one decision to the next: who was held by a fuse, with what [W], until when."""
+    """What lasts from one decision to the next: the most each car could have had by its fuses and limits [W]."""
 
-    _held: dict[EvseKey, tuple[float, float]] = field(default_factory=dict)
-    _given: dict[EvseKey, float] = field(default_factory=dict)
+    _room_w: dict[EvseKey, float] = field(default_factory=dict)
+    _given: set[EvseKey] = field(default_factory=set)
 
-    def targets(self, face: FaceWish, seats: Sequence[Seat], beside_w: float, now: float) -> dict[EvseKey, Target]:
+    def targets(self, face: FaceWish, seats: Sequence[Seat], beside_w: float) -> dict[EvseKey, Target]:
         """Ceilings for the cars of a face that has a setpoint. beside_w: what cars draw that nobody commands."""
         assert face.setpoint_w is not None
-        bounded = [_bounded(seat, self._held.get(seat.key), now) for seat in seats]
+        bounded = [replace(seat, most_w=min(seat.most_w, self._room_w.get(seat.key, math.inf))) for seat in seats]
         powers = shares(face.setpoint_w - beside_w, bounded)
-        self._given |= {seat.key: powers[seat.key] for seat in seats}
+        self._given |= powers.keys()
         return {seat.key: _target(face, powers[seat.key], seat) for seat in seats}
 
-    def seen(self, claims: Sequence[Claim], grants: Sequence[Grant], rows: Sequence[Row], now: float) -> None:
-        """What became of the shares: a car that a fuse or limit holds back leaves room for others."""
+    def seen(
+        self, claims: Sequence[Claim], grants: Sequence[Grant], rows: Sequence[Row], evses: Mapping[EvseKey, EvseState], voltage_v: float
+    ) -> None:
+        """What became of the shares: what a fuse or limit leaves no room for is offered to others the next time."""
         if not self._given:
+            self._room_w.clear()
             return
-        full = {row.reason for row in rows} | {f"{WAITING}{row.reason}" for row in rows}
+        left = [row.capacity_a for row in rows]
         for claim, grant in zip(claims, grants, strict=True):
-            wanted_w = self._given.get(claim.key, 0.0)
-            if wanted_w > 0 and claim.cap_a > EPS and grant.limit_a < claim.cap_a - claim.step_a + EPS and grant.reason in full:
-                self._held[claim.key] = (wanted_w * grant.limit_a / claim.cap_a, now + HELD_S)
+            for index in claim.rows:
+                left[index] -= grant.limit_a
+        mine = [(claim, grant) for claim, grant in zip(claims, grants, strict=True) if claim.key in self._given and claim.rows]
+        free = {claim.key: grant.limit_a + max(0.0, min(left[index] for index in claim.rows)) for claim, grant in mine}
+        self._room_w = {key: floor_to(amps, 1e-3) * voltage_v * len(evses[key].phases) for key, amps in free.items()}
         self._given.clear()
-
-
-def _bounded(seat: Seat, held: tuple[float, float] | None, now: float) -> Seat:
-    if held is None or now >= held[1]:
-        return seat
-    return replace(seat, most_w=min(seat.most_w, held[0]))
 
 
 def _target(face: FaceWish, watts: float, seat: Seat) -> Target:
@@ -168,7 +168,7 @@ def fleet_targets(fleet: Fleet, inputs: Inputs, actuator: Actuator, budget: Budg
             if key not in booked and inputs.evses[key].session is not None and actuator.channels[key].online
         ]
         beside_w = sum(booked.get(key, 0.0) * len(inputs.evses[key].phases) for key in keys) * budget.voltage_v
-        found |= fleet.targets(face, seats, beside_w, inputs.at.mono_s)
+        found |= fleet.targets(face, seats, beside_w)
     return found
 
 

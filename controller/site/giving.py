@@ -24,7 +24,7 @@ def give_back(rows: Sequence[Row], claims: Sequence[Claim], amps: Sequence[float
     """
     wanting = _wanting(claims, amps)
     part = _parts(rows, wanting)
-    given = {index: _calm(give, give.wanted_a * min((part[row] for row in give.rows), default=0.0)) for index, give in wanting}
+    given = {index: _given(give, rows, part) for index, give in wanting}
     if any(row.strict for row in rows):
         _wait_for_others(rows, wanting, given)
     return {index: given[index] * give.w_per_a for index, give in wanting if given[index] > EPS and given[index] >= give.least_a - EPS}
@@ -65,6 +65,15 @@ def _wait_for_others(rows: Sequence[Row], wanting: Sequence[tuple[int, Give]], g
         given[index] = give.held_a + (given[index] - give.held_a) * min([1.0, *parts])
 
 
+def _given(give: Give, rows: Sequence[Row], part: Sequence[float]) -> float:
+    """What it gives as far as the rows go [A]. A strict row is a figure, not a measurement: it needs no calming."""
+    tight = min(give.rows, key=lambda row: part[row], default=None)
+    if tight is None:
+        return 0.0
+    most_a = give.wanted_a * part[tight]
+    return most_a if rows[tight].strict and part[tight] < 1.0 else _calm(give, most_a)
+
+
 def _calm(give: Give, most_a: float) -> float:
     """What is really asked of it when it may give so much [A]; never more. A full row is as unsteady as the building on it."""
     full = most_a < give.wanted_a - EPS
@@ -74,4 +83,4 @@ def _calm(give: Give, most_a: float) -> float:
         whole_a = floor_to(most_a, STEP_A)
         return whole_a if whole_a >= give.least_a - EPS else most_a
     grows = most_a >= give.now_a + STEP_A - EPS or not full
-    return most_a if grows and give.changed_s >= GAP_S else give.now_a
+    return most_a if grows and (give.prompt or give.changed_s >= GAP_S) else give.now_a

@@ -23,6 +23,10 @@ from controller.site.state import Layout
 from optimizer.problem import Ev, Node, Problem, Slot, Triple
 
 NODE: Final = "CSMS limit"
+MISSING: Final = 2.0
+"""Where no price of a missing kWh is given: so many times the dearest kWh."""
+OUTRANKS: Final = 3.0
+"""A setpoint counts so many times what a missing kWh counts."""
 NOTHING: Final[Triple] = (0.0, 0.0, 0.0)
 
 
@@ -169,4 +173,6 @@ def with_setpoint(problem: Problem, faces: Sequence[FaceSteps], booked_w: float,
         cars_w = step.setpoint_a * problem.voltage_v * (step.phase_count or phase_count)
         others_w = sum(sum(node.other_load_a[number]) for node in problem.nodes if node.other_load_a) * problem.voltage_v
         wanted.append(cars_w - booked_w + others_w - problem.pv_w[number])
-    return replace(problem, grid_setpoint_w=tuple(wanted))
+    # Who asks for a power means it: a kWh beside it costs more than one that is missing in a car.
+    missing = problem.shortfall_per_kwh or MISSING * max(1.0, *problem.buy_per_kwh)
+    return replace(problem, grid_setpoint_w=tuple(wanted), shortfall_per_kwh=missing, setpoint_per_kwh=OUTRANKS * missing)

@@ -591,7 +591,7 @@ class Site:
         frozen = self._freeze(at)
         self._booked, self.frozen = frozen.booked_a, frozen
         grants = decide(frozen.rows, frozen.claims, self._pace)
-        self._fleet.seen(frozen.claims, grants, frozen.rows, at.mono_s)
+        self._fleet.seen(frozen.claims, grants, frozen.rows, self.evses, self.layout.voltage_v)
         self.turns.take(grants, at.mono_s)
         self.evses.update(self._switcher.look(self.budget, frozen, grants, self.evses, self.actuator.channels))
         self.grants = {grant.key: grant for grant in grants}

@@ -20,7 +20,7 @@ BEGIN_S = 1_790_000_000
 TYPES = {"FreqDroop": "freqDroop", "LimitMaxDischarge": "limitMaxDischarge"}
 BODIES: dict[str, dict[str, Any]] = {
     "freqDroop": {"overFreq": 50.2, "underFreq": 49.8, "overDroop": 5, "underDroop": 5, "responseTime": 2},
-    "limitMaxDischarge": {"pctMaxDischargePower": 10},
+    "limitMaxDischarge": {},
 }
 
 
@@ -116,6 +116,8 @@ STEPS = st.lists(
 def request(step: Step, now: int) -> dict[str, Any]:
     control_id, _, kind, priority, start, duration, _ = step
     body = {**BODIES[TYPES[kind]], "priority": priority}
+    if kind == "LimitMaxDischarge":
+        body["pctMaxDischargePower"] = (37 * duration + 11 * priority) % 101
     if start is not None:
         body |= {"startTime": timestamp(BEGIN_S + now + start), "duration": duration}
     return {"isDefault": start is None, "controlId": control_id, "controlType": kind, TYPES[kind]: body}

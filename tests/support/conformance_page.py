@@ -1,20 +1,26 @@
 """Writes the tables of controller/ocpp/CONFORMANCE.md: `python -m tests.support.conformance_page` in the repository.
 
-The prose above the marker line is the maintainer's; everything below it is made here from three sources: the policy
-tables that run, the list of use cases in ``tests.support.requirements``, and the requirement numbers that tests cite in
-their comments, docstrings and names. ``tests/controller/ocpp/test_conformance_page.py`` holds the page to them.
+The prose above the marker line is the maintainer's; everything below it is made here from four sources: the policy
+tables that run, the tables REFUSED of the translators and of the depot face's parts, the list of use cases in
+``tests.support.requirements``, and the requirement numbers that tests cite in their comments, docstrings and
+names. ``tests/controller/ocpp/test_conformance_page.py`` holds the page to them.
 """
 
 from __future__ import annotations
 
 import ast
+import importlib
+import pkgutil
 import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import controller.link.depot
+import controller.ocpp
 from controller.link.policy import CSMS, STATION, Row, Verb
+from controller.ocpp.registry import sides
 from tests.support.requirements import SECTIONS
 
 TESTS: Final = Path(__file__).resolve().parents[1]
@@ -28,6 +34,7 @@ SEEN: Final = {
     Verb.HOLD: "controller/link/test_outbox.py",
     Verb.INTERCEPT: "controller/link/test_session.py",
 }
+TRANSLATION: Final = "What cannot be translated"
 FAMILIES: Final = {"ocpp1.6": "v16", "ocpp2.0.1": "v2", "ocpp2.1": "v2"}
 
 
@@ -56,6 +63,73 @@ def _seen(version: str, side: str, row: Row) -> list[str]:
     own = f"controller/ocpp/{FAMILIES[version]}/test_{'answers' if side == 'station' else 'refusals'}.py"
     files = [SEEN[verb] for verb in dict.fromkeys((row.open, row.away)) if verb in SEEN]
     return [f"`{name}`" for name in (*files, own) if (TESTS / name).exists()]
+
+
+# -- translation ---------------------------------------------------------------------------------------
+
+
+def refused(package: str, path: list[str], word: str = "") -> list[tuple[str, str]]:
+    """(action, what is refused) of all tables REFUSED in a package's modules whose name holds a word."""
+    found: set[tuple[str, str]] = set()
+    for module in pkgutil.iter_modules(path):
+        if word in module.name:
+            table: dict[str, str] = getattr(importlib.import_module(f"{package}.{module.name}"), "REFUSED", {})
+            found |= set(table.items())
+    return sorted(found)
+
+
+def side_rows(subprotocol: str, end: str) -> list[tuple[str, str]]:
+    """(action, what cannot be said) of a version's side. end: "station" or "csms"."""
+    package = importlib.import_module(f"controller.ocpp.{_folder(subprotocol)}")
+    return refused(package.__name__, list(package.__path__), end)
+
+
+def _folder(subprotocol: str) -> str:
+    for module in pkgutil.iter_modules(controller.ocpp.__path__):
+        found = getattr(importlib.import_module(f"controller.ocpp.{module.name}"), "SIDES", None) if module.ispkg else None
+        if found is not None and found.subprotocol == subprotocol:
+            return module.name
+    raise KeyError(subprotocol)
+
+
+def depot_rows() -> list[tuple[str, str]]:
+    """(action, what is refused) of the depot face's parts."""
+    return refused("controller.link.depot", list(controller.link.depot.__path__))
+
+
+def _translation() -> Iterator[str]:
+    yield f"## {TRANSLATION}"
+    yield ""
+    yield "What a pair of versions cannot say is the table of its station's version and that of its CSMS's version."
+    yield "All messages are listed that need more than other words: what is refused, left out or answered here, and how."
+    yield ""
+    yield "| station | " + " | ".join(f"CSMS {version}" for version in sorted(sides())) + " |"
+    yield "| --- |" + " --- |" * len(sides())
+    for station in sorted(sides()):
+        yield f"| {station} | " + " | ".join(_pair(station, csms) for csms in sorted(sides())) + " |"
+    yield ""
+    for version in sorted(sides()):
+        for end, title in (("station", "stations"), ("csms", "CSMSs")):
+            yield from _refusals(f"{version} {title}", side_rows(version, end))
+    yield from _refusals("The depot as one station", depot_rows())
+
+
+def _pair(station: str, csms: str) -> str:
+    if station == csms:
+        return "byte for byte"
+    return f"{len(side_rows(station, 'station'))} + {len(side_rows(csms, 'csms'))} rows"
+
+
+def _refusals(title: str, rows: list[tuple[str, str]]) -> Iterator[str]:
+    yield f"### {title}"
+    yield ""
+    if not rows:
+        yield "Nothing: the hub speaks this version."
+    else:
+        yield "| message | what is refused, and how |"
+        yield "| --- | --- |"
+        yield from (f"| {action} | {why} |" for action, why in rows)
+    yield ""
 
 
 # -- requirements --------------------------------------------------------------------------------------
@@ -133,7 +207,7 @@ def _names(places: list[str]) -> str:
 def page(head: str) -> str:
     """The whole page: ``head`` up to the marker, then the tables."""
     lines = [line for version in STATION for line in _policy(version)]
-    return "\n".join([head.partition(MARKER)[0].rstrip(), "", MARKER, "", *lines, *_requirements(), ""])
+    return "\n".join([head.partition(MARKER)[0].rstrip(), "", MARKER, "", *lines, *_translation(), *_requirements(), ""])
 
 
 if __name__ == "__main__":

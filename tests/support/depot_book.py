@@ -62,11 +62,13 @@ def site(stations: Sequence[str] = ("CP1", "CP2"), evses: int = 1, versions: Seq
                     "depot": {"status_wait_s": 0, "site_values_s": 0, **depot},
                 }
             ],
-            "stations": [
-                {"id": name, "upstream": "csms", "evses": [{"id": n + 1, "max_current_a": 32, "fallback_a": 6} for n in range(evses)]} for name in stations
-            ],
+            "stations": [{"id": name, "upstream": "csms", "evses": [_evse(n + 1) for n in range(evses)]} for name in stations],
         }
     )
+
+
+def _evse(evse_id: int) -> Payload:
+    return {"id": evse_id, "max_current_a": 32, "fallback_a": 6}
 
 
 @dataclass
@@ -159,7 +161,8 @@ class DepotBook:
                 case CloseUpstream() if outcome.station_id == DEPOT:
                     self.is_open = False
                 case SendUpstream():
-                    assert outcome.station_id == DEPOT and outcome.generation == self.generation
+                    assert outcome.station_id == DEPOT
+                    assert outcome.generation == self.generation
                     self._csms_frame(json.loads(outcome.text))
                 case SendStation():
                     self._station_frame(outcome.station_id, json.loads(outcome.text))

@@ -1,6 +1,7 @@
 """A depot of one 1.6, one 2.0.1 and one 2.1 charger with a CSMS of 2.1 above it, booted; and what a charger did when it was asked.
 
-Built on ``depot_book``: real sessions, real sides, every frame checked against the schemas of its version. CP16 is EVSE 1, CP20 has the EVSEs 2 and 3, CP21 is EVSE 4.
+Built on ``depot_book``: real sessions, real sides, every frame checked against the schemas of its version. CP16 is EVSE 1, CP20 has the
+EVSEs 2 and 3, CP21 is EVSE 4.
 """
 
 from __future__ import annotations
@@ -38,6 +39,11 @@ def desk(version: str = "ocpp2.1", boot: bool = True, **depot: Any) -> DepotBook
 def asked(book: DepotBook, station: str, action: str) -> list[Payload]:
     """What a charger was asked of this kind."""
     return [payload for known, payload in book.down[station] if known == action]
+
+
+def busy(book: DepotBook, station: str, evse_id: int = 1) -> None:
+    """A car is plugged in."""
+    book.status(station, "Preparing" if book.stations[station].version == "ocpp1.6" else "Occupied", evse_id)
 
 
 def says(book: DepotBook, action: str, **answers: Payload) -> None:

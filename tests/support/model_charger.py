@@ -1,4 +1,4 @@
-"""A charger with a device model, for ``tests.support.desk``: reports itself in pages, gives and takes variables, keeps monitors."""
+"""A charger with a device model, for ``tests.support.model_desk``: reports itself in pages, gives and takes variables, keeps monitors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from controller.link.depot.addresses import Name, name_of
 from controller.ocpp.hub import Failed
-from tests.support.desk import Charger, Desk
+from tests.support.model_desk import Charger, Desk
 
 Payload = dict[str, Any]
 NOW = "2026-11-21T12:00:00.000Z"

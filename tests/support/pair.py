@@ -35,13 +35,14 @@ class Sent:
 
 @dataclass
 class Pair:
-    """Both sides with their memories; ``sent`` and ``complaints`` grow."""
+    """Both sides with their memories; ``sent``, ``answers`` (of the peers) and ``complaints`` grow."""
 
     station: Sides
     csms: Sides
     answer: Answer
     most_steps: int = 300
     sent: list[Sent] = field(default_factory=list)
+    answers: list[Reply] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     emitted: list[Any] = field(default_factory=list)
     mono_s: float = 1000.0
@@ -131,7 +132,10 @@ class Pair:
             return Failed("FormatViolation", wrong)
         if wire:
             self.sent.append(Sent(end, message.action, message.payload, message.unanswered))
-            return Said({}) if message.unanswered else self.answer(version, message.action)
+            if message.unanswered:
+                return Said({})
+            self.answers.append(self.answer(version, message.action))
+            return self.answers[-1]
         other = "csms" if end == "station" else "station"
         reply = self.run(self.sides[other].asked(message), other)
         return reply if message.unanswered else self._judged_reply(HUB_VERSION, message.action, reply, f"hub answer of {other}")

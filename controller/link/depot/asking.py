@@ -54,10 +54,18 @@ class Heard:
         return self.reply in (AWAY, NO_ANSWER)
 
     @property
+    def unsupported(self) -> bool:
+        """Whether it does not know what was asked, in whatever words it says so."""
+        if isinstance(self.reply, Failed):
+            return self.reply.code in ("NotSupported", "NotImplemented")
+        said = self.payload.get("statusInfo")
+        return isinstance(said, dict) and said.get("reasonCode") == UNSUPPORTED
+
+    @property
     def words(self) -> str:
         """Its answer for people."""
         if isinstance(self.reply, Failed):
-            return self.reply.description or self.reply.code
+            return self.reply.description if self.away else f"{self.reply.code} {self.reply.description}".strip()
         said = self.payload.get("statusInfo")
         detail = ", ".join(str(said[key]) for key in ("reasonCode", "additionalInfo") if said.get(key)) if isinstance(said, dict) else ""
         return f"{self.status} ({detail})" if detail else self.status

@@ -56,17 +56,17 @@ class Certificates(Quiet):
             return refused("Rejected", OFFLINE, "no charger is online")
         heard = yield from ask_everyone(self._office, message.action, message.payload)
         yield from told(self._office, message.action, heard, DONE)
-        return merged(heard, DONE, "Failed" if any(one.status == "Failed" for one in heard) else "Rejected")
+        return merged(heard, DONE, "Failed" if any(one.status == "Failed" and not one.unsupported for one in heard) else "Rejected")
 
     def _delete(self, message: Message) -> Conversation:
         heard = yield from ask_everyone(self._office, message.action, message.payload)
         if any(one.status == "Accepted" for one in heard):
             undone = [one for one in heard if one.status not in ("Accepted", "NotFound")]
             return Said({"status": "Accepted", **(info("PartlyDone", named(undone)) if undone else {})})
-        failed = [one for one in heard if one.status == "Failed"]
+        failed = [one for one in heard if one.status == "Failed" and not one.unsupported]
         if failed:
             return refused("Failed", "Unspecified", named(failed))
-        unheard = [one for one in heard if one.status != "NotFound"]
+        unheard = [one for one in heard if one.status != "NotFound" and not one.unsupported]
         return Said({"status": "NotFound", **(info(OFFLINE, named(unheard)) if unheard else {})})
 
     def _list(self, message: Message) -> Conversation:
@@ -75,7 +75,7 @@ class Certificates(Quiet):
         for one in heard:
             for chain in one.payload.get("certificateHashDataChain") or []:
                 found.setdefault(_name(chain), chain)
-        unheard = [one for one in heard if one.status not in ("Accepted", "NotFound")]
+        unheard = [one for one in heard if one.status not in ("Accepted", "NotFound") and not one.unsupported]
         more = info("PartlyDone", named(unheard)) if unheard else {}
         if not found:
             return Said({"status": "NotFound", **more})

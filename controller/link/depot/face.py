@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from controller import __version__
@@ -26,7 +27,7 @@ from controller.link.depot.registration import Registration, State
 from controller.link.depot.states import States
 from controller.link.faces import DialNow, Means, UpstreamOrder, memory_of
 from controller.link.leg import Leg
-from controller.link.talks import Talks, Then
+from controller.link.talks import Talks, Then, safely
 from controller.link.trunk import Hooks, Trunk
 from controller.link.upstream import State as LinkState
 from controller.link.upstream import UpstreamLink
@@ -206,7 +207,7 @@ class DepotFace:
         if self._seen.get(station_id) == seen:
             return []
         self._seen[station_id] = seen
-        return self._spawn(at, [talk for part in self.parts for talk in part.station_changed(card)])
+        return self._spawn(at, [talk for part in self.parts for talk in safely(partial(part.station_changed, card))])
 
     def _spawn(self, at: Stamp, talks: list[Conversation]) -> list[Outcome]:
         return self._talks.spawn(at, talks, _Port(self, False)) if talks else []
@@ -261,7 +262,7 @@ class DepotFace:
             if desk.dial is not None and not desk.heard and at.mono_s - desk.since_mono_s >= self._upstream.dial_first_s:
                 outcomes += self._refuse(at, desk)
         outcomes += [*self._talks.tick(at), *self.trunk.tick(at), *self._registered(at)]
-        outcomes += self._spawn(at, [talk for part in self.parts for talk in part.tick()])
+        outcomes += self._spawn(at, [talk for part in self.parts for talk in safely(part.tick)])
         for station_id in self._desks:
             outcomes += self._news(at, station_id)
         return [*outcomes, *(self._means.keeper.keep(at, _nobody) if self._memory.changed else [])]
@@ -320,7 +321,7 @@ class DepotFace:
         if self.office.accepted:
             return []
         self.office.accepted = True
-        outcomes = self._spawn(at, [talk for part in self.parts for talk in part.opened()])
+        outcomes = self._spawn(at, [talk for part in self.parts for talk in safely(part.opened)])
         return [*outcomes, *self._open_all(at)]
 
     def _time_told(self, at: Stamp, reply: Reply) -> list[Outcome]:
@@ -423,7 +424,7 @@ class DepotFace:
 
     def hear(self, at: Stamp, fact: Fact) -> list[Outcome]:
         """Files that were fetched, served or collected."""
-        return self._spawn(at, [talk for part in self.parts for talk in part.told(fact)])
+        return self._spawn(at, [talk for part in self.parts for talk in safely(partial(part.told, fact))])
 
     def listed(self, token: dict[str, Any]) -> dict[str, Any] | None:
         """idTokenInfo on the depot's own local list, None for a driver who is not on it."""

@@ -29,10 +29,10 @@ class MonitorIds:
 
     def at(self, number: int) -> tuple[str, int] | None:
         """(station id, its monitor id) behind a number of the depot; None = no charger's."""
-        for key, known in self._office.memory.starting(PREFIX):
-            for theirs, ours in known.items():
+        for station_id in self._office.cards:
+            for theirs, ours in self._office.memory.get(PREFIX + station_id, {}).items():
                 if ours == number:
-                    return key.removeprefix(PREFIX), int(theirs)
+                    return station_id, int(theirs)
         return None
 
     def forget(self, station_id: str, their_id: int) -> None:

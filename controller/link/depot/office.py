@@ -30,7 +30,8 @@ class Card:
     """What the face knows of one station. Written by ``depot.boot``, ``depot.states`` and ``depot.sessions`` only.
 
     linked: its virtual leg is open, it can be asked. online: connected. version: subprotocol. boot: the chargingStation
-    block of its BootNotification in hub words. states: (its evse id, connector id) -> connectorStatus in hub words. transactions: its evse id -> transactionId in hub words.
+    block of its BootNotification in hub words. states: (its evse id, connector id) -> connectorStatus in hub words. transactions: its evse
+    id -> the depot's transactionId.
     configured: False = it is no longer in the site file.
     """
 

@@ -19,7 +19,8 @@ from controller.facts import EvseKey
 from controller.link.depot.addresses import Name, component_of
 from controller.link.depot.inventory import Inventories, actual
 from controller.link.depot.office import Card, Office
-from controller.link.depot.own_words import BYTES, DERIVED, FANNED, ITEMS, STATES, UNITED, Own, Setting, flag_of, text_of
+from controller.link.depot.own_words import BYTES, DERIVED, FANNED, FOR_ALL, ITEMS, STATES, UNITED, Own, Setting, flag_of, text_of
+from controller.link.depot.registration import BEAT_KEY, LONGEST_S, SHORTEST_BEAT_S
 from controller.ocpp.times import timestamp
 
 Payload = dict[str, Any]
@@ -143,8 +144,8 @@ class OwnModel:
     def _communication(self) -> Iterator[Own]:
         office, up = self._office, self._office.upstream
         link = component_of("OCPPCommCtrlr")
-        beat = Own(link, {"name": "HeartbeatInterval"}, "300", "integer", "s", "own", low=10, high=86_400)
-        yield self._kept(beat)
+        beat = text_of(office.memory.get(BEAT_KEY))
+        yield Own(link, {"name": "HeartbeatInterval"}, beat, "integer", "s", "own", low=SHORTEST_BEAT_S, high=LONGEST_S, keep=BEAT_KEY)
         yield Own(link, {"name": "FileTransferProtocols"}, "HTTP,HTTPS", "MemberList", values="HTTP,HTTPS")
         yield Own(link, {"name": "MessageTimeout", "instance": "Default"}, text_of(up.call_timeout_s), "integer", "s")
         yield Own(link, {"name": "MessageAttempts", "instance": "TransactionEvent"}, str(up.message_attempts), "integer")
@@ -200,7 +201,7 @@ class OwnModel:
         return self._kept(own)
 
     def _kept(self, own: Own) -> Own:
-        value = self._office.memory.get(own.key)
+        value = self._office.memory.get(FOR_ALL, {}).get(own.key)
         return own if value is None else replace(own, value=str(value))
 
     def _derived(self) -> Iterator[Own]:

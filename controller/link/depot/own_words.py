@@ -9,7 +9,8 @@ from controller.link.depot.addresses import Name, name_of
 
 Payload = dict[str, Any]
 Kind = Literal["string", "decimal", "integer", "dateTime", "boolean", "OptionList", "SequenceList", "MemberList"]
-SET: Final = "model:set:"
+FOR_ALL: Final = "model:settings-for-all"
+"""Of the memory: written values of settings of all chargers, by ``Own.key``."""
 ITEMS: Final = {"GetVariables": 100, "SetVariables": 50, "GetReport": 100, "SetVariableMonitoring": 50, "ClearVariableMonitoring": 100}
 BYTES: Final = 60_000
 """What we take in one request; answers to so many items stay well below a frame's bound."""
@@ -19,7 +20,10 @@ STATES: Final = ("Occupied", "Reserved", "Available", "Faulted", "Unavailable")
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """One variable. value None: not known now. write: "" = read only. monitored: its value is a number that monitors may watch."""
+    """One variable. value None: not known now. write: "" = read only. monitored: monitors may watch it.
+
+    keep: key of the memory where a number written to an "own" one goes.
+    """
 
     component: Payload
     variable: Payload
@@ -32,6 +36,7 @@ class Own:
     values: str = ""
     monitored: bool = False
     constant: bool = False
+    keep: str = ""
 
     @property
     def name(self) -> Name:
@@ -40,8 +45,8 @@ class Own:
 
     @property
     def key(self) -> str:
-        """Where a written value is kept."""
-        return SET + ".".join(str(part) for part in self.name)
+        """What a written value is kept under."""
+        return ".".join(str(part) for part in self.name)
 
     @property
     def mutability(self) -> str:

@@ -19,6 +19,7 @@ from controller.link.depot.limits import Limits
 from controller.link.depot.lists import Lists
 from controller.link.depot.logs import Logs
 from controller.link.depot.model import DeviceModel
+from controller.link.depot.network import Network
 from controller.link.depot.office import Office, Part
 from controller.link.depot.payments import Payments
 from controller.link.depot.profiles import Profiles
@@ -64,6 +65,7 @@ MAKERS: tuple[Callable[[Office], Part], ...] = (
     Payments,
     Streams,
     Data,
+    Network,
     DerControls,
     V2x,
     SiteLimitNews,

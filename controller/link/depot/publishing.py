@@ -22,8 +22,10 @@ from controller.ocpp.hub import HUB, NO_ANSWER, Ask, Conversation, Emit, Failed,
 from controller.orders import FetchFile, ServeFile, Severity, StopServing, Tell
 
 Payload = dict[str, Any]
-JOB: Final = "publish:"
-"""Jobs of the file shell, and keys of the memory: "publish:<md5>" -> location, requestId, stage, path, urls."""
+PREFIX: Final = "publish:"
+"""Jobs of the file shell are "publish:<md5>"."""
+JOBS: Final = "publish-jobs"
+"""In the memory: job -> location, requestId, retries, stage, path, urls."""
 QUEUE: Final = "publish-states"
 ACTION: Final = "PublishFirmwareStatusNotification"
 FETCHING: Final = "fetching"
@@ -55,38 +57,38 @@ class Publishing(Quiet):
 
     def _publish(self, message: Message) -> Conversation:
         payload, checksum = message.payload, str(message.payload["checksum"]).lower()
-        jobs = dict(self._office.memory.starting(JOB))
+        jobs = self._jobs()
         if re.fullmatch(r"[0-9a-f]{32}", checksum) is None:
             return answered(refused("Rejected", "InvalidValue", "checksum is no MD5 in hex (L03)"))
         if not is_http(payload["location"]):
             return answered(refused("Rejected", "InvalidURL", "only http and https are fetched"))
-        other = any(job["stage"] in (FETCHING, FETCHED) for key, job in jobs.items() if key != JOB + checksum)
+        other = any(job["stage"] in (FETCHING, FETCHED) for key, job in jobs.items() if key != PREFIX + checksum)
         if other or len(jobs) >= MOST_PUBLISHED:
             reason = "another download runs" if other else "too many are published: unpublish one first"
             return answered(refused("Rejected", "FwUpdateInProgress" if other else "OutOfStorage", reason))
-        return self._begin(payload, checksum, jobs.get(JOB + checksum))
+        return self._begin(payload, checksum, jobs.get(PREFIX + checksum))
 
     def _begin(self, payload: Payload, checksum: str, old: Payload | None) -> Conversation:
-        key = JOB + checksum
+        key = PREFIX + checksum
         if old is not None and old["stage"] == SERVED:  # it is here already: the addresses once more
-            self._office.memory.put(key, {**old, "requestId": payload["requestId"]})
+            self._put(key, {**old, "requestId": payload["requestId"]})
             self._queue({"status": "Published", "requestId": payload["requestId"], "location": old["urls"]})
         else:
-            kept = {word: payload[word] for word in ("location", "requestId", "retries", "retryInterval") if word in payload}
-            self._office.memory.put(key, {**kept, "stage": FETCHING})
+            kept: Payload = {word: payload[word] for word in ("location", "requestId", "retries", "retryInterval") if word in payload}
+            self._put(key, {**kept, "stage": FETCHING})
             self._begun.discard(key)
             self._queue({"status": "Downloading", "requestId": payload["requestId"]})
         yield Keep()
         return Said({"status": "Accepted"})
 
     def _unpublish(self, message: Message) -> Conversation:
-        key = JOB + str(message.payload["checksum"]).lower()
-        job = self._office.memory.get(key)
+        key = PREFIX + str(message.payload["checksum"]).lower()
+        job = self._jobs().get(key)
         if job is None:
             return Said({"status": "NoFirmware"})
         if job["stage"] != SERVED or self._fetching_by.get(key, 0) > 0:
             return Said({"status": "DownloadOngoing"})
-        self._office.memory.put(key, None)
+        self._put(key, None)
         yield Keep()
         yield Emit(StopServing(key))
         return Said({"status": "Unpublished"})
@@ -96,7 +98,7 @@ class Publishing(Quiet):
     def told(self, fact: Fact) -> list[Conversation]:
         """What has become of a download, or of serving it."""
         key = getattr(fact, "job", "")
-        job = self._office.memory.get(key) if key.startswith(JOB) else None
+        job = self._jobs().get(key) if key.startswith(PREFIX) else None
         if job is None:
             return []
         match fact:
@@ -112,13 +114,13 @@ class Publishing(Quiet):
         request_id = job["requestId"]
         if not fact.ok:
             yield from self._fail(key, "DownloadFailed", request_id, f"the download failed: {fact.reason}")
-        elif fact.md5.lower() != key.removeprefix(JOB):
+        elif fact.md5.lower() != key.removeprefix(PREFIX):
             self._queue({"status": "Downloaded", "requestId": request_id})
             yield from self._fail(key, "InvalidChecksum", request_id, "the download is not what the CSMS announced: its MD5 is another one")
         else:
             self._queue({"status": "Downloaded", "requestId": request_id})
             self._queue({"status": "ChecksumVerified", "requestId": request_id})
-            self._office.memory.put(key, {**job, "stage": FETCHED, "path": fact.path, "sha256": fact.sha256})
+            self._put(key, {**job, "stage": FETCHED, "path": fact.path, "sha256": fact.sha256})
             yield Keep()
             yield Emit(ServeFile(key, fact.path, file_name(job["location"])))
         return Said({})
@@ -131,13 +133,13 @@ class Publishing(Quiet):
         else:
             if job["stage"] == FETCHED or list(fact.urls) != job.get("urls"):
                 self._queue({"status": "Published", "requestId": job["requestId"], "location": list(fact.urls)})
-            self._office.memory.put(key, {**job, "stage": SERVED, "urls": list(fact.urls)})
+            self._put(key, {**job, "stage": SERVED, "urls": list(fact.urls)})
             yield Keep()
         return Said({})
 
     def _fail(self, key: str, status: str, request_id: int, text: str) -> Conversation:
         self._queue({"status": status, "requestId": request_id, "statusInfo": {"reasonCode": "Unspecified", "additionalInfo": text[:500]}})
-        self._office.memory.put(key, None)
+        self._put(key, None)
         yield Keep()
         yield Emit(StopServing(key))
         yield Emit(Tell(Severity.WARNING, self._office.identity, f"firmware was not published: {text}"))
@@ -147,7 +149,7 @@ class Publishing(Quiet):
 
     def tick(self) -> list[Conversation]:
         """Begin what is on disk and not begun since the start, tell the CSMS the next state."""
-        talks = [self._resume(key, job) for key, job in self._office.memory.starting(JOB) if key not in self._begun]
+        talks = [self._resume(key, job) for key, job in self._jobs().items() if key not in self._begun]
         if self._office.accepted and not self._telling and self._office.memory.get(QUEUE):
             self._telling = True
             talks.append(self._tell())
@@ -161,6 +163,14 @@ class Publishing(Quiet):
         else:
             yield Emit(ServeFile(key, job["path"], file_name(job["location"])))
         return Said({})
+
+    def _jobs(self) -> dict[str, Payload]:
+        found: dict[str, Payload] = self._office.memory.get(JOBS, {})
+        return found
+
+    def _put(self, key: str, job: Payload | None) -> None:
+        left = {one: other for one, other in self._jobs().items() if one != key}
+        self._office.memory.put(JOBS, {**left, **({} if job is None else {key: job})} or None)
 
     def _queue(self, payload: Payload) -> None:
         self._office.memory.put(QUEUE, [*self._office.memory.get(QUEUE, []), payload])
@@ -178,7 +188,7 @@ class Publishing(Quiet):
 
     def _say(self) -> Conversation:
         """Triggered: where a running download is, else Idle (L03.FR.08)."""
-        running = [job for _, job in self._office.memory.starting(JOB) if job["stage"] != SERVED]
+        running = [job for _, job in self._jobs().items() if job["stage"] != SERVED]
         status = (
             {"status": "Downloading" if running[0]["stage"] == FETCHING else "ChecksumVerified", "requestId": running[0]["requestId"]}
             if running

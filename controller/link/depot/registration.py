@@ -18,6 +18,8 @@ from controller.ocpp.times import wall_time
 
 REASON_KEY: Final = "boot_reason"
 """Of the memory: the reason for the next boot, left by who caused it (a Reset of the CSMS); none = PowerUp."""
+BEAT_KEY: Final = "heartbeat_s"
+"""Of the memory: the interval of the heartbeat [s]; SetVariables writes it too."""
 RETRY_S: Final = 30.0
 LONGEST_S: Final = 86_400.0
 """An interval beyond a day is a mistake."""
@@ -41,7 +43,6 @@ class Registration:
 
     def __init__(self, memory: Memory) -> None:
         self.state = State.UNKNOWN
-        self.interval_s = 0.0
         self._memory = memory
         self._version = ""
         self._was_accepted = False
@@ -49,6 +50,12 @@ class Registration:
         self._reason = ""
         self._clock_told = False
         self._wanted = False
+
+    @property
+    def interval_s(self) -> float:
+        """As the CSMS said in its last answer to a boot, or by SetVariables since (OCPPCommCtrlr.HeartbeatInterval)."""
+        kept = self._memory.get(BEAT_KEY)
+        return float(kept) if isinstance(kept, int | float) else 0.0
 
     @property
     def reason(self) -> str:
@@ -84,15 +91,15 @@ class Registration:
         """The CSMS's answer; no usable one counts as none."""
         status = reply.payload.get("status") if isinstance(reply, Said) else None
         interval = reply.payload.get("interval") if isinstance(reply, Said) else None
-        named = isinstance(interval, int | float) and not isinstance(interval, bool) and 0 < interval <= LONGEST_S
+        told_s = _seconds(interval)
         if status == "Accepted":
             self.state, self._was_accepted, self._reason = State.ACCEPTED, True, ""
             self._memory.put(REASON_KEY, None)
-            self.interval_s = max(SHORTEST_BEAT_S, float(interval)) if named and interval is not None else 0.0
+            self._memory.put(BEAT_KEY, max(SHORTEST_BEAT_S, told_s) if told_s is not None else 0.0)
             return self.state
         self.state = State(status) if status in (State.PENDING, State.REJECTED) else State.UNKNOWN
         self._was_accepted = self._was_accepted and self.state is State.UNKNOWN
-        self._due_mono_s = at.mono_s + (float(interval) if named and interval is not None else RETRY_S)
+        self._due_mono_s = at.mono_s + (told_s if told_s is not None and self.state is not State.UNKNOWN else RETRY_S)
         return self.state
 
     def wait_s(self, at: Stamp) -> float:
@@ -116,3 +123,9 @@ class Registration:
             return ""
         self._clock_told = True
         return f"the clock of the CSMS differs from ours by {wall_s - at.wall_s:+.0f} s - one of the two is wrong; check the time servers"
+
+
+def _seconds(interval: Any) -> float | None:
+    """An interval as the CSMS names it [s]; None if it leaves it to us (0), or is none."""
+    named = isinstance(interval, int | float) and not isinstance(interval, bool) and 0 < interval <= LONGEST_S
+    return float(interval) if named else None

@@ -111,11 +111,12 @@ class Tariffs(Quiet):
         cards = [place[0]] if place is not None else [card for card in configured(self._office) if card.linked]
         heard = yield from ask_each([(card, message.action, {"evseId": place[1] if place is not None else 0}) for card in cards])
         found = self._assignments(heard)
+        missing = [one for one in heard if one.status not in ("Accepted", "NoTariff") and not one.unsupported]
+        more = info("PartlyDone", named(missing)) if missing else {}
         if found:
-            missing = [one for one in heard if one.status not in ("Accepted", "NoTariff")]
-            return Said({"status": "Accepted", "tariffAssignments": found, **(info("PartlyDone", named(missing)) if missing else {})})
+            return Said({"status": "Accepted", "tariffAssignments": found, **more})
         if any(one.status == "NoTariff" for one in heard):
-            return Said({"status": "NoTariff"})
+            return Said({"status": "NoTariff", **more})
         return refused("Rejected", UNSUPPORTED, named(heard) or "no charger is online")
 
     def _assignments(self, heard: Iterable[Heard]) -> list[Payload]:

@@ -36,6 +36,7 @@ class Transactions:
         self._memory = memory
         self._fresh = fresh
         self._replaced = {key.removeprefix(BY_OWN).split("/", 1)[0] for key, _ in memory.starting(BY_OWN)}
+        self._number = max((entry["number"] for _, entry in memory.starting(BY_ID)), default=0)
 
     def of_depot(self, station_id: str, own_id: str) -> str:
         """How the CSMS calls a transaction of a station; the id itself if it is not known or not replaced."""
@@ -48,7 +49,7 @@ class Transactions:
 
     def running(self) -> tuple[tuple[str, Place], ...]:
         """(the depot's id, place) of those that have not ended, in the order they became known."""
-        items = self._memory.starting(BY_ID)
+        items = sorted(self._memory.starting(BY_ID), key=_age)
         return tuple((key.removeprefix(BY_ID), Place(entry["station"], entry["own"], entry["evse"])) for key, entry in items if not entry["ended"])
 
     def heard(self, station_id: str, own_id: str, started: str, evse_id: int) -> str:
@@ -64,7 +65,9 @@ class Transactions:
             depot_id = self._fresh()
             self._memory.put(f"{BY_OWN}{station_id}/{own_id}", depot_id)
             self._replaced.add(station_id)
-        self._memory.put(BY_ID + depot_id, {"station": station_id, "own": own_id, "evse": evse_id, "started": started, "ended": False})
+        self._number += 1
+        entry = {"station": station_id, "own": own_id, "evse": evse_id, "started": started, "ended": False, "number": self._number}
+        self._memory.put(BY_ID + depot_id, entry)
         return depot_id
 
     def _note(self, depot_id: str, entry: Payload, started: str, evse_id: int) -> str:
@@ -80,7 +83,7 @@ class Transactions:
 
     def trim(self) -> None:
         """Forget the oldest ended ones beyond ``KEPT``."""
-        over = [key for key, entry in self._memory.starting(BY_ID) if entry["ended"]][:-KEPT]
+        over = [key for key, entry in sorted(self._memory.starting(BY_ID), key=_age) if entry["ended"]][:-KEPT]
         for key in over:
             entry = self._memory.get(key)
             self._memory.put(key, None)
@@ -107,6 +110,12 @@ class Transactions:
     def _own(self, depot_id: str) -> str:
         place = self.place(depot_id)
         return place.own_id if place is not None else depot_id
+
+
+def _age(item: tuple[str, Payload]) -> int:
+    """The order in which transactions became known: a memory that was read from the disk has another one."""
+    number: int = item[1]["number"]
+    return number
 
 
 def _another(entry: Payload, started: str) -> bool:

@@ -2,12 +2,12 @@
 
 What is about the depot's own identity (boot, heartbeat, firmware, logs, published firmware: trap 30) is said by the depot; what is about EVSEs is
 asked of their chargers. The answer goes up first, then the message (F06.FR.04). A StatusNotification wants an EVSE and a connector
-(F06.FR.12), except for a CSMS of 1.6, where none means all connectors.
+(F06.FR.12); all of them at once can only be wanted by a CSMS of 1.6, and its side knows them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from controller.link.depot.asking import UNSUPPORTED, ask_each, ask_one, configured, merged, no_evse, place_of, refused, relayed
@@ -22,6 +22,7 @@ OWN: Final = {
     "Heartbeat": {},
 }
 """What the depot sends when no part of it has more to say (L01.FR.20, N01, L03.FR.08)."""
+UNAVAILABLE: Final = "Unavailable"
 OF_EVSES: Final = ("MeterValues", "TransactionEvent")
 OF_A_CHARGER: Final = ("SignV2GCertificate", "SignV2G20Certificate", "SignCombinedCertificate", "CustomTrigger")
 REFUSED: Final = {
@@ -69,34 +70,20 @@ class Triggers(Quiet):
     # -- states --------------------------------------------------------------------------------------
 
     def _status(self, evse: Payload | None) -> Said:
-        found = self._connectors(evse)
-        if self._office.csms_version != "ocpp1.6" and (evse is None or not evse.get("connectorId")):
+        if evse is None or not evse.get("connectorId"):
             return refused("Rejected", "MissingParam", "a StatusNotification wants an EVSE and a connector (F06.FR.12)")
-        if not found:
-            return no_evse("Rejected", evse["id"] if evse is not None else 0)
-        self._office.afterwards.append(self._states(found))
+        place = self._office.place(evse["id"])
+        if place is None:
+            return no_evse("Rejected", evse["id"])
+        card, evse_id = place
+        if (evse_id, evse["connectorId"]) not in card.states and evse["connectorId"] != 1:
+            return refused("Rejected", "UnknownConnectorId", f"EVSE {evse['id']} has no connector {evse['connectorId']}")
+        here = card.configured and card.online
+        state = card.states.get((evse_id, evse["connectorId"]), UNAVAILABLE) if here else UNAVAILABLE
+        now = timestamp(self._office.now().wall_s)
+        told = {"timestamp": now, "connectorStatus": state, "evseId": evse["id"], "connectorId": evse["connectorId"]}
+        self._office.afterwards.append(_say("StatusNotification", told))
         return Said({"status": "Accepted"})
-
-    def _connectors(self, evse: Payload | None) -> list[tuple[int, int, str]]:
-        """(the depot's number, connector, state) of what is asked for."""
-        found = []
-        for number, key in self._office.numbering.all():
-            card = self._office.cards.get(key.station_id)
-            states = card.states.items() if card is not None else ()
-            told = sorted((connector, state) for (evse_id, connector), state in states if evse_id == key.evse_id)
-            found += [(number, connector, self._state(card, state)) for connector, state in told or [(1, "Unavailable")]]
-        if evse is None:
-            return found
-        return [one for one in found if one[0] == evse["id"] and evse.get("connectorId") in (None, 0, one[1])]
-
-    def _state(self, card: Card | None, state: str) -> str:
-        return state if card is not None and card.configured and card.online else "Unavailable"
-
-    def _states(self, found: Sequence[tuple[int, int, str]]) -> Conversation:
-        for number, connector, state in found:
-            now = timestamp(self._office.now().wall_s)
-            yield Post("StatusNotification", {"timestamp": now, "connectorStatus": state, "evseId": number, "connectorId": connector})
-        return Said({})
 
     # -- what chargers say -----------------------------------------------------------------------------
 

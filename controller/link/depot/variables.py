@@ -18,7 +18,7 @@ from controller.link.depot.chargers_asked import Answer, Question, ask_chargers
 from controller.link.depot.inventory import Inventories
 from controller.link.depot.office import Card, Office
 from controller.link.depot.own_model import OwnModel
-from controller.link.depot.own_words import BYTES, ITEMS, SET, Own
+from controller.link.depot.own_words import BYTES, FOR_ALL, ITEMS, Own
 from controller.ocpp.hub import NO_ANSWER, Conversation, Emit, Failed, Keep, Message, Reply, Said, Step, answered
 from controller.ocpp.times import wall_time
 from controller.orders import Severity, Tell
@@ -38,7 +38,7 @@ SET_ITEMS: Final = Question("SetVariables", "setVariableData", "setVariableResul
 
 
 class Variables:
-    """Reads and writes variables. Memory: "model:set:..." own settings, "model:given:<station id>" what it has been given of them."""
+    """Reads and writes variables. Memory: ``FOR_ALL``, and "model:given:<station id>": what it has been given of those for all."""
 
     def __init__(self, office: Office, inventories: Inventories, own: OwnModel) -> None:
         self._office = office
@@ -148,10 +148,13 @@ class Variables:
         wrong = problem(own, value)
         if wrong:
             return _echo(item, "Rejected", wrong)
-        before = self._office.memory.get(own.key)
-        self._office.memory.put(own.key, value)
+        before = self._office.memory.get(FOR_ALL, {})
+        if own.write == "own":
+            self._office.memory.put(own.keep, float(value))
+        else:
+            self._office.memory.put(FOR_ALL, {**before, own.key: value})
         yield Keep()
-        return (yield from self._fan(item, own, value, before)) if own.write == "fan" else _echo(item, "Accepted")
+        return (yield from self._fan(item, own, value, before.get(own.key))) if own.write == "fan" else _echo(item, "Accepted")
 
     def _fan(self, item: Payload, own: Own, value: str, before: Any) -> Generator[Step, Reply | None, Payload]:
         """Give a setting to all chargers that are there, as long as the CSMS can wait; the rest follows in the background."""
@@ -159,7 +162,8 @@ class Variables:
         verdicts = {station_id: statuses.get(own.key, "") for station_id, statuses in said.items()}
         status = _verdict(list(verdicts.values()))
         if status == "Rejected":
-            self._office.memory.put(own.key, before)
+            kept = {key: one for key, one in self._office.memory.get(FOR_ALL, {}).items() if key != own.key}
+            self._office.memory.put(FOR_ALL, {**kept, **({} if before is None else {own.key: before})} or None)
         yield Keep()
         took = sum(one in ("Accepted", "RebootRequired") for one in verdicts.values())
         refused = [station_id for station_id, one in verdicts.items() if one == "Rejected"]
@@ -182,10 +186,7 @@ class Variables:
 
     def _lacking(self, station_id: str) -> dict[str, str]:
         given = self._office.memory.get(GIVEN + station_id, {})
-        return {key: str(value) for key, value in self._office.memory.starting(SET) if given.get(key) != value and self._is_fan(key)}
-
-    def _is_fan(self, key: str) -> bool:
-        return any(own.key == key for own in self._own.station_tier() if own.write == "fan")
+        return {key: value for key, value in self._office.memory.get(FOR_ALL, {}).items() if given.get(key) != value}
 
     def _bring(self, card: Card) -> Conversation:
         try:
@@ -203,6 +204,7 @@ class Variables:
     def _give(self, wanted: dict[str, dict[str, str]]) -> Generator[Step, Reply | None, dict[str, dict[str, str]]]:
         """Station id -> {setting -> what the charger said; "" = nothing, it will be asked again}. wanted: station id -> {setting -> value}."""
         known = {own.key: own for own in self._own.station_tier() if own.write == "fan"}
+        wanted = {station_id: {key: value for key, value in settings.items() if key in known} for station_id, settings in wanted.items()}
         batches = {}
         for station_id, settings in wanted.items():
             items = [{"component": known[key].component, "variable": known[key].variable, "attributeValue": settings[key]} for key in settings]
@@ -296,5 +298,5 @@ def _verdict(statuses: list[str]) -> str:
 
 
 def _short(key: str) -> str:
-    parts = key.removeprefix(SET).split(".")
+    parts = key.split(".")
     return f"{parts[0]}.{parts[4]}"

@@ -63,6 +63,12 @@ def answer_of(reply: Reply | None) -> Reply:
     return Failed("GenericError", "no answer") if reply is None else reply
 
 
+def heard(reply: Reply) -> Reply:
+    """The station's answer to a message of its own: {}. A CSMS that does not know the message will not know it next time either, so
+    the station need not say it again."""
+    return reply if isinstance(reply, Failed) and reply.code not in UNKNOWN else Said({})
+
+
 def status_of(reply: Reply | None) -> str:
     """The status in an answer; "" if there is none."""
     status = reply.payload.get("status") if isinstance(reply, Said) else None

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from controller.ocpp.hub import Ask, Conversation, Failed, Keep, Message, Payload, Reply, Said
 from controller.ocpp.v16 import words
-from controller.ocpp.v16.csms_desk import Desk, Handler, answer_of, status_of, table, tables, text
+from controller.ocpp.v16.csms_desk import UNKNOWN, Desk, Handler, answer_of, heard, status_of, table, tables, text
 from controller.ocpp.v16.csms_pnc import Pnc
 
 OLD: Final = "old"
@@ -90,7 +90,7 @@ class Files:
         else:
             told: Payload = {"status": words.FIRMWARE_DOWN.get(status, "Idle")}
             reply = answer_of((yield self._desk.call("FirmwareStatusNotification", told)))
-        return reply if isinstance(reply, Failed) else Said({})
+        return heard(reply)
 
     # -- logs -----------------------------------------------------------------------------------------------
 
@@ -129,7 +129,7 @@ class Files:
         else:
             known = words.without_none({"status": words.LOG_DOWN.get(status, "UploadFailure"), "requestId": request_id})
             reply = answer_of((yield self._desk.call("LogStatusNotification", known)))
-        return reply if isinstance(reply, Failed) else Said({})
+        return heard(reply)
 
     # -- certificates -----------------------------------------------------------------------------------------
 
@@ -141,6 +141,8 @@ class Files:
         self._desk.memory.put("csr", payload.get("requestId"))
         yield Keep()
         reply = answer_of((yield self._desk.call("SignCertificate", {"csr": payload.get("csr")})))
+        if isinstance(reply, Failed) and reply.code in UNKNOWN:
+            return Said({"status": "Rejected"})
         return reply if isinstance(reply, Failed) else Said({"status": status_of(reply) or "Rejected"})
 
     def _certificate_signed(self, message: Message) -> Conversation:
@@ -175,7 +177,7 @@ class Files:
         told = {"type": words.security_event_down(text(payload.get("type"))), "timestamp": self._desk.time(payload.get("timestamp"))}
         told |= words.without_none({"techInfo": payload.get("techInfo")})
         reply = answer_of((yield self._desk.call("SecurityEventNotification", told)))
-        return reply if isinstance(reply, Failed) else Said({})
+        return heard(reply)
 
 
 def _retries(payload: Payload) -> Payload:

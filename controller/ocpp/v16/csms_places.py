@@ -20,8 +20,9 @@ class Places:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self._shapes: tuple[EvseShape, ...] = ()
-        self._flat: list[Spot] = []
+        self._shapes: tuple[EvseShape, ...] | None = None
+        self._spots: dict[int, Spot] = {}
+        self._numbers: dict[int, dict[int, int]] = {}
 
     @property
     def memory(self) -> Memory:
@@ -31,47 +32,50 @@ class Places:
     def _settle(self) -> None:
         """Follow what the station has now."""
         shapes = self._around.evses()
-        if shapes == self._shapes and self._flat:
+        if shapes == self._shapes:
             return
         self._shapes = shapes
         stored: Any = self.memory.get(KEY)
         if stored is None and all(shape.connectors <= 1 for shape in shapes):
-            self._flat = []
-            return
-        known: list[Spot] = [(int(evse_id), int(connector_id)) for evse_id, connector_id in stored or []]
+            self._spots = {shape.evse_id: (shape.evse_id, 1) for shape in sorted(shapes, key=lambda shape: shape.evse_id)}
+        else:
+            self._spots = dict(enumerate(self._flat(shapes, stored or []), start=1))
+            self.memory.put(KEY, [list(spot) for spot in self._spots.values()])
+        self._numbers = {}
+        for number, (evse_id, connector_id) in self._spots.items():
+            self._numbers.setdefault(evse_id, {})[connector_id] = number
+
+    @staticmethod
+    def _flat(shapes: tuple[EvseShape, ...], stored: Any) -> list[Spot]:
+        known: list[Spot] = [(int(evse_id), int(connector_id)) for evse_id, connector_id in stored]
         all_now = [(shape.evse_id, number) for shape in shapes for number in range(1, shape.connectors + 1)]
-        self._flat = [*known, *(spot for spot in all_now if spot not in set(known))]
-        self.memory.put(KEY, [list(spot) for spot in self._flat])
+        return list(dict.fromkeys([*known, *all_now]))
 
     def all(self) -> tuple[int, ...]:
         """Every connectorId, ascending."""
         self._settle()
-        return tuple(range(1, len(self._flat) + 1)) if self._flat else tuple(sorted(shape.evse_id for shape in self._shapes))
+        return tuple(self._spots)
 
     def number(self, evse_id: Any, connector_id: Any = 0) -> int:
-        """connectorId of an EVSE's connector, its first one where none is named; 0 for EVSE 0."""
+        """connectorId of an EVSE's connector, its first one where none is named; 0 for EVSE 0; the EVSE's own number if it is unknown."""
         self._settle()
         evse = evse_id if isinstance(evse_id, int) and evse_id > 0 else 0
-        if not evse or not self._flat:
-            return evse
-        spots = [number for number, spot in enumerate(self._flat, start=1) if spot[0] == evse]
-        exact = [number for number in spots if self._flat[number - 1][1] == connector_id]
-        return (exact or spots or [evse])[0]
+        found = self._numbers.get(evse, {})
+        return found.get(connector_id) or next(iter(found.values()), evse)
 
     def spot(self, connector_id: Any) -> Spot | None:
         """(EVSE, connector) of a connectorId above 0; None for one the station does not have."""
-        if not isinstance(connector_id, int) or connector_id not in self.all():
-            return None
-        return self._flat[connector_id - 1] if self._flat else (connector_id, 1)
+        self._settle()
+        return self._spots.get(connector_id) if isinstance(connector_id, int) else None
 
     def evse(self, connector_id: int) -> Payload | None:
         """The hub's evse object of a connectorId; its connector only where the EVSE has several. None for one there is not."""
         spot = self.spot(connector_id)
         if spot is None:
             return None
-        alone = sum(1 for other in self._flat if other[0] == spot[0]) <= 1
-        return {"id": spot[0]} if alone else {"id": spot[0], "connectorId": spot[1]}
+        return {"id": spot[0]} if len(self._numbers[spot[0]]) == 1 else {"id": spot[0], "connectorId": spot[1]}
 
     def of_evse(self, evse_id: int) -> tuple[int, ...]:
         """All connectorIds of an EVSE."""
-        return tuple(number for number in self.all() if (spot := self.spot(number)) is not None and spot[0] == evse_id)
+        self._settle()
+        return tuple(self._numbers.get(evse_id, {}).values())

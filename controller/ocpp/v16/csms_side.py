@@ -162,7 +162,7 @@ class CsmsSide16:
             told["data"] = data if as_text else json.dumps(data, separators=(",", ":"), ensure_ascii=False)
         reply = answer_of((yield self._desk.call("DataTransfer", told)))
         if isinstance(reply, Failed):
-            return reply
+            return Said({"status": "UnknownVendorId"}) if reply.code in UNKNOWN else reply
         back = reply.payload.get("data")
         found = back if as_text else _unpacked(back)
         return Said({"status": _transfer_status(reply.payload), **({} if found is None else {"data": found})})

@@ -47,6 +47,8 @@ class States:
             # A station that tells only transactions says Available all the time.
             known = "Occupied" if running.get("started") or text(running.get("state")) not in ("", "Idle") else known
         state = text(running.get("state")) if running.get("started") else ""
+        if known == "Occupied" and state == "EVConnected" and running.get("charged"):
+            return "Finishing"  # no energy is offered any more, the cable is still in (16 4.9)
         return words.status_down(known or ("Occupied" if ended else "Available"), state, charged=bool(running.get("charged")), ended=ended)
 
     def known(self) -> list[int]:
@@ -121,7 +123,10 @@ class States:
 
     def _joined(self, number: int, connector_id: Any, status: str) -> str:
         """Several connectors of an EVSE under one number are as busy as the busiest: only one can be used at a time."""
-        self._parts[number, connector_id if isinstance(connector_id, int) else 0] = status
+        connector = connector_id if isinstance(connector_id, int) else 0
+        if connector:
+            self._parts.pop((number, 0), None)  # what was said of the EVSE as a whole
+        self._parts[number, connector] = status
         found = [said for (place, _), said in self._parts.items() if place == number]
         return next((word for word in ("Occupied", "Reserved", "Available") if word in found), status)
 

@@ -32,8 +32,8 @@ class Transactions:
 
     memory: "tx:<hub id>" = record; "run:<connectorId>" = hub id; "number:<n>" = hub id that the CSMS calls n, the latest by arrival;
     "wh:<connectorId>" = last register [Wh]; "remote:<remoteStartId>" = idTag; "ended" = hub ids, the oldest are forgotten.
-    A record: cid, tag, started, number, info (idTokenInfo), first_wh, begin_wh (exact), zero_wh, wh, state, charged, seen, reservation,
-    remote, stop_tag, unlock, ended.
+    A record: cid, tag, started, number, info (idTokenInfo), first_wh, begin_wh (exact), zero_wh, wh, held (readings), state, charged, seen,
+    reservation, remote, stop_tag, unlock, ended.
     """
 
     def __init__(self, desk: Desk, states: States) -> None:
@@ -93,6 +93,8 @@ class Transactions:
         if isinstance(reply, Failed):
             return reply
         record = self._record(hub_id)
+        if record.get("started"):
+            record.pop("held", None)
         self._put(hub_id, {**record, "seen": [*record.get("seen", []), mark][-SEEN_KEPT:]})
         if payload.get("eventType") == "Ended" or not record.get("started"):
             yield Keep()
@@ -113,7 +115,7 @@ class Transactions:
         answer = self._answer(record, payload)
         if payload.get("eventType") == "Ended":
             return (yield from self._stop(hub_id, record, payload, id_tag, answer))
-        reply = yield from self._values(record, payload, first)
+        reply = yield from self._values(hub_id, record, payload, first)
         if isinstance(reply, Failed):
             return reply
         if id_tag and id_tag.casefold() != text(record.get("tag")).casefold():
@@ -185,10 +187,15 @@ class Transactions:
 
     # -- values ------------------------------------------------------------------------------------------------------
 
-    def _values(self, record: Payload, payload: Payload, first: bool) -> Talk:
-        """MeterValues; of a start only what meterStart has not said. Without a transactionId before the start."""
-        held = payload.get("meterValue")
-        found = readings.down(_without(held, BEGIN, record.get("begin_wh")) if first else held)
+    def _values(self, hub_id: str, record: Payload, payload: Payload, first: bool) -> Talk:
+        """MeterValues; of a start only what meterStart has not said. What a start brings before anybody is authorised waits with it, as it may be
+        signed; other readings before go without a transactionId."""
+        values = tables(payload.get("meterValue"))
+        if first and not record.get("started"):
+            self._put(hub_id, {**record, "held": values})
+            return Said({})
+        held = record.get("held", []) if first else []
+        found = readings.down(_without([*held, *values], BEGIN, record.get("begin_wh")) if first else values)
         if not found:
             return Said({})
         numbered = {"transactionId": record["number"]} if record.get("started") else {}

@@ -10,19 +10,20 @@ from typing import Any, Final
 from controller.ocpp.hub import WIRE, Conversation, Failed, Message, Payload, Said, answered
 from controller.ocpp.v16.station_limits import NotSayableError, Profiles
 from controller.ocpp.v16.station_notices import data_text
+from controller.ocpp.v16.station_pnc import Pnc
 from controller.ocpp.v16.station_starts import Starts
 from controller.ocpp.v16.station_state import Answer, StationState, ask, hub_error, is_unknown, no
 from controller.ocpp.v16.station_transactions import Transactions
 from controller.ocpp.v16.words import EXTENDED_TRIGGER_DOWN, TRIGGER_DOWN, whole, without_none
 
-MAX_MESSAGE_ID_CHARS: Final = 50
+_TRIGGERS_FOR_CARS: Final = ("SignV2GCertificate", "SignCombinedCertificate")
 
 
 class Commands:
     """One station's."""
 
-    def __init__(self, state: StationState, transactions: Transactions, starts: Starts, profiles: Profiles) -> None:
-        self._state, self._transactions, self._starts, self._profiles = state, transactions, starts, profiles
+    def __init__(self, state: StationState, transactions: Transactions, starts: Starts, profiles: Profiles, pnc: Pnc) -> None:
+        self._state, self._transactions, self._starts, self._profiles, self._pnc = state, transactions, starts, profiles, pnc
 
     # -- transactions -----------------------------------------------------------------------------------------
 
@@ -45,6 +46,8 @@ class Commands:
         if isinstance(reply, Said) and reply.payload.get("status") == "Accepted":
             return Said({"status": "Accepted"})
         self._starts.forget(evse_id)
+        if is_unknown(reply):
+            return Said(no("UnsupportedRequest", "this station cannot be started from afar"))
         return hub_error(reply) if isinstance(reply, Failed) else Said({"status": "Rejected"})
 
     def stop(self, message: Message) -> Conversation:
@@ -82,11 +85,11 @@ class Commands:
         if self._state.busy(evse_id):
             return Said({"status": "OngoingAuthorizedTransaction"})
         reply = yield from ask("UnlockConnector", {"connectorId": evse_id}, WIRE)
-        if isinstance(reply, Failed):
+        if isinstance(reply, Failed) and not is_unknown(reply):
             return hub_error(reply)
-        if reply.payload.get("status") == "Unlocked":
+        if isinstance(reply, Said) and reply.payload.get("status") == "Unlocked":
             return Said({"status": "Unlocked"})
-        unable = reply.payload.get("status") == "NotSupported"
+        unable = isinstance(reply, Failed) or reply.payload.get("status") == "NotSupported"
         return Said(no("UnsupportedRequest", "this station has no lock to open", "UnlockFailed") if unable else {"status": "UnlockFailed"})
 
     def _there(self, evse_id: int) -> bool:
@@ -100,6 +103,9 @@ class Commands:
         place = {"connectorId": evse["id"]} if evse.get("id") else {}
         if wanted == "TransactionEvent":
             return (yield from self._trigger_event(whole(evse.get("id")) or 0))
+        if wanted in _TRIGGERS_FOR_CARS:
+            refusal = no("UnsupportedRequest", f"this station cannot be asked for {wanted}", "NotImplemented")
+            return (yield from self._pnc.ask("TriggerMessage", message.payload, refusal))
         if wanted not in TRIGGER_DOWN and wanted not in EXTENDED_TRIGGER_DOWN:
             return Said(no("UnsupportedRequest", f"1.6 cannot be asked for {wanted}", "NotImplemented"))
         reply = yield from self._trigger(wanted, place)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from controller.ocpp.hub import WIRE, Conversation, Failed, Message, Payload, Said
 from controller.ocpp.times import wall_time
 from controller.ocpp.v16.station_notices import FIRMWARE_REQUEST, LOG_REQUEST
+from controller.ocpp.v16.station_pnc import Pnc
 from controller.ocpp.v16.station_state import StationState, ask, hub_error, is_unknown, no
 from controller.ocpp.v16.words import CERTIFICATE_DOWN, CERTIFICATE_UP, moment, without_none
 
@@ -23,8 +24,8 @@ _BAD: Final = ("Rejected", "InvalidCertificate", "RevokedCertificate")
 class Files:
     """One station's."""
 
-    def __init__(self, state: StationState) -> None:
-        self._state = state
+    def __init__(self, state: StationState, pnc: Pnc) -> None:
+        self._state, self._pnc = state, pnc
 
     # -- firmware ---------------------------------------------------------------------------------------------
 
@@ -113,7 +114,8 @@ class Files:
         kind = CERTIFICATE_DOWN.get(str(message.payload.get("certificateType")))
         certificate = str(message.payload.get("certificate", ""))
         if kind is None:
-            return Said(no("UnsupportedParam", f"1.6 has no {message.payload.get('certificateType')}"))
+            refusal = no("UnsupportedParam", f"this station keeps no {message.payload.get('certificateType')}")
+            return (yield from self._pnc.ask("InstallCertificate", message.payload, refusal))
         if len(certificate) > MAX_CERTIFICATE_CHARS:
             return Said(no("ValueTooLong", f"1.6 has no more than {MAX_CERTIFICATE_CHARS} characters for a certificate"))
         return (yield from _certificate("InstallCertificate", {"certificateType": kind, "certificate": certificate}, "Rejected"))
@@ -126,7 +128,8 @@ class Files:
     def signed(self, message: Message) -> Conversation:
         """CertificateSigned."""
         if message.payload.get("certificateType", "ChargingStationCertificate") != "ChargingStationCertificate":
-            return Said(no("UnsupportedParam", "a 1.6 station has no V2G certificate"))
+            refusal = no("UnsupportedParam", "this station has no V2G certificate")
+            return (yield from self._pnc.ask("CertificateSigned", message.payload, refusal))
         return (yield from _certificate("CertificateSigned", {"certificateChain": message.payload.get("certificateChain")}, "Rejected"))
 
     def installed(self, message: Message) -> Conversation:
@@ -139,6 +142,10 @@ class Files:
                 return Said(no("UnsupportedRequest", "this station keeps no certificates", "NotFound")) if is_unknown(reply) else hub_error(reply)
             hashes: Any = reply.payload.get("certificateHashData")
             found += [{"certificateType": CERTIFICATE_UP[kind], "certificateHashData": one} for one in hashes or []]
+        for_cars = [one for one in wanted if one not in CERTIFICATE_DOWN]
+        if for_cars:
+            reply = yield from self._pnc.ask("GetInstalledCertificateIds", {"certificateType": for_cars}, {"status": "NotFound"})
+            found += reply.payload.get("certificateHashDataChain", []) if isinstance(reply, Said) else []
         return Said({"status": "Accepted", "certificateHashDataChain": found} if found else {"status": "NotFound"})
 
 

@@ -9,6 +9,7 @@ import json
 from typing import Any, Final
 
 from controller.ocpp.hub import Conversation, Failed, Payload, Said
+from controller.ocpp.v16.station_pnc import VENDOR, Pnc
 from controller.ocpp.v16.station_state import StationState, ask
 from controller.ocpp.v16.words import DIAGNOSTICS_UP, moment, security_event_up, whole, without_none
 
@@ -21,8 +22,8 @@ _REBORN: Final = ("Installed", "InstallRebooting")
 class Notices:
     """One station's."""
 
-    def __init__(self, state: StationState) -> None:
-        self._state = state
+    def __init__(self, state: StationState, pnc: Pnc) -> None:
+        self._state, self._pnc = state, pnc
 
     def firmware(self, payload: Payload) -> Conversation:
         """FirmwareStatusNotification and SignedFirmwareStatusNotification."""
@@ -65,6 +66,8 @@ class Notices:
 
     def data(self, payload: Payload) -> Conversation:
         """DataTransfer; what the hub holds as JSON becomes text where 1.6 wants text (16.12)."""
+        if payload.get("vendorId") == VENDOR:
+            return (yield from self._pnc.said(payload))
         told = without_none({name: payload.get(name) for name in ("vendorId", "messageId", "data")})
         reply = yield from ask("DataTransfer", told)
         return reply if isinstance(reply, Failed) else Said(data_answer(reply.payload))

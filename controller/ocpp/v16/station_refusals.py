@@ -20,7 +20,6 @@ REFUSED: Final[dict[str, str]] = {
     "ClearDisplayMessage": "1.6 has no messages on the display",
     "ClearTariffs": "1.6 knows no tariffs",
     "ClearVariableMonitoring": "1.6 has no monitors",
-    "ClosePeriodicEventStream": "1.6 has no event streams",
     "CostUpdated": "1.6 cannot show costs",
     "CustomerInformation": "1.6 cannot tell what it stores of a customer",
     "GetDERControl": "1.6 has no control of inverters",
@@ -51,7 +50,7 @@ _WORDS: Final = {
     "UsePriorityCharging": "NoProfile",
 }
 """status where it is not Rejected."""
-_WORDLESS: Final = ("CostUpdated", "NotifyWebPaymentStarted", "ClosePeriodicEventStream")
+_WORDLESS: Final = ("CostUpdated", "NotifyWebPaymentStarted")
 
 
 def refuse(message: Message) -> Reply | None:

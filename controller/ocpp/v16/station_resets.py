@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from controller.ocpp.hub import WIRE, Conversation, Failed, Message, Said
-from controller.ocpp.v16.station_state import IN_USE, StationState, ask, hub_error, no
+from controller.ocpp.v16.station_state import IN_USE, StationState, ask, hub_error, is_unknown, no
 
 REBOOT_S: Final = 180.0
 """A station that said yes to a Soft reset and is still there after this gets a Hard one."""
@@ -57,7 +57,7 @@ class Resets:
                 self._hard_due_mono_s = self._state.around.now().mono_s + REBOOT_S if kind == "Soft" else None
                 return Said({"status": "Accepted"})
         self._state.memory.put("reason", None)
-        return hub_error(reply) if isinstance(reply, Failed) else Said({"status": "Rejected"})
+        return hub_error(reply) if isinstance(reply, Failed) and not is_unknown(reply) else Said({"status": "Rejected"})
 
     # -- what happens ----------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from controller.ocpp.v16.station_files import Files
 from controller.ocpp.v16.station_limits import Profiles
 from controller.ocpp.v16.station_model import DeviceModel
 from controller.ocpp.v16.station_notices import Notices
+from controller.ocpp.v16.station_pnc import Pnc
 from controller.ocpp.v16.station_refusals import REFUSED, refuse
 from controller.ocpp.v16.station_reservations import Reservations
 from controller.ocpp.v16.station_resets import Resets
@@ -39,8 +40,10 @@ class StationSide16:
         self._transactions = Transactions(state, self._starts, self._profiles.ended)
         self._resets = Resets(state)
         self._reservations = Reservations(state)
-        self._said = self._from_station(StatusReports(state, self._transactions, self._starts, self._resets), Notices(state))
-        self._asked = self._from_hub(Commands(state, self._transactions, self._starts, self._profiles), Files(state), DeviceModel(state))
+        pnc = Pnc(state)
+        commands = Commands(state, self._transactions, self._starts, self._profiles, pnc)
+        self._said = self._from_station(StatusReports(state, self._transactions, self._starts, self._resets), Notices(state, pnc))
+        self._asked = self._from_hub(commands, Files(state, pnc), DeviceModel(state))
 
     def _from_station(self, status: StatusReports, notices: Notices) -> dict[str, Callable[[Payload], Conversation]]:
         return {

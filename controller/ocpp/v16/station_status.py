@@ -98,6 +98,7 @@ class StatusReports:
         if before == now:
             return
         self._state.memory.put(key, now)
+        yield from self._state.keep()
         if before is not None:
             over = {"trigger": "Alerting", "cleared": True, **error_tech({"errorCode": before[0], "vendorErrorCode": before[1]})}
             yield from ask("NotifyEvent", self._event(self._component(before[0], connector), "Problem", "false", when, over))

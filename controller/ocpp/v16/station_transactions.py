@@ -15,9 +15,10 @@ from controller.ocpp.hub import NO_ANSWER, Conversation, Failed, Payload, Reply,
 from controller.ocpp.times import wall_time
 from controller.ocpp.v16 import readings
 from controller.ocpp.v16.station_book import Transaction, content_of
+from controller.ocpp.v16.station_events import Events, transaction_info
 from controller.ocpp.v16.station_starts import Starts
-from controller.ocpp.v16.station_state import IN_USE, Answer, Silent, StationState, ask
-from controller.ocpp.v16.words import CHARGING_STATE_UP, READING_TRIGGERS, moment, stop_up, whole
+from controller.ocpp.v16.station_state import Answer, Silent, StationState, ask
+from controller.ocpp.v16.words import CHARGING_STATE_UP, whole
 
 TRIES: Final = 3
 """So often an event of our own is given to a CSMS that answers with errors."""
@@ -29,7 +30,8 @@ class Transactions:
     """One station's. starts: why a transaction begins. ended: called with each transaction that has ended."""
 
     def __init__(self, state: StationState, starts: Starts, ended: Callable[[Transaction], None]) -> None:
-        self._state, self._starts, self._book, self._ended = state, starts, state.book, ended
+        self._state, self._book, self._ended = state, state.book, ended
+        self._events = Events(state, starts)
         self._refused: dict[tuple[int, int], int] = {}
         self._flushing: set[int] = set()
         self._under_way = 0
@@ -48,7 +50,7 @@ class Transactions:
         content = content_of("StartTransaction", payload)
         transaction = self._book.began_with(content)
         if transaction is None:
-            transaction = self._begin(content, payload)
+            transaction = self._events.begin(content, payload)
         yield from self._state.keep()
         reply = yield from self._tell(transaction.started)
         if isinstance(reply, Failed):
@@ -64,20 +66,20 @@ class Transactions:
         connector, number = whole(payload.get("connectorId")) or 0, whole(payload.get("transactionId"))
         content = content_of("MeterValues", payload)
         transaction = self._of(number, connector, content) if number is not None else None
-        found = readings.up(payload.get("meterValue"), *self._registers(transaction))
+        found = readings.up(payload.get("meterValue"), *_registers(transaction))
         if not found:
             return Said({})
         if transaction is None or not (transaction.opened or self._book.had(transaction, content) is not None):
             reply = yield from ask("MeterValues", {"evseId": connector, "meterValue": found})
             return reply if isinstance(reply, Failed) else Said({})
-        reply = yield from self._deliver(transaction, self._reading(transaction, content, found))
+        reply = yield from self._deliver(transaction, self._events.reading(transaction, content, found))
         return reply if isinstance(reply, Failed) else Said({})
 
     def stop(self, payload: Payload) -> Conversation:
         """StopTransaction."""
         content = content_of("StopTransaction", payload)
         transaction = self._of(whole(payload.get("transactionId")) or 0, 0, content, payload)
-        event = self._end(transaction, content, payload)
+        event = self._events.end(transaction, content, payload)
         self._book.close(transaction)
         self._ended(transaction)
         reply = yield from self._deliver(transaction, event)
@@ -136,74 +138,12 @@ class Transactions:
         number = transaction.next_seq
         transaction.next_seq += 1
         self._book.save(transaction)
-        event = self._event("Updated", transaction, number, reason, when)
-        self._book.owe(transaction, number, event | {"transactionInfo": _info(transaction, True)})
+        event = self._events.event("Updated", transaction, number, reason, when)
+        self._book.owe(transaction, number, event | {"transactionInfo": transaction_info(transaction, True)})
         yield from self._state.keep()
         current = self._book.of_number(transaction.number)
         if current is not None and current.told:
             yield from self._flush(transaction)
-
-    # -- making events -----------------------------------------------------------------------------------------------
-
-    def _begin(self, content: str, payload: Payload) -> Transaction:
-        connector = whole(payload.get("connectorId")) or 0
-        when = moment(payload.get("timestamp"), self._state.around.now().wall_s)
-        for before in self._book.running(connector) if connector else []:
-            # One transaction a connector: the end of that one never reached us, and may still come.
-            before.opened = False
-            self._book.save(before)
-        transaction = self._book.begin(content, connector)
-        cause = self._starts.cause(connector, str(payload.get("idTag", "")))
-        transaction.state = CHARGING_STATE_UP.get(self._state.status(connector), "EVConnected")
-        event = self._event("Started", transaction, 0, cause.trigger, when)
-        event["transactionInfo"] = _info(transaction, True) | ({} if cause.remote_start_id is None else {"remoteStartId": cause.remote_start_id})
-        event["idToken"] = self._state.aliases.token(payload.get("idTag", ""))
-        meter_wh, reservation = readings.number(payload.get("meterStart")), whole(payload.get("reservationId"))
-        if meter_wh is not None:
-            transaction.begin_wh = transaction.register_wh = meter_wh
-            event["meterValue"] = [_register(when, meter_wh, "Transaction.Begin")]
-        if reservation is not None and reservation >= 0:
-            event["reservationId"] = reservation
-        transaction.started = event
-        self._book.save(transaction)
-        return transaction
-
-    def _reading(self, transaction: Transaction, content: str, found: list[Payload]) -> Payload:
-        """Updated with readings; when the last of them was taken is when it happened."""
-        when = max((str(entry["timestamp"]) for entry in found), key=lambda text: wall_time(text) or 0.0)
-        register_wh = readings.register_wh(found)
-        transaction.register_wh = transaction.register_wh if register_wh is None else register_wh
-        number = self._book.numbered(transaction, content)
-        self._book.save(transaction)
-        contexts = [sample.get("context", "") for entry in found for sample in entry["sampledValue"]]
-        event = self._event("Updated", transaction, number, READING_TRIGGERS.get(contexts[0], "MeterValuePeriodic"), when)
-        return event | {"meterValue": found}
-
-    def _end(self, transaction: Transaction, content: str, payload: Payload) -> Payload:
-        when = moment(payload.get("timestamp"), self._state.around.now().wall_s)
-        meter_wh = readings.number(payload.get("meterStop"))
-        reason, trigger = stop_up(payload.get("reason"))
-        found = readings.up(payload.get("transactionData"), meter_wh, transaction.begin_wh)
-        if meter_wh is not None and readings.register_wh(found, "Transaction.End") is None:
-            found.append(_register(when, meter_wh, "Transaction.End"))
-        transaction.state = "Idle" if reason == "EVDisconnected" else "EVConnected"
-        event = self._event("Ended", transaction, self._book.numbered(transaction, content), trigger, when)
-        event["transactionInfo"] = _info(transaction, True) | {"stoppedReason": reason}
-        if transaction.started.get("offline"):
-            event["offline"] = True
-        if payload.get("idTag"):
-            event["idToken"] = self._state.aliases.token(payload["idTag"])
-        return event | ({"meterValue": found} if found else {})
-
-    def _event(self, kind: str, transaction: Transaction, number: int, trigger: str, when: str) -> Payload:
-        event: Payload = {"eventType": kind, "timestamp": when, "triggerReason": trigger, "seqNo": number}
-        event["transactionInfo"] = _info(transaction, False)
-        if kind == "Started" and transaction.evse_id:
-            event["evse"] = {"id": transaction.evse_id, "connectorId": 1}
-        return event
-
-    def _registers(self, transaction: Transaction | None) -> tuple[float | None, float | None]:
-        return (None, None) if transaction is None else (transaction.register_wh, transaction.begin_wh)
 
     # -- whose message it is --------------------------------------------------------------------------------------------
 
@@ -214,7 +154,7 @@ class Transactions:
         if transaction is None and number <= 0:
             ended_by = next((one for one in self._book.all() if self._book.had(one, content) is not None), None)
             transaction = ended_by or self._nameless(connector, stop)
-        return self._adopt(number, connector, content, stop) if transaction is None else transaction
+        return self._events.adopt(number, connector, content, stop) if transaction is None else transaction
 
     def _nameless(self, connector: int, stop: Payload | None) -> Transaction | None:
         running = self._book.running(connector)
@@ -225,23 +165,6 @@ class Transactions:
         # A stop names no connector: the one whose start the CSMS has not confirmed is the one without a name.
         unconfirmed = [one for one in fitting if not one.told]
         return unconfirmed[-1] if unconfirmed else None
-
-    def _adopt(self, number: int, connector: int, content: str, stop: Payload | None) -> Transaction:
-        transaction = self._book.begin(content, connector or self._likely_connector(), number)
-        when = moment((stop or {}).get("timestamp"), self._state.around.now().wall_s)
-        event = self._event("Started", transaction, 0, "Authorized" if stop else "ChargingStateChanged", when)
-        if stop is not None:
-            event |= {"offline": True} | ({"idToken": self._state.aliases.token(stop["idTag"])} if stop.get("idTag") else {})
-        transaction.started = event
-        self._book.save(transaction)
-        return transaction
-
-    def _likely_connector(self) -> int:
-        """A stop names no connector: the only one, or the one that was last in use; 0 = nobody knows."""
-        if len(self._state.evse_ids) == 1:
-            return self._state.evse_ids[0]
-        busy = [connector for connector in self._state.evse_ids if self._state.status(connector) in (*IN_USE, "Finishing")]
-        return busy[0] if len(busy) == 1 else 0
 
     # -- sending -----------------------------------------------------------------------------------------------------------
 
@@ -308,12 +231,5 @@ class Transactions:
         return True
 
 
-def _info(transaction: Transaction, with_state: bool) -> Payload:
-    return {"transactionId": transaction.uuid, **({"chargingState": transaction.state} if with_state and transaction.state else {})}
-
-
-def _register(when: str, value_wh: float, context: str) -> Payload:
-    sample: Payload = {"value": value_wh, "context": context, "measurand": readings.ENERGY, "unitOfMeasure": {"unit": "Wh"}}
-    return {"timestamp": when, "sampledValue": [sample]}
-
-
+def _registers(transaction: Transaction | None) -> tuple[float | None, float | None]:
+    return (None, None) if transaction is None else (transaction.register_wh, transaction.begin_wh)

@@ -27,7 +27,7 @@ def _kind(monitor: Payload, own: list[int]) -> str:
 
 
 def _start(payload: Payload) -> Payload | Reply:
-    """EVSE 0 cannot be started (F01.FR.20), and 2.1 has no word for asking it."""
+    """EVSE 0 cannot be started (F01), and 2.1 has no word for asking it."""
     evse_id = payload.get("evseId")
     if real(evse_id) and evse_id is not None and evse_id < 1:
         return no("Rejected", "ValueTooLow", "a transaction needs an EVSE of 1 or above")

@@ -701,7 +701,7 @@ async def test_no_body_whatever_ends_in_a_500(desk: Desk) -> None:
 
     collect()
     for raw in bodies:
-        for path in ("limits", "evses/alpha/1/need", "parked/requeue", "stations/alpha/maintenance"):
+        for path in ("limits", "evses/alpha/1/need", "parked/requeue", "stations/alpha/maintenance", "faces"):
             answer = await desk.client.post(f"/api/v1/{path}", data=raw, headers={"Content-Type": "application/json"})
             assert answer.status in (202, 400, 404, 409, 422), (raw, await answer.text())
 
@@ -774,6 +774,7 @@ async def test_each_documented_path_answers_as_documented(open_desk: Open) -> No
         "/api/v1/parked/requeue": [{}, {"numbers": [1]}, {"numbers": []}],
         "/api/v1/commissioning": [{"station": "alpha", "evse": 1, "session": "me", "for_s": 5}, {"station": "alpha"}],
         "/api/v1/stations/{station}/maintenance": [{"minutes": 5}, {"minutes": 0}, {"minutes": -1}],
+        "/api/v1/faces": [{"station": "alpha", "upstream": None}, {"upstream": "nowhere"}, {"station": "omega", "upstream": None}],
     }
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

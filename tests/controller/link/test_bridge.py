@@ -171,6 +171,14 @@ def test_configured_version_that_the_station_speaks_is_relayed() -> None:
     assert not p.links.sessions["CP1"].virtual
 
 
+def test_configured_versions_are_all_tried_the_station_s_own_first() -> None:
+    p = play(versions=["ocpp1.6", "ocpp2.1"])
+    p.admit()
+    assert offers(p) == [("ocpp2.1",)]
+    p.close("no version", no_common_version=True)
+    assert offers(p) == [("ocpp1.6",)]
+
+
 def test_station_that_offers_more_is_rather_asked_to_connect_again() -> None:
     p = play("ocpp2.0.1", reconnect_min_s=1)
     p.arrive("ocpp2.0.1", "ocpp1.6")

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from controller.config import Config
-from controller.facts import FaceWished
-from controller.orders import CloseStation, CloseUpstream, SendUpstream
+from controller.facts import FaceWished, Restored, UpstreamFrame, UpstreamOpened
+from controller.orders import CloseStation, CloseUpstream, SendStation, SendUpstream
 from tests.support.playbook import BOOT, BOOT_16, TOKEN, Playbook, event, start_16, stop_16
 
 ACCEPTED = {"currentTime": "2026-11-21T16:00:00Z", "interval": 300, "status": "Accepted"}
@@ -219,3 +219,67 @@ def test_from_pair_to_one_large_station_while_a_16_station_charges() -> None:
     assert p.links.sessions["CP1"].upstream_id == NEW
     assert [number.station_id for number in p.links.junction.view()[0].numbers] == ["CP1"]
     assert not [close for close in p.closes() if isinstance(close, CloseStation)]
+
+
+def test_after_the_change_the_depot_s_csms_gets_the_session_as_an_evse_of_the_depot() -> None:
+    p = Playbook(site(face="depot", identity="DEPOT", versions=["ocpp2.1"]), version="ocpp1.6", translates=True)
+    p.feed(Restored(p.at, {}, {}))
+    p.wait(1)
+    p.connect()
+    p.station(2, "b", "BootNotification", BOOT_16)
+    p.csms(3, "b", ACCEPTED)
+    p.station(2, "s", "StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Available"})
+    p.csms(3, "s", {})
+    depot = Depot(p)
+    depot.open()
+    p.feed(FaceWished(p.at, "", NEW))
+    depot.settle(5)
+    p.station(2, "t1", "StartTransaction", start_16())
+    depot.settle(3)
+    (number,) = [frame[2]["transactionId"] for frame in depot.down if frame[1] == "t1"]
+    p.station(2, "t2", "StopTransaction", stop_16(number))
+    depot.settle(3)
+    events = [payload for action, payload in depot.calls if action == "TransactionEvent"]
+    assert (events[0]["eventType"], events[0]["seqNo"], events[0]["evse"]["id"]) == ("Started", 0, 1)
+    assert events[-1]["eventType"] == "Ended"
+    assert len({event["transactionInfo"]["transactionId"] for event in events}) == 1
+    assert [event["seqNo"] for event in events] == list(range(len(events)))
+
+
+class Depot:
+    """The CSMS of the depot face: accepts everything. down: frames the station has got."""
+
+    def __init__(self, p: Playbook) -> None:
+        self.p = p
+        self.generation = 0
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.down: list[Any] = []
+
+    def open(self) -> None:
+        self.generation = 1
+        self._follow(self.p.feed(UpstreamOpened(self.p.at, "DEPOT", 1, "ocpp2.1")))
+
+    def settle(self, seconds: int) -> None:
+        self._follow(self.p.outcomes)
+        for _ in range(seconds):
+            self._follow(self.p.wait(1))
+
+    def _follow(self, outcomes: list[Any]) -> None:
+        todo = list(outcomes)
+        while todo:
+            outcome = todo.pop(0)
+            if isinstance(outcome, SendUpstream) and outcome.station_id == "DEPOT":
+                todo += self._answer(json.loads(outcome.text))
+            elif isinstance(outcome, SendStation):
+                frame = json.loads(outcome.text)
+                self.down.append(frame)
+                if frame[0] == 2:
+                    todo += self.p.station(3, frame[1], {"status": "Accepted"})
+
+    def _answer(self, frame: list[Any]) -> list[Any]:
+        if frame[0] != 2:
+            return []
+        self.calls.append((frame[2], frame[3]))
+        answers: dict[str, Any] = {"BootNotification": ACCEPTED, "Heartbeat": {"currentTime": ACCEPTED["currentTime"]}}
+        answer = answers.get(frame[2], {"idTokenInfo": {"status": "Accepted"}} if "idToken" in frame[3] else {})
+        return self.p.feed(UpstreamFrame(self.p.at, "DEPOT", self.generation, json.dumps([3, frame[1], answer])))

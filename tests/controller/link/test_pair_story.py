@@ -262,8 +262,7 @@ def test_whole_session_during_an_outage_and_a_power_cut() -> None:
     events = w.csms.events()
     assert [event["seqNo"] for event in events] == list(range(len(events)))
     assert len({event["transactionInfo"]["transactionId"] for event in events}) == 1
-    assert [event["eventType"] for event in events][0] == "Started"
-    assert [event["eventType"] for event in events][-1] == "Ended"
+    assert (events[0]["eventType"], events[-1]["eventType"]) == ("Started", "Ended")
     assert [reading(event) for event in events if "meterValue" in event][-2:] == [700, 900]
     sent = [payload for action, payload in w.csms.calls if action == "TransactionEvent"]
     assert all(payload["offline"] is True for payload in sent)

@@ -223,7 +223,8 @@ def test_a_transaction_message_for_which_there_is_no_room_stays_with_its_session
     up.ask("h", HEARTBEAT)
     up.ask("a", event("a", 1))
     up.ask("b", event("b", 1))
-    assert up.replies["b"] == [NO_ANSWER] and unsure(up.replies["b"][0])
+    assert up.replies["b"] == [NO_ANSWER]
+    assert unsure(up.replies["b"][0])
     up.trunk.turns._most[Rank.HOUSEKEEPING] = 1
     up.ask("h2", HEARTBEAT)
     up.ask("h3", HEARTBEAT)
@@ -239,7 +240,8 @@ def test_silence_is_no_verdict_and_twice_in_a_row_the_end_of_the_socket() -> Non
     up.ask("b", event("b", 1))
     up.ask("c", event("c", 1))
     up.wait(TIMEOUT_S)
-    assert up.replies["a"] == [NO_ANSWER] and not up.hung_up
+    assert up.replies["a"] == [NO_ANSWER]
+    assert not up.hung_up
     up.wait(TIMEOUT_S * (SILENCES - 1))
     assert up.hung_up == ["CSMS does not answer"]
     assert up.replies["b"] == up.replies["c"] == [NO_ANSWER]
@@ -281,7 +283,8 @@ def test_a_broken_answer_is_an_answer() -> None:
     up = Upstream()
     up.ask("a", event("a", 1))
     up.frame(3, up.calls[-1][1], "no object")
-    assert isinstance(up.replies["a"][0], Failed) and not unsure(up.replies["a"][0])
+    assert isinstance(up.replies["a"][0], Failed)
+    assert not unsure(up.replies["a"][0])
 
 
 def test_when_the_socket_goes_everybody_hears_it_once() -> None:
@@ -307,7 +310,8 @@ def test_what_breaks_the_schema_is_not_sent_and_told_once() -> None:
     up.ask("bad", status(1, "Sleeping"))
     assert not up.sent
     assert [reply.code for reply in up.replies["bad"] if isinstance(reply, Failed)] == ["FormatViolation"] * 2
-    assert len(up.told) == 1 and "StatusNotification" in up.told[0]
+    assert len(up.told) == 1
+    assert "StatusNotification" in up.told[0]
 
 
 def test_an_answer_that_breaks_the_schema_becomes_an_honest_error() -> None:
@@ -387,15 +391,13 @@ def test_whatever_happens_each_message_is_answered_once_and_events_keep_their_or
     """Every ask gets one reply; at most one CALL in flight; no event of a transaction before an older one, none twice unless unanswered."""
     up = Upstream()
     seqs: dict[int, int] = {}
-    count, answered = 0, 0
     open_calls: list[int] = []
 
     def in_flight() -> int | None:
         return next((index for index in open_calls if index == len(up.calls) - 1), None)
 
-    for kind, number in steps:
+    for count, (kind, number) in enumerate(steps):
         before = len(up.calls)
-        count += 1
         if kind == "event":
             seqs[number] = seqs.get(number, -1) + 1
             up.ask(f"{count}", event(f"tx{number}", seqs[number]))
@@ -403,7 +405,6 @@ def test_whatever_happens_each_message_is_answered_once_and_events_keep_their_or
             up.ask(f"{count}", {"status": status(number), "values": values(number), "beat": HEARTBEAT}[kind])
         elif kind in ("answer", "refuse") and up.calls and (index := in_flight()) is not None:
             open_calls.remove(index)
-            answered += 1
             payload = {"currentTime": NOW} if up.calls[-1][2] == "Heartbeat" else {}
             up.frame(*([3, up.calls[index][1], payload] if kind == "answer" else [4, up.calls[index][1], "InternalError", "", {}]))
         elif kind == "late" and up.calls:
@@ -420,8 +421,9 @@ def test_whatever_happens_each_message_is_answered_once_and_events_keep_their_or
         assert up.trunk._flight is not None or not len(up.trunk.turns), "something waits and nothing is under way"
     up.do(up.trunk.closed(up.at))
     assert all(len(replies) == 1 for replies in up.replies.values())
-    for transaction in {frame[3]["transactionInfo"]["transactionId"] for frame in up.calls if frame[2] == "TransactionEvent"}:
-        sent = [frame[3]["seqNo"] for frame in up.calls if frame[2] == "TransactionEvent" and frame[3]["transactionInfo"]["transactionId"] == transaction]
+    events = [frame[3] for frame in up.calls if frame[2] == "TransactionEvent"]
+    for transaction in {told["transactionInfo"]["transactionId"] for told in events}:
+        sent = [told["seqNo"] for told in events if told["transactionInfo"]["transactionId"] == transaction]
         assert sent == sorted(set(sent))
 
 
@@ -433,11 +435,9 @@ def test_no_rank_starves_while_others_never_cease(ranks: list[Rank]) -> None:
     up.ask("first", HEARTBEAT)
     for index, rank in enumerate(ranks):
         up.ask(f"w{index}", values(index + 1), rank=rank, expendable=False)
-    flood = 0
-    for _ in range(40 * len(ranks) + 200):
+    for flood in range(40 * len(ranks) + 200):
         if all(len(up.replies[f"w{index}"]) for index in range(len(ranks))):
             break
-        flood += 1
         up.ask(f"f{flood}", event(f"f{flood}", flood))
         up.answer({"currentTime": NOW} if up.calls[-1][2] == "Heartbeat" else {})
     served = [frame[3].get("evseId") for frame in up.calls]

@@ -6,7 +6,8 @@ Out of date? `python -m tests.support.conformance_page` writes its tables anew.
 import re
 
 from controller.link.policy import STATION
-from tests.support.conformance_page import PAGE, TESTS, citations, policy_rows
+from controller.ocpp.registry import sides
+from tests.support.conformance_page import PAGE, TESTS, TRANSLATION, citations, depot_rows, policy_rows, side_rows
 from tests.support.requirements import SECTIONS
 
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -21,6 +22,13 @@ def section(title: str) -> str:
 def test_the_tables_of_messages_are_those_that_run() -> None:
     for version in STATION:
         assert ROW.findall(section(f"Messages of {version}")) == policy_rows(version)
+
+
+def test_the_tables_of_refusals_are_those_of_the_translators() -> None:
+    rows = [row for version in sorted(sides()) for end in ("station", "csms") for row in side_rows(version, end)] + depot_rows()
+    told = re.findall(r"^\| (\w+) \| ([^|]+) \|$", section(TRANSLATION), re.MULTILINE)
+    assert [row for row in told if row[0] != "message"] == rows
+    assert all(why.strip() for _, why in rows)
 
 
 def test_every_use_case_has_one_row_with_a_state_and_every_done_one_a_test() -> None:

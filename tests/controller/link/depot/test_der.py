@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from controller.config import Config
-from controller.facts import EvseKey, GridControlled
+from controller.facts import EvseKey, GridControlled, PersistFailed
 from controller.ocpp.times import timestamp
-from tests.support.depot_book import DEPOT, DepotBook
+from tests.support.depot_book import DEPOT, DepotBook, site
 
 SITE = EvseKey("", 0)
 Payload = dict[str, Any]
@@ -115,9 +115,11 @@ def test_to_nothing_and_back() -> None:
 
 def test_the_disk_refuses() -> None:
     book = depot()
-    write, book._write = book._write, lambda order: __import__("controller.facts", fromlist=["PersistFailed"]).PersistFailed(book.at, order.token, "full")  # type: ignore[method-assign]
+    write = book._write
+    book._write = lambda order: PersistFailed(book.at, order.token, "disk full")  # type: ignore[assignment, method-assign, return-value]
     answer = book.csms("SetDERControl", limit("17", 40))
-    assert isinstance(answer, tuple) and answer[0] == "InternalError"
+    assert isinstance(answer, tuple)
+    assert answer[0] == "InternalError"
     book._write = write  # type: ignore[method-assign]
     book.wait(2)
     assert told(book) is None
@@ -182,8 +184,6 @@ def test_news_wait_for_a_csms_that_is_away() -> None:
 
 
 def test_without_a_car_that_may_give_back_a_limit_is_not_supported() -> None:
-    from tests.support.depot_book import site
-
     book = DepotBook(site())
     book.boot()
     book.open()

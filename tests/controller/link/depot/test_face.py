@@ -144,11 +144,12 @@ def test_in_an_outage_chargers_go_on_and_their_events_go_up_after_it_once_and_in
 
 
 def test_sessions_are_linked_at_once_when_the_csms_is_back() -> None:
-    book = opened(config=site(tuple(f"CP{n}" for n in range(1, 41))))
-    book.lose()
-    book.wait(100)
-    book.open()
-    assert all(card.linked for card in book.face.office.cards.values())
+    for away_s in (0, 100):
+        book = opened(config=site(tuple(f"CP{n}" for n in range(1, 41))))
+        book.lose()
+        book.wait(away_s)
+        book.open()
+        assert all(card.linked for card in book.face.office.cards.values())
 
 
 def test_a_station_that_arrives_in_an_outage_is_served_from_here() -> None:
@@ -182,6 +183,26 @@ def test_another_version_after_an_outage_is_another_csms() -> None:
     book.open()
     assert [told["reason"] for told in book.heard("BootNotification")] == ["PowerUp", "Unknown"]
     assert book.face.office.csms_version == "ocpp2.0.1"
+
+
+def test_more_than_the_link_carries_is_late_and_never_lost_twice_or_out_of_order() -> None:
+    """40 sessions of 5 events in a minute over a link that carries one message a second: the sessions' own patience (30 s) ends long before."""
+    names = tuple(f"CP{number}" for number in range(40))
+    book = opened(config=site(names))
+    book.wait(3)
+    book.up.clear()
+    book.after_s = 1
+    for seq in range(5):
+        for number, name in enumerate(names):
+            kind = "Started" if seq == 0 else "Ended" if seq == 4 else "Updated"
+            book.event(name, kind, f"{number:08d}-d9cb-469f-a165-70867728950e", seq)
+        book.wait(12)
+    book.wait(900)
+    assert not book.rows
+    for number in range(40):
+        mine = [told for told in book.heard("TransactionEvent") if told["transactionInfo"]["transactionId"].startswith(f"{number:08d}")]
+        assert [told["seqNo"] for told in mine] == [0, 1, 2, 3, 4]
+    assert book.is_open
 
 
 # -- numbers (trap 26) ----------------------------------------------------------------------------------------

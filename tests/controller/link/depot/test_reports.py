@@ -8,8 +8,8 @@ import pytest
 
 from controller.link.depot.addresses import name_of, size_of
 from controller.link.depot.model import DeviceModel
-from tests.support.desk import Desk, depot_site
 from tests.support.model_charger import ModelCharger, entry, usual
+from tests.support.model_desk import Desk, depot_site
 
 Payload = dict[str, Any]
 

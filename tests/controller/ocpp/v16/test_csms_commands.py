@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from controller.ocpp.hub import Failed, Said
+from controller.ocpp.hub import Failed, Message, Said
 from controller.ocpp.v16.csms_side import CsmsSide16
 from tests.support.talking import NOON, Talking
 
 OK = {"status": "Accepted"}
 MISSING = Failed("NotImplemented", "not here")
+PLUG = {"evseId": 1, "connectorId": 1}
+LIST = {"versionNumber": 2, "updateType": "Full"}
 
 
 def talking(**hub: Any) -> Talking:
@@ -31,9 +33,9 @@ TABLE: list[Any] = [
         *("ChangeAvailability", {"connectorId": 2, "type": "Operative"}),
         *("ChangeAvailability", {"operationalStatus": "Operative", "evse": {"id": 2}}, OK, OK),
     ),
-    ("UnlockConnector", {"connectorId": 1}, "UnlockConnector", {"evseId": 1, "connectorId": 1}, {"status": "UnknownConnector"}, {"status": "NotSupported"}),
-    ("UnlockConnector", {"connectorId": 1}, "UnlockConnector", {"evseId": 1, "connectorId": 1}, {"status": "UnlockFailed"}, {"status": "UnlockFailed"}),
-    ("UnlockConnector", {"connectorId": 1}, "UnlockConnector", {"evseId": 1, "connectorId": 1}, MISSING, {"status": "NotSupported"}),
+    ("UnlockConnector", {"connectorId": 1}, "UnlockConnector", PLUG, {"status": "UnknownConnector"}, {"status": "NotSupported"}),
+    ("UnlockConnector", {"connectorId": 1}, "UnlockConnector", PLUG, {"status": "UnlockFailed"}, {"status": "UnlockFailed"}),
+    ("UnlockConnector", {"connectorId": 1}, "UnlockConnector", PLUG, MISSING, {"status": "NotSupported"}),
     (
         *("ReserveNow", {"connectorId": 0, "expiryDate": NOON, "idTag": "A", "parentIdTag": "G", "reservationId": 3}, "ReserveNow"),
         {"id": 3, "expiryDateTime": NOON, "idToken": {"idToken": "A", "type": "Local"}, "groupIdToken": {"idToken": "G", "type": "Local"}},
@@ -50,10 +52,10 @@ TABLE: list[Any] = [
     ("GetLocalListVersion", {}, "GetLocalListVersion", {}, {"versionNumber": 7}, {"listVersion": 7}),
     ("GetLocalListVersion", {}, "GetLocalListVersion", {}, MISSING, {"listVersion": -1}),
     (
-        *("SendLocalList", {"listVersion": 2, "updateType": "Full"}, "SendLocalList", {"versionNumber": 2, "updateType": "Full"}),
+        *("SendLocalList", {"listVersion": 2, "updateType": "Full"}, "SendLocalList", LIST),
         *({"status": "VersionMismatch"}, {"status": "VersionMismatch"}),
     ),
-    ("SendLocalList", {"listVersion": 2, "updateType": "Full"}, "SendLocalList", {"versionNumber": 2, "updateType": "Full"}, MISSING, {"status": "NotSupported"}),
+    ("SendLocalList", {"listVersion": 2, "updateType": "Full"}, "SendLocalList", LIST, MISSING, {"status": "NotSupported"}),
     (
         *("TriggerMessage", {"requestedMessage": "StatusNotification", "connectorId": 2}, "TriggerMessage"),
         {"requestedMessage": "StatusNotification", "evse": {"id": 2, "connectorId": 1}},
@@ -163,8 +165,6 @@ def test_all_statuses_at_once() -> None:
 
 def test_an_action_nobody_knows() -> None:
     talk = talking()
-    from controller.ocpp.hub import Message
-
     reply = talk.run(talk.side.said(Message("FlyToTheMoon", {})))
     assert isinstance(reply, Failed)
     assert reply.code == "NotImplemented"

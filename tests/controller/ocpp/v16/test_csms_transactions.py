@@ -150,12 +150,30 @@ def test_reasons_to_stop(stopped: str | None, trigger: str, reason: str) -> None
 def test_cable_first_is_held_until_somebody_is_authorised() -> None:
     """12.5: StartTransaction with the first idToken, meterStart from what was read before; the held event survives a crash."""
     talk = csms()
-    plugged = event("Started", 0, "CablePluggedIn", evse={"id": 2}, chargingState="EVConnected", values=[reading(0, 1.5, unit="kWh")])
+    begin = [reading(0, 1.5, "Transaction.Begin", unit="kWh")]
+    plugged = event("Started", 0, "CablePluggedIn", evse={"id": 2}, chargingState="EVConnected", values=begin)
     assert talk.asked("TransactionEvent", plugged) == Said({})
     assert [action for action, _ in talk.sent() if action == "StartTransaction"] == []
     later = talk.again()
     assert later.asked("TransactionEvent", event("Updated", 1, "Authorized", 1, idToken=CARD)) == Said({"idTokenInfo": ACCEPTED})
     assert without_statuses(later) == [("StartTransaction", {"connectorId": 2, "idTag": "04A1B2C3", "meterStart": 1500, "timestamp": at(1)})]
+
+
+def test_a_signed_reading_of_a_held_start_goes_with_the_transaction() -> None:
+    blob = 'OCMF|{"FV":"1.0"}|{"SD":"30aF=="}'
+    signed = {"signedMeterData": blob, "signingMethod": "", "encodingMethod": "OCMF", "publicKey": ""}
+    talk = csms()
+    begin = [reading(0, 900, "Transaction.Begin", signedMeterValue=signed)]
+    talk.asked("TransactionEvent", event("Started", 0, "CablePluggedIn", evse={"id": 1}, values=begin))
+    assert without_statuses(talk) == []
+    later = talk.again()
+    later.asked("TransactionEvent", event("Updated", 1, "Authorized", 1, idToken=CARD))
+    (_, start), (_, values) = without_statuses(later)
+    assert start["meterStart"] == 900
+    assert values["transactionId"] == 77
+    assert [sample["value"] for sample in values["meterValue"][0]["sampledValue"]] == ["900", blob]
+    later.asked("TransactionEvent", event("Updated", 2, "MeterValuePeriodic", 2, values=[reading(2, 950)]))
+    assert [sample["value"] for sample in without_statuses(later)[0][1]["meterValue"][0]["sampledValue"]] == ["950"]
 
 
 def test_a_cable_without_a_driver_is_nothing_to_1_6() -> None:

@@ -148,7 +148,7 @@ def test_what_1_6_cannot_name_is_left_out() -> None:
     assert down({"value": 50, "measurand": "Frequency", "unitOfMeasure": {"unit": "Hz"}})[0]["unit"] == "Hertz"
 
 
-NUMBERS = st.decimals(min_value=-10**9, max_value=10**9, places=3, allow_nan=False)
+NUMBERS = st.decimals(min_value=-(10**9), max_value=10**9, places=3, allow_nan=False)
 
 
 @given(
@@ -172,7 +172,9 @@ def test_a_reading_comes_back(value: Any, measurand: str, context: str | None, p
 
 
 def test_the_last_register_in_watt_hours() -> None:
-    made = readings.up([{"timestamp": AT, "sampledValue": [{"value": "1.25", "unit": "kWh"}, {"value": "9", "phase": "L1"}, {"value": "5", "unit": "A"}]}])
+    made = readings.up(
+        [{"timestamp": AT, "sampledValue": [{"value": "1.25", "unit": "kWh"}, {"value": "9", "phase": "L1"}, {"value": "5", "unit": "A"}]}]
+    )
     assert readings.register_wh(made) == 1250.0
     assert readings.register_wh(made, "Transaction.End") is None
     assert readings.register_wh([]) is None

@@ -1,0 +1,202 @@
+"""GetLog of the depot (N01): everybody's log in one zip, and a manifest that leaves nobody out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from controller.facts import FilesCollected, FileServed
+from controller.link.depot.logs import Logs
+from controller.orders import OpenBox, SendBox, StopServing
+from tests.support.model_desk import Desk, depot_site
+
+Payload = dict[str, Any]
+ORDER: Payload = {
+    "logType": "DiagnosticsLog",
+    "requestId": 3,
+    "log": {"remoteLocation": "https://csms.example/up/", "oldestTimestamp": "2026-11-20T00:00:00Z"},
+    "retries": 1,
+    "retryInterval": 5,
+}
+
+
+def depot(stations: tuple[str, ...] = ("CP1", "CP2"), **policy: Any) -> Desk:
+    desk = Desk([Logs], depot_site(stations, **policy))
+    for charger in desk.chargers.values():
+        charger.says["GetLog"] = {"status": "Accepted", "filename": "x.log"}
+    return desk
+
+
+def told(desk: Desk) -> list[tuple[str, int]]:
+    return [(payload["status"], payload.get("requestId", 0)) for payload in desk.heard("LogStatusNotification")]
+
+
+def begin(desk: Desk) -> str:
+    """Until the chargers have been asked; returns the box."""
+    assert desk.answer("GetLog", ORDER)["status"] == "Accepted"
+    return box_opened(desk)
+
+
+def box_opened(desk: Desk) -> str:
+    desk.seconds(2)
+    box = desk.ordered(OpenBox)[-1].job
+    desk.told(FileServed(desk.at, box, ("http://10.0.0.1:9010/box/s",)))
+    return str(box)
+
+
+def request(desk: Desk, station: str) -> Payload:
+    return desk.chargers[station].asked("GetLog")[-1]
+
+
+def finish(desk: Desk, box: str, station: str, status: str = "Uploaded") -> None:
+    asked = request(desk, station)
+    if status == "Uploaded":
+        desk.told(FilesCollected(desk.at, box, "received", True, f"{asked['log']['remoteLocation'].rsplit('/', 1)[1]}-x.log"))
+    desk.station(station, "LogStatusNotification", {"status": status, "requestId": asked["requestId"]})
+
+
+def manifest(order: SendBox) -> dict[str, Any]:
+    found = json.loads(dict(order.extra)["manifest.json"])
+    return {charger["id"]: (charger["state"], charger["files"]) for charger in found["chargers"]}
+
+
+def test_all_are_asked_and_one_zip_goes_up() -> None:
+    desk = depot()
+    answer = desk.answer("GetLog", ORDER)
+    assert answer == {"status": "Accepted", "filename": "DEPOT-DiagnosticsLog-2026-11-21T120000.zip"}
+    box = box_opened(desk)
+    first = request(desk, "CP1")
+    assert first["log"] == {"remoteLocation": "http://10.0.0.1:9010/box/s/001-CP1", "oldestTimestamp": "2026-11-20T00:00:00Z"}
+    assert first["requestId"] not in (3, request(desk, "CP2")["requestId"])
+    finish(desk, box, "CP1")
+    desk.seconds(2)
+    assert desk.ordered(SendBox) == []
+    finish(desk, box, "CP2")
+    desk.seconds(2)
+    (sent,) = desk.ordered(SendBox)
+    assert (sent.url, sent.name, sent.attempts, sent.retry_s) == (ORDER["log"]["remoteLocation"], answer["filename"], 2, 5.0)
+    assert manifest(sent) == {"CP1": ("complete", ["001-CP1-x.log"]), "CP2": ("complete", ["002-CP2-x.log"])}
+    desk.told(FilesCollected(desk.at, box, "sent", True, sent.name))
+    desk.seconds(2)
+    assert told(desk) == [("Uploading", 3), ("Uploaded", 3)]
+    assert desk.ordered(StopServing) == [StopServing(box)]
+    desk.seconds(5)
+    assert desk.ordered(OpenBox) == []  # the job has ended
+
+
+def test_the_manifest_leaves_nobody_out() -> None:
+    desk = depot(("CP1", "CP2", "CP3", "CP4", "CP5"))
+    desk.changed("CP1", linked=False, online=False)
+    desk.chargers["CP2"].says["GetLog"] = {"status": "Rejected"}
+    del desk.chargers["CP3"].says["GetLog"]
+    box = begin(desk)
+    finish(desk, box, "CP4", "UploadFailure")
+    desk.seconds(200)  # CP5 says nothing
+    (sent,) = desk.ordered(SendBox)
+    assert manifest(sent) == {
+        "CP1": ("offline", []),
+        "CP2": ("refused: Rejected", []),
+        "CP3": ("not possible: NotSupported", []),
+        "CP4": ("UploadFailure", []),
+        "CP5": ("no answer in time", []),
+    }
+
+
+def test_a_charger_that_puts_its_file_and_says_nothing_is_not_waited_for_long() -> None:
+    desk = depot(("CP1",))
+    box = begin(desk)
+    desk.told(FilesCollected(desk.at, box, "received", True, "001-CP1-x.log"))
+    desk.seconds(25)
+    assert desk.ordered(SendBox) == []
+    desk.seconds(10)
+    (sent,) = desk.ordered(SendBox)
+    assert manifest(sent) == {"CP1": ("received, not confirmed", ["001-CP1-x.log"])}
+
+
+def test_a_failed_upload_is_told() -> None:
+    desk = depot(("CP1",))
+    box = begin(desk)
+    finish(desk, box, "CP1")
+    desk.seconds(2)
+    desk.told(FilesCollected(desk.at, box, "sent", False, "x.zip", "the server answered 403"))
+    desk.seconds(2)
+    assert told(desk) == [("Uploading", 3), ("UploadFailure", 3)]
+
+
+def test_without_a_box_the_own_log_is_sent_all_the_same() -> None:
+    desk = depot()
+    desk.answer("GetLog", ORDER)
+    desk.seconds(2)
+    desk.told(FileServed(desk.at, desk.ordered(OpenBox)[-1].job, (), "port 9010 is in use"))
+    desk.seconds(2)
+    (sent,) = desk.ordered(SendBox)
+    assert {state for state, _ in manifest(sent).values()} == {"not asked: no box could be opened here"}
+
+
+def test_a_second_one_ends_the_first() -> None:
+    desk = depot(("CP1",))
+    box = begin(desk)
+    old = request(desk, "CP1")["requestId"]
+    assert desk.answer("GetLog", {**ORDER, "requestId": 4, "logType": "SecurityLog"})["status"] == "AcceptedCanceled"
+    assert desk.ordered(StopServing) == [StopServing(box)]
+    other = box_opened(desk)
+    assert other != box
+    desk.station("CP1", "LogStatusNotification", {"status": "Uploaded", "requestId": old})
+    desk.told(FilesCollected(desk.at, box, "sent", True, "old.zip"))
+    desk.seconds(3)
+    assert desk.ordered(SendBox) == []
+    finish(desk, other, "CP1")
+    desk.seconds(2)
+    assert len(desk.ordered(SendBox)) == 1
+    desk.told(FilesCollected(desk.at, other, "sent", True, "new.zip"))
+    desk.seconds(4)
+    assert told(desk) == [("Uploading", 3), ("AcceptedCanceled", 3), ("Uploading", 4), ("Uploaded", 4)]
+
+
+def test_after_a_crash_the_job_is_begun_anew() -> None:
+    desk = depot(("CP1",))
+    begin(desk)
+    desk = desk.again()
+    box = box_opened(desk)
+    finish(desk, box, "CP1")
+    desk.seconds(2)
+    assert len(desk.ordered(SendBox)) == 1
+    desk.told(FilesCollected(desk.at, box, "sent", True, "x.zip"))
+    desk.seconds(2)
+    assert told(desk) == [("Uploaded", 3)]  # Uploading was told before the crash
+
+
+@pytest.mark.parametrize(
+    ("policy", "change"),
+    [
+        ({"logs": "refuse"}, {}),
+        ({}, {"logType": "DataCollectorLog"}),
+        ({}, {"log": {"remoteLocation": "ftp://csms.example/up"}}),
+    ],
+)
+def test_what_cannot_be_done_is_rejected(policy: Payload, change: Payload) -> None:
+    desk = depot(**policy)
+    answer = desk.answer("GetLog", {**ORDER, **change})
+    assert answer["status"] == "Rejected"
+    assert answer["statusInfo"]["additionalInfo"]
+    desk.seconds(3)
+    assert told(desk) == []
+
+
+def test_a_chargers_own_upload_is_not_told_as_the_depots() -> None:
+    desk = depot()
+    desk.station("CP1", "LogStatusNotification", {"status": "Uploaded", "requestId": 3})
+    desk.seconds(3)
+    assert told(desk) == []
+
+
+def test_what_a_trigger_makes_it_say() -> None:
+    desk = depot(("CP1",))
+    desk.talks.spawn(desk.at, [desk.office.says["LogStatusNotification"]()], desk)
+    assert told(desk) == [("Idle", 0)]
+    begin(desk)
+    told(desk)
+    desk.talks.spawn(desk.at, [desk.office.says["LogStatusNotification"]()], desk)
+    assert told(desk) == [("Uploading", 3)]

@@ -52,5 +52,12 @@ def _read(version: str, name: str) -> Schema:
 
 @cache
 def shapes() -> Shapes:
-    """The one ``Shapes`` of this process: compiled schemas are shared by all links."""
+    """The one ``Shapes`` of this process: compiled schemas are shared by all links.
+
+    All files are read here, at the start (some 50 ms), so that what is missing shows then, and no file is read while messages wait.
+    Raises RuntimeError if the files are not installed.
+    """
+    for version in FOLDERS:
+        for name in _names(version):
+            _read(version, name)
     return Shapes(read_schema)

@@ -2,17 +2,19 @@
 
 A relayed frame never comes here. Everything else a session returns does: its upstream orders go to its face, and what the face returns
 for a session (facts of its virtual leg) goes to that, round and round until only orders for shells and facts for others are left. All in
-the order in which they were found.
+the order in which they were found. A step that raises costs what would have followed from it, and nobody else (``contained``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from controller.config import Config, StationConfig, UpstreamConfig
 from controller.facts import Fact, Persisted, PersistFailed, Stamp, UpstreamClosed, UpstreamFrame, UpstreamOpened
 from controller.link.bridge import Bridge
+from controller.link.contained import contained
 from controller.link.faces import DialNow, Face, Means, UpstreamFact
 from controller.link.ids import IdSource
 from controller.link.keeper import Keeper
@@ -136,7 +138,7 @@ class Junction:
         if not isinstance(outcome, (SendUpstream, DialUpstream, CloseUpstream)) or outcome.mirror_id:
             return None
         face = self._faces.get(outcome.station_id)
-        return face.take(at, outcome) if face is not None else None
+        return contained(outcome.station_id, lambda: face.take(at, outcome)) if face is not None else None
 
     def _to_session(self, at: Stamp, outcome: Outcome) -> list[Outcome] | None:
         if not isinstance(outcome, (UpstreamOpened, UpstreamFrame, UpstreamClosed, DialNow)):
@@ -145,6 +147,9 @@ class Junction:
         if session is None:
             return []
         self._enter(session)
+        return contained(outcome.station_id, lambda: self._heard(at, session, outcome))
+
+    def _heard(self, at: Stamp, session: Session, outcome: UpstreamFact | DialNow) -> list[Outcome]:
         match outcome:
             case UpstreamFrame():
                 return session.csms_frame(at, outcome.generation, outcome.text)
@@ -183,26 +188,30 @@ class Junction:
         self._means.at = at
         return self.of_face(at, face.present(at, station_id, online))
 
+    def _each(self, at: Stamp, faces: Iterable[Face], step: Callable[[Face], list[Outcome]]) -> list[Outcome]:
+        self._means.at = at
+        outcomes: list[Outcome] = []
+        for face in faces:
+            name = face.station_id if isinstance(face, Bridge) else face.identity
+            outcomes += self.of_face(at, contained(name, partial(step, face)))
+        return outcomes
+
     def tick(self, at: Stamp) -> list[Outcome]:
         """A second has passed; the sessions know."""
-        self._means.at = at
-        return [outcome for face in self._all() for outcome in self.of_face(at, face.tick(at))]
+        return self._each(at, self._all(), lambda face: face.tick(at))
 
     def hear(self, at: Stamp, fact: Fact) -> list[Outcome]:
         """A fact of no station, for the depot faces."""
-        self._means.at = at
-        return [outcome for face in self._depots.values() for outcome in self.of_face(at, face.hear(at, fact))]
+        return self._each(at, self._depots.values(), lambda face: face.hear(at, fact))
 
     def announce(self, at: Stamp, order: AnnounceSite) -> list[Outcome]:
         """The site's values, for the depot faces."""
-        self._means.at = at
-        return [outcome for face in self._depots.values() for outcome in self.of_face(at, face.announce(at, order))]
+        return self._each(at, self._depots.values(), lambda face: face.announce(at, order))
 
     def restore(self, at: Stamp, memories: Mapping[tuple[str, str], Any]) -> list[Outcome]:
         """What the journal held; the sessions have theirs."""
-        self._means.at = at
         self._keeper.restore(memories)
-        return [outcome for face in self._all() for outcome in self.of_face(at, face.restore(at))]
+        return self._each(at, self._all(), lambda face: face.restore(at))
 
     def stored(self, fact: Persisted | PersistFailed) -> list[Outcome]:
         """The journal has answered one of our tokens."""

@@ -21,7 +21,7 @@ from controller.config import StationConfig
 from controller.facts import Fact, Stamp, UpstreamClosed, UpstreamFrame, UpstreamOpened
 from controller.link.faces import Means, memory_of
 from controller.link.keeper import NOT_KEPT, Keeper
-from controller.link.talks import Talks, Then
+from controller.link.talks import Talks, Then, begun, safely
 from controller.ocpp import rpc
 from controller.ocpp.hub import HUB, NO_ANSWER, Ask, Conversation, EvseShape, Failed, Keep, Message, Payload, Post, Reply, Said, Side, Sides, Wording
 from controller.ocpp.registry import sides_for
@@ -146,15 +146,8 @@ class Leg:
         return [*outcomes, *(self._spawn(at, self._side().tick) if self._began else [])]
 
     def _spawn(self, at: Stamp, begin: Callable[[], list[Conversation]]) -> list[Outcome]:
-        """What the side does by itself. It must not raise; if it does, one alarm says so and nobody else notices (P7)."""
-
-        def first() -> Conversation:
-            found.extend(begin())
-            return Said({})
-            yield  # pragma: no cover - makes it a conversation, where defects are met
-
-        found: list[Conversation] = []
-        return [*self._talks.spawn(at, [first()], self._port), *self._talks.spawn(at, found, self._port)]
+        """What the side does by itself."""
+        return self._talks.spawn(at, safely(begin), self._port)
 
     def _side(self) -> Side:
         version = self.version
@@ -181,7 +174,7 @@ class Leg:
             case rpc.Call():
                 return self._call(at, frame)
             case rpc.Send():
-                return self._talks.begin(at, _begun(self._side().said, Message(frame.action, frame.payload, unanswered=True)), self._port, _nobody)
+                return self._talks.begin(at, begun(self._side().said, Message(frame.action, frame.payload, unanswered=True)), self._port, _nobody)
             case rpc.Result():
                 return self._answer(at, frame.message_id, Said(frame.payload))
             case rpc.Error():
@@ -246,7 +239,7 @@ class Leg:
         """A CALL for the station in hub words; ``then`` gets the answer in hub words, once, at once or later."""
         if not self.linked:
             return then(at, NOT_THERE)
-        return self._talks.begin(at, _begun(self._side().asked, message), self._port, lambda now, reply: self._told(now, message.action, reply, then))
+        return self._talks.begin(at, begun(self._side().asked, message), self._port, lambda now, reply: self._told(now, message.action, reply, then))
 
     def _told(self, at: Stamp, action: str, reply: Reply, then: Then) -> list[Outcome]:
         """The side's answer in hub words."""
@@ -333,10 +326,6 @@ class _Port:
         """What has changed goes to disk."""
         return self._keeper.keep(at, then)
 
-
-def _begun(begin: Callable[[Message], Conversation], message: Message) -> Conversation:
-    """A conversation that cannot even begin is a defect like any other."""
-    return (yield from begin(message))
 
 
 def _nobody(at: Stamp, reply: Reply) -> list[Outcome]:

@@ -6,14 +6,14 @@ waits for a peer that goes away is resumed with Failed by the port that sent its
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from controller.facts import Fact, Stamp
+from controller.link.contained import defect
 from controller.ocpp.hub import NO_ANSWER, Ask, AskAll, Conversation, Emit, Failed, Keep, Post, Reply, Rest, Said
-from controller.orders import Order, Severity, Tell
+from controller.orders import Order
 
 Outcome = Order | Fact
 Then = Callable[[Stamp, Reply], list[Outcome]]
@@ -74,6 +74,11 @@ def safely(make: Callable[[], list[Conversation]]) -> list[Conversation]:
 def _raising(error: Exception) -> Conversation:
     raise error
     yield  # pragma: no cover - makes it a generator
+
+
+def begun(make: Callable[..., Conversation], *words: Any) -> Conversation:
+    """The conversation ``make(*words)``. One that cannot even begin is a defect like any other, met where conversations run (P7)."""
+    return (yield from make(*words))
 
 
 class _Answers:
@@ -149,7 +154,7 @@ class Talks:
                 reply = end.value if isinstance(end.value, (Said, Failed)) else Said({})
                 return [*outcomes, *done(at, reply)]
             except Exception:
-                return [*outcomes, self._defect(), *done(at, Failed("InternalError", "this message could not be translated"))]
+                return [*outcomes, defect(self._subject, "a translation"), *done(at, Failed("InternalError", "this message could not be translated"))]
             value = None
             if isinstance(step, Ask):
                 answer = _Answer(lambda at, reply: self._on(at, talk, port, done, reply))
@@ -179,8 +184,3 @@ class Talks:
             talk.close()
             return done(at, reply)
         return self._on(at, talk, port, done, None)
-
-    def _defect(self) -> Tell:
-        where = traceback.format_exc().strip().splitlines()[-3:]
-        text = f"internal error in a translation, please report it: {' | '.join(line.strip() for line in where)}"[:400]
-        return Tell(Severity.ALARM, self._subject, text)

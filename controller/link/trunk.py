@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from controller.facts import Stamp
 from controller.link.ids import IdSource
-from controller.link.talks import Outcome, Talks, Then, safely
+from controller.link.talks import Outcome, Talks, Then, begun, safely
 from controller.link.turns import Job, Rank, Turns, Wired, rank_of
 from controller.ocpp import rpc
 from controller.ocpp.hub import HUB, NO_ANSWER, Ask, Failed, Message, Payload, Post, Reply, Said, Side, Surroundings
@@ -191,10 +191,11 @@ class Trunk:
 
     def _begin(self, at: Stamp, job: Job) -> list[Outcome]:
         self._beginning = job
-        talk, port = self._sides[self.version].asked(job.message), _Port(self, job, self._epoch)
-        outcomes = self._talks.begin(at, talk, port, lambda at, reply: self._ended(at, job, reply))
-        self._beginning = None
-        return outcomes
+        talk, port = begun(self._sides[self.version].asked, job.message), _Port(self, job, self._epoch)
+        try:
+            return self._talks.begin(at, talk, port, lambda at, reply: self._ended(at, job, reply))
+        finally:
+            self._beginning = None
 
     def _ended(self, at: Stamp, job: Job, reply: Reply) -> list[Outcome]:
         self.turns.ended(job)
@@ -245,7 +246,7 @@ class Trunk:
         if isinstance(frame, rpc.Call):
             return self._call(at, frame)
         if isinstance(frame, rpc.Send):
-            talk = self._sides[self.version].said(Message(frame.action, frame.payload, unanswered=True))
+            talk = begun(self._sides[self.version].said, Message(frame.action, frame.payload, unanswered=True))
             return self._talks.begin(at, talk, self._port(), lambda at, reply: [])
         if isinstance(frame, (rpc.Result, rpc.Error)):
             return self._answer(at, frame)
@@ -272,7 +273,7 @@ class Trunk:
             self._serving -= 1
             return self._reply(at, call, reply)
 
-        outcomes = self._talks.begin(at, self._sides[self.version].said(Message(call.action, call.payload)), self._port(), done)
+        outcomes = self._talks.begin(at, begun(self._sides[self.version].said, Message(call.action, call.payload)), self._port(), done)
         return [*outcomes, *self.pump(at)]
 
     def _reply(self, at: Stamp, call: rpc.Call, reply: Reply) -> list[Outcome]:

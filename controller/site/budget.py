@@ -26,14 +26,12 @@ from controller.site.layers import UPSTREAM, Layer, lowest
 from controller.site.rows import Rows, Table
 from controller.site.state import EvseState, Layout
 from controller.site.turns import in_hurry, priority, rank
-from controller.site.v2g import may_idle
+from controller.site.v2g import may_idle, still_given_w
 
 __all__ = ["REACTION_S", "Budget", "CircuitLoad", "Inputs", "SiteState", "StationWish", "Target"]
 
 TRUST_S = 120.0
 """A station's own current counts for a booking this long [s]."""
-GIVING_SETTLES_S = 15.0
-"""What a car was seen to give before its setpoint changed counts this much longer, if nobody measures it again [s]."""
 UNHEARD_S = 90.0
 """What a car drew before it was cut is kept free for this long at most, if nobody measures it [s]."""
 
@@ -209,14 +207,6 @@ class Budget:
     def _idle(self, evse: EvseState, cap: Layer, inputs: Inputs) -> bool:
         step, _ = evse.wish_step(inputs.at.wall_s)
         return idles(evse, cap, step) and may_idle(evse, inputs.features.get(evse.place.key.station_id))
-
-
-def still_given_w(evse: EvseState, channel: Channel, now: float) -> float:
-    """The most an EVSE may be giving back at this moment [W]: by what its station may be obeying, and by its meter."""
-    told = [sent.given_w for sent in (channel.sent, channel.accepted, *channel.outstanding.values()) if sent is not None and now < sent.ends_mono_s]
-    older = evse.measured_mono_s < channel.given_changed_mono_s and now - channel.given_changed_mono_s > GIVING_SETTLES_S
-    measured_w = -(evse.power_w or 0.0) if now - evse.measured_mono_s < TRUST_S and not older else 0.0
-    return max([0.0, measured_w, *told])
 
 
 def _least_a(channel: Channel, cap_a: float) -> float:

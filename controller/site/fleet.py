@@ -59,7 +59,7 @@ def shares(setpoint_w: float, seats: Sequence[Seat]) -> dict[EvseKey, float]:
     if missing_w < -EXACT_W or any(watts < 0 for watts in powers.values()):
         _correct_giving(powers, seats, missing_w)
     for seat in seats:
-        if -seat.least_give_w < powers[seat.key] < 0:
+        if -seat.least_give_w < powers[seat.key] < seat.min_w - EPS:
             powers[seat.key] = 0.0
     return powers
 

@@ -29,6 +29,7 @@ from controller.site.reserve import Reserve
 from controller.site.sides import Side, power_w, soc_percent
 from controller.site.state import PHASES, UNKNOWN, EvseState, Layout
 from controller.site.steps import StepWatch
+from controller.site.v2g import still_given_w
 from meters.reading import Quality
 
 FRESH_CAR_S = 5.0
@@ -89,10 +90,15 @@ class MeterRoom:
             said.append((key, evse.measured_mono_s, evse.current_a))
             if self._generation or now - evse.measured_mono_s > FRESH_CAR_S:
                 continue
-            may_a = channels[key].known_a(now)
+            may_a = self._may_draw_a(evse, channels[key], now)
             for phase in PHASES:
                 fresh[phase] += min(evse.current_a[phase] or 0.0, may_a)
         return Cars(tuple(said), (fresh[0], fresh[1], fresh[2]))
+
+    def _may_draw_a(self, evse: EvseState, channel: Channel, now: float) -> float:
+        """The most a car draws by what its station was told [A]; negative where it may be giving back: the meter sees that before it tells."""
+        gives_w = still_given_w(evse, channel, now) if evse.place.config.v2g is not None else 0.0
+        return -gives_w / self._layout.voltage_v / len(evse.phases) if gives_w > 0 else channel.known_a(now)
 
     def read(self, fact: MeterRead, evses: Mapping[EvseKey, EvseState], channels: Mapping[EvseKey, Channel]) -> str | None:
         """Take a reading; the id of the circuit it speaks for if it was believed."""

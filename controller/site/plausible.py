@@ -206,7 +206,7 @@ class Short:
 
 
 def _less(amps: float, cars_a: float) -> bool:
-    return amps < cars_a - LOW_A - LOW_PART * cars_a
+    return amps < cars_a - LOW_A - LOW_PART * abs(cars_a)  # what cars give back is told no more exactly
 
 
 @dataclass(frozen=True, slots=True)

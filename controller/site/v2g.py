@@ -15,6 +15,7 @@ from typing import Final
 
 from controller.config import V2gConfig
 from controller.facts import FeaturesLearned, LimitStep, NeedsAnnounced
+from controller.site.channel import Channel
 from controller.site.state import EvseState
 
 CENTRAL_SETPOINT: Final = "CentralSetpoint"
@@ -23,6 +24,10 @@ RESERVE_BAND_PERCENT: Final = 2.0
 """So far above its reserve a car must be before it gives back again: no flapping at the edge [%]."""
 FULL_ENOUGH_PERCENT: Final = 95.0
 """Above it the energy up to full says too little about the whole battery [%]."""
+GIVING_SETTLES_S: Final = 15.0
+"""What a car was seen to give before its setpoint changed counts this much longer, if nobody measures it again [s]."""
+TRUST_S: Final = 120.0
+"""What a station told of its power counts this long [s]."""
 NO_SETPOINTS: Final = "its station announced no V2X setpoints"
 
 
@@ -154,3 +159,11 @@ def store_of(evse: EvseState, features: FeaturesLearned | None, wall_s: float | 
     if car.min_v2x_wh is not None:  # the car's own floor, in energy from where it was when it said so
         reserve_wh = max(reserve_wh, soc_wh + car.min_v2x_wh + _given_wh(evse))
     return Store(whole_wh, soc_wh, min(reserve_wh, soc_wh), power_w, allowed.wear_per_kwh)
+
+
+def still_given_w(evse: EvseState, channel: Channel, now: float) -> float:
+    """The most an EVSE may be giving back at this moment [W]: by what its station may be obeying, and by its meter."""
+    told = [sent.given_w for sent in (channel.sent, channel.accepted, *channel.outstanding.values()) if sent is not None and now < sent.ends_mono_s]
+    older = evse.measured_mono_s < channel.given_changed_mono_s and now - channel.given_changed_mono_s > GIVING_SETTLES_S
+    measured_w = -(evse.power_w or 0.0) if now - evse.measured_mono_s < TRUST_S and not older else 0.0
+    return max([0.0, measured_w, *told])

@@ -87,6 +87,7 @@ class Model:
 
     def set(self, new: Plain) -> None:
         self.controls = [c for c in self.controls if c.id != new.id]
+        self.holder = {kind: None if held == new.id else held for kind, held in self.holder.items()}  # it is another control now
         rivals = [c for c in self.controls if c.type == new.type and (c.start is None) == (new.start is None) and not c.superseded]
         if any(rival.priority < new.priority for rival in rivals):
             new.superseded = True
@@ -123,7 +124,7 @@ def request(step: Step, now: int) -> dict[str, Any]:
     return {"isDefault": start is None, "controlId": control_id, "controlType": kind, TYPES[kind]: body}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(STEPS)
 def test_the_store_knows_what_the_plain_model_knows(steps: list[Step]) -> None:
     model, memory = Model(), Memory()

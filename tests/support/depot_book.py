@@ -99,6 +99,8 @@ class DepotBook:
             "Authorize": {"idTokenInfo": {"status": "Accepted"}} if version != "ocpp1.6" else {"idTagInfo": {"status": "Accepted"}},
             "StartTransaction": lambda request: {"transactionId": 1000 + len(self.heard("StartTransaction")), "idTagInfo": {"status": "Accepted"}},
         }
+        self.disk = True
+        self.unwritten: list[Persist] = []
         self.mute = False
         self.after_s = 0
         self.up: list[tuple[str, Payload]] = []
@@ -145,8 +147,10 @@ class DepotBook:
         for outcome in outcomes:
             self.outcomes.append(outcome)
             match outcome:
-                case Persist():
+                case Persist() if self.disk:
                     self._todo.append(self._write(outcome))
+                case Persist():
+                    self.unwritten.append(outcome)
                 case ForgetRows():
                     for number in outcome.numbers:
                         self.rows.pop(number, None)
@@ -179,6 +183,13 @@ class DepotBook:
         for key, value in order.remember.items():
             self.memories[key] = json.loads(json.dumps(value))
         return Persisted(self.at, order.token, tuple(rows))
+
+    def written(self) -> None:
+        """The disk, which was slow (``disk`` False), has done everything by now."""
+        self.disk = True
+        orders, self.unwritten = self.unwritten, []
+        for order in orders:
+            self.feed(self._write(order))
 
     def restarted(self, config: Config | None = None) -> DepotBook:
         """Power was cut: another process with what is on disk."""

@@ -84,6 +84,7 @@ class Desk:
         self.chargers = {station.id: Charger() for station in self.config.stations}
         self.csms_says: dict[str, Says] = {}
         self.up: list[tuple[str, Payload]] = []
+        self.said_before: list[tuple[str, Payload]] = []  # what had gone up when the last command was answered
         self.outcomes: list[Outcome] = []
         self.later: list[Callable[[], None]] = []
         self._keep()
@@ -145,6 +146,8 @@ class Desk:
         handler = next(part.of_csms()[action] for part in self.parts if action in part.of_csms())
         replies: list[Reply] = []
         self.outcomes += self.talks.begin(self.at, handler(Message(action, payload)), self, _into(replies))
+        self.said_before = list(self.up)
+        self._follow()
         self.seconds(seconds)
         assert replies, f"{action} was not answered"
         if isinstance(replies[0], Said):
@@ -189,6 +192,12 @@ class Desk:
             self.outcomes += self.talks.tick(self.at)
             for part in self.parts:
                 self.outcomes += self.talks.spawn(self.at, part.tick(), self)
+            self._follow()
+
+    def _follow(self) -> None:
+        """What an answered command has left to do."""
+        talks, self.office.afterwards = self.office.afterwards, []
+        self.outcomes += self.talks.spawn(self.at, talks, self)
 
     # -- reading it ----------------------------------------------------------------------------------------------
 

@@ -207,6 +207,10 @@ class OneCsms:
         self.asked: dict[str, str] = {}
         self.states: dict[int, str] = {}
 
+    def now(self) -> str:
+        """Its clock."""
+        return iso(START_WALL_S)
+
     def answer(self, frame: list[Any]) -> str | None:
         """The answer to a CALL; None for an answer."""
         self.frames += 1
@@ -218,9 +222,9 @@ class OneCsms:
         result: Payload = {}
         if action == "BootNotification":
             self.boots += 1
-            result = {"currentTime": iso(START_WALL_S), "interval": 300, "status": "Accepted"}
+            result = {"currentTime": self.now(), "interval": 300, "status": "Accepted"}
         if action == "Heartbeat":
-            result = {"currentTime": iso(START_WALL_S)}
+            result = {"currentTime": self.now()}
         if action == "TransactionEvent":
             self._note(payload)
         if action == "NotifyReport":
@@ -278,9 +282,13 @@ class OneStation(World):
         self.version = version
         self.leg: int | None = None
         self._ids = 0
-        self.chargers = {charger.station_id: charger for charger in (Charger(number, self._fresh) for number in range(stations))}
+        self.chargers = {charger.station_id: charger for charger in map(self.make_charger, range(stations))}
         self.csms_2 = OneCsms(version)
         super().__init__(folder, 1)
+
+    def make_charger(self, number: int) -> Charger:
+        """The charger of this number, from 0."""
+        return Charger(number, self._fresh)
 
     def _fresh(self, station_id: str) -> str:
         self._ids += 1
@@ -478,13 +486,14 @@ def _account(world: OneStation, hours: float) -> Outcome:
     for index, charger in enumerate(world.chargers.values(), start=1):
         outcome.messages += charger.said
         outcome.sessions += len(charger.visits)
-        outcome.wrong += _compare(charger, sorted(numbers.pop(index, []), key=lambda seen: seen.start_wh or 0.0))
+        outcome.wrong += compare(charger, sorted(numbers.pop(index, []), key=lambda seen: seen.start_wh or 0.0))
     outcome.wrong += [f"EVSE {number} was never a charger's" for number in numbers]
     outcome.wrong += _judge_inventory(world, outcome)
     return outcome
 
 
-def _compare(charger: Charger, seen: list[Seen]) -> list[str]:
+def compare(charger: Charger, seen: list[Seen]) -> list[str]:
+    """What is wrong with what the CSMS has of a charger's sessions, both in order."""
     said = [(visit.start_wh, visit.values, visit.stop_wh or None) for visit in charger.visits]
     told = [(found.start_wh, found.values, found.stop_wh) for found in seen]
     wrong = []

@@ -6,12 +6,12 @@ event log. A station that is away is not asked; its answer counts as ``AWAY``.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from controller.link.depot.office import Card, Office
-from controller.ocpp.hub import NO_ANSWER, Ask, AskAll, Emit, Failed, Payload, Reply, Said, Step
+from controller.ocpp.hub import NO_ANSWER, Ask, AskAll, Emit, Failed, Keep, Payload, Reply, Said, Step
 from controller.orders import Severity, Tell
 
 T = TypeVar("T")
@@ -94,6 +94,16 @@ def ask_each(questions: Sequence[tuple[Card, str, Payload]], within_s: float = W
 def ask_everyone(office: Office, action: str, payload: Payload) -> Asking[list[Heard]]:
     """Ask all stations of the site file the same."""
     return (yield from ask_each([(card, action, payload) for card in configured(office)]))
+
+
+def kept(office: Office, before: Mapping[str, Any]) -> Asking[None]:
+    """What was changed is on disk, or as it was: the CSMS then hears an error, and nothing comes of it. before: key -> value of the memory."""
+    try:
+        yield Keep()
+    except GeneratorExit:
+        for key, value in before.items():
+            office.memory.put(key, value)
+        raise
 
 
 def configured(office: Office) -> tuple[Card, ...]:

@@ -49,8 +49,8 @@ class Availability(Quiet):
             return no_evse("Rejected", evse["id"])
         card, evse_id = place
         slot = f"{card.station_id}:{evse_id}:{evse.get('connectorId', 0)}"
-        self._standing.set(slot, ACTION, {**message.payload, "evse": {**evse, "id": evse_id}}, only=card.station_id)
-        heard = yield from self._set(slot)
+        yield from self._standing.declare(slot, ACTION, {**message.payload, "evse": {**evse, "id": evse_id}}, only=card.station_id)
+        heard = yield from self._everywhere(slot)
         refused_or_usual = heard and not heard[0].away and (heard[0].status not in DONE or message.payload["operationalStatus"] == "Operative")
         if refused_or_usual:  # nothing is to be brought about later
             self._standing.forget(slot)
@@ -60,15 +60,14 @@ class Availability(Quiet):
     def _whole(self, payload: Payload) -> Conversation:
         if self._office.policy.availability == "refuse":
             return refused("Rejected", BY_POLICY, "this site changes single EVSEs only (depot.availability)")
-        self._standing.set(WHOLE, ACTION, {"operationalStatus": payload["operationalStatus"]})
-        heard = yield from self._set(WHOLE)
+        yield from self._standing.declare(WHOLE, ACTION, {"operationalStatus": payload["operationalStatus"]})
+        heard = yield from self._everywhere(WHOLE)
         if payload["operationalStatus"] == "Operative":
             yield from self._again()
         yield from told(self._office, ACTION, [one for one in heard if not one.away], DONE)
         return _answer(heard)
 
-    def _set(self, slot: str) -> Asking[list[Heard]]:
-        yield Keep()
+    def _everywhere(self, slot: str) -> Asking[list[Heard]]:
         heard = yield from self._standing.everywhere(slot)
         yield Keep()
         return heard
@@ -79,8 +78,8 @@ class Availability(Quiet):
         for slot, payload in self._standing.slots().items():
             only = self._standing.only(slot)
             if only in levelless and payload.get("operationalStatus") == "Inoperative":
-                self._standing.set(slot, ACTION, payload, only=only)
-                yield from self._set(slot)
+                yield from self._standing.declare(slot, ACTION, payload, only=only)
+                yield from self._everywhere(slot)
 
 
 def _answer(heard: list[Heard]) -> Said:

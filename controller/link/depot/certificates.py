@@ -21,7 +21,7 @@ KEY: Final = "cert:asked"
 """[[station id, its own requestId or None, the depot's requestId, certificateType], ...], oldest first."""
 KEPT: Final = 50
 DONE: Final = ("Accepted",)
-REFUSED: Final = {
+REFUSED: Final[dict[str, str]] = {
     "InstallCertificate": "a charger's CSMS is the local controller; whom that trusts is set in its site file (upstreams.ca_file)",
     "CertificateSigned": "nobody at this site has asked for this certificate",
     "SignCertificate": "behind a local controller the charger's certificate is checked by the local controller, not by the CSMS",

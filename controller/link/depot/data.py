@@ -12,7 +12,7 @@ from controller.link.depot.asking import refused
 from controller.link.depot.office import FromCsms, Office, Quiet
 from controller.ocpp.hub import Conversation, Message, answered
 
-REFUSED: Final = {"DataTransfer": "the site as a whole understands no vendor's messages, and a DataTransfer names no charger"}
+REFUSED: Final[dict[str, str]] = {"DataTransfer": "the site as a whole understands no vendor's messages, and a DataTransfer names no charger"}
 
 
 class Data(Quiet):

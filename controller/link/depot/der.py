@@ -57,6 +57,8 @@ class DerControls(Quiet):
         self._telling = False
         self._tell_again_mono_s = float("-inf")
         self._tries = 0
+        office.shows["DCDERCtrlr", "ModesSupported"] = lambda: ",".join(sorted(self.supported()))
+        office.shows["DCDERCtrlr", "Available"] = lambda: "true" if self.supported() else ""
 
     # -- what it answers -------------------------------------------------------------------------------------
 

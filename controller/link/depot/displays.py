@@ -35,6 +35,8 @@ SET: Final = "SetDisplayMessage"
 CLEAR: Final = "ClearDisplayMessage"
 KEY: Final = "disp:"
 """disp:<id> -> the one station that has the message; those of the site are ``standing``."""
+MOST: Final = 1000
+"""Messages of single stations that are remembered."""
 
 
 class Displays(Quiet):
@@ -90,13 +92,19 @@ class Displays(Quiet):
         heard = yield from ask_one(card, SET, {"message": shown})
         if heard.status == "Accepted":
             before = self._office.memory.get(f"{KEY}{shown['id']}")
-            self._office.memory.put(f"{KEY}{shown['id']}", card.station_id)
+            self._remember(shown["id"], card.station_id)
             yield Keep()
             yield from self._elsewhere(shown["id"], before, card.station_id)
         return relayed(heard, "Rejected")
 
+    def _remember(self, message_id: int, station_id: str) -> None:
+        known = [key for key, _ in self._office.memory.starting(KEY)]
+        for key in known[: max(0, len(known) - MOST)]:
+            self._office.memory.put(key, None)
+        self._office.memory.put(f"{KEY}{message_id}", station_id)
+
     def _elsewhere(self, message_id: int, before: Any, station_id: str) -> Conversation:
-        """The same id has been shown at other places: it is replaced (O06.FR.06)."""
+        """The same id has been shown at other places: it is replaced (O06)."""
         slot = str(message_id)
         if slot in self._standing.slots():
             self._standing.set(slot, CLEAR, {"id": message_id}, gone=True)
@@ -115,9 +123,8 @@ class Displays(Quiet):
         if self._standing.full:
             return refused("Rejected", "OutOfStorage", "too many messages; clear some first")
         slot = str(shown["id"])
-        self._standing.set(slot, SET, {"message": shown})
+        yield from self._standing.declare(slot, SET, {"message": shown})
         self._office.memory.put(f"{KEY}{shown['id']}", None)
-        yield Keep()
         heard = yield from self._standing.everywhere(slot)
         taken = [one for one in heard if one.status == "Accepted"]
         asked = [one for one in heard if not one.away]
@@ -135,8 +142,7 @@ class Displays(Quiet):
         message_id = message.payload["id"]
         slot, at = str(message_id), self._office.memory.get(f"{KEY}{message_id}")
         if slot in self._standing.slots():
-            self._standing.set(slot, CLEAR, message.payload, gone=True)
-            yield Keep()
+            yield from self._standing.declare(slot, CLEAR, message.payload, gone=True)
             yield from self._standing.everywhere(slot)
             yield Keep()
             return Said({"status": "Accepted"})

@@ -10,7 +10,6 @@ an outage of the one socket is an outage of every charger's own, and the queues 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -19,38 +18,29 @@ from controller import __version__
 from controller.config import StationConfig, UpstreamConfig
 from controller.facts import EvseKey, Fact, Stamp, UpstreamClosed, UpstreamFrame, UpstreamOpened
 from controller.link.depot.boot import depot_boot
+from controller.link.depot.desks import Desks
 from controller.link.depot.lists import Lists
 from controller.link.depot.numbering import Numbering
 from controller.link.depot.office import Card, FromCsms, FromStation, Office, Part
 from controller.link.depot.parts import MAKERS
+from controller.link.depot.picture import evse_shapes, number_views
 from controller.link.depot.registration import Registration, State
 from controller.link.depot.states import States
-from controller.link.faces import DialNow, Means, UpstreamOrder, memory_of
-from controller.link.leg import Leg
-from controller.link.talks import Talks, Then, safely
+from controller.link.faces import Means, UpstreamOrder, memory_of
+from controller.link.talks import Talks, Then, begun, safely
 from controller.link.trunk import Hooks, Trunk
 from controller.link.upstream import State as LinkState
 from controller.link.upstream import UpstreamLink
-from controller.ocpp.hub import HUB, NO_ANSWER, Ask, Conversation, EvseShape, Failed, Message, Post, Reply, Said, Surroundings, Wording
+from controller.ocpp.hub import HUB, NO_ANSWER, Ask, Conversation, Failed, Message, Post, Reply, Said, Surroundings, Wording
 from controller.ocpp.registry import sides_for
 from controller.orders import AnnounceSite, CloseUpstream, DialUpstream, Order, SendUpstream, Severity, Tell
-from controller.snapshot import FaceView, NumberView
+from controller.snapshot import FaceView
 
 Outcome = Order | Fact
 VERSIONS: Final = ("ocpp2.1", "ocpp2.0.1", "ocpp1.6")
 """Offered to a CSMS of which the site file does not say what it speaks, best first."""
 STARTS: Final = ("RequestStartTransaction", "RequestStopTransaction")
 """Answered Rejected while the CSMS has not accepted the depot (B02.FR.05)."""
-
-
-@dataclass(slots=True)
-class _Desk:
-    """What the face knows of one session's virtual leg. dial: one that waits for the CSMS. heard: whether the session knows that it is away."""
-
-    leg: Leg
-    dial: DialUpstream | None = None
-    since_mono_s: float = 0.0
-    heard: bool = False
 
 
 class DepotFace:
@@ -68,13 +58,12 @@ class DepotFace:
         self._stations = {station.id: station for station in config.stations if config.upstream_of(station.id) == upstream}
         hooks = Hooks(self._send, self._hang_up, self._from_csms, means.keeper.keep, self._surroundings)
         self.trunk = Trunk(self.identity, means.shapes, means.ids, hooks, upstream.call_timeout_s)
-        wording = Wording(upstream.depot.token_type, upstream.depot.anonymous_tag)
-        self._desks = {id: _Desk(Leg(station, means, self._upward(id), wording)) for id, station in self._stations.items()}
+        self._desks = Desks(means, upstream, self._from_station, self._changed)
+        self._desks.add(self._stations.values())
         self._talks = Talks(self.identity)
         self._registration = Registration(self._memory)
         self._sent_mono_s = 0.0
         self._broken = ""
-        self._seen: dict[str, Any] = {}
         self._furnish()
 
     def _furnish(self) -> None:
@@ -95,6 +84,7 @@ class DepotFace:
         cards = [Card(id, station) for id, station in self._stations.items()]
         gone = dict.fromkeys(evse.station_id for _, evse in numbering.all() if evse.station_id not in self._stations)
         self.office.cards = {card.station_id: card for card in [*cards, *(Card(id, None) for id in gone)]}
+        self._desks.office = self.office
         self.parts: tuple[Part, ...] = tuple(make(self.office) for make in MAKERS)
         self._of_csms: dict[str, FromCsms] = {}
         self._of_station: dict[str, FromStation] = {}
@@ -121,92 +111,35 @@ class DepotFace:
 
     def take(self, at: Stamp, order: UpstreamOrder) -> list[Outcome]:
         """An upstream order of a session."""
-        desk = self._desk(order.station_id)
-        if desk is None:
-            return []
-        match order:
-            case DialUpstream():
-                return self._dialled(at, desk, order)
-            case SendUpstream():
-                return [*desk.leg.said(at, order), *self._news(at, order.station_id)]
-            case CloseUpstream():
-                desk.dial, desk.heard = None, False
-                outcomes = desk.leg.hung_up(at) if order.generation == desk.leg.generation else []
-                return [*outcomes, *self._news(at, order.station_id)]
+        soon = not self._broken and (self._link.first or self._registration.state is State.ASKED)
+        return self._desks.take(at, order, known=self.office.accepted, soon=soon, away=self._away)
 
-    def _desk(self, station_id: str) -> _Desk | None:
-        """The desk of a station; one whose site file names another CSMS by now is served here until its sessions have ended."""
-        station = self._means.config.station(station_id)
-        if station_id not in self._desks and station is not None:
-            wording = Wording(self._upstream.depot.token_type, self._upstream.depot.anonymous_tag)
-            self._desks[station_id] = _Desk(Leg(station, self._means, self._upward(station_id), wording))
-            card = self.office.cards.setdefault(station_id, Card(station_id, station))
-            card.config = station
-        return self._desks.get(station_id)
-
-    def _dialled(self, at: Stamp, desk: _Desk, order: DialUpstream) -> list[Outcome]:
-        if self.office.accepted:
-            return self._open(at, desk, order)
-        desk.dial, desk.since_mono_s = order, at.mono_s
-        return [] if desk.heard or self._may_open_soon() else self._refuse(at, desk)
-
-    def _may_open_soon(self) -> bool:
-        return not self._broken and (self._link.first or self._registration.state is State.ASKED)
-
-    def _refuse(self, at: Stamp, desk: _Desk) -> list[Outcome]:
-        """The session shall know that the CSMS is away; its next dial waits here until it is back."""
-        dial, desk.dial, desk.heard = desk.dial, None, True
-        assert dial is not None
-        return [UpstreamClosed(at, dial.station_id, dial.generation, self._broken or self._link.last_reason or "the CSMS is away")]
-
-    def _open(self, at: Stamp, desk: _Desk, order: DialUpstream) -> list[Outcome]:
-        desk.dial, desk.heard = None, False
-        outcomes = desk.leg.open(at, order.generation, self._means.serves(order.station_id, order.offered))
-        return [*outcomes, *self._news(at, order.station_id)]
-
-    def _open_all(self, at: Stamp) -> list[Outcome]:
-        """The CSMS knows the depot: every session that waits gets its leg, every other one dials now."""
-        outcomes: list[Outcome] = []
-        for station_id, desk in self._desks.items():
-            outcomes += [DialNow(at, station_id)] if desk.dial is None else self._open(at, desk, desk.dial)
-        return outcomes
+    @property
+    def _away(self) -> str:
+        """Why the CSMS cannot be reached, for people."""
+        return self._broken or self._link.last_reason or "the CSMS is away"
 
     def admit(self, at: Stamp, station: StationConfig) -> list[Outcome]:
         """A station is seen through this face from now on (``link.moves``); EVSEs that are new here get the next numbers."""
         if station.id in self._stations or self._broken:
             return []
         self._stations[station.id] = station
-        self._desk(station.id)
+        self._desks.add((station,))
+        self.office.cards.setdefault(station.id, Card(station.id, station)).config = station
         self.office.numbering.settle(EvseKey(station.id, evse.id) for evse in station.evses)
         return self._means.keeper.keep(at, _nobody)
 
     def release(self, at: Stamp, station_id: str) -> list[Outcome]:
         """It is not any more: its numbers stay its own, and their connectors Unavailable."""
-        desk = self._desks.get(station_id)
-        if desk is None:
-            return []
-        outcomes = [*desk.leg.hung_up(at), *self._news(at, station_id)]
-        del self._desks[station_id]
         self._stations.pop(station_id, None)
-        return outcomes
+        return self._desks.release(at, station_id)
 
     def present(self, at: Stamp, station_id: str, online: bool) -> list[Outcome]:
         """A station has connected, or is gone."""
-        desk = self._desk(station_id)
-        if desk is None:
-            return []
-        self.office.cards[station_id].online = online
-        return [*desk.leg.present(at, online), *self._news(at, station_id)]
+        return self._desks.present(at, station_id, online)
 
-    def _news(self, at: Stamp, station_id: str) -> list[Outcome]:
-        """Tell the parts if a station's card is another one now."""
-        card, leg = self.office.cards[station_id], self._desks[station_id].leg
-        card.linked = leg.linked
-        card.version = leg.version or card.version
-        seen = (card.linked, card.online, card.version, tuple(card.states.items()), id(card.boot))
-        if self._seen.get(station_id) == seen:
-            return []
-        self._seen[station_id] = seen
+    def _changed(self, at: Stamp, card: Card) -> list[Outcome]:
+        """A station's card is another one now: the parts hear it."""
         return self._spawn(at, [talk for part in self.parts for talk in safely(partial(part.station_changed, card))])
 
     def _spawn(self, at: Stamp, talks: list[Conversation]) -> list[Outcome]:
@@ -256,15 +189,10 @@ class DepotFace:
         """A second has passed."""
         if self._broken:
             return []
-        outcomes = self._dial(at)
-        for desk in self._desks.values():
-            outcomes += desk.leg.tick(at)
-            if desk.dial is not None and not desk.heard and at.mono_s - desk.since_mono_s >= self._upstream.dial_first_s:
-                outcomes += self._refuse(at, desk)
+        outcomes = [*self._dial(at), *self._desks.tick(at, self._away)]
         outcomes += [*self._talks.tick(at), *self.trunk.tick(at), *self._registered(at)]
         outcomes += self._spawn(at, [talk for part in self.parts for talk in safely(part.tick)])
-        for station_id in self._desks:
-            outcomes += self._news(at, station_id)
+        outcomes += self._desks.news_of_all(at)
         return [*outcomes, *(self._means.keeper.keep(at, _nobody) if self._memory.changed else [])]
 
     def _dial(self, at: Stamp) -> list[Outcome]:
@@ -308,21 +236,14 @@ class DepotFace:
     def _suspend(self, at: Stamp, reason: str) -> list[Outcome]:
         """From now on the CSMS takes nothing of the chargers, though the socket stays open. Their sessions hear it first."""
         self.office.accepted = False
-        outcomes: list[Outcome] = []
-        for station_id, desk in self._desks.items():
-            desk.heard = desk.heard or desk.leg.is_open
-            outcomes += desk.leg.shut(at, reason)
-            if desk.dial is not None and not desk.heard:
-                outcomes += self._refuse(at, desk)
-            outcomes += self._news(at, station_id)
-        return outcomes
+        return self._desks.shut_all(at, reason)
 
     def _accept(self, at: Stamp) -> list[Outcome]:
         if self.office.accepted:
             return []
         self.office.accepted = True
         outcomes = self._spawn(at, [talk for part in self.parts for talk in safely(part.opened)])
-        return [*outcomes, *self._open_all(at)]
+        return [*outcomes, *self._desks.open_all(at)]
 
     def _time_told(self, at: Stamp, reply: Reply) -> list[Outcome]:
         text = self._registration.clock_off(at, reply)
@@ -339,7 +260,7 @@ class DepotFace:
         handler = self._of_csms.get(message.action)
         if handler is None:
             return then(at, Failed("NotImplemented", f"{message.action} is not known here"))
-        return self._talks.begin(at, _begun(handler, message), _Port(self, True), lambda now, reply: [*then(now, reply), *self._follow(now)])
+        return self._talks.begin(at, begun(handler, message), _Port(self, True), lambda now, reply: [*then(now, reply), *self._follow(now)])
 
     def _follow(self, at: Stamp) -> list[Outcome]:
         """What an answered command has left to do (``Office.afterwards``)."""
@@ -349,9 +270,6 @@ class DepotFace:
     def _beat(self) -> Conversation:
         return (yield Ask("Heartbeat", {})) or Said({})
 
-    def _upward(self, station_id: str) -> Callable[[Stamp, Message, Then], list[Outcome]]:
-        return lambda at, message, then: self._from_station(at, station_id, message, then)
-
     def _from_station(self, at: Stamp, station_id: str, message: Message, then: Then) -> list[Outcome]:
         """A charger says something, in hub words."""
         handler = self._of_station.get(message.action)
@@ -359,7 +277,7 @@ class DepotFace:
             return then(at, Failed("NotImplemented", f"{message.action} is not known here"))
         if message.action != "TransactionEvent":
             message = Message(message.action, self.office.transactions.up(station_id, message.payload), message.unanswered)
-        return self._talks.begin(at, _begun(handler, station_id, message), _Port(self, False), then)
+        return self._talks.begin(at, begun(handler, station_id, message), _Port(self, False), then)
 
     def to_csms(self, at: Stamp, message: Message, then: Then, *, commanded: bool) -> list[Outcome]:
         """A part asks the CSMS. commanded: the CSMS has asked for it, so it may go up while the boot is Pending (B02.FR.02)."""
@@ -376,10 +294,8 @@ class DepotFace:
 
     def to_station(self, at: Stamp, station_id: str, message: Message, then: Then) -> list[Outcome]:
         """A part asks a charger."""
-        desk = self._desks.get(station_id)
-        if desk is None:
-            return then(at, Failed("GenericError", f"there is no charger {station_id}"))
-        return desk.leg.ask(at, Message(message.action, self.office.transactions.down(message.payload), message.unanswered), then)
+        message = Message(message.action, self.office.transactions.down(message.payload), message.unanswered)
+        return self._desks.ask(at, station_id, message, then)
 
     def keep(self, at: Stamp, then: Then) -> list[Outcome]:
         """A part waits for the disk."""
@@ -393,17 +309,7 @@ class DepotFace:
 
     def _surroundings(self, version: str) -> Surroundings:
         wording = Wording(self._upstream.depot.token_type, self._upstream.depot.anonymous_tag)
-        return self._means.surroundings(self.identity, memory_of("trunk", self._upstream.id, version), self._shapes_of_evses, wording)
-
-    def _shapes_of_evses(self) -> tuple[EvseShape, ...]:
-        shapes = []
-        for number, evse in self.office.numbering.all():
-            card = self.office.cards.get(evse.station_id)
-            evses = card.config.evses if card is not None and card.config is not None else ()
-            known = next((item for item in evses if item.id == evse.evse_id), None)
-            connectors = max((connector for own, connector in card.states if own == evse.evse_id), default=1) if card is not None else 1
-            shapes.append(EvseShape(number, connectors, len(known.phases) if known else 3, known.max_current_a if known else 0.0))
-        return tuple(shapes)
+        return self._means.surroundings(self.identity, memory_of("trunk", self._upstream.id, version), lambda: evse_shapes(self.office), wording)
 
     # -- the rest of a face ------------------------------------------------------------------------------------------------------
 
@@ -444,20 +350,8 @@ class DepotFace:
             sum(waiting.values()),
             self.office.accepted,
             ranks,
-            tuple(self._numbers()),
+            number_views(self.office, next(part for part in self.parts if isinstance(part, States))),
         )
-
-    def _numbers(self) -> list[NumberView]:
-        states = next(part for part in self.parts if isinstance(part, States))
-        told: dict[int, list[str]] = {}
-        for number, connector in states.places():
-            told.setdefault(number, []).append(states.status((number, connector)))
-        found = []
-        for number, evse in self.office.numbering.all():
-            card = self.office.cards.get(evse.station_id)
-            here = card is not None and card.configured
-            found.append(NumberView(number, evse.station_id, evse.evse_id, tuple(told.get(number, ())), here, card is not None and card.linked))
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -482,11 +376,6 @@ class _Port:
     def keep(self, at: Stamp, then: Then) -> list[Outcome]:
         """What has changed goes to disk."""
         return self.face.keep(at, then)
-
-
-def _begun(handler: Callable[..., Conversation], *words: Any) -> Conversation:
-    """A part's conversation; one that cannot even begin is a defect of it alone, met where conversations run."""
-    return (yield from handler(*words))
 
 
 def _nobody(at: Stamp, reply: Reply) -> list[Outcome]:

@@ -71,6 +71,7 @@ class Inventories:
         self._cut: dict[tuple[str, str], tuple[str, Payload]] = {}
         self._index_of: dict[str, dict[tuple[str, str, str], list[tuple[Name, Payload]]]] = {}
         self._busy = False
+        self.version = 0  # rises with every change of what is known
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -127,6 +128,7 @@ class Inventories:
         ]
         self._entries[station_id][name] = {**entry, "variableAttribute": attributes}
         self._index_of.pop(station_id, None)
+        self.version += 1
 
     # -- asking --------------------------------------------------------------------------------------------
 
@@ -140,7 +142,9 @@ class Inventories:
             self._turns[card.station_id] = _Turn(now_s + SETTLE_S)
 
     def tick(self) -> list[Conversation]:
-        """At most one charger is asked at a time."""
+        """At most one charger is asked at a time. After a start, one inventory a second is unpacked: all at once would hold up the loop."""
+        if (packed := next((station_id for station_id in self._office.cards if station_id not in self._entries), None)) is not None:
+            self.of(packed)
         now_s = self._office.now().mono_s
         due = [card.station_id for card in self._office.linked() if self._turn(card).due_mono_s <= now_s]
         if self._busy or not due:
@@ -246,6 +250,7 @@ class Inventories:
 
     def _index(self, station_id: str) -> None:
         self._index_of.pop(station_id, None)
+        self.version += 1
         self._cut = {key: found for key, found in self._cut.items() if found[0] != station_id}
         for entry in self._entries[station_id].values():
             shown = up(self._office.numbering, station_id, entry["component"])

@@ -106,7 +106,11 @@ def _begun(office: Office, event: Payload) -> Payload:
     known = [key for key, _ in office.memory.starting(KEY)]
     for key in known[: max(0, len(known) - MOST)]:
         office.memory.put(key, None)
-    return {"began": wall_time(event.get("timestamp")) or office.now().wall_s, "first_wh": None, "wh": 0.0, "soc": None, "cost": None}
+    # By our own clock, unless the event waited: a charger whose clock is wrong must not lose its session to that.
+    now_wall_s = office.now().wall_s
+    told_wall_s = wall_time(event.get("timestamp")) if event.get("offline") else None
+    began_wall_s = min(told_wall_s, now_wall_s) if told_wall_s is not None else now_wall_s
+    return {"began": began_wall_s, "first_wh": None, "wh": 0.0, "soc": None, "cost": None}
 
 
 def _counted(entry: Payload, event: Payload) -> Payload:

@@ -28,7 +28,7 @@ class Book:
 
     @property
     def version(self) -> int:
-        """Of the depot's list, 0 = none (D02.FR.03)."""
+        """Of the depot's list, 0 = none."""
         return int(self._memory.get(HEAD, {}).get("version", 0))
 
     def lookup(self, token: Payload) -> Payload | None:
@@ -44,8 +44,8 @@ class Book:
         """How many entries there are after an update, at most."""
         return sum(1 for entry in entries if "idTokenInfo" in entry) + (0 if full else sum(len(shelf) for shelf in self._shelves()))
 
-    def update(self, version: int, entries: list[Payload], full: bool) -> None:
-        """The CSMS's update; the caller writes it."""
+    def update(self, version: int, entries: list[Payload], full: bool) -> Payload:
+        """The CSMS's update; the caller writes it. Returns key -> value of the memory, as they were before."""
         before = self.version
         shelves: dict[str, dict[str, Payload]] = {}
         for entry in entries:
@@ -58,10 +58,12 @@ class Book:
         if full:
             for number in range(SHELVES):
                 shelves.setdefault(f"list:{number:02x}", {})
+        as_before = {name: self._memory.get(name) for name in (*shelves, HEAD, LAST)}
         for name, shelf in shelves.items():
             self._memory.put(name, shelf or None)
         self._memory.put(HEAD, {"version": version})
         self._memory.put(LAST, {"from": 0 if full else before, "to": version, "entries": [] if full else entries})
+        return as_before
 
     # -- chargers ------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any, Final
 
-from controller.link.depot.asking import BY_POLICY, Asking, ask_one, configured, info, refused, tell
+from controller.link.depot.asking import BY_POLICY, Asking, ask_one, configured, info, kept, refused, tell
 from controller.link.depot.list_book import Book
 from controller.link.depot.office import Card, FromCsms, Office, Quiet
 from controller.ocpp.hub import Ask, Conversation, Keep, Message, Payload, Reply, Said, Step, answered
@@ -64,8 +64,7 @@ class Lists(Quiet):
             return refused("Failed", "InvalidValue", "a full list has idTokenInfo in each entry")
         if self._book.size_after(entries, full) > MOST_ENTRIES:
             return refused("Failed", "TooManyElements", f"more than {MOST_ENTRIES} entries")
-        self._book.update(version, entries, full)
-        yield Keep()
+        yield from kept(self._office, self._book.update(version, entries, full))
         self._refused.clear()
         away = [card.station_id for card in configured(self._office) if not card.linked]
         return Said({"status": "Accepted", **(info("NoError", f"chargers that get it when they are back: {', '.join(away)}") if away else {})})

@@ -34,7 +34,7 @@ SETTLE_S: Final = 30.0
 """Between a charger's file and its word that this was all."""
 DEFAULT_RETRIES: Final = 3
 DEFAULT_RETRY_S: Final = 30
-FAILED: Final = ("UploadFailure", "BadMessage", "PermissionDenied", "NotSupportedOperation")
+FAILED: Final = ("UploadFailure", "BadMessage", "PermissionDenied", "NotSupportedOperation", "AcceptedCanceled")
 REFUSED: Final[dict[str, str]] = {
     "GetLog": "Rejected by depot.logs: refuse, for DataCollectorLog, and for other addresses than http and https",
 }
@@ -122,9 +122,9 @@ class Logs(Quiet):
         """Of a log that is not for our box nothing is told upwards: it would be taken for the depot's own."""
         status, request = str(message.payload.get("status", "")), message.payload.get("requestId")
         source = self._work.sources.get(station_id) if self._work is not None else None
-        if self._work is not None and source is not None and source.open and request in (None, source.request):
+        if self._work is not None and source is not None and source.request and request in (None, source.request):
             self._work.heard_mono_s = self._office.now().mono_s
-            if status == "Uploaded" or status in FAILED:
+            if status == "Uploaded" or status in FAILED:  # one that has failed may try again
                 source.open, source.state = False, "complete" if status == "Uploaded" else status
         return answered(Said({}))
 

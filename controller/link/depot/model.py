@@ -62,4 +62,4 @@ class DeviceModel(Quiet):
 
     def tick(self) -> list[Conversation]:
         """Background work: inventories, settings for all, reports, monitors; each at its own pace."""
-        return [*self.inventories.tick(), *self.variables.tick(), *self.reports.tick(), *self.monitors.tick()]
+        return [*self.inventories.tick(), *self.variables.tick(), *self.monitors.tick()]

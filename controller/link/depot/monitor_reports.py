@@ -51,7 +51,7 @@ class MonitorReports:
         self._ids = ids
         self._rules = rules
         self._inventories = inventories
-        self._line: list[_Job] = []
+        self._waiting = 0
         self._collecting: dict[tuple[str, int], _Collecting] = {}
         self._running = False
 
@@ -61,7 +61,7 @@ class MonitorReports:
         filters, criteria = payload.get("componentVariable") or [], payload.get("monitoringCriteria") or []
         if any(one not in CRITERIA for one in criteria):
             return answered(Said({"status": "NotSupported"}))
-        if len(self._line) >= MOST_WAITING:
+        if self._waiting >= MOST_WAITING:
             return answered(Said({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfMemory"}}))
         return self._begin(_Job(payload["requestId"], filters, criteria, self._stations(filters)))
 
@@ -70,15 +70,9 @@ class MonitorReports:
             yield from self._ask(job)
         if not self._own(job) and not job.begun:
             return Said({"status": "EmptyResultSet"})
-        self._line.append(job)
+        self._waiting += 1
+        self._office.afterwards.append(self._report(job))
         return Said({"status": "Accepted"})
-
-    def tick(self) -> list[Conversation]:
-        """The next report begins, after its answer has gone."""
-        if self._running or not self._line:
-            return []
-        self._running = True
-        return [self._report(self._line.pop(0))]
 
     def told(self, station_id: str, message: Message) -> Conversation:
         """A page of a charger; one that nobody asked for is answered and not kept."""
@@ -138,6 +132,9 @@ class MonitorReports:
             self._collecting.pop((station_id, request_id), None)
 
     def _report(self, job: _Job) -> Conversation:
+        while self._running:
+            yield Rest(1.0)
+        self._running, self._waiting = True, self._waiting - 1
         try:
             monitors = self._own(job)
             while job.begun or job.stations:

@@ -22,7 +22,7 @@ from controller.link.depot.office import Office
 from controller.link.depot.own_model import OwnModel
 from controller.link.depot.own_words import Own
 from controller.link.depot.variables import ALL_S, too_much
-from controller.ocpp.hub import HUB, Ask, Conversation, Failed, Keep, Message, Reply, Said, Step, answered
+from controller.ocpp.hub import HUB, NO_ANSWER, Ask, Conversation, Failed, Keep, Message, Reply, Said, Step, answered
 from controller.ocpp.times import timestamp
 
 Payload = dict[str, Any]
@@ -253,9 +253,9 @@ class Monitors:
     # -- own events ---------------------------------------------------------------------------------------------------------
 
     def tick(self) -> list[Conversation]:
-        """Look at own variables; send what waits; bring base and level to chargers; go on with reports."""
+        """Look at own variables; send what waits; bring base and level to chargers."""
         self._look()
-        talks = self._reports.tick()
+        talks: list[Conversation] = []
         if self._waiting and self._office.accepted and not self._sending:
             self._sending = True
             talks.append(self._send())
@@ -320,7 +320,7 @@ class Monitors:
             batch = [self._waiting[index] for index in range(min(IN_ONE, len(self._waiting)))]
             payload = {"generatedAt": timestamp(self._office.now().wall_s), "seqNo": 0, "tbc": False, "eventData": batch}
             reply = yield Ask("NotifyEvent", payload, to=HUB)
-            if isinstance(reply, Said) or self._office.accepted:  # refused by a CSMS that is there: it will not take it later either
+            if reply is not None and reply != NO_ANSWER:  # one that refuses them will not take them later either
                 for event in batch:
                     if self._waiting and self._waiting[0] is event:
                         self._waiting.popleft()

@@ -13,7 +13,7 @@ from controller.link.depot.asking import UNSUPPORTED, refused
 from controller.link.depot.office import FromCsms, Office, Quiet
 from controller.ocpp.hub import Conversation, Message, answered
 
-REFUSED: Final = {"SetNetworkProfile": "the connection of the site to its CSMS is set in the site file (upstreams)"}
+REFUSED: Final[dict[str, str]] = {"SetNetworkProfile": "the connection of the site to its CSMS is set in the site file (upstreams)"}
 
 
 class Network(Quiet):

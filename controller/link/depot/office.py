@@ -76,6 +76,9 @@ class Office:
     """What follows the answer to a command of the CSMS; the face runs it as soon as the answer has gone, as part of that command."""
     boot_wanted: str = ""
     """Reason (BootReasonEnumType) with which the depot shall send its BootNotification once more; the face does and empties it."""
+    shows: dict[tuple[str, str], Callable[[], str]] = field(default_factory=dict)
+    """What a part knows for the depot's own device model, read only: (component, variable) -> its value as text, "" = not shown. Parts
+    enter theirs."""
     says: dict[str, Callable[[], Conversation]] = field(default_factory=dict)
     """What the depot itself can be triggered to send (TriggerMessage): name of the message -> conversation that sends it as things
     are now. Parts enter theirs."""

@@ -32,6 +32,8 @@ class OwnModel:
     def __init__(self, office: Office, inventories: Inventories) -> None:
         self._office = office
         self._inventories = inventories
+        self._sums: dict[tuple[str, str, str], list[str]] = {}
+        self._summed = -1
         self._circuits: tuple[GridConfig | CircuitConfig, ...] = (office.config.grid, *office.config.circuits)
 
     def all(self) -> Iterator[Own]:
@@ -144,7 +146,7 @@ class OwnModel:
     def _communication(self) -> Iterator[Own]:
         office, up = self._office, self._office.upstream
         link = component_of("OCPPCommCtrlr")
-        beat = text_of(office.memory.get(BEAT_KEY))
+        beat = text_of(office.memory.get(BEAT_KEY, 0.0))
         yield Own(link, {"name": "HeartbeatInterval"}, beat, "integer", "s", "own", low=SHORTEST_BEAT_S, high=LONGEST_S, keep=BEAT_KEY)
         yield Own(link, {"name": "FileTransferProtocols"}, "HTTP,HTTPS", "MemberList", values="HTTP,HTTPS")
         yield Own(link, {"name": "MessageTimeout", "instance": "Default"}, text_of(up.call_timeout_s), "integer", "s")
@@ -190,6 +192,10 @@ class OwnModel:
         yield Own(smart, {"name": "LimitChangeSignificance"}, text_of(up.limit_significance_percent), "decimal", "Percent")
         yield Own(smart, {"name": "ExternalControlSignalsEnabled"}, "true", "boolean")
         yield Own(smart, {"name": "NotifyChargingLimitWithSchedules"}, flag_of(up.notify_schedules), "boolean")
+        lists = component_of("LocalAuthListCtrlr")
+        yield Own(lists, {"name": "Available"}, flag_of(self._office.policy.local_list != "refuse"), "boolean")
+        for word, default in (("Entries", "0"), ("ItemsPerMessage", "100"), ("BytesPerMessage", str(BYTES))):
+            yield Own(lists, {"name": word}, self._least("LocalAuthListCtrlr", word, "", default), "integer")
         v2x = any(evse.v2g is not None for station in self._office.config.stations for evse in station.evses)
         for word in ("Available", "Enabled"):
             yield Own(component_of("V2XChargingCtrlr"), {"name": word}, flag_of(v2x), "boolean")
@@ -204,13 +210,23 @@ class OwnModel:
         value = self._office.memory.get(FOR_ALL, {}).get(own.key)
         return own if value is None else replace(own, value=str(value))
 
+    def _shown(self) -> list[tuple[tuple[str, str], str]]:
+        """What other parts have entered."""
+        return [(key, value) for key, show in self._office.shows.items() if (value := show())]
+
     def _derived(self) -> Iterator[Own]:
         for component, variable, instance in DERIVED:
+            if (component, variable) in self._office.shows:
+                continue
             said = [value.casefold() == "true" for value in self._said(component, variable, instance)]
             word = {"name": variable, **({"instance": instance} if instance else {})}
             if said:
                 yield Own(component_of(component), word, flag_of(any(said)), "boolean")
+        for (component, variable), value in self._shown():
+            yield Own(component_of(component), {"name": variable}, value, "boolean" if value in ("true", "false") else "string")
         for component, variable in UNITED:
+            if (component, variable) in self._office.shows:
+                continue
             lists = [value.split(",") for value in self._said(component, variable, "")]
             if lists:
                 modes = ",".join(dict.fromkeys(word.strip() for words in lists for word in words if word.strip()))
@@ -261,6 +277,16 @@ class OwnModel:
     # -- what the chargers say, summed up ---------------------------------------------------------------------------
 
     def _said(self, component: str, variable: str, instance: str) -> list[str]:
+        """Every charger's Actual value of a variable; summed up once for what is known."""
+        if self._summed != self._inventories.version:
+            self._summed = self._inventories.version
+            self._sums.clear()
+        key = (component, variable, instance)
+        if key not in self._sums:
+            self._sums[key] = self._ask_all(component, variable, instance)
+        return self._sums[key]
+
+    def _ask_all(self, component: str, variable: str, instance: str) -> list[str]:
         wanted = (component.casefold(), variable.casefold(), instance.casefold())
         found = []
         for station_id in self._office.cards:

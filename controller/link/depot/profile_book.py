@@ -65,13 +65,17 @@ def drop_ended(office: Office) -> None:
 def duplicate(office: Office, station_id: str, evse_id: int, profile: Payload) -> int | None:
     """The id of another profile that this one may not stand beside (K01.FR.06/39/52/53); None if there is none.
 
-    station_id SITE: it shall stand at all stations.
+    station_id SITE: it shall stand at all stations. For a CSMS of 1.6 the default of one connector stands in for that of all (16 3.13.1).
     """
     purpose, stack = profile.get("chargingProfilePurpose"), profile.get("stackLevel")
+    across = purpose == "TxDefaultProfile" and office.csms_version != "ocpp1.6"
+    now = office.now()
     for other_id, entry in entries(office):
+        if entry["to"] is not None and now.wall_trusted and entry["to"] <= now.wall_s:
+            continue
         if other_id == profile.get("id") or (entry["purpose"], entry["stack"]) != (purpose, stack):
             continue
-        if _meets(entry, station_id, evse_id, purpose == "TxDefaultProfile") and _overlap(entry, profile) and _same_transaction(entry, profile):
+        if _meets(entry, station_id, evse_id, across) and _overlap(entry, profile) and _same_transaction(entry, profile):
             return other_id
     return None
 

@@ -79,7 +79,7 @@ class Changes:
 
 
 def _updated(held: Payload, values: Payload) -> Payload:
-    """The profile with other values in its one period (a Dynamic one has one: K28.FR.02)."""
+    """The profile with other values in its one period (a Dynamic one has one)."""
     profile: Payload = held["chargingProfile"]
     schedules: list[Any] = list(profile["chargingSchedule"])
     periods = list(schedules[0]["chargingSchedulePeriod"])

@@ -106,7 +106,7 @@ class Reports:
 
 
 def _asked_for(profile: object, payload: Payload) -> bool:
-    """Whether a profile of the CSMS meets the criteria of a GetChargingProfiles (K09.FR.03)."""
+    """Whether a profile of the CSMS meets the criteria of a GetChargingProfiles (K09)."""
     if not isinstance(profile, dict):
         return False
     wanted = payload.get("chargingProfile") or {}

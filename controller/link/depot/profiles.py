@@ -112,9 +112,8 @@ class Profiles(Quiet):
         yield from self.site.forget(profile["id"])
         for card in self._office.cards.values():
             self._standing.forget(_errand(profile["id"], card.station_id))
-        self._standing.set(slot, SET, {"evseId": 0, "chargingProfile": profile})
+        yield from self._standing.declare(slot, SET, {"evseId": 0, "chargingProfile": profile})
         book.note(self._office, book.SITE, 0, profile)
-        yield Keep()
         heard = yield from self._standing.everywhere(slot)
         asked = [one for one in heard if not one.away]
         if asked and not any(one.status == "Accepted" for one in asked):
@@ -209,7 +208,7 @@ class Profiles(Quiet):
 
 
 def _meets(entry: Payload, criteria: Payload, place: Any) -> bool:
-    """Whether a booked profile is one of those that are meant (K10.FR.04)."""
+    """Whether a booked profile is one of those that are meant (K10)."""
     if "evseId" in criteria and not criteria["evseId"] and entry["station"] != book.SITE:
         return False
     if criteria.get("evseId") and (place is None or (entry["station"], entry["evse"]) != (place[0].station_id, place[1])):

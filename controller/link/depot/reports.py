@@ -19,12 +19,13 @@ from controller.link.depot.own_model import OwnModel
 from controller.link.depot.own_words import BYTES, ITEMS
 from controller.link.depot.paging import pages
 from controller.link.depot.variables import OWN_WINS
-from controller.ocpp.hub import HUB, Ask, Conversation, Emit, Failed, Message, Reply, Said, Step, answered
+from controller.ocpp.hub import HUB, Ask, Conversation, Emit, Failed, Message, Reply, Rest, Said, Step, answered
 from controller.ocpp.times import timestamp
 from controller.orders import Severity, Tell
 
 Payload = dict[str, Any]
 Wanted = Callable[[Payload], bool]
+Owner = tuple[str, str, int, int]
 
 MOST_WAITING: Final = 5
 ATTEMPTS: Final = 2
@@ -32,6 +33,7 @@ REFRESH_S: Final = 120.0
 """All chargers together may take so long to be asked anew; then the rest is shown as last known."""
 SUMMARY: Final = frozenset({"availabilitystate"})
 TROUBLE: Final = frozenset({"problem", "tripped", "overload", "fallback"})
+FLAGS: Final = frozenset({"active", "available", "enabled", "problem"})
 CRITERIA: Final = frozenset({"Active", "Available", "Enabled", "Problem"})
 
 
@@ -49,7 +51,7 @@ class Reports:
         self._office = office
         self._inventories = inventories
         self._own = own
-        self._line: list[_Job] = []
+        self._waiting = 0
         self._running = False
 
     # -- the CSMS asks -----------------------------------------------------------------------------------------
@@ -77,22 +79,20 @@ class Reports:
         return answered(self._queued(job))
 
     def _queued(self, job: _Job) -> Reply:
-        if len(self._line) >= MOST_WAITING:
+        if self._waiting >= MOST_WAITING:
             reason = {"reasonCode": "OutOfMemory", "additionalInfo": "other reports are still being sent; ask again later"}
             return Said({"status": "Rejected", "statusInfo": reason})
-        self._line.append(job)
+        self._waiting += 1
+        self._office.afterwards.append(self._report(job))
         return Said({"status": "Accepted"})
 
     # -- the report -----------------------------------------------------------------------------------------------
 
-    def tick(self) -> list[Conversation]:
-        """The next report begins, after its answer has gone."""
-        if self._running or not self._line:
-            return []
-        self._running = True
-        return [self._report(self._line.pop(0))]
-
     def _report(self, job: _Job) -> Conversation:
+        """Runs as part of the command, so it may go up while the boot is Pending (B02.FR.02)."""
+        while self._running:
+            yield Rest(1.0)
+        self._running, self._waiting = True, self._waiting - 1
         try:
             if job.stations is None:
                 yield from self._refresh()
@@ -145,25 +145,31 @@ class Reports:
                 yield own.report()
 
     def _chosen(self, filters: list[Payload], criteria: set[str]) -> Wanted:
-        fitting = self._fulfilling(criteria) if criteria else None
+        """The criteria: one of them is true, or is no variable of the component; a problem must be told (B08.FR.07-10)."""
+        flags = self._flags() if criteria else {}
 
         def wanted(item: Payload) -> bool:
             name = name_of(item["component"], item["variable"])
-            if fitting is not None and name.owner not in fitting:
+            if criteria and not any(flags.get(name.owner, {}).get(one.casefold(), one != "Problem") for one in criteria):
                 return False
             return not filters or any(fits(one, name) for one in filters)
 
         return wanted
 
-    def _fulfilling(self, criteria: set[str]) -> set[tuple[str, str, int, int]]:
-        """Components of which one criterion is true, or is not a variable of theirs; a problem must be told (B08.FR.07-10)."""
-        said: dict[tuple[str, str, int, int], dict[str, bool]] = {}
-        for item in self.items():
-            name = name_of(item["component"], item["variable"])
-            flags = said.setdefault(name.owner, {})
-            if not name.variable_instance and name.variable in ("active", "available", "enabled", "problem"):
-                flags[name.variable] = _is_true(item)
-        return {owner for owner, flags in said.items() if any(flags.get(one.casefold(), one != "Problem") for one in criteria)}
+    def _flags(self) -> dict[Owner, dict[str, bool]]:
+        """Component in the depot's words -> which of the criteria it has as a variable, and whether it is true."""
+        found: dict[Owner, dict[str, bool]] = {}
+        for own in self._own.all():
+            name = own.name
+            if name.variable in FLAGS:
+                found.setdefault(name.owner, {})[name.variable] = own.value == "true"
+        for station_id in self._office.cards:
+            for (_, variable, instance), entries in self._inventories.index(station_id).items():
+                for _, entry in entries if variable in FLAGS and not instance else ():
+                    shown = up(self._office.numbering, station_id, entry["component"])
+                    if shown is not None:
+                        found.setdefault(name_of(shown).owner, {}).setdefault(variable, _is_true(entry))
+        return found
 
 
 def _everything(item: Payload) -> bool:

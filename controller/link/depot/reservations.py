@@ -79,8 +79,7 @@ class Reservations(Quiet):
     def _withdraw(self, station_id: str, reservation_id: int) -> Asking[None]:
         """It stands elsewhere now: the charger that had it frees its EVSE, at once or when it is back."""
         slot = f"{station_id}:{reservation_id}"
-        self._errands.set(slot, "CancelReservation", {"reservationId": reservation_id}, only=station_id, once=True)
-        yield Keep()
+        yield from self._errands.declare(slot, "CancelReservation", {"reservationId": reservation_id}, only=station_id, once=True)
         yield from self._errands.everywhere(slot)
         yield Keep()
 
@@ -90,7 +89,7 @@ class Reservations(Quiet):
         return [place for place in places if place is not None and place[0].linked and _is_free(place, taken)]
 
     def _none_free(self) -> Said:
-        """The connectors' own states say why (H01.FR.11-14)."""
+        """The connectors' own states say why."""
         seen = {state for card in configured(self._office) if card.linked for state in card.states.values()}
         if not any(card.linked for card in configured(self._office)):
             return refused("Unavailable", OFFLINE, "no charger is online")

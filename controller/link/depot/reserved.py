@@ -36,6 +36,12 @@ def end(office: Office, reservation_id: object) -> None:
     office.memory.put(f"{KEY}{reservation_id}", None)
 
 
+def used(office: Office, event: Payload) -> None:
+    """A TransactionEvent names the reservation it has used up; it is written with whatever is written next."""
+    if isinstance(event.get("reservationId"), int):
+        end(office, event["reservationId"])
+
+
 def reserved_places(office: Office) -> set[tuple[str, int]]:
     """(station id, its own EVSE number) of everything that is reserved."""
     return {(value["station"], value["evse"]) for _, value in reservations(office)}

@@ -73,7 +73,7 @@ class Resets(Quiet):
             return no_evse("Rejected", message.payload["evseId"])
         card, evse_id = place
         rest = {key: value for key, value in message.payload.items() if key != "evseId"}
-        # A charger with one EVSE is that EVSE; one with several judges itself whether it can reset one alone (B11.FR.08).
+        # A charger with one EVSE is that EVSE; one with several judges itself whether it can reset one alone.
         heard = yield from ask_one(card, message.action, rest if _is_whole(card) else {**rest, "evseId": evse_id})
         return relayed(heard, "Rejected")
 

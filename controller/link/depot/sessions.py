@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping
 from typing import Any, Final
 
 from controller.facts import EvseKey
-from controller.link.depot import limits
+from controller.link.depot import limits, reserved
 from controller.link.depot.office import FromCsms, FromStation, Office, Payload, Quiet
 from controller.link.depot.renumber import token_info_down
 from controller.ocpp.hub import Ask, Conversation, Emit, Failed, Keep, Message, Reply, Said, Step
@@ -60,6 +60,7 @@ class Sessions(Quiet):
         assert reply is not None
         if isinstance(reply, Failed):
             return reply
+        reserved.used(self._office, payload)
         if limits.heard(self._office, upward, reply.payload):
             yield Keep()
         if payload.get("eventType") == "Ended":

@@ -7,7 +7,7 @@ the CSMS takes back becomes the CALL that removes it, until every station that h
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any, Final
 
 from controller.link.depot.asking import Asking, Heard, ask_each, ask_one, configured, tell
@@ -55,12 +55,16 @@ class Standing:
         self._slots()[slot] = what
         self._office.memory.put(f"{self._prefix}{slot}", what)
 
-    def revise(self, slot: str, payload: Payload) -> None:
-        """Another payload for stations that come later; those that are done stay done."""
-        what = self._slots().get(slot)
-        if what is not None:
-            self._slots()[slot] = {**what, "payload": payload}
-            self._office.memory.put(f"{self._prefix}{slot}", self._slots()[slot])
+    def declare(self, slot: str, action: str, payload: Payload, only: str = "", gone: bool = False, once: bool = False) -> Asking[None]:
+        """``set``, and on disk; a disk that refuses undoes it."""
+        before = self._office.memory.get(f"{self._prefix}{slot}")
+        self.set(slot, action, payload, only, gone, once)
+        try:
+            yield Keep()
+        except GeneratorExit:
+            self._office.memory.put(f"{self._prefix}{slot}", before)
+            self._known = None
+            raise
 
     def forget(self, slot: str) -> None:
         """It holds no more, and no station need hear of it."""
@@ -82,12 +86,25 @@ class Standing:
         what = self._slots()[slot]
         wanted = [card for card in configured(self._office) if what["only"] in ("", card.station_id)]
         asked = [card for card in wanted if not what["gone"] or self._done(card.station_id)["slots"].get(slot, what["number"]) != what["number"]]
-        heard = yield from ask_each([(card, what["action"], what["payload"]) for card in asked])
+        mine = {card.station_id for card in asked if card.linked and card.station_id not in self._busy}
+        self._busy |= mine
+        try:
+            heard = yield from ask_each([(card, what["action"], what["payload"]) for card in asked])
+        finally:
+            self._busy -= mine
         for one in heard:
             if not one.away:
                 self._mark(one.station_id, slot, what["number"])
         self._tidy()
+        self._look_again(wanted)
         return heard
+
+    def _look_again(self, cards: Iterable[Card]) -> None:
+        """Those that did not answer, or came while the others were asked."""
+        now_mono_s = self._office.now().mono_s
+        for card in cards:
+            if card.linked and self._debts(card):
+                self._again_mono_s.setdefault(card.station_id, now_mono_s + AGAIN_S)
 
     # -- stations ---------------------------------------------------------------------------------------
 

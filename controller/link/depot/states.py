@@ -169,6 +169,8 @@ class States(Quiet):
 
     def station_changed(self, card: Card) -> list[Conversation]:
         """A charger is there or away, or a connector of it has another state."""
+        if not card.configured:
+            self._changed(card)  # it is seen through another face now
         talks = self._presence(card) if card.configured else []
         return [*talks, *(self._tell_due() if self._office.accepted else [])]
 

@@ -12,7 +12,7 @@ from controller.link.depot.asking import refused
 from controller.link.depot.office import FromCsms, Office, Quiet
 from controller.ocpp.hub import Conversation, Message, Said, answered
 
-REFUSED: Final = {"AdjustPeriodicEventStream": "the depot has no open stream"}
+REFUSED: Final[dict[str, str]] = {"AdjustPeriodicEventStream": "the depot has no open stream"}
 
 
 class Streams(Quiet):

@@ -72,8 +72,7 @@ class Tariffs(Quiet):
             heard = yield from ask_one(place[0], SET, {**message.payload, "evseId": place[1]})
             return relayed(heard, "Rejected")
         before = self._standing.slots().get(SITE)
-        self._standing.set(SITE, SET, message.payload)
-        yield Keep()
+        yield from self._standing.declare(SITE, SET, message.payload)
         heard_all = yield from self._standing.everywhere(SITE)
         asked = [one for one in heard_all if not one.away]
         if asked and not any(one.status == "Accepted" for one in asked):

@@ -21,16 +21,20 @@ OWN: Final = {
     "PublishFirmwareStatusNotification": {"status": "Idle"},
     "Heartbeat": {},
 }
-"""What the depot sends when no part of it has more to say (L01.FR.20, N01, L03.FR.08)."""
+"""What the depot sends when no part of it has more to say."""
 UNAVAILABLE: Final = "Unavailable"
 OF_EVSES: Final = ("MeterValues", "TransactionEvent")
 OF_A_CHARGER: Final = ("SignV2GCertificate", "SignV2G20Certificate", "SignCombinedCertificate", "CustomTrigger")
-REFUSED: Final = {
+NOT_OURS: Final = {
     "SignChargingStationCertificate": "the local controller's certificate towards the CSMS is managed by its operator",
     "SignV2GCertificate": "say which EVSE: each charger has its own",
     "SignV2G20Certificate": "say which EVSE: each charger has its own",
     "SignCombinedCertificate": "say which EVSE: each charger has its own",
     "CustomTrigger": "say which EVSE: the local controller has none of its own",
+}
+"""requestedMessage -> why it is NotImplemented."""
+REFUSED: Final[dict[str, str]] = {
+    "TriggerMessage": "NotImplemented for SignChargingStationCertificate, and for certificates and custom triggers without an EVSE",
 }
 
 
@@ -58,7 +62,7 @@ class Triggers(Quiet):
             return (yield from self._one(message.payload, evse))
         if wanted in OF_EVSES:
             return (yield from self._all(wanted))
-        return refused("NotImplemented", UNSUPPORTED, REFUSED.get(wanted, ""))
+        return refused("NotImplemented", UNSUPPORTED, NOT_OURS.get(wanted, ""))
 
     def _boot(self) -> Said:
         """Only before the CSMS has accepted the depot (F06.FR.17)."""

@@ -11,12 +11,14 @@ from typing import Any, Final
 from controller.ocpp.hub import EvseShape, Memory, Payload, Surroundings
 
 KEY: Final = "connectors"
+SINGLE: Final = "evses"
 Spot = tuple[int, int]
 """(EVSE, connector) in hub numbers; connector 0 = the EVSE as a whole."""
 
 
 class Places:
-    """The connectors of one station, or of a depot. memory: key "connectors" = [[evse, connector], ...] in order of number, once needed."""
+    """The connectors of one station, or of a depot. memory: "evses" = [EVSE, ...] while each has one connector; "connectors" =
+    [[EVSE, connector], ...] in order of number from the day one has more."""
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
@@ -37,13 +39,19 @@ class Places:
         self._shapes = shapes
         stored: Any = self.memory.get(KEY)
         if stored is None and all(shape.connectors <= 1 for shape in shapes):
-            self._spots = {shape.evse_id: (shape.evse_id, 1) for shape in sorted(shapes, key=lambda shape: shape.evse_id)}
+            self._spots = {evse_id: (evse_id, 1) for evse_id in sorted(shape.evse_id for shape in shapes)}
+            self.memory.put(SINGLE, list(self._spots))
         else:
-            self._spots = dict(enumerate(self._flat(shapes, stored or []), start=1))
+            self._spots = dict(enumerate(self._flat(shapes, self._before() if stored is None else stored), start=1))
             self.memory.put(KEY, [list(spot) for spot in self._spots.values()])
         self._numbers = {}
         for number, (evse_id, connector_id) in self._spots.items():
             self._numbers.setdefault(evse_id, {})[connector_id] = number
+
+    def _before(self) -> list[Spot]:
+        """The numbers in use while every EVSE had one connector; gaps among them cannot be kept."""
+        single: list[int] = self.memory.get(SINGLE, [])
+        return [(evse_id, 1) for evse_id in single] if single == list(range(1, len(single) + 1)) else []
 
     @staticmethod
     def _flat(shapes: tuple[EvseShape, ...], stored: Any) -> list[Spot]:

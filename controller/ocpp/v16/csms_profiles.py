@@ -2,7 +2,8 @@
 
 1.6 replaces a profile of the same stackLevel and purpose at the same connector in silence, 2.x only one of the same id. So a place
 (connector, purpose, stackLevel) keeps the id it first had in the hub, whatever id the CSMS gives its successor; and an id the CSMS uses on several
-connectors is several ids in the hub, as ids of 2.x are the whole station's. What 1.6 leaves to the station is said: a TxProfile
+connectors is several ids in the hub, as ids of 2.x are the whole station's. A default of a connector beside one of connector 0 on the same
+stackLevel, which 1.6 lets win and 2.x refuses (trap 15, K01.FR.52/53), goes one level above it. What 1.6 leaves to the station is said: a TxProfile
 names the running transaction, and a schedule without startSchedule begins with the session, or now where there is no session.
 """
 
@@ -12,7 +13,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from controller.ocpp.hub import Ask, Conversation, Failed, Keep, Message, Payload, Said
+from controller.ocpp.hub import Ask, Conversation, Failed, Keep, Message, Payload, Reply, Said
 from controller.ocpp.times import timestamp
 from controller.ocpp.v16 import words
 from controller.ocpp.v16.csms_desk import UNKNOWN, Desk, Handler, Talk, answer_of, status_of, table, tables, text
@@ -22,12 +23,13 @@ UNLIMITED: Final = 999_999.0
 MAX_PERIODS: Final = 1024
 STATION_MAX: Final = "ChargingStationMaxProfile"
 TX: Final = "TxProfile"
+TX_DEFAULT: Final = "TxDefaultProfile"
 PREFIX: Final = "profile:"
 _SAME: Final = ("stackLevel", "recurrencyKind")
 
 
 class Profiles:
-    """memory: "profile:<connectorId>:<purpose in hub words>:<stackLevel>" = [id in the hub, id of the CSMS]."""
+    """memory: "profile:<connectorId>:<purpose in hub words>:<stackLevel>" = [id in the hub, id of the CSMS, stackLevel in the hub]."""
 
     def __init__(self, desk: Desk, transactions: Transactions) -> None:
         self._desk, self._transactions = desk, transactions
@@ -44,7 +46,7 @@ class Profiles:
         csms_id = words.whole(profile.get("chargingProfileId")) or 0
         found = self._said(profile, self._hub_id(place, csms_id))
         if connector_id:
-            self._desk.memory.put(place, [found["id"], csms_id])
+            self._desk.memory.put(place, [found["id"], csms_id, found.get("stackLevel")])
         return found
 
     def _set(self, message: Message) -> Conversation:
@@ -58,23 +60,40 @@ class Profiles:
             return Said({"status": "Rejected"})
         place = f"{PREFIX}{connector_id}:{purpose}:{profile.get('stackLevel')}"
         made = self._said(profile, self._hub_id(place, csms_id))
-        if hub_id:
-            made["transactionId"] = hub_id
-        return (yield from self._given(place, csms_id, {"evseId": evse_id, "chargingProfile": made}))
-
-    def _given(self, place: str, csms_id: int, request: Payload) -> Talk:
-        """Give it to the station; the ids are on disk before, as it may take it and we may not hear of it."""
-        before = self._desk.memory.get(place)
-        self._desk.memory.put(place, [request["chargingProfile"]["id"], csms_id])
-        yield Keep()
-        reply = answer_of((yield Ask("SetChargingProfile", request)))
+        known = self._desk.memory.get(place)
+        made |= {"transactionId": hub_id} if hub_id else {}
+        made |= {"stackLevel": known[2]} if known is not None else {}
+        request = {"evseId": evse_id, "chargingProfile": made}
+        reply = yield from self._given(place, csms_id, request)
+        stack = self._beside(place, made["stackLevel"]) if _is_duplicate(reply) else None
+        if stack is not None:
+            reply = yield from self._given(place, csms_id, {**request, "chargingProfile": {**made, "stackLevel": stack}})
         if status_of(reply) == "Accepted":
             return (yield from self._moved(place, csms_id))
-        if isinstance(reply, Said) or reply.code in UNKNOWN:
-            self._desk.memory.put(place, before)
         if isinstance(reply, Failed):
             return Said({"status": "NotSupported"}) if reply.code in UNKNOWN else reply
         return Said({"status": "Rejected"})
+
+    def _given(self, place: str, csms_id: int, request: Payload) -> Talk:
+        """Give it to the station; the ids are on disk before, as it may take it and we may not hear of it. Returns its answer."""
+        before, made = self._desk.memory.get(place), request["chargingProfile"]
+        self._desk.memory.put(place, [made["id"], csms_id, made["stackLevel"]])
+        yield Keep()
+        reply = answer_of((yield Ask("SetChargingProfile", request)))
+        refused = isinstance(reply, Said) and status_of(reply) != "Accepted"
+        if refused or (isinstance(reply, Failed) and reply.code in UNKNOWN):
+            self._desk.memory.put(place, before)
+        return reply
+
+    def _beside(self, place: str, stack: int) -> int | None:
+        """A level on which a TxDefaultProfile means the same beside the one in its way: a connector's above, the station's below. None if
+        there is none, or it is taken."""
+        connector, purpose, _ = place.removeprefix(PREFIX).split(":")
+        wanted = stack + 1 if connector != "0" else stack - 1
+        around = {"0", connector} if connector != "0" else None
+        found = [(key.removeprefix(PREFIX).split(":"), ids[2]) for key, ids in self._desk.memory.starting(PREFIX)]
+        taken = [level for (where, kind, _), level in found if kind == purpose and (around is None or where in around)]
+        return wanted if purpose == TX_DEFAULT and wanted >= 0 and wanted not in taken else None
 
     def _moved(self, place: str, csms_id: int) -> Talk:
         """An id that had another stackLevel or purpose at this connector has replaced what it was (16 5.16.3)."""
@@ -137,6 +156,8 @@ class Profiles:
         csms_id, connector_id = words.whole(payload.get("id")), payload.get("connectorId")
         if csms_id is not None:
             found = [(key, ids[0]) for key, ids in self._desk.memory.starting(PREFIX) if ids[1] == csms_id]
+            if not found and any(ids[0] == csms_id for _, ids in self._desk.memory.starting(PREFIX)):
+                return Said({"status": "Unknown"})  # in the hub this id is another profile's by now
             asks = [({"chargingProfileId": hub_id}, [key]) for key, hub_id in found] or [({"chargingProfileId": csms_id}, [])]
         else:
             evse_id = None if connector_id is None else self._evse_id(connector_id)
@@ -151,7 +172,9 @@ class Profiles:
         criteria = words.without_none({"evseId": evse_id, "chargingProfilePurpose": purpose, "stackLevel": stack})
         wanted = [criteria] if criteria else [{"chargingProfilePurpose": word} for word in words.PURPOSE_DOWN]
         place = (payload.get("connectorId"), stack)
-        return [({"chargingProfileCriteria": one}, self._places(place, one.get("chargingProfilePurpose"))) for one in wanted]
+        asks = [({"chargingProfileCriteria": one}, self._places(place, one.get("chargingProfilePurpose"))) for one in wanted]
+        moved = [key for _, places in asks for key in places if stack not in (None, self._desk.memory.get(key)[2])]
+        return [*asks, *(({"chargingProfileId": self._desk.memory.get(key)[0]}, [key]) for key in moved)]
 
     def _places(self, where: tuple[Any, int | None], purpose: Any) -> list[str]:
         found = []
@@ -199,6 +222,10 @@ class Profiles:
         schedule = {**_only(found, ("duration", "chargingRateUnit")), "startSchedule": start}
         schedule["chargingSchedulePeriod"] = [_period(period) for period in periods]
         return Said({"status": "Accepted", "connectorId": connector_id, "scheduleStart": start, "chargingSchedule": schedule})
+
+
+def _is_duplicate(reply: Reply) -> bool:
+    return isinstance(reply, Said) and table(reply.payload.get("statusInfo")).get("reasonCode") == "DuplicateProfile"
 
 
 def sayable(profile: Payload) -> bool:

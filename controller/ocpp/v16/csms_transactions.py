@@ -139,7 +139,8 @@ class Transactions:
     def _learnt(self, hub_id: str, known: Payload, payload: Payload) -> Payload:
         """The record with what this event tells; in memory at once, on disk with the next Keep."""
         info, evse = table(payload.get("transactionInfo")), table(payload.get("evse"))
-        record = known or {"cid": 0}
+        connectors = self._desk.places.all()
+        record = known or {"cid": connectors[0] if len(connectors) == 1 else 0}
         if evse:
             record["cid"] = self._desk.places.number(evse.get("id"), evse.get("connectorId", 0))
         told = {"state": info.get("chargingState"), "remote": info.get("remoteStartId"), "reservation": payload.get("reservationId")}

@@ -42,7 +42,28 @@ REFUSED: Final[dict[str, str]] = {
     "UpdateDynamicSchedule": "1.6 has no profiles that change in place",
     "UsePriorityCharging": "1.6 has no priority charging",
 }
-"""Action -> why. Items of a message that is otherwise carried out are refused where they are read (station_commands, station_limits)."""
+"""Action -> why."""
+
+PARTLY: Final[dict[str, str]] = {
+    "ChangeAvailability": "Rejected for a connector other than 1 of an EVSE: a 1.6 connector is an EVSE",
+    "CertificateSigned": "V2G certificates go as plug and charge (DataTransfer), Rejected by a station without it",
+    "GetChargingProfiles": "tells what the CSMS has set through here; 1.6 cannot be asked",
+    "GetInstalledCertificateIds": "V2G and MO roots only as plug and charge (DataTransfer)",
+    "GetLog": "DataCollectorLog Rejected; SecurityLog Rejected by a station without the whitepaper",
+    "GetTransactionStatus": "from what has come through here; 1.6 cannot be asked",
+    "InstallCertificate": "V2G, MO and OEM roots go as plug and charge (DataTransfer), Rejected by a station without it",
+    "MeterValues": "of the station: Temperature and RPM are left out, and values that are no number",
+    "RequestStartTransaction": "groupIdToken has no place in 1.6 and is left out",
+    "ReserveNow": "connectorType without evseId Rejected where there are several EVSEs",
+    "Reset": "of one EVSE of several, and ImmediateAndResume, Rejected",
+    "SendLocalList": "who may charge at some EVSEs only is not listed: the CSMS is asked each time",
+    "SetChargingProfile": "Rejected: setpoints, discharge, Dynamic, PriorityCharging, LocalGeneration, useLocalTime, maxOfflineDuration",
+    "SetVariables": "attributes other than Actual, and variables that are no key, refused item by item",
+    "StatusNotification": "of the station: Preparing and Finishing are both Occupied",
+    "TriggerMessage": "SignV2G20Certificate, PublishFirmwareStatusNotification and CustomTrigger NotImplemented",
+    "UpdateFirmware": "signed, Rejected by a station without the whitepaper; unsigned, installDateTime delays the download",
+}
+"""Action -> what of it 1.6 cannot say, and what happens then. Decided where it is read."""
 
 _WORDS: Final = {
     **dict.fromkeys(("ClearDERControl", "GetDERControl", "SetDERControl", "GetMonitoringReport", "SetMonitoringBase"), "NotSupported"),

@@ -107,9 +107,9 @@ def _flowing(period: Payload, unit: Any) -> float | None:
 
 def _phase(period: Payload, suffix: str) -> float | None:
     limit, setpoint = period.get(f"limit{suffix}"), period.get(f"setpoint{suffix}")
-    if real(limit):
-        return float(limit) if isinstance(limit, float) else limit
-    return max(0.0, float(setpoint)) if real(setpoint) and setpoint is not None else None
+    if isinstance(limit, int | float):
+        return limit
+    return max(0.0, float(setpoint)) if isinstance(setpoint, int | float) else None
 
 
 def told_profile(profile: Payload) -> Payload | None:

@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from controller.app import App
 from controller.config import Config
 from controller.facts import Fact, FileFetched, FilesCollected, FileServed
 from controller.io.clock import Clock
@@ -421,3 +422,18 @@ async def test_boxes_do_not_outlive_the_program(tmp_path: Path, client: aiohttp.
     await second.shell.start()
     assert [path for path in contents(tmp_path / "files") if path.parent.name == "box"] == []
     await second.shell.stop()
+
+
+@pytest.mark.parametrize(("face", "there"), [("depot", True), ("pair", False)])
+def test_the_app_has_it_where_a_csms_sees_one_large_station(tmp_path: Path, face: str, there: bool) -> None:
+    config = Config.model_validate(
+        {
+            "site": {"id": "test"},
+            "grid": {"fuse_a": 63, "worst_other_load_a": 1},
+            "data_dir": str(tmp_path),
+            "upstreams": [{"id": "csms", "url": "ws://127.0.0.1:1/", "face": face}],
+        }
+    )
+    app = App(config, Clock())
+    assert ("files" in {part.name for part in app.parts}) is there
+    assert (FetchFile in app._carriers) is there

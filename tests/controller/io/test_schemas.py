@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from controller.io import schemas
 from controller.io.schemas import read_schema, shapes
 from tests.support.shapes import VERSIONS
@@ -31,6 +33,24 @@ def test_what_a_version_does_not_have_is_none() -> None:
 def test_a_file_is_read_once() -> None:
     assert read_schema("ocpp2.1", "Reset", False) is read_schema("ocpp2.1", "Reset", False)
     assert shapes() is shapes()
+
+
+def test_all_files_are_read_at_the_start() -> None:
+    shapes()
+    before = schemas._read.cache_info().misses
+    assert shapes().check("ocpp2.0.1", "ClearCache", False, {}) == ""
+    assert schemas._read.cache_info().misses == before
+    assert before == sum(len(schemas._names(version)) for version in VERSIONS)
+
+
+def test_a_missing_package_shows_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schemas, "find_spec", lambda name: None)
+    schemas._folder.cache_clear()
+    try:
+        with pytest.raises(RuntimeError, match="install Yardmaster with its dependencies"):
+            schemas._folder("ocpp2.1")
+    finally:
+        schemas._folder.cache_clear()
 
 
 def test_unknown_actions_of_bad_stations_are_not_remembered() -> None:

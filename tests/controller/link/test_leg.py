@@ -321,3 +321,24 @@ def test_texts_of_an_older_leg_are_nobodys(world: World) -> None:
     world.open()
     assert world.says(2, "a", "Heartbeat", {}, generation=6) == []
     assert not world.ups
+
+
+def test_side_that_cannot_even_begin_ends_its_message_and_nothing_else(world: World) -> None:
+    world.open()
+
+    def broken(message: Message) -> Conversation:
+        raise ZeroDivisionError
+
+    def broken_tick() -> list[Conversation]:
+        raise ZeroDivisionError
+
+    (side,) = world.sides
+    side.said = broken  # type: ignore[method-assign]
+    side.tick = broken_tick  # type: ignore[method-assign]
+    outcomes = world.says(2, "a", "Heartbeat", {})
+    assert [frame[:3] for frame in frames(outcomes)] == [[4, "a", "InternalError"]]
+    assert any(isinstance(outcome, Tell) for outcome in outcomes)
+    assert any(isinstance(outcome, Tell) for outcome in world.leg.tick(world.at))
+    del side.said
+    world.says(2, "b", "Heartbeat", {})
+    assert len(world.ups) == 1

@@ -201,3 +201,9 @@ def test_a_distrusted_meter_is_silence_and_an_unsorted_one_counts_with_its_worst
         assert not watch.read(Reading("grid", Quality.GOOD), (1.0 + now, 2.0, 3.0), Cars(), float(now))
     assert watch.look(20.0) is Health.LOST
     assert "L1 counts backwards" in watch.trouble
+
+
+def test_cars_that_give_back_as_they_tell_are_no_wrong_scale() -> None:
+    """164 A flow out: a tenth of it is no ampere more that the meter should show."""
+    short = Short()
+    assert not any(short.look((-164.0, -164.0, -164.0), (-174.0, -174.0, -174.0), float(second)) for second in range(60))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from tests.support.depot_book import DepotBook
+from controller.facts import PersistFailed, StationFrame
+from tests.support.depot_book import DepotBook, Payload
 from tests.support.desk import asked, desk, says
 
 ACCEPTED = {"status": "Accepted"}
@@ -95,3 +97,52 @@ def test_refused_by_policy() -> None:
     book = willing(availability="refuse")
     assert book.csms("ChangeAvailability", OUT)["statusInfo"]["reasonCode"] == "NotEnabled"
     assert book.csms("ChangeAvailability", {**OUT, "evse": {"id": 4}}) == ACCEPTED
+
+
+def test_a_charger_that_tells_its_state_before_it_answers_is_asked_once() -> None:
+    book = willing()
+
+    def state_first(request: Payload) -> Payload:
+        told = {"timestamp": "2026-09-21T14:00:00Z", "connectorStatus": "Unavailable", "evseId": 1, "connectorId": 1}
+        frame = json.dumps([2, "state", "StatusNotification", told])
+        book._asked["state"] = "StatusNotification"
+        book._todo.append(StationFrame(book.at, "CP21", book.stations["CP21"].generation, frame))
+        return ACCEPTED
+
+    book.station_says["CP21"]["ChangeAvailability"] = state_first
+    assert book.csms("ChangeAvailability", OUT) == ACCEPTED
+    book.wait(70)
+    assert len(asked(book, "CP21", "ChangeAvailability")) == 1
+
+
+def test_a_charger_that_did_not_answer_is_asked_again() -> None:
+    book = willing()
+    real = book._station_frame
+    silent = True
+
+    def mute(name: str, frame: list[Any]) -> None:
+        if frame[0] == 2 and frame[2] == "ChangeAvailability" and name == "CP21" and silent:
+            book.down[name].append((frame[2], frame[3]))
+            return
+        real(name, frame)
+
+    book._station_frame = mute  # type: ignore[method-assign]
+    book.csms("ChangeAvailability", OUT)
+    book.wait(40)
+    silent = False
+    book.wait(70)
+    assert len(asked(book, "CP21", "ChangeAvailability")) == 2
+    book.wait(200)
+    assert len(asked(book, "CP21", "ChangeAvailability")) == 2
+
+
+def test_a_disk_that_refuses_means_no() -> None:
+    book = willing()
+    write = book._write
+    book._write = lambda order: PersistFailed(book.at, order.token, "disk full")  # type: ignore[assignment, method-assign, return-value]
+    assert book.csms("ChangeAvailability", OUT)[0] == "InternalError"
+    book._write = write  # type: ignore[method-assign]
+    book.hang_up("CP21")
+    book.boot("CP21")
+    book.wait(70)
+    assert not any(asked(book, name, "ChangeAvailability") for name in book.down)

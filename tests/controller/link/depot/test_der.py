@@ -385,3 +385,14 @@ def test_an_evse_whose_charger_executes_the_limit_itself_is_bounded_by_itself() 
     assert told(book) == (7_500.0, "DER LimitMaxDischarge 17")
     assert told(book, EvseKey("CP1", 1)) == (5_500.0, "DER LimitMaxDischarge 17")
     assert told(book, EvseKey("CP2", 1)) is None
+
+
+def test_the_depots_own_model_says_what_it_executes() -> None:
+    """What is Supported is what SetDERControl takes: the site's own and the chargers'."""
+
+    def modes(book: DepotBook) -> Any:
+        asked = [{"component": {"name": "DCDERCtrlr"}, "variable": {"name": "ModesSupported"}}]
+        return book.csms("GetVariables", {"getVariableData": asked})["getVariableResult"][0].get("attributeValue")
+
+    assert modes(depot()) == "LimitMaxDischarge"
+    assert modes(depot("CP1")) == "FixedVar,FreqDroop,HFMustTrip,LimitMaxDischarge,VoltWatt"

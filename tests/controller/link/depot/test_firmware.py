@@ -8,6 +8,10 @@ import pytest
 
 from controller.link.depot.firmware import Firmware
 from controller.ocpp.hub import Failed
+from controller.ocpp.times import timestamp
+from tests.support.depot_book import START_WALL_S
+from tests.support.desk import asked as mixed_asked
+from tests.support.desk import desk as mixed_desk
 from tests.support.model_desk import Charger, Desk, depot_site
 
 Payload = dict[str, Any]
@@ -210,3 +214,25 @@ def test_what_a_trigger_makes_it_say(running: bool, expected: Payload) -> None:
         desk.heard("FirmwareStatusNotification")
     desk.talks.spawn(desk.at, [desk.office.says["FirmwareStatusNotification"]()], desk)
     assert desk.heard("FirmwareStatusNotification") == [expected]
+
+
+def test_over_the_real_face_each_version_gets_it_in_its_own_words() -> None:
+    book = mixed_desk(firmware_models=("generic",), firmware_parallel=3)
+    for station in ("CP20", "CP21"):
+        book.station_says[station]["UpdateFirmware"] = {"status": "Accepted"}
+    book.station_says["CP16"]["UpdateFirmware"] = {}
+    image = {"requestId": 7, "firmware": {"location": FIRMWARE["location"], "retrieveDateTime": timestamp(START_WALL_S)}}
+    assert book.csms("UpdateFirmware", image) == {"status": "Accepted"}
+    book.wait(3)
+    assert mixed_asked(book, "CP16", "UpdateFirmware")[0]["location"] == FIRMWARE["location"]
+    for station in ("CP20", "CP21"):
+        (told_it,) = mixed_asked(book, station, "UpdateFirmware")
+        assert told_it["firmware"]["location"] == FIRMWARE["location"]
+        for status in ("Downloading", "Downloaded", "Installing", "Installed"):
+            book.say(station, "FirmwareStatusNotification", {"status": status, "requestId": told_it["requestId"]})
+    for status in ("Downloading", "Downloaded", "Installing", "Installed"):
+        book.say("CP16", "FirmwareStatusNotification", {"status": status})
+        book.wait(2)
+    heard = book.heard("FirmwareStatusNotification")
+    assert [payload["status"] for payload in heard] == ["Downloading", "Downloaded", "Installing", "Installed"]
+    assert {payload["requestId"] for payload in heard} == {7}

@@ -58,6 +58,15 @@ def test_time() -> None:
     assert ended(book, 1)["triggerReason"] == "TimeLimitReached"
 
 
+def test_time_by_our_own_clock_where_the_chargers_is_wrong() -> None:
+    book = limited({"maxTime": 600}, timestamp="1970-01-01T00:00:00Z")
+    book.wait(590)
+    assert not asked(book, "CP20", "RequestStopTransaction")
+    book = limited({"maxTime": 600}, timestamp=timestamp(desk().at.wall_s - 590), offline=True)
+    book.wait(20)
+    assert len(asked(book, "CP20", "RequestStopTransaction")) == 1
+
+
 def test_state_of_charge() -> None:
     book = limited({"maxSoC": 80})
     book.event("CP20", "Updated", UUID_A, 1, **values(soc=80))

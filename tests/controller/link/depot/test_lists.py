@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from controller.facts import PersistFailed
 from tests.support.depot_book import DepotBook, Payload
 from tests.support.desk import TOKEN, asked, desk, says
 
@@ -104,7 +105,8 @@ def test_a_box_that_has_lost_its_list_gets_it_again() -> None:
     assert (len(asked(book, "CP20", "SendLocalList")), len(asked(book, "CP21", "SendLocalList"))) == (1, 2)
 
 
-def test_a_long_list_comes_in_pieces_of_what_the_charger_takes() -> None:
+def in_pieces_of_two() -> DepotBook:
+    """CP21 takes two entries in one message."""
     book = willing()
     says(
         book,
@@ -120,6 +122,11 @@ def test_a_long_list_comes_in_pieces_of_what_the_charger_takes() -> None:
             ]
         },
     )
+    return book
+
+
+def test_a_long_list_comes_in_pieces_of_what_the_charger_takes() -> None:
+    book = in_pieces_of_two()
     send(book, 9, "Full", *(entry({"idToken": f"C{number}", "type": "Central"}) for number in range(5)))
     pieces = asked(book, "CP21", "SendLocalList")
     told = [(payload["versionNumber"], payload["updateType"], len(payload["localAuthorizationList"])) for payload in pieces]
@@ -162,3 +169,28 @@ def test_refused_by_policy() -> None:
     book = willing(local_list="refuse")
     assert send(book, 3, "Full", entry(TOKEN))["status"] == "Failed"
     assert not any(asked(book, name, "SendLocalList") for name in book.down)
+
+
+def test_a_disk_that_refuses_means_the_old_list() -> None:
+    book = willing()
+    send(book, 3, "Full", entry(TOKEN))
+    write = book._write
+    book._write = lambda order: PersistFailed(book.at, order.token, "disk full")  # type: ignore[assignment, method-assign, return-value]
+    refused = book.csms("SendLocalList", {"versionNumber": 4, "updateType": "Full", "localAuthorizationList": [entry(OTHER)]})
+    assert refused[0] == "InternalError"
+    book._write = write  # type: ignore[method-assign]
+    book.wait(5)
+    assert book.csms("GetLocalListVersion", {}) == {"versionNumber": 3}
+    assert book.face.listed(TOKEN) is not None
+    assert book.face.listed(OTHER) is None
+    assert len(asked(book, "CP21", "SendLocalList")) == 1
+
+
+def test_numbers_a_charger_knows_the_list_by_rise_where_the_depots_cannot() -> None:
+    book = in_pieces_of_two()
+    entries = [entry({"idToken": f"C{number}", "type": "Central"}) for number in range(5)]
+    send(book, 1, "Full", *entries)
+    send(book, 2, "Differential", entry(OTHER))
+    told = [(payload["versionNumber"], payload["updateType"]) for payload in asked(book, "CP21", "SendLocalList")]
+    assert told == [(1, "Full"), (2, "Differential"), (3, "Differential"), (4, "Differential")]  # D01.FR.06: an update is newer
+    assert book.csms("GetLocalListVersion", {}) == {"versionNumber": 2}

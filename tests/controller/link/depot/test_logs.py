@@ -10,6 +10,8 @@ import pytest
 from controller.facts import FilesCollected, FileServed
 from controller.link.depot.logs import Logs
 from controller.orders import OpenBox, SendBox, StopServing
+from tests.support.desk import asked as mixed_asked
+from tests.support.desk import desk as mixed_desk
 from tests.support.model_desk import Desk, depot_site
 
 Payload = dict[str, Any]
@@ -200,3 +202,28 @@ def test_what_a_trigger_makes_it_say() -> None:
     told(desk)
     desk.talks.spawn(desk.at, [desk.office.says["LogStatusNotification"]()], desk)
     assert told(desk) == [("Uploading", 3)]
+
+
+def test_over_the_real_face_each_version_is_asked_in_its_own_words() -> None:
+    book = mixed_desk()
+    for station in ("CP20", "CP21"):
+        book.station_says[station]["GetLog"] = {"status": "Accepted", "filename": "x.log"}
+    book.station_says["CP16"]["GetDiagnostics"] = {"fileName": "x.log"}
+    assert book.csms("GetLog", ORDER)["status"] == "Accepted"
+    book.wait(2)
+    (box,) = [order.job for order in book.outcomes if isinstance(order, OpenBox)]
+    book.feed(FileServed(book.at, box, ("http://10.0.0.1:9010/box/s",)))
+    book.wait(2)
+    asked_of_16 = mixed_asked(book, "CP16", "GetDiagnostics") or mixed_asked(book, "CP16", "GetLog")
+    assert "http://10.0.0.1:9010/box/s/001-CP16" in json.dumps(asked_of_16)
+    for index, station in ((2, "CP20"), (3, "CP21")):
+        (log,) = mixed_asked(book, station, "GetLog")
+        assert log["log"]["remoteLocation"] == f"http://10.0.0.1:9010/box/s/00{index}-{station}"
+        book.say(station, "LogStatusNotification", {"status": "Uploaded", "requestId": log["requestId"]})
+    book.say("CP16", "DiagnosticsStatusNotification", {"status": "Uploaded"})
+    book.wait(2)
+    (sent,) = [order for order in book.outcomes if isinstance(order, SendBox)]
+    assert {state for state, _ in manifest(sent).values()} == {"complete"}
+    book.feed(FilesCollected(book.at, box, "sent", True, sent.name))
+    book.wait(2)
+    assert [told["status"] for told in book.heard("LogStatusNotification")] == ["Uploading", "Uploaded"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from controller.link.depot.model import REFUSED, DeviceModel
 from tests.support.depot_book import DepotBook, site
+from tests.support.desk import asked
+from tests.support.desk import desk as mixed_desk
 from tests.support.model_charger import ModelCharger, usual
 from tests.support.model_desk import Desk
 
@@ -78,3 +80,45 @@ def test_over_the_real_face_the_csms_reads_and_writes_own_and_chargers_variables
     ]
     answer = book.csms("GetVariables", {"getVariableData": items})
     assert [one["attributeValue"] for one in answer["getVariableResult"]] == ["Yardmaster", "7"]
+
+
+def test_what_other_parts_know_is_shown_as_the_depots_own() -> None:
+    desk = Desk([DeviceModel])
+    modes = {"now": ""}
+    desk.office.shows["DCDERCtrlr", "ModesSupported"] = lambda: modes["now"]
+    question = {"getVariableData": [{"component": {"name": "DCDERCtrlr"}, "variable": {"name": "ModesSupported"}}]}
+    assert desk.answer("GetVariables", question)["getVariableResult"][0]["attributeStatus"] == "UnknownComponent"
+    modes["now"] = "FreqDroop,VoltVar"
+    assert desk.answer("GetVariables", question)["getVariableResult"][0]["attributeValue"] == "FreqDroop,VoltVar"
+
+
+def test_a_16_charger_is_read_and_written_through_its_configuration_keys() -> None:
+    book = mixed_desk()
+    keys = [{"key": "MeterValueSampleInterval", "readonly": False, "value": "30"}, {"key": "VendorThing", "readonly": True, "value": "x"}]
+    book.station_says["CP16"]["GetConfiguration"] = {"configurationKey": keys, "unknownKey": []}
+    book.station_says["CP16"]["ChangeConfiguration"] = {"status": "Accepted"}
+    book.wait(30)
+    assert book.csms("GetBaseReport", {"requestId": 5, "reportBase": "FullInventory"}) == {"status": "Accepted"}
+    book.wait(60)
+    items = [item for page in book.heard("NotifyReport") for item in page["reportData"]]
+    told = {
+        (item["component"]["name"], item["variable"]["name"]): item["variableAttribute"][0].get("value")
+        for item in items
+        if item["component"].get("instance") == "CP16"
+    }
+    assert told["SampledDataCtrlr", "TxUpdatedInterval"] == "30"
+    assert "x" in told.values()  # a key of the vendor's is shown as well
+    assert book.heard("NotifyReport")[-1]["tbc"] is False
+    item = {"component": {"name": "SampledDataCtrlr", "instance": "CP16"}, "variable": {"name": "TxUpdatedInterval"}, "attributeValue": "15"}
+    assert book.csms("SetVariables", {"setVariableData": [item]})["setVariableResult"][0]["attributeStatus"] == "Accepted"
+    assert asked(book, "CP16", "ChangeConfiguration") == [{"key": "MeterValueSampleInterval", "value": "15"}]
+
+
+def test_a_16_csms_reads_and_writes_the_depots_settings() -> None:
+    book = mixed_desk("ocpp1.6")
+    book.station_says["CP16"]["ChangeConfiguration"] = {"status": "Accepted"}
+    answer = book.csms("GetConfiguration", {"key": ["NumberOfConnectors", "MeterValueSampleInterval"]})
+    known = {one["key"]: one["value"] for one in answer["configurationKey"]}
+    assert known == {"NumberOfConnectors": "4", "MeterValueSampleInterval": "60"}
+    assert book.csms("ChangeConfiguration", {"key": "MeterValueSampleInterval", "value": "17"}) == {"status": "Accepted"}
+    assert asked(book, "CP16", "ChangeConfiguration") == [{"key": "MeterValueSampleInterval", "value": "17"}]

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from controller.facts import PersistFailed
+from controller.ocpp.times import timestamp
 from tests.support.depot_book import DepotBook, Payload
 from tests.support.desk import UUID_A, asked, desk, says
 
@@ -263,3 +265,56 @@ def test_priority_is_found_by_transaction() -> None:
     book.wait(2)
     assert book.heard("NotifyPriorityCharging") == [{"transactionId": UUID_A, "activated": True}]
     assert book.csms("UsePriorityCharging", {"transactionId": "unknown", "activate": True})["status"] == "Rejected"
+
+
+def test_a_16_csms_may_set_a_default_for_all_and_another_for_one() -> None:
+    book = desk("ocpp1.6")
+    schedule = {"chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 16.0}]}
+    base = {"stackLevel": 0, "chargingProfilePurpose": "TxDefaultProfile", "chargingProfileKind": "Relative", "chargingSchedule": schedule}
+    assert book.csms("SetChargingProfile", {"connectorId": 0, "csChargingProfiles": {**base, "chargingProfileId": 1}}) == ACCEPTED
+    own = {**base, "chargingProfileId": 2, "chargingSchedule": {**schedule, "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 10.0}]}}
+    assert book.csms("SetChargingProfile", {"connectorId": 1, "csChargingProfiles": own}) == ACCEPTED
+    composite = book.csms("GetCompositeSchedule", {"connectorId": 1, "duration": 60})
+    assert composite["chargingSchedule"]["chargingSchedulePeriod"][0]["limit"] == 10.0
+    replaced = {**own, "chargingProfileId": 3, "chargingSchedule": {**schedule, "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 8.0}]}}
+    assert book.csms("SetChargingProfile", {"connectorId": 1, "csChargingProfiles": replaced}) == ACCEPTED  # 16 5.16.3
+    composite = book.csms("GetCompositeSchedule", {"connectorId": 1, "duration": 60})
+    assert composite["chargingSchedule"]["chargingSchedulePeriod"][0]["limit"] == 8.0
+    assert book.csms("ClearChargingProfile", {"id": 3}) == ACCEPTED
+    assert book.csms("ClearChargingProfile", {"id": 1}) == ACCEPTED
+    assert book.csms("ClearChargingProfile", {"id": 1})["status"] == "Unknown"
+
+
+def test_what_is_over_stands_in_nobodys_way() -> None:
+    book = desk()
+    assert put(book, 4, profile_id=30, validTo=timestamp(book.at.wall_s + 60)) == ACCEPTED
+    assert put(book, 4, profile_id=31)["statusInfo"]["reasonCode"] == "DuplicateProfile"
+    book.wait(61)
+    assert put(book, 4, profile_id=31) == ACCEPTED
+
+
+def test_a_dynamic_default_is_updated_everywhere_also_at_a_charger_that_was_away() -> None:
+    book = desk()
+    book.hang_up("CP20")
+    book.stations["CP20"].version = "ocpp2.1"
+    book.boot("CP20")
+    assert book.csms("SetChargingProfile", {"evseId": 0, "chargingProfile": dynamic(70)})["status"] == "Accepted"  # 1.6 knows none: named
+    book.hang_up("CP21")
+    assert book.csms("UpdateDynamicSchedule", {"chargingProfileId": 70, "scheduleUpdate": {"limit": 9.0}})["status"] == "Accepted"
+    book.boot("CP21")
+    book.wait(3)
+    for number in (2, 3, 4):
+        composite = book.csms("GetCompositeSchedule", {"duration": 60, "evseId": number})
+        assert composite["schedule"]["chargingSchedulePeriod"][0]["limit"] <= 9.0
+
+
+def test_a_disk_that_refuses_leaves_no_default_behind() -> None:
+    book = desk()
+    write = book._write
+    book._write = lambda order: PersistFailed(book.at, order.token, "disk full")  # type: ignore[assignment, method-assign, return-value]
+    assert put(book, 0, profile_id=20)[0] == "InternalError"
+    book._write = write  # type: ignore[method-assign]
+    book.hang_up()
+    book.boot()
+    book.wait(65)
+    assert reports(book) == {}

@@ -9,6 +9,7 @@ import pytest
 from controller.facts import FileFetched, FilesCollected, FileServed
 from controller.link.depot.publishing import Publishing
 from controller.orders import FetchFile, ServeFile, StopServing
+from tests.support.desk import desk as mixed_desk
 from tests.support.model_desk import Desk
 
 Payload = dict[str, Any]
@@ -155,3 +156,17 @@ def test_after_published_a_trigger_says_idle() -> None:
     told(desk)
     desk.talks.spawn(desk.at, [desk.office.says["PublishFirmwareStatusNotification"]()], desk)
     assert told(desk) == [("Idle", None, None)]
+
+
+def test_over_the_real_face_only_the_depot_itself_answers() -> None:
+    """Trap 30: no charger hears of it."""
+    book = mixed_desk()
+    assert book.csms("PublishFirmware", ORDER) == {"status": "Accepted"}
+    book.wait(2)
+    (order,) = [one for one in book.outcomes if isinstance(one, FetchFile)]
+    book.feed(FileFetched(book.at, order.job, True, "", "/data/file", "f" * 64, MD5, 5))
+    book.feed(FileServed(book.at, order.job, URLS))
+    book.wait(6)
+    heard = book.heard("PublishFirmwareStatusNotification")
+    assert [one["status"] for one in heard] == ["Downloading", "Downloaded", "ChecksumVerified", "Published"]
+    assert all(action != "PublishFirmware" for told in book.down.values() for action, _ in told)

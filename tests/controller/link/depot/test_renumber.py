@@ -22,7 +22,10 @@ def test_numbers_stand_everywhere_but_in_foreign_words(office: Office) -> None:
     payload = {
         "evseId": 2,
         "evse": {"id": 1, "connectorId": 1},
-        "eventData": [{"component": {"name": "Connector", "evse": {"id": 2, "connectorId": 1}}}, {"component": {"name": "ClockCtrlr", "instance": "x"}}],
+        "eventData": [
+            {"component": {"name": "Connector", "evse": {"id": 2, "connectorId": 1}}},
+            {"component": {"name": "ClockCtrlr", "instance": "x"}},
+        ],
         "customData": {"vendorId": "acme", "evseId": 2},
         "id": 2,
     }

@@ -8,6 +8,7 @@ import pytest
 
 from controller.link.depot.addresses import name_of, size_of
 from controller.link.depot.model import DeviceModel
+from tests.support.depot_book import DepotBook
 from tests.support.model_charger import ModelCharger, entry, usual
 from tests.support.model_desk import Desk, depot_site
 
@@ -26,7 +27,7 @@ def report(desk: Desk, action: str = "GetBaseReport", seconds: int = 30, **reque
     """Ask, wait, put the pages together; the pages are numbered from 0 and only the last one says that it is."""
     before = len(desk.up)
     assert desk.answer(action, {"requestId": 77, **request}) == {"status": "Accepted"}
-    assert len(desk.up) == before  # the answer goes first
+    assert len(desk.said_before) == before  # the answer goes first
     desk.seconds(seconds)
     pages = desk.heard("NotifyReport")
     assert [page["seqNo"] for page in pages] == list(range(len(pages)))
@@ -230,6 +231,21 @@ def test_nothing_found_is_an_empty_result_set() -> None:
 
 
 def test_too_many_reports_at_once_are_rejected() -> None:
-    desk, _ = depot()
-    answers = [desk.answer("GetBaseReport", {"requestId": number, "reportBase": "FullInventory"})["status"] for number in range(7)]
-    assert answers == ["Accepted"] * 5 + ["Rejected"] * 2
+    desk, chargers = depot()
+    desk.seconds(700)
+    for charger in chargers:
+        charger.mute_report = True  # the first report waits for what they say now
+    answers = [desk.answer("GetBaseReport", {"requestId": number, "reportBase": "SummaryInventory"})["status"] for number in range(8)]
+    assert answers == ["Accepted"] * 6 + ["Rejected"] * 2  # one runs, five wait
+    desk.seconds(150)
+    assert [page["requestId"] for page in desk.heard("NotifyReport")] == [0, 1, 2, 3, 4, 5]  # in order, each whole
+
+
+def test_a_report_may_go_up_while_the_boot_is_pending() -> None:
+    """B02.FR.02: what a CSMS asks for before it accepts."""
+    book = DepotBook()
+    book.csms_says["BootNotification"] = {"currentTime": "2026-09-21T14:00:00Z", "interval": 500, "status": "Pending"}
+    book.open()
+    assert book.csms("GetBaseReport", {"requestId": 1, "reportBase": "FullInventory"}) == {"status": "Accepted"}
+    book.wait(5)
+    assert book.heard("NotifyReport")[-1]["tbc"] is False

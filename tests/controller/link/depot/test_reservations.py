@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.support.depot_book import DepotBook
-from tests.support.desk import TOKEN, asked, busy, desk, says
+from tests.support.desk import TOKEN, UUID_A, asked, busy, desk, says
 
 ACCEPTED = {"status": "Accepted"}
 UNTIL = "2026-12-31T00:00:00Z"
@@ -117,3 +117,14 @@ def test_it_is_known_after_a_restart() -> None:
     book.open()
     book.boot()
     assert book.csms("CancelReservation", {"reservationId": 5}) == ACCEPTED
+
+
+def test_one_that_was_used_keeps_its_evse_no_longer() -> None:
+    book = willing()
+    reserve(book, evseId=4)
+    book.event("CP21", "Started", UUID_A, 0, reservationId=5)
+    book.event("CP21", "Ended", UUID_A, 1)
+    for name, evse_id in (("CP16", 1), ("CP20", 1), ("CP20", 2)):
+        busy(book, name, evse_id)
+    assert reserve(book, id=6) == ACCEPTED
+    assert [payload["id"] for payload in asked(book, "CP21", "ReserveNow")] == [5, 6]

@@ -116,9 +116,13 @@ def test_ids_hold_over_a_restart_and_a_repeated_start_is_no_other_one() -> None:
 
 def test_an_id_is_on_disk_before_the_csms_hears_it() -> None:
     book = opened()
+    book.disk = False
     book.event("CP1", "Started", "1", 0)
-    (depot_id,) = ids(book)
-    assert any(key == f"tx:{depot_id}" for _, key in book.memories)
+    book.event("CP2", "Started", UUID, 0)
+    assert not book.heard("TransactionEvent")
+    book.written()
+    assert len(book.heard("TransactionEvent")) == 2
+    assert {f"tx:{depot_id}" for depot_id in ids(book)} <= {key for _, key in book.memories}
 
 
 def test_a_session_at_an_evse_that_the_site_file_lacks_is_not_lost() -> None:
@@ -169,10 +173,56 @@ def test_a_transaction_nobody_has_heard_of() -> None:
     assert opened().csms("GetTransactionStatus", {"transactionId": OTHER}) == {"ongoingIndicator": False, "messagesInQueue": False}
 
 
+# -- chargers and CSMS of any version ----------------------------------------------------------------------------
+
+
+def mixed(version: str) -> DepotBook:
+    """A charger of each version: A 1.6, B 2.0.1, C 2.1. Each charges, the CSMS goes away, A and B end their sessions meanwhile."""
+    book = opened(site(("A", "B", "C")), version=version, A="ocpp1.6", B="ocpp2.0.1", C="ocpp2.1")
+    now = timestamp(book.at.wall_s)
+    token = {"idToken": "AABBCCDD", "type": "ISO14443"}
+    started = book.say("A", "StartTransaction", {"connectorId": 1, "idTag": "AABBCCDD", "meterStart": 100, "timestamp": now})
+    assert started["transactionId"] > 0
+    for name, transaction_id in (("B", UUID), ("C", OTHER)):
+        begin = [{"timestamp": now, "sampledValue": [{"value": 10.0, "context": "Transaction.Begin"}]}]
+        book.event(name, "Started", transaction_id, 0, trigger="Authorized", idToken=token, meterValue=begin)
+    book.lose()
+    stop = {"transactionId": started["transactionId"], "meterStop": 900, "timestamp": now, "reason": "EVDisconnected"}
+    assert book.say("A", "StopTransaction", stop) == {}
+    end = [{"timestamp": now, "sampledValue": [{"value": 500.0, "context": "Transaction.End"}]}]
+    book.event("B", "Ended", UUID, 1, evse_id=0, trigger="EVDeparted", meterValue=end, info={"stoppedReason": "EVDisconnected"})
+    book.wait(30)
+    book.open()
+    book.wait(60)
+    assert not book.rows
+    return book
+
+
 @pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
-def test_a_charger_of_the_other_2x_version_is_an_evse_like_any_other(version: str) -> None:
-    other = "ocpp2.0.1" if version == "ocpp2.1" else "ocpp2.1"
-    book = opened(version=version, CP2=other)
-    book.event("CP2", "Started", UUID, 0)
-    book.event("CP2", "Ended", UUID, 1)
-    assert [(told["seqNo"], told.get("evse", {}).get("id")) for told in book.heard("TransactionEvent")] == [(0, 2), (1, 2)]
+def test_a_2x_csms_sees_three_evses_whatever_they_speak(version: str) -> None:
+    book = mixed(version)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for told in book.heard("TransactionEvent"):
+        found.setdefault(told["transactionInfo"]["transactionId"], []).append(told)
+    of_a, of_b, of_c = found.values()
+    assert [events[0]["evse"]["id"] for events in (of_a, of_b, of_c)] == [1, 2, 3]
+    assert [events[0]["eventType"] for events in (of_a, of_b, of_c)] == ["Started"] * 3
+    assert [told["seqNo"] for told in of_a] == list(range(len(of_a)))
+    for events, meter_wh, trigger in ((of_a, 900.0, "EVCommunicationLost"), (of_b, 500.0, "EVDeparted")):
+        last = events[-1]
+        assert (last["eventType"], last["offline"], last["triggerReason"]) == ("Ended", True, trigger)
+        assert last["transactionInfo"]["stoppedReason"] == "EVDisconnected"
+        assert meter_wh in [sample["value"] for value in last["meterValue"] for sample in value["sampledValue"]]
+    assert {UUID, OTHER} <= set(found)
+
+
+def test_a_16_csms_sees_three_connectors_whatever_they_speak() -> None:
+    book = mixed("ocpp1.6")
+    starts = [(told["connectorId"], told["idTag"], told["meterStart"]) for told in book.heard("StartTransaction")]
+    assert starts == [(1, "AABBCCDD", 100), (2, "AABBCCDD", 10), (3, "AABBCCDD", 10)]
+    stops = {told["transactionId"]: told for told in book.heard("StopTransaction")}
+    # The CSMS has numbered them 1001, 1002, 1003 in the order it heard of them.
+    assert {number: (told["meterStop"], told["reason"]) for number, told in stops.items()} == {
+        1001: (900, "EVDisconnected"),
+        1002: (500, "EVDisconnected"),
+    }

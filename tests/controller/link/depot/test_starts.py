@@ -129,3 +129,11 @@ def test_ids_of_two_chargers_that_are_the_same_are_told_apart() -> None:
 def test_an_unknown_transaction_is_not_stopped(transaction_id: str) -> None:
     answer = willing().csms("RequestStopTransaction", {"transactionId": transaction_id})
     assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "TxNotFound")
+
+
+def test_a_reservation_counts_also_where_the_charger_does_not_show_it() -> None:
+    book = willing()
+    book.station_says["CP16"]["ReserveNow"] = ACCEPTED
+    book.csms("ReserveNow", {"id": 5, "expiryDateTime": "2030-01-01T00:00:00Z", "evseId": 1, "idToken": TOKEN})
+    assert start(book, idToken={"idToken": "0011", "type": "ISO14443"}) == ACCEPTED
+    assert not asked(book, "CP16", "RemoteStartTransaction")

@@ -179,6 +179,60 @@ def test_a_refused_successor_leaves_the_old_one_under_its_old_id() -> None:
     assert talk.sent() == [("ClearChargingProfile", {"chargingProfileId": 11})]
 
 
+def refusing_duplicates() -> Talking:
+    """A 2.x station: no two TxDefaultProfiles of the same stack level on EVSE 0 and EVSE n (K01.FR.52/53)."""
+    there: dict[int, tuple[int, int]] = {}
+
+    def take(request: dict[str, Any]) -> dict[str, Any]:
+        made, evse_id = request["chargingProfile"], request["evseId"]
+        for hub_id, (other, stack) in there.items():
+            if hub_id != made["id"] and stack == made["stackLevel"] and (0 in (other, evse_id) or other == evse_id):
+                return {"status": "Rejected", "statusInfo": {"reasonCode": "DuplicateProfile"}}
+        there[made["id"]] = (evse_id, made["stackLevel"])
+        return OK
+
+    return talking(SetChargingProfile=take)
+
+
+def test_a_default_of_a_connector_shadows_that_of_the_station() -> None:
+    """Trap 15: 1.6 lets the connector's own win on the same stackLevel; 2.x wants another level, above."""
+    talk = refusing_duplicates()
+    for connector_id, csms_id in ((0, 10), (1, 11), (2, 12)):
+        assert talk.said("SetChargingProfile", given(connector_id, profile("TxDefaultProfile", csms_id=csms_id, stack=4))) == Said(OK)
+    taken = [payload["chargingProfile"] for _, payload in talk.sent("hub")]
+    assert [(made["id"], made["stackLevel"]) for made in taken] == [(10, 4), (11, 4), (11, 5), (12, 4), (12, 5)]
+    # Its successor goes where it is, after a restart too.
+    later = talk.again()
+    assert later.said("SetChargingProfile", given(1, profile("TxDefaultProfile", csms_id=13, stack=4))) == Said(OK)
+    made = hub_profile(later)
+    assert (made["id"], made["stackLevel"]) == (11, 5)
+    # The CSMS clears by the level it knows.
+    assert later.said("ClearChargingProfile", {"connectorId": 1, "stackLevel": 4}) == Said(OK)
+    assert later.sent() == [
+        ("ClearChargingProfile", {"chargingProfileCriteria": {"evseId": 1, "stackLevel": 4}}),
+        ("ClearChargingProfile", {"chargingProfileId": 11}),
+    ]
+
+
+def test_a_default_of_the_station_goes_below_that_of_a_connector() -> None:
+    talk = refusing_duplicates()
+    assert talk.said("SetChargingProfile", given(1, profile("TxDefaultProfile", csms_id=11, stack=4))) == Said(OK)
+    assert talk.said("SetChargingProfile", given(0, profile("TxDefaultProfile", csms_id=10, stack=4))) == Said(OK)
+    assert talk.sent("hub")[-1][1]["chargingProfile"]["stackLevel"] == 3
+    # There is no level below 0: an honest no.
+    assert talk.said("SetChargingProfile", given(1, profile("TxDefaultProfile", csms_id=21, stack=0))) == Said(OK)
+    assert talk.said("SetChargingProfile", given(0, profile("TxDefaultProfile", csms_id=20, stack=0))) == Said(NO)
+
+
+def test_an_id_that_the_csms_has_replaced_clears_nothing() -> None:
+    talk = talking()
+    talk.said("SetChargingProfile", given(1, profile("TxDefaultProfile", csms_id=11)))
+    talk.said("SetChargingProfile", given(1, profile("TxDefaultProfile", csms_id=12)))
+    talk.sent()
+    assert talk.said("ClearChargingProfile", {"id": 11}) == Said({"status": "Unknown"})
+    assert talk.sent() == []
+
+
 def test_a_tx_profile_dies_with_its_transaction() -> None:
     talk = running()
     talk.said("SetChargingProfile", given(1, profile("TxProfile")))

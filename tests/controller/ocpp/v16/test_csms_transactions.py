@@ -388,6 +388,13 @@ def test_two_connectors_of_one_evse() -> None:
     assert without_statuses(talk)[0][1]["connectorId"] == 2
 
 
+def test_an_evse_that_is_not_named_is_the_only_one() -> None:
+    talk = csms()
+    talk.evses = (EvseShape(1),)
+    talk.asked("TransactionEvent", event("Started", 0, "Authorized", idToken=CARD, values=[reading(0, 1)]))
+    assert without_statuses(talk)[0][1]["connectorId"] == 1
+
+
 def test_ended_ones_are_forgotten_in_the_end() -> None:
     talk = csms()
     for count in range(80):

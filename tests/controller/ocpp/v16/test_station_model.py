@@ -189,6 +189,17 @@ def test_each_item_has_its_own_result() -> None:
     ]
 
 
+def test_what_nobody_may_set_is_not_tried() -> None:
+    peer = talking()
+    assert write(
+        peer, item("SmartChargingCtrlr", "ProfileStackLevel", attributeValue="9"), item("EVSE", "Power", evse={"id": 1}, attributeValue="9")
+    ) == [
+        "Rejected",
+        "Rejected",
+    ]
+    assert peer.sent("wire") == []
+
+
 def test_values_are_spelt_as_1_6_spells_them() -> None:
     peer = talking()
     write(peer, item("SecurityCtrlr", "BasicAuthPassword", attributeValue="0123456789abcdef!"))

@@ -89,6 +89,17 @@ def test_on_idle_waits_for_the_end_of_the_transaction() -> None:
     assert resets(peer) == []
 
 
+def test_a_transaction_that_has_just_begun_is_not_idle() -> None:
+    """Its connector says Preparing still, or Finishing again: the book knows that it runs."""
+    for word in ("Preparing", "Finishing"):
+        peer = talking()
+        peer.said("StartTransaction", START)
+        status(peer, word)
+        assert peer.asked("Reset", {"type": "OnIdle"}) == Said({"status": "Scheduled"})
+        peer.seconds(60)
+        assert resets(peer) == []
+
+
 def test_on_idle_of_an_idle_station_is_now() -> None:
     peer = talking()
     assert peer.asked("Reset", {"type": "OnIdle"}) == Said({"status": "Accepted"})

@@ -179,6 +179,20 @@ def test_another_start_is_another_transaction() -> None:
     assert events(peer)[-1]["transactionInfo"]["transactionId"] != UUID
 
 
+def test_a_connector_has_one_transaction() -> None:
+    """The stop of the one before was lost at the station; should it come yet, it still ends the right one."""
+    peer = charging()
+    peer.said("StartTransaction", {**START, "timestamp": "2026-11-21T12:05:00Z"})
+    assert peer.asked("GetTransactionStatus", {"transactionId": UUID}) == Said({"ongoingIndicator": False, "messagesInQueue": False})
+    peer.log.clear()
+    peer.said("StatusNotification", {"connectorId": 1, "status": "Charging", "errorCode": "NoError", "timestamp": "2026-11-21T12:05:10Z"})
+    (event,) = events(peer)
+    assert event["transactionInfo"]["transactionId"] != UUID
+    peer.said("StopTransaction", stop())
+    (event,) = events(peer)
+    assert (event["eventType"], event["transactionInfo"]["transactionId"]) == ("Ended", UUID)
+
+
 # -- offline ------------------------------------------------------------------------------------------------------
 
 

@@ -55,7 +55,7 @@ class Bridge:
     """One station's. station_id also names its sockets. may_change: see ``MayChange``."""
 
     def __init__(self, station: StationConfig, upstream: UpstreamConfig, means: Means, may_change: MayChange) -> None:
-        self.station_id = station.id
+        self.station_id = self.identity = station.id
         self.translating = False
         """Whether the open leg goes through the hub; only then frames come here."""
         self._station = station

@@ -95,7 +95,12 @@ class Means:
 
 
 class Face(Protocol):
-    """See the module. All methods return outcomes; none may raise on anything a peer sends. What must be on disk goes through ``Means.keeper``."""
+    """See the module. All methods return outcomes; none may raise on anything a peer sends. What must be on disk goes through ``Means.keeper``.
+
+    identity: what its sockets are dialled as, and its name in the event log.
+    """
+
+    identity: str
 
     def take(self, at: Stamp, order: UpstreamOrder) -> list[Outcome]:
         """An upstream order of a session (mirror legs never come here). A DialUpstream must be answered sooner or later with

@@ -192,8 +192,7 @@ class Junction:
         self._means.at = at
         outcomes: list[Outcome] = []
         for face in faces:
-            name = face.station_id if isinstance(face, Bridge) else face.identity
-            outcomes += self.of_face(at, contained(name, partial(step, face)))
+            outcomes += self.of_face(at, contained(face.identity, partial(step, face)))
         return outcomes
 
     def tick(self, at: Stamp) -> list[Outcome]:

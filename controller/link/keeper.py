@@ -8,9 +8,11 @@ for that writing: it must not go on before them. What the disk refused is writte
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from controller.facts import Fact, Stamp
+from controller.link.contained import contained
 from controller.ocpp.hub import Failed, Memory, Reply, Said
 from controller.orders import Order, Persist, Severity, Tell
 
@@ -67,14 +69,18 @@ class Keeper:
         """The journal has written ``token``."""
         self._writing.pop(token, None)
         self._full = False
-        return [outcome for then in self._waiting.pop(token, []) for outcome in then(at, Said({}))]
+        return self._told(at, token, Said({}))
 
     def persist_failed(self, at: Stamp, token: int) -> list[Outcome]:
         """The journal could not write ``token``: its changes are tried again with the next ones."""
         self._unwritten |= self._writing.pop(token, set())
-        outcomes = [outcome for then in self._waiting.pop(token, []) for outcome in then(at, NOT_KEPT)]
+        outcomes = self._told(at, token, NOT_KEPT)
         if not self._full:
             self._full = True
             text = "translations cannot be stored (disk full or broken?) - what depends on them is refused until the disk takes them again"
             outcomes.append(Tell(Severity.ALARM, "site", text))
         return outcomes
+
+    def _told(self, at: Stamp, token: int, reply: Reply) -> list[Outcome]:
+        """All that waited for ``token`` hear of it, whatever one of them makes of it."""
+        return [outcome for then in self._waiting.pop(token, []) for outcome in contained("site", partial(then, at, reply))]

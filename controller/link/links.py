@@ -9,6 +9,7 @@ A mistake in one session ends that session's step, never the others' (P7): the e
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -39,6 +40,7 @@ from controller.facts import (
 )
 from controller.link.auth_cache import SPACE as TOKEN_SPACE
 from controller.link.auth_cache import AuthCache
+from controller.link.contained import contained
 from controller.link.credentials import SPACE as CREDENTIAL_SPACE
 from controller.link.driver import KEY as USERS_KEY
 from controller.link.driver import SPACE as DRIVER_SPACE
@@ -234,8 +236,8 @@ class Links:
         outcomes: list[Outcome] = []
         for session in self.sessions.values():
             self._current = session.station_id
-            outcomes += session.tick(fact.at)
-        settled = [*self._settled(fact.at, outcomes), *self.moves.tick(fact.at)]
+            outcomes += contained(session.station_id, partial(session.tick, fact.at))
+        settled = [*self._settled(fact.at, outcomes), *contained("site", partial(self.moves.tick, fact.at))]
         return settled if self.junction is None else [*settled, *self.junction.tick(fact.at)]
 
     def _stored(self, fact: Persisted | PersistFailed) -> list[Outcome]:
@@ -258,24 +260,31 @@ class Links:
                 self.cache.load(key, value)
         queued = {station_id: sum(not row.parked for row in rows) for station_id, rows in fact.outbox.items()}
         outcomes += self.moves.restore(fact.at, fact.memories, queued)
-        for station_id, session in self.sessions.items():
-            link = fact.memories.get(("link", station_id))
-            profiles = fact.memories.get((PROFILE_SPACE, station_id))
-            boot = fact.memories.get((BOOT_SPACE, station_id))
-            outage = fact.memories.get((OUTAGE_SPACE, station_id))
-            statuses = fact.memories.get((STATUS_SPACE, station_id))
-            credentials = fact.memories.get((CREDENTIAL_SPACE, station_id))
-            listed = fact.memories.get((LIST_SPACE, station_id))
-            self._current = station_id
-            session.features.load(fact.memories.get((FEATURE_SPACE, station_id)))
-            session.who.load(fact.memories.get((DRIVER_SPACE, station_id)))
-            session.limit_news.load(fact.memories.get((NEWS_SPACE, station_id)))
-            outcomes += session.restore(fact.at, fact.outbox.get(station_id, ()), link, profiles, boot, outage, credentials, listed, statuses)
+        for session in self.sessions.values():
+            outcomes += contained(session.station_id, partial(self._restore_one, session, fact))
         if self.junction is None:
             return outcomes
         # Memories first: an order of a session must not meet a face that remembers nothing.
         restored = self.junction.restore(fact.at, fact.memories)
         return [*self.junction.of_session(fact.at, outcomes), *restored]
+
+    def _restore_one(self, session: Session, fact: Restored) -> list[Outcome]:
+        station_id, memories = session.station_id, fact.memories
+        self._current = station_id
+        session.features.load(memories.get((FEATURE_SPACE, station_id)))
+        session.who.load(memories.get((DRIVER_SPACE, station_id)))
+        session.limit_news.load(memories.get((NEWS_SPACE, station_id)))
+        return session.restore(
+            fact.at,
+            fact.outbox.get(station_id, ()),
+            memories.get(("link", station_id)),
+            memories.get((PROFILE_SPACE, station_id)),
+            memories.get((BOOT_SPACE, station_id)),
+            memories.get((OUTAGE_SPACE, station_id)),
+            memories.get((CREDENTIAL_SPACE, station_id)),
+            memories.get((LIST_SPACE, station_id)),
+            memories.get((STATUS_SPACE, station_id)),
+        )
 
     def carry(self, order: Order, at: Stamp) -> list[Outcome]:
         """One of the site's internal orders."""

@@ -62,6 +62,12 @@ class Weather:
     link: float = 0.003
 
 
+def weather_of(strength: float) -> Weather:
+    """The usual chances so many times."""
+    usual = Weather()
+    return Weather(*(getattr(usual, name) * strength for name in Weather.__slots__))
+
+
 CALM = Weather(0, 0, 0, 0, 0, 0, 0)
 
 
@@ -172,6 +178,16 @@ class StubbornCharger(Charger):
     """One that says its message again when nobody has answered."""
 
     sent_mono_s = float("-inf")
+
+    def minute(self, wall_s: float) -> None:
+        """As its parent; the car pauses now and then."""
+        super().minute(wall_s)
+        if self.version == V16 and self._left > 0 and self._random.random() < 0.4:
+            self._say(self._status(self._random.choice(("Charging", "SuspendedEV", "SuspendedEVSE"))))
+
+    def _event(self, kind: str, trigger: str, context: str, info: Payload | None = None, **more: Any) -> tuple[str, Payload]:
+        state = self._random.choice(("Charging", "SuspendedEV", "SuspendedEVSE"))
+        return super()._event(kind, trigger, context, {"chargingState": state, **(info or {})}, **more)
 
     def due(self, mono_s: float) -> bool:
         """Whether it has something to say now."""
@@ -513,13 +529,15 @@ def main() -> int:
     parser.add_argument("--version", default="", choices=["", V16, V201, V21])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--strength", type=float, default=1.0, help="of the storm")
     options = parser.parse_args()
     broken = 0
     for seed in range(options.seed, options.seed + options.rounds):
         for face in [options.face] if options.face else ["depot", "pair"]:
             for version in [options.version] if options.version else [V16, V201, V21]:
                 with tempfile.TemporaryDirectory(prefix="storm-") as folder:
-                    outcome = storm(Path(folder), stations=options.stations, hours=options.hours, face=face, version=version, seed=seed)
+                    world = {"stations": options.stations, "hours": options.hours, "face": face, "version": version, "seed": seed}
+                    outcome = storm(Path(folder), **world, weather=weather_of(options.strength))
                 broken += len(outcome.wrong)
                 seen = f"{outcome.sessions} sessions, {outcome.messages} said, {outcome.frames} frames, {outcome.repeats} repeats, {outcome.damage}"
                 print(f"seed {seed} {face} {version}: {len(outcome.wrong)} broken; {seen}", *outcome.wrong[:12], sep="\n  ", flush=True)

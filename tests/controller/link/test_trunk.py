@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -446,3 +447,28 @@ def test_no_rank_starves_while_others_never_cease(ranks: list[Rank]) -> None:
         for place, index in enumerate(mine, start=1):
             if rank is not Rank.TRANSACTION:
                 assert served.index(index + 1) <= place * (PATIENCE[rank] + len(Rank)) + 1
+
+
+@pytest.mark.parametrize("frame", [[2, "c", "ClearCache", {}], [6, "s", "NotifyPeriodicEventStream", {"id": 1}]])
+def test_a_side_that_cannot_even_begin_on_a_frame_of_the_csms_harms_that_frame_only(monkeypatch: pytest.MonkeyPatch, frame: list[Any]) -> None:
+    """P7: no generator yet that could be caught where conversations run."""
+    upstream = Upstream()
+    side = upstream.trunk._side_of("ocpp2.1")
+    monkeypatch.setattr(side, "said", lambda message: 1 / 0)
+    upstream.frame(*frame)
+    assert [text for text in upstream.told if "internal error" in text]
+    assert upstream.sent == ([[4, "c", "InternalError", "this message could not be translated", {}]] if frame[0] == 2 else [])
+    upstream.ask("beat", HEARTBEAT)
+    upstream.answer({"currentTime": NOW})
+    assert upstream.replies["beat"] == [Said({"currentTime": NOW})]
+
+
+def test_a_side_that_cannot_even_begin_on_a_hub_message_gives_the_turn_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    upstream = Upstream()
+    side = upstream.trunk._side_of("ocpp2.1")
+    sound = side.asked
+    monkeypatch.setattr(side, "asked", lambda message: 1 / 0 if message.action == "StatusNotification" else sound(message))
+    upstream.ask("state", status(1))
+    upstream.ask("beat", HEARTBEAT)
+    assert [type(reply) for reply in upstream.replies["state"]] == [Failed]
+    assert upstream.names() == ["Heartbeat"]

@@ -82,7 +82,7 @@ class App:
             Part("stations", self.stations),
             Part("system", self.system),
         )
-        self.tap = Tap(config, lambda: self.engine.links.view())
+        self.tap = Tap(config, lambda: self.engine.links.view(), lambda: self.engine.links.faces(), lambda name: self.engine.links.translates(name))
         for part in self.parts:
             if isinstance(part.shell, TapUser):
                 part.shell.tap = self.tap

@@ -182,7 +182,10 @@ class FilesConfig(Model):
         description="Name or address under which stations reach this machine; default: host, or what the system uses for outgoing connections.",
     )
     max_bytes: int = Field(
-        default=1024 * 1024 * 1024, ge=1024 * 1024, le=1 << 40, description="Disk space that fetched firmware and collected logs may take together [bytes]."
+        default=1024 * 1024 * 1024,
+        ge=1024 * 1024,
+        le=1 << 40,
+        description="Disk space that fetched firmware and collected logs may take together [bytes].",
     )
 
 
@@ -214,7 +217,9 @@ class DepotConfig(Model):
         "as one image never fits a mixed depot.",
     )
     firmware_parallel: int = Field(default=2, ge=1, le=100, description="How many chargers are updated at the same time.")
-    logs: Literal["collect", "refuse"] = Field(default="collect", description="GetLog: collect the logs of all chargers and Yardmaster's own, or refuse.")
+    logs: Literal["collect", "refuse"] = Field(
+        default="collect", description="GetLog: collect the logs of all chargers and Yardmaster's own, or refuse."
+    )
     local_list: Literal["all", "refuse"] = Field(default="all", description="SendLocalList: to Yardmaster and every charger that can, or refuse.")
     clear_cache: Literal["all", "refuse"] = Field(default="all", description="ClearCache: at Yardmaster and every charger, or refuse.")
     start_without_evse: Literal["first_free", "most_power", "refuse"] = Field(
@@ -228,10 +233,14 @@ class DepotConfig(Model):
         default=0.0, ge=0, le=900, description="Meter values that may wait are sent together after so long; 0 = each as it comes [s]."
     )
     site_values_s: float = Field(default=60.0, ge=0, le=86_400, description="How often the site meter's values go up for EVSE 0; 0 = never [s].")
-    status_wait_s: float = Field(default=1.0, ge=0, le=60, description="How long a connector's change of state waits for the next one, which replaces it [s].")
+    status_wait_s: float = Field(
+        default=1.0, ge=0, le=60, description="How long a connector's change of state waits for the next one, which replaces it [s]."
+    )
     absent_s: float = Field(default=10.0, ge=0, le=3600, description="How long a charger may be away before its connectors are told Unavailable [s].")
     token_type: str = Field(default="Local", max_length=20, description="idToken type of a 1.6 idTag that does not look like a card number.")
-    anonymous_tag: str = Field(default="ANONYMOUS", min_length=1, max_length=20, description="idTag towards a 1.6 CSMS for a start without any token.")
+    anonymous_tag: str = Field(
+        default="ANONYMOUS", min_length=1, max_length=20, description="idTag towards a 1.6 CSMS for a start without any token."
+    )
 
 
 class UpstreamConfig(Model):

@@ -46,7 +46,7 @@ BATCH = 200
 class TapQuery(Body):
     """What to listen to."""
 
-    station: str | None = Field(default=None, max_length=64, description="Only this station.")
+    station: str | None = Field(default=None, max_length=64, description="Only this station, or the depot of this identity.")
     action: str | None = Field(
         default=None,
         max_length=500,
@@ -119,6 +119,7 @@ class Traffic:
         self._stopping = stopping
         self._queue = QueueReader(config.data_dir)
         self._taps = 0
+        self._depots = {config.identity_of(upstream) for upstream in config.upstreams if upstream.face == "depot"}
 
     def routes(self) -> list[web.RouteDef]:
         """Everything served here."""
@@ -137,7 +138,8 @@ class Traffic:
     async def tap(self, request: web.Request) -> web.StreamResponse:
         """Live frames as server-sent events: ``start``, then ``seen`` and ``lost``."""
         query = read_query(request, TapQuery)
-        self._known(query.station)
+        if query.station not in self._depots:
+            self._known(query.station)
         tap = self._tap()
         if tap is None:
             raise ApiError(503, "This controller has no tap.")

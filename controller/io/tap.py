@@ -18,9 +18,9 @@ from typing import Any, Protocol, runtime_checkable
 from controller.config import Config
 from controller.facts import Fact
 from controller.io.feed import to_json
-from controller.io.tap_reading import LINK_KINDS, Reader, Seen
+from controller.io.tap_reading import CSMS, LINK_KINDS, STATION, Reader, Seen, Wires
 from controller.orders import Order
-from controller.snapshot import LinkView
+from controller.snapshot import FaceView, LinkView
 
 log = logging.getLogger(__name__)
 
@@ -89,14 +89,24 @@ class Listener:
 
 
 class Tap:
-    """Hands records to listeners. links: the stations' links now (``Links.view``).
+    """Hands records to listeners. links: the stations' links now (``Links.view``); faces: depots and translated pairs (``Links.faces``);
+    translated: (station id) -> whether its CSMS is told now in other words.
 
     listening: whether anybody looks; while it is False nobody need call ``see``.
     """
 
-    def __init__(self, config: Config, links: Callable[[], Iterable[LinkView]]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        links: Callable[[], Iterable[LinkView]],
+        faces: Callable[[], Iterable[FaceView]] = tuple,
+        translated: Callable[[str], bool] = lambda station_id: False,
+    ) -> None:
         self._max_bytes = config.listen.max_frame_bytes
+        self._depots = frozenset(config.identity_of(upstream) for upstream in config.upstreams if upstream.face == "depot")
         self._links = links
+        self._faces = faces
+        self._translated = translated
         self._listeners: list[Listener] = []
         self._reader: Reader | None = None
         self._complained = False
@@ -125,11 +135,15 @@ class Tap:
         """Begin to listen; end with ``close``."""
         listener = Listener(want)
         if self._reader is None:
-            versions = {link.station_id: link.version for link in self._links()}
-            self._reader = Reader(lambda station_id: versions.get(station_id, ""), self._max_bytes)
+            self._reader = Reader(self._wires(), self._max_bytes)
         self._listeners.append(listener)
         self.listening = True
         return listener
+
+    def _wires(self) -> Wires:
+        versions = {(link.station_id, STATION): link.version for link in self._links()}
+        versions |= {(face.identity, CSMS): face.version for face in self._faces() if face.version}
+        return Wires(versions, self._depots, self._translated)
 
     def close(self, listener: Listener) -> None:
         """End to listen. With the last listener all memory of the traffic goes."""

@@ -12,10 +12,11 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from controller.facts import Fact, Stamp, StationClosed, StationConnected, StationFrame, StationRefused, UpstreamClosed, UpstreamFrame, UpstreamOpened
+from controller.link.ids import is_translated
 from controller.ocpp import rpc
 from controller.ocpp.dialect import Dialect
 from controller.ocpp.registry import dialect_for
@@ -33,6 +34,9 @@ BROKEN_CHARS = 400
 """Of a frame that cannot be read so much is shown."""
 
 KINDS: Final = {rpc.Call: "CALL", rpc.Result: "RESULT", rpc.Error: "ERROR", rpc.ResultError: "RESULTERROR", rpc.Send: "SEND"}
+OWN_WORDS: Final = frozenset({"BootNotification", "Heartbeat"})
+"""What a depot says to its CSMS of itself; all else that it says there comes from its chargers, in other words."""
+
 LINK_KINDS: Final = ("OPENED", "CLOSED", "DIALLED", "HANGUP", "REFUSED")
 """Kinds of records about connections: a peer's socket opened or closed, we dial, we hang up, we refused a station."""
 
@@ -53,8 +57,8 @@ class Seen:
     kind: CALL, RESULT, ERROR, SEND, RESULTERROR, BROKEN, or one of ``LINK_KINDS``. message_id, action: "" if unknown.
     did: what Yardmaster did: relayed (the same text went on), changed (went on with another text), held (on disk, answered
     here), answered (a station's CALL answered here, or our answer), intercepted (a CSMS's CALL kept here), ours (our own
-    CALL, or the answer to one), waits (goes on later), dropped (nobody waits for it). waited_s: between coming in and
-    going out. text: the frame as it was on the wire; with secrets "***" (then hidden is True); for a
+    CALL, or the answer to one), translated (it goes on, or came, in other words: of another version, or of the depot as one station),
+    waits (goes on later), dropped (nobody waits for it). waited_s: between coming in and going out. text: the frame as it was on the wire; with secrets "***" (then hidden is True); for a
     connection the reason or address. detail: more about a connection, e.g. {"version": "ocpp2.0.1"}.
     """
 
@@ -130,13 +134,24 @@ def _keep(table: OrderedDict[Any, Any], key: Any, value: Any) -> None:
         table.popitem(last=False)
 
 
-class Reader:
-    """Reads step after step. versions: the subprotocol a station speaks, "" if it is not known."""
+@dataclass(frozen=True, slots=True)
+class Wires:
+    """What was so before the reader began. versions: (name, leg) -> the subprotocol of that connection, where it is known; of a CSMS's
+    leg that is not named here it is the station's. depots: identities of depot faces. translated: (station id) -> whether its CSMS is told now
+    in other words."""
 
-    def __init__(self, versions: Callable[[str], str], max_bytes: int = rpc.MAX_BYTES) -> None:
-        self._versions = versions
+    versions: dict[tuple[str, str], str] = field(default_factory=dict)
+    depots: frozenset[str] = frozenset()
+    translated: Callable[[str], bool] = lambda station_id: False
+
+
+class Reader:
+    """Reads step after step."""
+
+    def __init__(self, wires: Wires, max_bytes: int = rpc.MAX_BYTES) -> None:
+        self._wires = wires
         self._max_bytes = max_bytes
-        self._connected: dict[str, str] = {}
+        self._connected = dict(wires.versions)
         self._memories: dict[str, _Memory] = {}
 
     def read(self, fact: Fact, orders: Sequence[Order]) -> Iterator[Seen]:
@@ -149,9 +164,11 @@ class Reader:
             yield link
         for order in orders:
             if isinstance(order, SendStation):
-                yield self._went_out(fact.at, order.station_id, STATION, order.text)
+                at_once = isinstance(fact, StationFrame) and fact.station_id == order.station_id
+                yield self._went_out(fact.at, order.station_id, STATION, order.text, at_once)
             elif isinstance(order, SendUpstream):
-                yield self._went_out(fact.at, order.station_id, _leg(order.mirror_id), order.text)
+                at_once = isinstance(fact, UpstreamFrame) and fact.station_id == order.station_id
+                yield self._went_out(fact.at, order.station_id, _leg(order.mirror_id), order.text, at_once)
             elif (link := _link_order(fact.at, order)) is not None:
                 yield link
 
@@ -164,7 +181,24 @@ class Reader:
             memory.asked(leg, True, seen.message_id, _Asked(seen.action, False, seen.hidden))
         if seen.message_id:
             memory.arrived(_family(seen.kind), seen.message_id, _Came(leg, at.mono_s, hash(text)))
-        return replace(seen, did=self._fate(seen, text, asked, orders))
+        did = self._fate(seen, text, asked, orders)
+        return replace(seen, did=self._in_other_words(seen, did))
+
+    def _in_other_words(self, seen: Seen, did: str) -> str:
+        """What became of a frame on a leg whose other side speaks other words: it never goes on as it is."""
+        if not self._other_words(seen.station_id, seen.leg) or did not in ("held", "waits", "ours", "changed", "dropped"):
+            return did
+        if seen.kind in ("CALL", "SEND"):
+            return "translated"
+        return "translated" if is_translated(seen.message_id) and not self._own(seen) else did
+
+    def _other_words(self, station_id: str, leg: str) -> bool:
+        if station_id in self._wires.depots:
+            return True
+        return leg in (STATION, CSMS) and self._wires.translated(station_id)
+
+    def _own(self, seen: Seen) -> bool:
+        return seen.station_id in self._wires.depots and seen.action in OWN_WORDS
 
     def _fate(self, seen: Seen, text: str, asked: _Asked | None, orders: Sequence[Order]) -> str:
         """What became of a frame in the very step in which it came."""
@@ -184,7 +218,8 @@ class Reader:
             return "changed"
         return "dropped" if seen.kind != "CALL" else "waits"
 
-    def _went_out(self, at: Stamp, station_id: str, leg: str, text: str) -> Seen:
+    def _went_out(self, at: Stamp, station_id: str, leg: str, text: str, at_once: bool) -> Seen:
+        """at_once: in the very step in which something came in on this leg."""
         memory = self._memory(station_id)
         seen, _ = self._decoded(at, station_id, leg, text, incoming=False)
         came = memory.came.get((_family(seen.kind), seen.message_id))
@@ -194,12 +229,14 @@ class Reader:
         did = ("ours" if call else "answered") if came is None else "relayed" if came.digest == hash(text) else "changed"
         if call:
             memory.asked(leg, False, seen.message_id, _Asked(seen.action, came is None, seen.hidden))
+        if came is None and self._other_words(station_id, leg) and (is_translated(seen.message_id) and not self._own(seen) if call else not at_once):
+            did = "translated"
         return replace(seen, did=did, waited_s=at.mono_s - came.mono_s if came is not None else 0.0)
 
     def _decoded(self, at: Stamp, station_id: str, leg: str, text: str, *, incoming: bool) -> tuple[Seen, _Asked | None]:
         """The record without what was done, and the CALL that an answer belongs to."""
         way = UP if incoming == (leg == STATION) else DOWN
-        version = self._version(station_id)
+        version = self._version(station_id, leg)
         try:
             frame = rpc.parse(text, version=version or "ocpp2.1", max_bytes=self._max_bytes)
         except rpc.FrameError as error:
@@ -220,7 +257,7 @@ class Reader:
     def _link_fact(self, fact: Fact) -> Seen | None:
         match fact:
             case StationConnected(at, station_id, _, version, address, tail):
-                self._connected[station_id] = version
+                self._connected[(station_id, STATION)] = version
                 self._memories.pop(station_id, None)
                 detail = {"version": version, "path": tail.partition("?")[0]}  # a query may hold a password
                 return Seen(at, station_id, STATION, UP, "OPENED", text=address, detail=detail)
@@ -229,6 +266,7 @@ class Reader:
             case StationRefused(at, station_id, address, reason):
                 return Seen(at, station_id, STATION, UP, "REFUSED", text=f"{address}: {reason}")
             case UpstreamOpened(at, station_id, _, version, mirror_id):
+                self._connected[(station_id, _leg(mirror_id))] = version
                 return Seen(at, station_id, _leg(mirror_id), DOWN, "OPENED", detail={"version": version})
             case UpstreamClosed(at, station_id, _, reason, _, mirror_id):
                 return Seen(at, station_id, _leg(mirror_id), DOWN, "CLOSED", text=reason)
@@ -236,8 +274,9 @@ class Reader:
 
     # -- small things -----------------------------------------------------------------------------
 
-    def _version(self, station_id: str) -> str:
-        return self._connected.get(station_id) or self._versions(station_id)
+    def _version(self, station_id: str, leg: str) -> str:
+        """What is spoken on a leg. A CSMS's own where it may be another one: a password must be known for one in its words, too."""
+        return self._connected.get((station_id, leg)) or self._connected.get((station_id, STATION), "")
 
     def _memory(self, station_id: str) -> _Memory:
         return self._memories.setdefault(station_id, _Memory())

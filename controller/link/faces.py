@@ -91,6 +91,7 @@ class Means:
             self.shapes.fit,
             self.config.grid.voltage_v,
             wording or Wording(),
+            lambda: self.queued(name, ""),
         )
 
 

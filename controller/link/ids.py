@@ -8,6 +8,7 @@ in io/clock, the only home of randomness) and a counter: the engine stays determ
 from __future__ import annotations
 
 import hashlib
+from typing import Final
 
 
 class IdSource:
@@ -17,12 +18,22 @@ class IdSource:
         self._seed = seed
         self._count = 0
 
-    def fresh(self) -> str:
-        """The next id."""
+    def fresh(self, *, translated: bool = False) -> str:
+        """The next id. translated: it shows in the id that the CALL says what somebody else said, in other words (``is_translated``)."""
         self._count += 1
         digest = hashlib.sha256(f"{self._seed}:{self._count}".encode()).hexdigest()
         # Version 8 (custom) and the RFC 9562 variant bits, so that strict parsers accept it.
-        return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-a{digest[17:20]}-{digest[20:32]}"
+        variant = TRANSLATED if translated else "a"
+        return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
+
+
+TRANSLATED: Final = "b"
+"""Both letters are of the RFC's variant; a peer cannot tell anything from it, the tap can."""
+
+
+def is_translated(message_id: str) -> bool:
+    """Whether ``fresh`` made this id for a CALL that says what somebody else said. An id of somebody else's may look the same."""
+    return len(message_id) == 36 and message_id[14] == "8" and message_id[19] == TRANSLATED
 
 
 def jitter(key: str, attempt: int) -> float:

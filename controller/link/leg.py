@@ -205,8 +205,11 @@ class Leg:
 
     def _after_the_disk(self, message: Message) -> Conversation:
         """What the side finds in its memory it takes for kept: if the disk has refused some of it, that comes first."""
+        generation = self.generation
         if self._means.keeper.behind:
             yield Keep()
+            if not self.is_open or self.generation != generation:
+                return NO_ANSWER  # the leg has gone meanwhile: the session gives the message to the next one
         return (yield from self._side().said(message))
 
     def _reply(self, at: Stamp, action: str, message_id: str, reply: Reply) -> list[Outcome]:
@@ -258,7 +261,7 @@ class Leg:
         wrong = self._means.shapes.check(self.version, action, False, payload)
         if wrong:
             return [*self._odd_once(action, wrong), *then(at, Failed("FormatViolation", f"{action}: {wrong}"[:255]))]
-        message_id = self._means.ids.fresh()
+        message_id = self._means.ids.fresh(translated=True)
         self._line.append(_Asked(message_id, action, rpc.call_text(message_id, action, payload), then))
         return self._next(at)
 
@@ -267,7 +270,7 @@ class Leg:
         wrong = "this version has no SEND" if self.version != HUB_VERSION else self._means.shapes.check(self.version, action, False, payload)
         if wrong or not self.linked:
             return self._odd_once(action, wrong) if wrong else []
-        return [self._frame(at, rpc.send_text(self._means.ids.fresh(), action, payload))]
+        return [self._frame(at, rpc.send_text(self._means.ids.fresh(translated=True), action, payload))]
 
     def _next(self, at: Stamp) -> list[Outcome]:
         if self._asked is not None or not self._line:

@@ -305,6 +305,11 @@ class Links:
         """What the page shows."""
         return tuple(session.view() for session in self.sessions.values())
 
+    def translates(self, station_id: str) -> bool:
+        """Whether what a station says goes to its CSMS now, and in other words: of another version, or as part of a depot."""
+        session = self.sessions.get(station_id)
+        return session is not None and session.virtual and session.up.link is not None and session.up.link.is_open
+
     def faces(self) -> tuple[FaceView, ...]:
         """The sockets of faces: depots, and pairs that are translated now."""
         return self.junction.view() if self.junction is not None else ()

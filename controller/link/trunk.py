@@ -220,7 +220,7 @@ class Trunk:
         return self.pump(at)
 
     def _send(self, at: Stamp, wired: Wired) -> list[Outcome]:
-        message_id = self._ids.fresh()
+        message_id = self._ids.fresh(translated=True)
         self._flight = _Flight(message_id, wired, at.mono_s + self._timeout_s)
         return self._hooks.send(at, rpc.call_text(message_id, wired.action, wired.payload))
 
@@ -231,7 +231,7 @@ class Trunk:
         wrong = self._wrong(action, False, payload)
         if wrong:
             return self._warning(action, False, wrong)
-        return self._hooks.send(at, rpc.send_text(self._ids.fresh(), action, payload))
+        return self._hooks.send(at, rpc.send_text(self._ids.fresh(translated=True), action, payload))
 
     # -- down: frames of the CSMS -----------------------------------------------------------------------
 
@@ -315,7 +315,7 @@ class Trunk:
 
     def _overdue(self, at: Stamp, flight: _Flight) -> list[Outcome]:
         self._flight = None
-        if flight.wired.rank is Rank.TRANSACTION:
+        if flight.wired.job is not None and flight.wired.job.chain:  # an event is said once; what is asked again tomorrow wants tomorrow's answer
             self._late[flight.message_id] = flight.wired
             while len(self._late) > LATE_KEPT:
                 self._late.popitem(last=False)
@@ -401,4 +401,5 @@ def _is_expendable(message: Message) -> bool:
 
 
 def _content(wired: Wired) -> str:
-    return rpc.call_text("", wired.action, wired.payload)
+    """The same for a message that comes again, then perhaps marked as told late."""
+    return rpc.call_text("", wired.action, {name: value for name, value in wired.payload.items() if name != "offline"})

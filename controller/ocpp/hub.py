@@ -156,7 +156,7 @@ class Memory:
         self._changed.add(key)
 
     def starting(self, prefix: str) -> Iterator[tuple[str, Any]]:
-        """(key, value) of all keys that begin so, in the order they were first put."""
+        """(key, value) of all keys that begin so: first what the disk held, in no order that means anything, then in the order they were put."""
         return iter([(key, value) for key, value in self._data.items() if key.startswith(prefix)])
 
     def load(self, data: Mapping[str, Any]) -> None:
@@ -205,7 +205,7 @@ class Surroundings:
     has now, in hub numbers. memory: this side's own; shared: of the whole site (written by the same ``Keep``). fresh: a new id in UUID form.
     number: a new positive integer < 2**31, never used before at this site (written by the next ``Keep``). now: the clocks.
     fit: see ``shapes.Shapes.fit``: (version, action, is it an answer, payload) -> the payload without what that version does not know
-    and cut to its lengths.
+    and cut to its lengths. queued: of a station's side: how many of its messages wait on our disk, or are on their way to it.
     """
 
     name: str
@@ -218,6 +218,7 @@ class Surroundings:
     fit: Callable[[str, str, bool, Payload], Payload]
     voltage_v: float = 230.0
     wording: Wording = field(default_factory=Wording)
+    queued: Callable[[], int] = lambda: 0
 
 
 class Side(Protocol):

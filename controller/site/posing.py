@@ -157,7 +157,7 @@ def _posed(
     )
     if not inputs.faces and not inputs.give_bounds:
         return problem
-    problem = limited_sums(problem, inputs.faces, layout, Wishes(slots))
+    problem = limited_sums(problem, inputs.faces, layout, Wishes(slots), inputs.booked_a)
     return bounded_giving(problem, inputs.faces, inputs.give_bounds, layout.phase_count)
 
 

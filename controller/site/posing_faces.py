@@ -88,12 +88,14 @@ def _within(steps: Sequence[LimitStep], slot: Slot) -> list[LimitStep]:
 # -- limit of the sum -----------------------------------------------------------------------------------------
 
 
-def limited_sums(problem: Problem, faces: Sequence[FaceSteps], layout: Layout, wishes: Wishes) -> Problem:
-    """The problem with a node for each face whose sum is limited, where the tree can say it."""
+def limited_sums(problem: Problem, faces: Sequence[FaceSteps], layout: Layout, wishes: Wishes, booked_a: Mapping[EvseKey, float]) -> Problem:
+    """The problem with a node for each face whose sum is limited, where the tree can say it. booked_a: chargers nobody commands now."""
     for face in faces:
         if any(step.limit_a is not None for step in face.steps):
             fuse_a = layout.circuits[ROOT_CIRCUIT].fuse_a
-            problem = _limited(problem, face, layout, wishes.limits_a(face.steps, fuse_a))
+            kept_a = sum(amps for key, amps in booked_a.items() if key.station_id in face.stations)
+            limits_a = wishes.limits_a(face.steps, fuse_a)
+            problem = _limited(problem, face, layout, tuple(max(0.0, amps - kept_a) for amps in limits_a))
     return problem
 
 

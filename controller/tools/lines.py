@@ -16,7 +16,7 @@ DIM: Final = "\x1b[2m"
 RED: Final = "\x1b[31m"
 WAYS: Final = {"up": "\x1b[36m", "down": "\x1b[35m"}
 YELLOW, BLUE, GREEN = "\x1b[33m", "\x1b[34m", "\x1b[32m"
-DEEDS: Final = {"ours": YELLOW, "changed": YELLOW, "held": BLUE, "answered": GREEN, "intercepted": GREEN, "dropped": RED}
+DEEDS: Final = {"ours": YELLOW, "changed": YELLOW, "held": BLUE, "answered": GREEN, "translated": BLUE, "intercepted": GREEN, "dropped": RED}
 
 
 class Lines:

@@ -32,7 +32,7 @@ from controller.facts import (
     UpstreamFrame,
     UpstreamOpened,
 )
-from controller.io.tap_reading import CSMS, STATION, Reader
+from controller.io.tap_reading import CSMS, STATION, Reader, Wires
 from controller.link.session import DEFAULT_VERSION
 from controller.orders import (
     CloseStation,
@@ -119,6 +119,12 @@ class _OwnCalls:
         return self._stand_ins.get((station_id, leg, action))
 
 
+def _known(transcript: Transcript) -> dict[tuple[str, str], str]:
+    """What the stations spoke when the recording began."""
+    states = transcript.header.get("stations", [])
+    return {(str(state.get("station", "")), STATION): str(state.get("version") or DEFAULT_VERSION) for state in states}
+
+
 class Stage:
     """One performance. Use ``play`` once."""
 
@@ -128,7 +134,7 @@ class Stage:
         self._engine = Engine(config, "replay", models)
         self._speed = float(transcript.header.get("wall_speed") or 1.0)
         self._versions: dict[str, str] = {}
-        self._reader = Reader(lambda station_id: self._versions.get(station_id, ""), config.listen.max_frame_bytes)
+        self._reader = Reader(Wires(_known(transcript)), config.listen.max_frame_bytes)
         self._own = _OwnCalls(transcript.records)
         self._todo: deque[Fact] = deque()
         self._seen: list[dict[str, Any]] = []

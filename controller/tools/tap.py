@@ -26,8 +26,10 @@ What each column says:
     changed      went on with another content          waits        will go on when the line is free
     answered     answered by Yardmaster itself         intercepted  a CSMS's command answered by Yardmaster
     ours         Yardmaster's own message              dropped      nobody waits for it
+    translated   went on (or came) in other words: another OCPP version, or the depot as one station
 
-A message that is relayed at once is one line; --all shows it on both legs.
+A message that is relayed at once is one line; --all shows it on both legs. What is translated is two lines: the station's
+words and the CSMS's. Those of a depot stand under the depot's identity.
 Passwords and keys are shown as *** and never leave the controller.
 
 Examples:
@@ -47,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
-    parser.add_argument("station", nargs="?", metavar="STATION", help="only this station (default: all)")
+    parser.add_argument("station", nargs="?", metavar="STATION", help="only this station, or the depot of this identity (default: all)")
     parser.add_argument("--action", action="append", default=[], metavar="ACTION", help="only this action and its answers; may be repeated")
     parser.add_argument("--direction", choices=("up", "down"), help="up: from the station towards the CSMS; down: the other way")
     parser.add_argument("--leg", metavar="LEG", help="only this connection: station, csms or mirror:ID")

@@ -20,7 +20,7 @@ STATION = "CP1"
 DEPOT = "DEPOT"
 ENERGY = "Energy.Active.Import.Register"
 STATIONS = [
-    {"id": "OTHER", "evses": [{"id": 1, "max_current_a": 32, "fallback_a": 0}, {"id": 2, "max_current_a": 32, "fallback_a": 0}]},
+    {"id": "OTHER", "model": "OTHERMODEL", "evses": [{"id": 1, "max_current_a": 32, "fallback_a": 0}, {"id": 2, "max_current_a": 32, "fallback_a": 0}]},
     {"id": STATION, "evses": [{"id": 1, "max_current_a": 32, "fallback_a": 6}]},
 ]
 

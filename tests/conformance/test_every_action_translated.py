@@ -56,6 +56,6 @@ def test_every_action_has_a_sane_outcome(station: str, csms: str, direction: str
     errors = {action: answer[2:4] for action, answer in found if answer[0] == 4}
     wrong = {action: error for action, error in errors.items() if error[0] not in REFUSALS}
     assert wrong == {}
-    assert set(error[0] for error in errors.values()) <= CODES[station if direction == UP else csms]
+    assert {error[0] for error in errors.values()} <= CODES[station if direction == UP else csms]
     assert world.faults == []
     assert [text for text in world.warnings if "please report" in text] == []

@@ -55,7 +55,7 @@ async def office_hours(here: Cell) -> None:
     await here.station_has(lambda state: "77" in state["settings"].values())
     assert await here.words.read() == "77"
     assert await here.words.send_list(3, "GOOD-1", "GOOD-2") == "Accepted"
-    await here.station_has(lambda state: [token.upper() for token in state["list"][1]] == ["GOOD-1", "GOOD-2"])
+    await here.station_has(lambda state: {token.upper() for token in state["list"][1]} == {"GOOD-1", "GOOD-2"})
     assert await here.words.list_version() == 3
     assert await here.words.firmware(f"{here.web}/fw.bin") == "Accepted"
     await until(lambda: "Installed" in here.words.firmware_states())

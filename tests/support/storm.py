@@ -45,7 +45,7 @@ TICK_S = 5.0
 AGAIN_S = 120.0
 
 
-class PowerCut(Exception):
+class PowerCutError(Exception):
     """Everything that was not written is gone."""
 
 
@@ -259,7 +259,7 @@ class Storm(OneStation):
             try:
                 self.start_process()
                 return
-            except PowerCut:
+            except PowerCutError:
                 continue
 
     def connect(self, name: str) -> None:
@@ -282,7 +282,7 @@ class Storm(OneStation):
 
     def _cut(self) -> None:
         if self.luck.random() < self.weather.cut:
-            raise PowerCut
+            raise PowerCutError
 
     # -- orders -----------------------------------------------------------------------------------------------------
 
@@ -409,7 +409,7 @@ class Storm(OneStation):
         """A minute that may be cut short."""
         try:
             minute()
-        except PowerCut:
+        except PowerCutError:
             self.revive()
 
     def minute(self, tick_s: float) -> None:
@@ -431,8 +431,7 @@ class Storm(OneStation):
 
     def speak(self) -> None:
         """Each charger says what is new, or says it again; links break and come back."""
-        for name, charger in self.chargers.items():
-            assert isinstance(charger, StubbornCharger)
+        for charger in self.chargers.values():
             charger.minute(self.at.wall_s)
         for name in self.chargers:
             self._has_turn(name)

@@ -67,6 +67,8 @@ class Talking:
     wall_s: float = NOON_WALL_S
     mono_s: float = 5000.0
     disk_fails: bool = False
+    queued: int = 0
+    """Messages of the station that wait on the disk."""
 
     def __post_init__(self) -> None:
         self.memory, self.shared = Memory(dict(self.kept["own"])), Memory(dict(self.kept["shared"]))
@@ -81,6 +83,7 @@ class Talking:
             now=lambda: Stamp(self.mono_s, self.wall_s),
             fit=SHAPES.fit,
             wording=self.wording,
+            queued=lambda: self.queued,
         )
         self.side: Side = self.maker(around)
 
@@ -93,7 +96,8 @@ class Talking:
         return int(self.kept["numbers"]["last"])
 
     def again(self) -> Talking:
-        """The side after a crash: what was not kept is gone, the peers answer as before."""
+        """The side after a crash: what was not kept is gone, the peers answer as before. The disk gives keys back in the order of the alphabet."""
+        self.kept = {name: dict(sorted(keys.items())) for name, keys in self.kept.items()}
         return Talking(self.maker, self.version, self.evses, self.wording, self.wire, self.hub, kept=self.kept, wall_s=self.wall_s)
 
     # -- what happens ---------------------------------------------------------------------------------

@@ -54,7 +54,8 @@ class Translated(Playbook):
         self.open(self.csms_version)
         self._settle_down()
         boot = self.station_says("BootNotification", BOOT_16 if self.version == FLAT else BOOT)
-        assert boot is not None and boot[2]["status"] == "Accepted", boot
+        assert boot is not None
+        assert boot[2]["status"] == "Accepted", boot
 
     # -- frames ---------------------------------------------------------------------------------------------
 

@@ -103,8 +103,8 @@ def _put(office: Office, transaction_id: str, entry: Payload) -> Payload:
 
 
 def _begun(office: Office, event: Payload) -> Payload:
-    known = [key for key, _ in office.memory.starting(KEY)]
-    for key in known[: max(0, len(known) - MOST)]:
+    known = sorted((entry["began"], key) for key, entry in office.memory.starting(KEY))
+    for _, key in known[: max(0, len(known) - MOST)]:
         office.memory.put(key, None)
     # By our own clock, unless the event waited: a charger whose clock is wrong must not lose its session to that.
     now_wall_s = office.now().wall_s

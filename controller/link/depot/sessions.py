@@ -84,8 +84,7 @@ class Sessions(Quiet):
         transactions = self._office.transactions
         started = str(payload.get("timestamp", "")) if payload.get("eventType") == "Started" else ""
         depot_id = transactions.heard(station_id, own_id, started, evse_id)
-        if started or self._office.memory.changed:
-            yield Keep()  # an id the CSMS has heard of must never be given away again
+        yield Keep()  # an id the CSMS has heard of must never be given away again; and no event overtakes another that waits for the disk
         return depot_id
 
     def _running(self, station_id: str, depot_id: str, payload: Payload) -> None:

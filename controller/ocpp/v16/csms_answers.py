@@ -1,7 +1,8 @@
 """What a station of 2.x says that 1.6 has no words for: answered here, honestly, in the station's words, so that it does not say it again.
 
-Nothing is promised in the CSMS's name: nobody will send a schedule, issue a certificate or open a stream. A car is never told Rejected where
-that would end its session (trap 22).
+Nothing is promised in the CSMS's name: nobody will send a schedule, issue a certificate or open a stream. What is the only proof of money
+or property (NotifySettlement, BatterySwap) is not acknowledged: the station's session keeps it and a person hears of it. A car is never told
+Rejected where that would end its session (trap 22).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from controller.ocpp.v16.csms_desk import tables
 WHY: Final[Payload] = {"reasonCode": "UnsupportedRequest", "additionalInfo": "the CSMS speaks OCPP 1.6, which has no such message"}
 
 REFUSED: Final[dict[str, str]] = {
-    "BatterySwap": "1.6 knows no battery swap; taken note of, not told",
+    "BatterySwap": "CALLERROR NotSupported: nobody would keep the record",
     "ClearedChargingLimit": "1.6 has no word for limits that are not the CSMS's; not told",
     "ClosePeriodicEventStream": "1.6 has no streams",
     "Get15118EVCertificate": "Failed, unless the CSMS knows the plug and charge DataTransfer",
@@ -33,7 +34,7 @@ REFUSED: Final[dict[str, str]] = {
     "NotifyPeriodicEventStream": "1.6 has no streams",
     "NotifyPriorityCharging": "1.6 has no priority charging; not told",
     "NotifyReport": "1.6 cannot have asked; lengths of lists are kept for GetConfiguration",
-    "NotifySettlement": "1.6 knows no payments; not told",
+    "NotifySettlement": "CALLERROR NotSupported: nobody would keep the payment",
     "OpenPeriodicEventStream": "Rejected: 1.6 has no streams",
     "PublishFirmwareStatusNotification": "1.6 cannot have asked",
     "PullDynamicScheduleUpdate": "Rejected: 1.6 has no dynamic profiles",
@@ -46,9 +47,9 @@ REFUSED: Final[dict[str, str]] = {
 """Action of the station -> what becomes of it towards a 1.6 CSMS."""
 
 _EMPTY: Final = (
-    *("BatterySwap", "ClearedChargingLimit", "ClosePeriodicEventStream", "NotifyChargingLimit", "NotifyCustomerInformation", "NotifyDERAlarm"),
+    *("ClearedChargingLimit", "ClosePeriodicEventStream", "NotifyChargingLimit", "NotifyCustomerInformation", "NotifyDERAlarm"),
     *("NotifyDERStartStop", "NotifyDisplayMessages", "NotifyMonitoringReport", "NotifyPeriodicEventStream", "NotifyPriorityCharging"),
-    *("NotifySettlement", "PublishFirmwareStatusNotification", "ReportChargingProfiles", "ReportDERControl", "ReservationStatusUpdate"),
+    *("PublishFirmwareStatusNotification", "ReportChargingProfiles", "ReportDERControl", "ReservationStatusUpdate"),
 )
 _FIXED: Final[dict[str, Payload]] = {
     **{action: {} for action in _EMPTY},

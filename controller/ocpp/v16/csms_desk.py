@@ -88,9 +88,3 @@ def tables(value: Any) -> list[Payload]:
 def text(value: Any) -> str:
     """A text of a payload; "" for anything else."""
     return value if isinstance(value, str) else ""
-
-
-def reply_with(payload: Payload) -> Conversation:
-    """A conversation whose answer is known."""
-    return Said(payload)
-    yield  # pragma: no cover - makes it a generator

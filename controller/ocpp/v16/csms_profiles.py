@@ -229,10 +229,13 @@ def _is_duplicate(reply: Reply) -> bool:
 
 
 def sayable(profile: Payload) -> bool:
-    """Whether a profile means anything to 2.x: 1 to 1024 periods, no negative stackLevel, start or number of phases."""
+    """Whether a profile means anything to 2.x: 1 to 1024 periods, no negative stackLevel or start, at most 3 phases."""
     periods = tables(table(profile.get("chargingSchedule")).get("chargingSchedulePeriod"))
-    counts = [profile.get("stackLevel"), *(period.get("startPeriod") for period in periods), *(period.get("numberPhases", 1) for period in periods)]
-    return 1 <= len(periods) <= MAX_PERIODS and all(isinstance(count, int | float) and count >= 0 for count in counts)
+    counts = [profile.get("stackLevel"), *(period.get("startPeriod") for period in periods)]
+    phases = [period.get("numberPhases", 1) for period in periods]
+    if not 1 <= len(periods) <= MAX_PERIODS or any(count not in (0, 1, 2, 3) for count in phases):
+        return False
+    return all(isinstance(count, int | float) and count >= 0 for count in counts)
 
 
 def _period(period: Payload) -> Payload:

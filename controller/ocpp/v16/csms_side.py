@@ -193,8 +193,3 @@ def _unpacked(data: Any) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError):
         return data
-
-
-def csms_side(around: Surroundings) -> CsmsSide16:
-    """The side of a 1.6 CSMS."""
-    return CsmsSide16(around)

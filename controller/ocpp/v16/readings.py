@@ -91,8 +91,8 @@ def _raw_up(sample: Payload) -> Payload | None:
 def _frame_up(sample: Payload) -> Payload | None:
     """All but the value; None where the hub has no word for it."""
     measurand = sample.get("measurand", ENERGY)
-    if measurand not in MEASURANDS:
-        return None
+    if measurand not in MEASURANDS or sample.get("phase") not in (None, *PHASES):
+        return None  # without its phase it would count for all of them
     made: Payload = {"measurand": measurand}
     for name, known in (("context", CONTEXTS), ("phase", PHASES), ("location", LOCATIONS)):
         if sample.get(name) in known:
@@ -218,15 +218,20 @@ def plain(value: Decimal) -> str:
 
 
 def register_wh(meter_value: Any, context: str = "") -> float | None:
-    """The last import register of hub readings [Wh], of a context if one is named; None if there is none."""
-    found: float | None = None
+    """The last import register of hub readings [Wh], of a context if one is named; None if there is none.
+
+    Where a station reads several places, what goes out of its outlet counts; the grid's meter (Upstream) is nobody's transaction.
+    """
+    found: dict[bool, float] = {}
     for entry in _objects(meter_value):
         for sample in _objects(entry.get("sampledValue")):
+            place = sample.get("location", "Outlet")
             if sample.get("measurand", ENERGY) != ENERGY or "phase" in sample or (context and sample.get("context") != context):
                 continue
-            value = _watt_hours(sample)
-            found = found if value is None else value
-    return found
+            value = _watt_hours(sample) if place in LOCATIONS else None
+            if value is not None:
+                found[place == "Outlet"] = value
+    return found.get(True, found.get(False))
 
 
 def _watt_hours(sample: Payload) -> float | None:

@@ -25,7 +25,8 @@ _PREFIX: Final = "tx:"
 class Transaction:
     """number: the station's id; uuid: the hub's; evse_id: 0 = not known. next_seq: seqNo of the next event. began: what the message that began
     it was. started: its Started event; told: the CSMS has answered it. state: chargingState told last. begin_wh, register_wh: registers.
-    recent: [content, seqNo] of the last messages. opened: False = it has ended."""
+    recent: [content, seqNo] of the last messages. opened: False = it has ended. born: rises from one to the next of a station.
+    waiting: seqNo of the station's message that the CSMS has not answered yet, -1 = none; one at most, the session gives them in order."""
 
     number: int
     uuid: str
@@ -39,6 +40,8 @@ class Transaction:
     register_wh: float | None = None
     recent: list[list[Any]] = field(default_factory=list)
     opened: bool = True
+    born: int = 0
+    waiting: int = -1
 
     @property
     def began_wall_s(self) -> float:
@@ -59,8 +62,9 @@ class Book:
     # -- finding -----------------------------------------------------------------------------------------------
 
     def all(self) -> list[Transaction]:
-        """Every one that is remembered, in the order they began."""
-        return [Transaction(**{key: value for key, value in data.items() if key in _FIELDS}) for _, data in self._memory.starting(_PREFIX)]
+        """Every one that is remembered, in the order they became known: the disk gives them back in another one."""
+        found = [Transaction(**{key: value for key, value in data.items() if key in _FIELDS}) for _, data in self._memory.starting(_PREFIX)]
+        return sorted(found, key=_born)
 
     def running(self, evse_id: int = 0) -> list[Transaction]:
         """Those that have not ended; evse_id 0: anywhere."""
@@ -85,7 +89,8 @@ class Book:
         """A new one. number: the station's own id for it, 0 = give one."""
         while number <= 0 or self._memory.get(f"{_PREFIX}{number}") is not None:
             number = self._around.number()
-        made = Transaction(number, self._around.fresh(), evse_id, content)
+        born = 1 + max((one.born for one in self.all()), default=0)
+        made = Transaction(number, self._around.fresh(), evse_id, content, born=born)
         self.save(made)
         return made
 
@@ -94,11 +99,13 @@ class Book:
         self._memory.put(f"{_PREFIX}{transaction.number}", asdict(transaction))
 
     def numbered(self, transaction: Transaction, content: str) -> int:
-        """seqNo of a message of this content: the one it had, or the next."""
+        """seqNo of a message of this content: the one it had, or the next. It waits for its answer from now on."""
         found = self.had(transaction, content)
         if found is not None:
+            transaction.waiting = found
+            self.save(transaction)
             return found
-        number = transaction.next_seq
+        number = transaction.waiting = transaction.next_seq
         transaction.next_seq += 1
         transaction.recent = [*transaction.recent, [content, number]][-RECENT:]
         self.save(transaction)
@@ -107,6 +114,13 @@ class Book:
     def had(self, transaction: Transaction, content: str) -> int | None:
         """seqNo of a message that came before; None for a new one."""
         return next((int(number) for key, number in transaction.recent if key == content), None)
+
+    def answered(self, transaction: Transaction, seq_no: int) -> None:
+        """The CSMS has the station's message of this number."""
+        current = self.of_number(transaction.number)
+        if current is not None and current.waiting == seq_no:
+            current.waiting = -1
+            self.save(current)
 
     def close(self, transaction: Transaction) -> None:
         """It has ended; the oldest ended ones are forgotten."""
@@ -130,6 +144,10 @@ class Book:
     def paid(self, transaction: Transaction, seq_no: int) -> None:
         """The CSMS has answered it."""
         self._memory.put(f"owed:{transaction.number}:{seq_no}", None)
+
+
+def _born(one: Transaction) -> int:
+    return one.born
 
 
 def content_of(action: str, payload: Payload) -> str:

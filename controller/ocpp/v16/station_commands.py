@@ -58,14 +58,15 @@ class Commands:
         return (yield from _plain("RemoteStopTransaction", {"transactionId": transaction.number}))
 
     def status(self, message: Message) -> Conversation:
-        """GetTransactionStatus, from what has come through here; the station itself cannot be asked."""
-        uuid = message.payload.get("transactionId")
+        """GetTransactionStatus, from what has come through here; the station itself cannot be asked. What waits in our queue is of some
+        transaction, and any of them may be the one (trap 10)."""
+        uuid, queued = message.payload.get("transactionId"), self._state.around.queued() > 0
         if uuid is None:
-            return answered(Said({"messagesInQueue": self._transactions.waiting()}))
+            return answered(Said({"messagesInQueue": queued or self._transactions.waiting()}))
         transaction = self._state.book.of_uuid(uuid)
         if transaction is None:
             return answered(Said({"ongoingIndicator": False, "messagesInQueue": False}))
-        return answered(Said({"ongoingIndicator": transaction.opened, "messagesInQueue": self._transactions.waiting(transaction)}))
+        return answered(Said({"ongoingIndicator": transaction.opened, "messagesInQueue": queued or self._transactions.waiting(transaction)}))
 
     # -- connectors -----------------------------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ from controller.ocpp.v16.station_state import StationState, ask, hub_error, is_u
 from controller.ocpp.v16.words import CERTIFICATE_DOWN, CERTIFICATE_UP, moment, without_none
 
 MAX_LOCATION_CHARS: Final = 512
+"""Of the whitepaper's messages; UpdateFirmware and GetDiagnostics of 1.6 itself have no limit."""
+TOO_LONG: Final = Said(no("ValueTooLong", f"this station takes no more than {MAX_LOCATION_CHARS} characters for a location"))
 MAX_CERTIFICATE_CHARS: Final = 5500
 _HASHES: Final = ("hashAlgorithm", "issuerNameHash", "issuerKeyHash", "serialNumber")
 _BAD: Final = ("Rejected", "InvalidCertificate", "RevokedCertificate")
@@ -32,12 +34,12 @@ class Files:
     def update(self, message: Message) -> Conversation:
         """UpdateFirmware."""
         firmware = message.payload.get("firmware") or {}
-        if len(str(firmware.get("location", ""))) > MAX_LOCATION_CHARS:
-            return Said(no("ValueTooLong", f"1.6 has no more than {MAX_LOCATION_CHARS} characters for a location"))
+        signed = firmware.get("signature") is not None and firmware.get("signingCertificate") is not None
+        if signed and len(str(firmware.get("location", ""))) > MAX_LOCATION_CHARS:
+            return TOO_LONG
         before = self._state.memory.get(FIRMWARE_REQUEST)
         self._state.memory.put(FIRMWARE_REQUEST, message.payload.get("requestId"))
         yield from self._state.keep()
-        signed = firmware.get("signature") is not None and firmware.get("signingCertificate") is not None
         answer = yield from self._signed(message.payload, firmware) if signed else self._unsigned(message.payload, firmware)
         if isinstance(answer, Failed) or answer.payload["status"] in _BAD:
             self._state.memory.put(FIRMWARE_REQUEST, before)
@@ -76,8 +78,8 @@ class Files:
         if kind not in ("DiagnosticsLog", "SecurityLog"):
             return Said(no("UnsupportedParam", f"1.6 has no {kind}"))
         log = self._log(payload.get("log") or {})
-        if len(str(log.get("remoteLocation", ""))) > MAX_LOCATION_CHARS:
-            return Said(no("ValueTooLong", f"1.6 has no more than {MAX_LOCATION_CHARS} characters for a location"))
+        if kind == "SecurityLog" and _is_long(log):
+            return TOO_LONG
         before = self._state.memory.get(LOG_REQUEST)
         self._state.memory.put(LOG_REQUEST, payload.get("requestId"))
         yield from self._state.keep()
@@ -93,7 +95,7 @@ class Files:
 
     def _get_log(self, payload: Payload, kind: str, log: Payload) -> Conversation:
         retry = without_none({name: payload.get(name) for name in ("retries", "retryInterval")})
-        if self._state.knows("GetLog"):
+        if self._state.knows("GetLog") and not _is_long(log):
             request = {"log": log, "logType": kind, "requestId": payload.get("requestId"), **retry}
             reply = yield from ask("GetLog", request, WIRE)
             if not is_unknown(reply):
@@ -154,6 +156,10 @@ def _certificate(action: str, payload: Payload, unable: str) -> Conversation:
     if is_unknown(reply):
         return Said(no("UnsupportedRequest", "this station does not have the security extension", unable))
     return hub_error(reply) if isinstance(reply, Failed) else Said({"status": reply.payload.get("status")})
+
+
+def _is_long(log: Payload) -> bool:
+    return len(str(log.get("remoteLocation", ""))) > MAX_LOCATION_CHARS
 
 
 def _named(status: Any, name: Any) -> Payload:

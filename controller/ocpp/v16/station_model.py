@@ -147,17 +147,22 @@ class DeviceModel:
 
     def _configuration(self, wanted: list[str]) -> Generator[Step, Reply | None, Configuration | Failed]:
         """The station's keys; none wanted: all. A station without GetConfiguration has none."""
-        several = list(dict.fromkeys(wanted))
-        calls = [several[index : index + KEYS_PER_CALL] for index in range(0, len(several), KEYS_PER_CALL)] or [[]]
+        left, size = list(dict.fromkeys(wanted)), KEYS_PER_CALL
         found: Configuration = {}
-        for some in calls:
+        while True:
+            some = left[:size]
             reply = yield from ask("GetConfiguration", {"key": some} if some else {}, WIRE)
+            if isinstance(reply, Failed) and reply != NO_ANSWER and not is_unknown(reply) and len(some) > 1:
+                size = len(some) // 2  # more than its GetConfigurationMaxKeys
+                continue
             if isinstance(reply, Failed):
                 return {} if is_unknown(reply) else reply
             for entry in _objects(reply.payload.get("configurationKey")):
                 if isinstance(entry.get("key"), str):
                     found.setdefault(entry["key"].lower(), entry)
-        return found
+            left = left[size:]
+            if not left:
+                return found
 
 
 # -- small things -------------------------------------------------------------------------------------------------------------

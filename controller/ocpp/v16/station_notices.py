@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from controller.ocpp.hub import Conversation, Failed, Payload, Said
 from controller.ocpp.v16.station_pnc import VENDOR, Pnc
-from controller.ocpp.v16.station_state import StationState, ask
+from controller.ocpp.v16.station_state import BOOTED, FIRMWARE_STAGE, INSTALLED, INSTALLING, StationState, ask
 from controller.ocpp.v16.words import DIAGNOSTICS_UP, moment, security_event_up, whole, without_none
 
 FIRMWARE_REQUEST: Final = "firmware"
 LOG_REQUEST: Final = "log"
 """Memory: requestId of the command that began what runs."""
-_REBORN: Final = ("Installed", "InstallRebooting")
+_FAILED: Final = ("InstallationFailed", "InstallVerificationFailed", "InvalidSignature", "DownloadFailed")
 
 
 class Notices:
@@ -28,12 +28,21 @@ class Notices:
     def firmware(self, payload: Payload) -> Conversation:
         """FirmwareStatusNotification and SignedFirmwareStatusNotification."""
         status = payload.get("status")
-        if status in _REBORN:
-            self._state.memory.put("reason", "FirmwareUpdate")
-            yield from self._state.keep()
+        self._stage(str(status))
+        yield from self._state.keep()
         request_id = None if status == "Idle" else self._request(payload, FIRMWARE_REQUEST)
         reply = yield from ask("FirmwareStatusNotification", without_none({"status": status, "requestId": request_id}))
         return reply if isinstance(reply, Failed) else Said({})
+
+    def _stage(self, status: str) -> None:
+        """Why the next boot happens: some boot before they say Installed, some after."""
+        memory = self._state.memory
+        if status in ("Installing", "InstallRebooting"):
+            memory.put(FIRMWARE_STAGE, INSTALLING)
+        elif status == "Installed":
+            memory.put(FIRMWARE_STAGE, None if memory.get(FIRMWARE_STAGE) == BOOTED else INSTALLED)
+        elif status in _FAILED:
+            memory.put(FIRMWARE_STAGE, None)
 
     def diagnostics(self, payload: Payload) -> Conversation:
         """DiagnosticsStatusNotification."""

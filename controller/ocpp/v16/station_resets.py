@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from controller.ocpp.hub import WIRE, Conversation, Failed, Message, Said
+from controller.ocpp.hub import WIRE, Conversation, Emit, Failed, Message, Said
 from controller.ocpp.v16.station_state import IN_USE, StationState, ask, hub_error, is_unknown, no
+from controller.orders import Severity, Tell
 
 REBOOT_S: Final = 180.0
 """A station that said yes to a Soft reset and is still there after this gets a Hard one."""
 ASK_AFTER_S: Final = 30.0
 """A connector that has told no status so long after the wire opened is asked for it."""
+TRIES: Final = 3
+AGAIN_S: Final = 60.0
+"""A station that refuses a reset although it is idle is asked again after this, so often."""
 QUIET_S: Final = 15.0
 """So long after the wire opened nobody knows yet what the station still has to tell."""
 
@@ -27,6 +31,8 @@ class Resets:
         self._hard_due_mono_s: float | None = None
         self._asked: set[int] = set()
         self._sent = False
+        self._tries = 0
+        self._again_mono_s = float("-inf")
         self._mute = False
 
     # -- commands ------------------------------------------------------------------------------------------------
@@ -43,12 +49,16 @@ class Resets:
         if self._is_idle():
             return (yield from self._now("ScheduledReset"))
         self._state.memory.put("reset", True)
+        self._tries, self._again_mono_s = 0, float("-inf")
         yield from self._state.keep()
         return Said({"status": "Scheduled"})
 
     def _now(self, reason: str) -> Conversation:
         """Soft; Hard at once where the station has no Soft for us."""
         self._state.memory.put("reset", None)
+        return (yield from self._sent_now(reason))
+
+    def _sent_now(self, reason: str) -> Conversation:
         self._state.memory.put("reason", reason)
         yield from self._state.keep()
         for kind in ("Soft", "Hard"):
@@ -58,6 +68,20 @@ class Resets:
                 return Said({"status": "Accepted"})
         self._state.memory.put("reason", None)
         return hub_error(reply) if isinstance(reply, Failed) and not is_unknown(reply) else Said({"status": "Rejected"})
+
+    def _scheduled(self) -> Conversation:
+        """The promised reset. It stays promised until the station takes it; after some refusals a person hears of it."""
+        reply = yield from self._sent_now("ScheduledReset")
+        done = isinstance(reply, Said) and reply.payload.get("status") == "Accepted"
+        self._tries += 1
+        if done or self._tries >= TRIES:
+            self._state.memory.put("reset", None)
+            yield from self._state.keep()
+        if not done and self._tries >= TRIES:
+            text = f"the reset that was to come when it is idle was refused {TRIES} times - it is given up; reset the charger by hand"
+            yield Emit(Tell(Severity.WARNING, self._state.around.name, text))
+        self._again_mono_s, self._sent = self._state.around.now().mono_s + AGAIN_S, False
+        return reply
 
     # -- what happens ----------------------------------------------------------------------------------------------
 
@@ -84,9 +108,9 @@ class Resets:
             return [self._hard()]
         if self._state.memory.get("reset") is None or self._sent:
             return []
-        if self._is_idle():
+        if mono_s >= self._again_mono_s and self._is_idle():
             self._sent = True
-            return [self._now("ScheduledReset")]
+            return [self._scheduled()]
         return self._ask_states(mono_s)
 
     def _hard(self) -> Conversation:

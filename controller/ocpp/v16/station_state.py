@@ -15,6 +15,11 @@ LATE_S: Final = 60.0
 """A message older than this was not sent when it was written: 1.6 has no word for it, so the hub hears offline = true."""
 IN_USE: Final = ("Charging", "SuspendedEV", "SuspendedEVSE")
 FREE: Final = ("Available", "Reserved")
+FIRMWARE_STAGE: Final = "installing"
+"""Memory: how far an update is, in one of these three words."""
+INSTALLING: Final = "installing"
+INSTALLED: Final = "installed"
+BOOTED: Final = "booted"
 UNKNOWN_ACTION: Final = ("NotImplemented", "NotSupported")
 Answer = Generator[Step, "Reply | None", Reply]
 """Steps inside a conversation that end with a reply."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from controller.ocpp.hub import Conversation, Failed, Payload, Said
+from controller.ocpp.hub import NO_ANSWER, Conversation, Failed, Payload, Said
 from controller.ocpp.v16.station_resets import Resets
 from controller.ocpp.v16.station_starts import Starts
-from controller.ocpp.v16.station_state import Answer, Silent, StationState, ask
+from controller.ocpp.v16.station_state import BOOTED, FIRMWARE_STAGE, INSTALLED, INSTALLING, Answer, Silent, StationState, ask
 from controller.ocpp.v16.station_transactions import Transactions
 from controller.ocpp.v16.words import CONNECTOR_STATUS_UP, NO_ERROR, error_component, error_tech, moment, whole
 
@@ -35,7 +35,9 @@ class StatusReports:
         memory.put("boot", {key: payload[key] for key in _BOOT_KEPT if key in payload})
         self._state.reborn()
         self._resets.booted()
-        request = {"chargingStation": charging_station(payload), "reason": str(memory.get("reason", "PowerUp"))}
+        stage = memory.get(FIRMWARE_STAGE)
+        otherwise = "FirmwareUpdate" if stage in (INSTALLING, INSTALLED) else "PowerUp"
+        request = {"chargingStation": charging_station(payload), "reason": str(memory.get("reason", otherwise))}
         reply = yield from ask("BootNotification", request)
         if isinstance(reply, Failed):
             return reply
@@ -43,6 +45,7 @@ class StatusReports:
         status = answer.get("status")
         if status == "Accepted":
             memory.put("reason", None)
+            memory.put(FIRMWARE_STAGE, BOOTED if stage in (INSTALLING, BOOTED) else None)
         yield from self._state.keep()
         current_time = moment(answer.get("currentTime"), self._state.around.now().wall_s)
         return Said({"status": status, "currentTime": current_time, "interval": whole(answer.get("interval")) or 0})
@@ -61,7 +64,8 @@ class StatusReports:
         reply = yield from ask("Authorize", {"idToken": self._state.aliases.token(id_tag)})
         if isinstance(reply, Failed):
             return reply
-        info = self._state.aliases.tag_info(reply.payload.get("idTokenInfo"))
+        only = self._state.evse_ids[0] if len(self._state.evse_ids) == 1 else 0
+        info = self._state.aliases.tag_info(reply.payload.get("idTokenInfo"), only)
         yield from self._state.keep()
         return Said({"idTagInfo": info})
 
@@ -101,9 +105,14 @@ class StatusReports:
         yield from self._state.keep()
         if before is not None:
             over = {"trigger": "Alerting", "cleared": True, **error_tech({"errorCode": before[0], "vendorErrorCode": before[1]})}
-            yield from ask("NotifyEvent", self._event(self._component(before[0], connector), "Problem", "false", when, over))
+            reply = yield from ask("NotifyEvent", self._event(self._component(before[0], connector), "Problem", "false", when, over))
+            if reply == NO_ANSWER:  # told with the next status
+                self._state.memory.put(key, before)
+                return
         if now is not None:
-            yield from ask("NotifyEvent", self._event(self._component(code, connector), "Problem", "true", when, self._alarm(payload)))
+            reply = yield from ask("NotifyEvent", self._event(self._component(code, connector), "Problem", "true", when, self._alarm(payload)))
+            if reply == NO_ANSWER:
+                self._state.memory.put(key, None)
 
     def _alarm(self, payload: Payload) -> Payload:
         return {"trigger": "Alerting", **error_tech(payload)}

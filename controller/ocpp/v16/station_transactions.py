@@ -2,26 +2,28 @@
 
 A start gets its UUID and the integer the station will call it by, both on disk before anything goes up; its answer carries that integer
 and what the CSMS says of the driver. Readings become Updated, a change of status becomes ChargingStateChanged, a stop becomes Ended.
-seqNo counts without gaps: an event of our own that nobody has answered is kept and goes first next time. What belongs to
+seqNo counts without gaps, and events go up in its order: one of our own that nobody has answered is kept and goes before the next, and
+never before a message of the station that still waits for its answer. What belongs to
 a transaction nobody knows (-1, or one from before) still reaches the CSMS, under a new id.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
-from typing import Final
+from typing import Any, Final
 
 from controller.ocpp.hub import NO_ANSWER, Conversation, Failed, Payload, Reply, Said, Step
-from controller.ocpp.times import wall_time
+from controller.ocpp.times import timestamp, wall_time
 from controller.ocpp.v16 import readings
 from controller.ocpp.v16.station_book import Transaction, content_of
 from controller.ocpp.v16.station_events import Events, transaction_info
 from controller.ocpp.v16.station_starts import Starts
-from controller.ocpp.v16.station_state import Answer, Silent, StationState, ask
+from controller.ocpp.v16.station_state import FREE, Answer, Silent, StationState, ask
 from controller.ocpp.v16.words import CHARGING_STATE_UP, whole
 
 TRIES: Final = 3
-"""So often an event of our own is given to a CSMS that answers with errors."""
+"""So often an event of our own is given to a CSMS that answers with errors, at once: what the station says next must not wait for it."""
 SETTLED_S: Final = 10.0
 """So long after the wire opened, or after the last message from before, a replay is over."""
 
@@ -32,8 +34,7 @@ class Transactions:
     def __init__(self, state: StationState, starts: Starts, ended: Callable[[Transaction], None]) -> None:
         self._state, self._book, self._ended = state, state.book, ended
         self._events = Events(state, starts)
-        self._refused: dict[tuple[int, int], int] = {}
-        self._flushing: set[int] = set()
+        self._refused: dict[tuple[int, int], list[Failed]] = {}
         self._under_way = 0
         self._late_mono_s = float("-inf")
         self._held: dict[int, tuple[str, str]] = {}
@@ -65,7 +66,7 @@ class Transactions:
         """MeterValues: of a transaction, or of nobody's."""
         connector, number = whole(payload.get("connectorId")) or 0, whole(payload.get("transactionId"))
         content = content_of("MeterValues", payload)
-        transaction = self._of(number, connector, content) if number is not None else None
+        transaction = self._running_at(payload, connector, number, content) if (number or 0) <= 0 else self._of(number or 0, connector, content)
         found = readings.up(payload.get("meterValue"), *_registers(transaction))
         if not found:
             return Said({})
@@ -99,7 +100,8 @@ class Transactions:
         self._held.pop(connector, None)
         state = CHARGING_STATE_UP.get(status)
         for transaction in self._book.running(connector) if state and connector else []:
-            if transaction.state == state or (wall_time(when) or 0.0) < transaction.began_wall_s:
+            # Some stations write fractions of a second in one message and not in the other.
+            if transaction.state == state or (wall_time(when) or 0.0) < math.floor(transaction.began_wall_s):
                 continue
             if self._replayed(transaction):
                 self._held[connector] = status, when
@@ -156,6 +158,19 @@ class Transactions:
             transaction = ended_by or self._nameless(connector, stop)
         return self._events.adopt(number, connector, content, stop) if transaction is None else transaction
 
+    def _running_at(self, payload: Payload, connector: int, number: int | None, content: str) -> Transaction | None:
+        """Readings that name no transaction, or 0 or -1, are of the one that ran at their connector when they were taken; without one they are
+        nobody's, and begin nothing. Connector 0 is the main meter."""
+        before = next((one for one in self._book.all() if self._book.had(one, content) is not None), None)
+        if before is not None or (number is None and not connector):
+            return before
+        running = self._nameless(connector, None)
+        taken = [wall_s for wall_s in map(wall_time, _moments(payload)) if wall_s is not None]
+        if running is None or not taken or max(taken) < math.floor(running.began_wall_s):
+            return None
+        over = self._state.statuses.get(running.evse_id) in FREE and not self._state.late(timestamp(max(taken)))
+        return None if over else running
+
     def _nameless(self, connector: int, stop: Payload | None) -> Transaction | None:
         running = self._book.running(connector)
         stopped = wall_time(stop.get("timestamp")) if stop is not None else None
@@ -176,9 +191,13 @@ class Transactions:
             if isinstance(reply, Failed):
                 return reply
             self._answered(transaction)
-        if (yield from self._flush(transaction)):
+        if (yield from self._flush(transaction, event["seqNo"])):
             return NO_ANSWER
-        return (yield from self._tell(event))
+        reply = yield from self._tell(event)
+        if isinstance(reply, Said):
+            self._book.answered(transaction, event["seqNo"])
+            self._flush_later(transaction)
+        return reply
 
     def _tell(self, event: Payload) -> Answer:
         late = {"offline": True} if self._state.late(event["timestamp"]) else {}
@@ -198,6 +217,9 @@ class Transactions:
             current.told = True
             self._book.save(current)
         transaction.told = True
+        self._flush_later(transaction)
+
+    def _flush_later(self, transaction: Transaction) -> None:
         if self._book.owed(transaction):
             self._state.later.append(self._flushing_alone(transaction))
 
@@ -205,30 +227,42 @@ class Transactions:
         yield from self._flush(transaction)
         return Said({})
 
-    def _flush(self, transaction: Transaction) -> Generator[Step, Reply | None, bool]:
-        """Events of our own that nobody has answered, in their order, as far as they are answered now. Returns whether nobody answers."""
-        if transaction.number in self._flushing:
-            return False
-        self._flushing.add(transaction.number)
-        try:
-            while owed := self._book.owed(transaction):
-                number, event = owed[0]
-                reply = yield from self._tell(event)
-                if isinstance(reply, Failed) and not self._give_up(transaction, number, reply):
-                    return reply == NO_ANSWER
+    def _flush(self, transaction: Transaction, before: int | None = None) -> Generator[Step, Reply | None, bool]:
+        """Events of our own that nobody has answered, in their order; before: of a message of the station that goes next, None = as far as no
+        message waits for its answer. Returns whether one of them waits on. Several may do this at a time: what is on its way already is not
+        sent twice, they wait for the same answer."""
+        while owed := self._book.owed(transaction):
+            number, event = owed[0]
+            if number > (self._waiting(transaction) if before is None else before):
+                return False
+            reply = yield from self._tell(event)
+            if reply == NO_ANSWER:
+                return True
+            if not isinstance(reply, Failed) or self._give_up(transaction, number, reply):
                 self._book.paid(transaction, number)
-        finally:
-            self._flushing.discard(transaction.number)
         return False
 
+    def _waiting(self, transaction: Transaction) -> float:
+        """seqNo of the station's message that goes up before anything else; infinite if there is none."""
+        current = self._book.of_number(transaction.number)
+        return float("inf") if current is None or current.waiting < 0 else current.waiting
+
     def _give_up(self, transaction: Transaction, number: int, reply: Failed) -> bool:
-        """Whether an error of the CSMS is its last word on an event."""
+        """Whether an error of the CSMS is its last word on an event. The same error may be heard by several."""
         key = transaction.number, number
-        self._refused[key] = self._refused.get(key, 0) + (0 if reply == NO_ANSWER else 1)
-        if self._refused[key] < TRIES:
+        errors = self._refused.setdefault(key, [])
+        if not any(known is reply for known in errors):
+            errors.append(reply)
+        if len(errors) < TRIES:
             return False
         del self._refused[key]
         return True
+
+
+def _moments(payload: Payload) -> list[Any]:
+    """When readings were taken, as the station says."""
+    values = payload.get("meterValue")
+    return [entry.get("timestamp") for entry in values if isinstance(entry, dict)] if isinstance(values, list) else []
 
 
 def _registers(transaction: Transaction | None) -> tuple[float | None, float | None]:

@@ -23,7 +23,7 @@ from controller.facts import (
     UpstreamFrame,
     UpstreamOpened,
 )
-from controller.io.tap_reading import CALLS_KEPT, Reader, Seen, broken_view
+from controller.io.tap_reading import CALLS_KEPT, Reader, Seen, Wires, broken_view
 from controller.orders import CloseStation, CloseUpstream, DialUpstream, Order, Persist, SendStation, SendUpstream
 
 SECRET = "hunter2-hunter2-hunter2"
@@ -33,9 +33,9 @@ KEY = "0123456789abcdef0123456789abcdef01234567"
 class Wire:
     """A reader, and what it said about each step."""
 
-    def __init__(self, version: str = "ocpp2.0.1") -> None:
+    def __init__(self, version: str = "ocpp2.0.1", wires: Wires | None = None) -> None:
         self.mono_s = 100.0
-        self.reader = Reader(lambda station_id: version)
+        self.reader = Reader(wires or Wires({("CP1", "station"): version}))
 
     @property
     def at(self) -> Stamp:

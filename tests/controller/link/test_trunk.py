@@ -259,6 +259,31 @@ def test_an_answer_after_its_deadline_is_kept_for_who_asks_again() -> None:
     assert up.replies == {"a": [NO_ANSWER], "again": [Said({"totalCost": 2.5})]}
 
 
+def test_a_late_answer_counts_also_for_the_same_event_marked_as_told_late() -> None:
+    up = Upstream()
+    up.ask("a", event("a", 1))
+    up.wait(TIMEOUT_S)
+    up.answer({"totalCost": 2.5})
+    up.ask("again", event("a", 1, offline=True))
+    assert len(up.calls) == 1
+    assert up.replies["again"] == [Said({"totalCost": 2.5})]
+
+
+def test_a_late_word_about_a_driver_or_a_boot_is_nobodys() -> None:
+    """The same question is asked again tomorrow: the card may be blocked by then, and the time another one."""
+    card = Message("Authorize", {"idToken": {"idToken": "04A1B2C3", "type": "ISO14443"}})
+    boot = Message("BootNotification", {"reason": "PowerUp", "chargingStation": {"model": "M", "vendorName": "V"}})
+    answers = {"Authorize": {"idTokenInfo": {"status": "Accepted"}}, "BootNotification": {"currentTime": NOW, "interval": 1, "status": "Pending"}}
+    for message in (card, boot):
+        up = Upstream()
+        up.ask("a", message)
+        up.wait(TIMEOUT_S)
+        up.answer(answers[message.action])
+        up.ask("tomorrow", message)
+        assert len(up.calls) == 2
+        assert up.replies["tomorrow"] == []
+
+
 def test_busy_with_another_call_is_no_refusal() -> None:
     up = Upstream()
     up.ask("a", event("a", 1))

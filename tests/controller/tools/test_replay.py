@@ -29,7 +29,7 @@ from controller.facts import (
     UpstreamOpened,
 )
 from controller.io.chargers import load_chargers
-from controller.io.tap_reading import Reader
+from controller.io.tap_reading import Reader, Wires
 from controller.orders import CloseUpstream, DialUpstream, ForgetRows, LoadRows, Order, Persist, SendStation, SendUpstream
 from controller.paths import config_dir
 from controller.sim.scenario import DEMO, DEMO_MIDNIGHT_WALL_S
@@ -40,6 +40,7 @@ from controller.tools.transcript import TranscriptWriter
 MODELS = load_chargers(config_dir() / "chargers")
 BOOT = {"reason": "PowerUp", "chargingStation": {"vendorName": "Acme", "model": "One"}}
 START_WALL_S = 1_790_000_000.0
+SPOKEN = Wires({("CP1", "station"): "ocpp2.0.1"})
 
 
 def write_site(folder: Path, *stations: str, **more: Any) -> Path:
@@ -61,7 +62,7 @@ class Tale:
 
     def __init__(self, site: Path) -> None:
         self.engine = Engine(load_config(site), "as recorded", MODELS)
-        self.reader = Reader(lambda _: "ocpp2.0.1")
+        self.reader = Reader(SPOKEN)
         self.mono_s = 5000.0
         self.records: list[dict[str, Any]] = []
         self.sent: list[Order] = []
@@ -220,7 +221,7 @@ def test_a_recording_of_the_demo(tmp_path: Path, capsys: pytest.CaptureFixture[s
     path = config_dir() / "site.demo.yaml"
     start_wall_s = DEMO_MIDNIGHT_WALL_S + 3600.0 * DEMO.start_h
     day = VirtualDay(load_config(path), DEMO, start_wall_s, MODELS)
-    reader, records, handle = Reader(lambda _: "ocpp2.0.1"), list[dict[str, Any]](), day.engine.handle
+    reader, records, handle = Reader(SPOKEN), list[dict[str, Any]](), day.engine.handle
     times: list[Stamp] = []
 
     def recorded(fact: Fact) -> list[Order]:

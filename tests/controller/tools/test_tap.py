@@ -203,9 +203,9 @@ async def test_ctrl_c_ends_well_and_keeps_the_recording(tmp_path: Path) -> None:
         )
         await server.while_listening(lambda: server.exchange("Heartbeat", {}, "1"))
         assert process.stdout is not None
-        await asyncio.wait_for(process.stdout.readline(), 10)
+        await asyncio.wait_for(process.stdout.readline(), 30)
         process.send_signal(signal.SIGINT)
-        _, told = await asyncio.wait_for(process.communicate(), 10)
+        _, told = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 0
     assert b"Traceback" not in told
     assert b"records in" in told
@@ -215,7 +215,7 @@ async def test_ctrl_c_ends_well_and_keeps_the_recording(tmp_path: Path) -> None:
 async def test_it_ends_by_itself_after_the_asked_time() -> None:
     async with serving() as server:
         process = await asyncio.create_subprocess_exec(*command(server, "--for", "0.05"), stderr=subprocess.PIPE, cwd=ROOT)
-        _, told = await asyncio.wait_for(process.communicate(), 10)
+        _, told = await asyncio.wait_for(process.communicate(), 30)
     assert (process.returncode, b"Traceback" in told) == (0, False)
 
 

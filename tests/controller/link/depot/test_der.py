@@ -115,6 +115,7 @@ def test_to_nothing_and_back() -> None:
 
 def test_the_disk_refuses() -> None:
     book = depot()
+    book.csms("SetDERControl", limit("16", 90))
     write = book._write
     book._write = lambda order: PersistFailed(book.at, order.token, "disk full")  # type: ignore[assignment, method-assign, return-value]
     answer = book.csms("SetDERControl", limit("17", 40))
@@ -122,8 +123,9 @@ def test_the_disk_refuses() -> None:
     assert answer[0] == "InternalError"
     book._write = write  # type: ignore[method-assign]
     book.wait(2)
-    assert told(book) is None
-    assert book.csms("GetDERControl", {"requestId": 1}) == {"status": "NotFound"}
+    assert told(book) == (13_500.0, "DER LimitMaxDischarge 16")
+    assert book.csms("GetDERControl", {"requestId": 1, "controlId": "17"}) == {"status": "NotFound"}
+    assert book.csms("GetDERControl", {"requestId": 2, "controlId": "16"}) == {"status": "Accepted"}
 
 
 def test_a_scheduled_limit_starts_and_ends_and_the_default_holds_around_it() -> None:
@@ -310,6 +312,16 @@ def test_alarms_of_chargers_are_one_alarm() -> None:
     assert alarms(book)[1:] == [("HFMustTrip", "OverFrequency", False), ("VoltWatt", "OverVoltage", False)]
     alarm(book, "CP1", "VoltWatt", "OverVoltage", ended=True)
     assert alarms(book)[3:] == [("VoltWatt", "OverVoltage", True)]
+
+
+def test_an_alarm_that_another_charger_still_has_goes_on() -> None:
+    book = depot("CP1", "CP2", "CP3")
+    alarm(book, "CP1", "VoltWatt", "OverVoltage")
+    alarm(book, "CP2", "HFMustTrip", "OverFrequency")
+    alarm(book, "CP3", "VoltWatt", "OverVoltage")
+    begin = len(alarms(book))
+    alarm(book, "CP3", "VoltWatt", "OverVoltage", ended=True)
+    assert alarms(book)[begin:] == []  # it was told last, and CP1 has it
 
 
 def test_an_alarm_of_a_charger_that_stays_away_ends() -> None:

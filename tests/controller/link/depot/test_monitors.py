@@ -332,3 +332,15 @@ def test_criteria_choose_own_monitors() -> None:
 def test_nothing_set_is_an_empty_result_set() -> None:
     desk, _ = depot()
     assert desk.answer("GetMonitoringReport", {"requestId": 8}) == {"status": "EmptyResultSet"}
+
+
+def test_a_cleared_monitor_is_forgotten_and_one_that_could_not_be_cleared_is_not() -> None:
+    desk, _ = depot()
+    one, two = (result["id"] for result in set_all(desk, watch(SENSOR1), watch(SENSOR)))
+    desk.changed("CP2", linked=False)
+    found = desk.answer("ClearVariableMonitoring", {"id": [one, two]})["clearMonitoringResult"]
+    assert [result["status"] for result in found] == ["Accepted", "Rejected"]
+    desk.changed("CP2", linked=True)
+    found = desk.answer("ClearVariableMonitoring", {"id": [one, two]})["clearMonitoringResult"]
+    assert [result["status"] for result in found] == ["NotFound", "Accepted"]
+    assert len(desk.chargers["CP1"].asked("ClearVariableMonitoring")) == 1

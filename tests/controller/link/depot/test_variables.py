@@ -328,3 +328,14 @@ def test_a_charger_that_refuses_a_setting_later_is_named_once() -> None:
     desk.seconds(200)
     told = [tell.text for tell in desk.ordered(Tell) if tell.subject == "CP2"]
     assert told == ["refuses settings meant for all chargers: txctrlr.evconnectiontimeout - it keeps its own"]
+
+
+def test_a_charger_that_did_not_answer_gets_the_setting_later() -> None:
+    desk, chargers = depot()
+    desk.chargers["CP1"].says["SetVariables"] = Failed("GenericError", "no answer in time")
+    assert put(desk, item("SampledDataCtrlr", "TxUpdatedInterval", attributeValue="12")) == ["Accepted"]
+    desk.chargers["CP1"].says["SetVariables"] = chargers[0].set
+    desk.seconds(55)
+    assert value_of(chargers[0], "SampledDataCtrlr", "TxUpdatedInterval") == "30"
+    desk.seconds(10)
+    assert value_of(chargers[0], "SampledDataCtrlr", "TxUpdatedInterval") == "12"

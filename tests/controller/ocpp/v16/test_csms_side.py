@@ -205,7 +205,8 @@ def test_a_status_that_could_not_be_told_goes_up_when_the_line_is_back() -> None
 
 # -- what 1.6 cannot hear ------------------------------------------------------------------------------------------------
 
-FROM_STATION = sorted(set(REFUSED) - {"NotifyPeriodicEventStream"})
+PROOF = {"NotifySettlement", "BatterySwap"}
+FROM_STATION = sorted(set(REFUSED) - PROOF - {"NotifyPeriodicEventStream"})
 TOLD_ANYHOW = {"NotifyEvent", "SignCertificate"}
 
 
@@ -217,6 +218,16 @@ def test_what_has_no_word_in_1_6_is_answered_validly_and_goes_nowhere(action: st
     reply = talk.asked(action, schemas.example_request(action, "v21", full=full))
     assert isinstance(reply, Said)
     assert {told for told, _ in talk.sent("wire")} <= {"DataTransfer", "SignCertificate", "StatusNotification"}
+
+
+@pytest.mark.parametrize("action", sorted(PROOF))
+def test_what_is_the_only_proof_of_money_or_property_is_not_acknowledged(action: str) -> None:
+    """An answer would let the station forget what no CSMS has taken."""
+    talk = talking()
+    reply = talk.asked(action, schemas.example_request(action, "v21"))
+    assert isinstance(reply, Failed)
+    assert reply.code == "NotSupported"
+    assert talk.sent("wire") == []
 
 
 def test_a_car_is_never_told_rejected() -> None:

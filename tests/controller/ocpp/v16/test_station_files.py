@@ -64,15 +64,6 @@ def test_an_update_that_was_refused_leaves_the_one_before() -> None:
     assert peer.sent("hub") == [("FirmwareStatusNotification", {"status": "Downloaded", "requestId": 3})]
 
 
-def test_an_address_1_6_cannot_hold_is_refused() -> None:
-    peer = talking()
-    far = "http://files/" + "x" * 500
-    assert status(peer.asked("UpdateFirmware", {"requestId": 3, "firmware": {**FIRMWARE, "location": far}})) == "Rejected"
-    log = {"requestId": 3, "logType": "SecurityLog", "log": {"remoteLocation": far}}
-    assert status(peer.asked("GetLog", log)) == "Rejected"
-    assert peer.sent() == []
-
-
 # -- logs --------------------------------------------------------------------------------------------------
 
 
@@ -151,3 +142,30 @@ def test_installed_certificates_are_asked_kind_by_kind() -> None:
 )
 def test_a_station_without_the_whitepaper(action: str, payload: dict[str, Any], word: str) -> None:
     assert status(talking(**{action: UNKNOWN}).asked(action, payload)) == word
+
+
+# -- long addresses: only the whitepaper's messages have a limit (512), those of 1.6 itself have none --------------
+
+LONG = "https://files.example/" + "a" * 1500
+
+
+def test_an_unsigned_update_from_a_long_address_goes_down_whole() -> None:
+    peer = talking(UpdateFirmware={})
+    assert status(peer.asked("UpdateFirmware", {"requestId": 3, "firmware": {**FIRMWARE, "location": LONG}})) == "Accepted"
+    assert [payload["location"] for _, payload in peer.sent()] == [LONG]
+
+
+def test_a_signed_update_from_a_long_address_is_refused_and_not_sent_unverified() -> None:
+    peer = talking(SignedUpdateFirmware={"status": "Accepted"}, UpdateFirmware={})
+    reply = peer.asked("UpdateFirmware", {"requestId": 3, "firmware": {**SIGNED, "location": LONG}})
+    assert status(reply) == "Rejected"
+    assert reply.payload["statusInfo"]["reasonCode"] == "ValueTooLong"
+    assert peer.sent() == []
+
+
+def test_diagnostics_to_a_long_address_are_asked_for_in_the_words_that_have_room() -> None:
+    peer = talking(GetLog={"status": "Accepted"}, GetDiagnostics={"fileName": "d.zip"})
+    request = {"logType": "DiagnosticsLog", "requestId": 4, "log": {**LOG, "remoteLocation": LONG}}
+    assert status(peer.asked("GetLog", request)) == "Accepted"
+    assert [(action, payload["location"]) for action, payload in peer.sent()] == [("GetDiagnostics", LONG)]
+    assert status(peer.asked("GetLog", {**request, "logType": "SecurityLog"})) == "Rejected"

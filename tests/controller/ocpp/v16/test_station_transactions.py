@@ -273,7 +273,29 @@ def test_a_csms_that_refuses_an_event_stops_nothing() -> None:
     peer.said("StatusNotification", {"connectorId": 1, "status": "Charging", "errorCode": "NoError", "timestamp": "2026-11-21T12:00:05Z"})
     for count in range(4):
         assert peer.said("MeterValues", values(str(1100 + count), f"2026-11-21T12:00:1{count}Z")) == Said({})
-    assert [event["seqNo"] for event in events(peer)] == [1, 1, 2, 1, 3, 4, 5]
+    assert [event["seqNo"] for event in events(peer)] == [1, 1, 1, 2, 3, 4, 5], "tried again, given up, and overtaken by nothing"
+
+
+def test_an_event_of_our_own_goes_up_behind_a_message_that_still_waits_for_its_answer() -> None:
+    """The session keeps the message and gives it again: what happened since has higher numbers and must not be told first (E01: seqNo)."""
+    peer = charging()
+    peer.hub["TransactionEvent"] = NO_ANSWER
+    peer.said("MeterValues", values("1100"))
+    peer.hub["TransactionEvent"] = {}
+    peer.said("StatusNotification", {"connectorId": 1, "status": "SuspendedEV", "errorCode": "NoError", "timestamp": "2026-11-21T12:00:11Z"})
+    peer.said("StatusNotification", {"connectorId": 1, "status": "Charging", "errorCode": "NoError", "timestamp": "2026-11-21T12:00:12Z"})
+    peer.seconds(20)
+    assert [event["seqNo"] for event in events(peer)] == [1]
+    peer = peer.again()  # and nothing of this depends on our memory
+    peer.opened()
+    peer.seconds(20)
+    assert peer.said("MeterValues", values("1100")) == Said({})
+    peer.seconds(1)
+    assert [(event["seqNo"], event["triggerReason"]) for event in events(peer)] == [
+        (1, "MeterValuePeriodic"),
+        (2, "ChargingStateChanged"),
+        (3, "ChargingStateChanged"),
+    ]
 
 
 # -- why it begins ---------------------------------------------------------------------------------------------------
@@ -330,6 +352,28 @@ def test_a_reservation_is_named() -> None:
     peer = talking()
     peer.said("StartTransaction", {**START, "reservationId": 5})
     assert events(peer)[-1]["reservationId"] == 5
+
+
+# -- what is forgotten ----------------------------------------------------------------------------------------------------
+
+
+def test_after_a_restart_the_oldest_are_forgotten_first_and_not_what_just_ended() -> None:
+    peer = talking()
+    peer.kept["numbers"]["last"] = 959
+    for number in range(960, 1000):
+        when = f"2026-11-21T11:{number - 960:02d}"
+        peer.said("StartTransaction", {**START, "timestamp": f"{when}:00Z"})
+        peer.said("StopTransaction", {"transactionId": number, "meterStop": 2000, "timestamp": f"{when}:30Z"})
+    peer.said("StartTransaction", START)
+    peer = peer.again()  # "1000" stands before "960" on the disk
+    peer.opened()
+    peer.log.clear()
+    peer.said("StopTransaction", stop(transactionId=1000))
+    peer = peer.again()  # the CSMS has heard the end, the station has not heard that it has
+    peer.opened()
+    peer.said("StopTransaction", stop(transactionId=1000))
+    told = events(peer)
+    assert [(event["eventType"], event["seqNo"]) for event in told] == [("Ended", 1)], "not the start of another session"
 
 
 # -- transactions nobody knows (16E 3.18) --------------------------------------------------------------------------------

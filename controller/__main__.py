@@ -162,7 +162,7 @@ def _depot_lines(face: dict[str, Any]) -> list[str]:
     lines = [f"as one    {face['identity']} at {face['upstream_id']}: {known}{version}, waiting: {waiting}"]
     for number in face["numbers"]:
         charger = f"{number['station_id']}/{number['evse_id']}"
-        gone = "" if number["configured"] else "  no longer in site.yaml"
+        gone = "" if number["configured"] else "  not part of it now"
         lines.append(f"  EVSE {number['number']:<4} {charger:<20} {' '.join(number['states']) or 'unknown'}{gone}")
     return lines
 

@@ -305,7 +305,7 @@ class UpstreamConfig(Model):
         default="autonomous",
         description="autonomous: answer and queue while the CSMS is away; transparent: close the stations' sockets so that they queue.",
     )
-    password: SecretStr | None = Field(default=None, description="HTTP Basic password used for every station identity.")
+    password: SecretStr | None = Field(default=None, description="HTTP Basic password, used for every station's identity, or for that of the depot.")
     password_file: Path | None = Field(default=None, description="File that holds the password instead.")
     notify_limits: bool = Field(
         default=True, description="Tell this CSMS when the site holds a charger below what the CSMS allows (NotifyChargingLimit; not in 1.6)."

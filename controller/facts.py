@@ -629,18 +629,23 @@ class FileFetched(Fact):
 
 @dataclass(frozen=True, slots=True)
 class FileServed(Fact):
-    """A ``ServeFile`` is being served. urls: where stations on the local network find it, best first; () = it cannot be."""
+    """A ``ServeFile`` is being served. urls: where stations on the local network find it, best first; () = it cannot be.
+
+    missing: it cannot be because the file is gone; it must be fetched again.
+    """
 
     job: str
     urls: tuple[str, ...]
     reason: str = ""
+    missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FilesCollected(Fact):
     """A station has put a file into the box of an ``OpenBox``, or the box was sent on (``SendBox``). kind: "received" or "sent".
 
-    kind "busy": so many stations (name, a number as text) fetch the file of a ``ServeFile`` now.
+    kind "busy": so many stations (name, a number as text) fetch the file of a ``ServeFile`` now. answer: of "sent" that failed, the
+    status code of the server's last answer (HTTP or FTP), 0 = it gave none.
     """
 
     job: str
@@ -648,6 +653,7 @@ class FilesCollected(Fact):
     ok: bool
     name: str = ""
     reason: str = ""
+    answer: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -371,10 +371,14 @@ class StopServing(Order):
 
 @dataclass(frozen=True, slots=True)
 class OpenBox(Order):
-    """Take in files that stations upload (logs); answered by ``FileServed`` (urls to upload to), then ``FilesCollected`` per file."""
+    """Take in files that stations upload (logs); answered by ``FileServed`` (urls to upload to), then ``FilesCollected`` per file.
+
+    senders: the names that may follow the url, () = any. What one of them may put is bounded, so that it leaves room for the others.
+    """
 
     job: str
     max_bytes: int = 256 * 1024 * 1024
+    senders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

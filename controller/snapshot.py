@@ -255,7 +255,7 @@ class MoveView:
 class NumberView:
     """One EVSE number of a depot face. station_id, evse_id: the EVSE behind it; states: of its connectors, as told to the CSMS.
 
-    configured: False = its charger is no longer in the site file, the number stays reserved. linked: the charger can be asked now.
+    configured: False = its charger is not seen through this face (yet, or any more), the number stays reserved. linked: the charger can be asked now.
     """
 
     number: int

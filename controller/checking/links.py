@@ -15,6 +15,10 @@ COMMANDS = frozenset(action for table in CSMS.values() for action in table)
 """Every action a CSMS may send, in any version."""
 
 
+WORDING = frozenset({"token_type", "anonymous_tag"})
+"""Settings of ``upstreams[].depot`` that translated pairs use, too."""
+
+
 def upstream_names(config: Config) -> Iterator[Problem]:
     """Stations name primaries, mirrors name stations."""
     primaries = {upstream.id for upstream in config.upstreams if upstream.role == "primary"}
@@ -116,6 +120,9 @@ def link_cautions(config: Config) -> Iterator[Problem]:
         if upstream.role == "mirror" and upstream.commands.allow:
             message = f"the mirror {upstream.id} may send {listed(list(upstream.commands.allow), 6)} to stations; a mirror usually only listens"
             yield Problem((*where, "commands", "allow"), message)
+        if upstream.face == "pair" and upstream.depot.model_fields_set - WORDING:
+            named = listed(sorted(upstream.depot.model_fields_set - WORDING), 6)
+            yield Problem((*where, "depot"), f"{named}: without effect, this CSMS sees each charger for itself; is face: depot missing?")
         if upstream.role == "primary" and upstream.offline_unknown == "accept":
             yield Problem((*where, "offline_unknown"), f"anybody can charge while the CSMS {upstream.id} is away, except drivers it has blocked")
     secrets = any(station.password_hash or station.password or station.password_file for station in config.stations)

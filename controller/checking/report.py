@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from controller.checking.cautions import summary
@@ -17,6 +17,8 @@ from controller.checking.problems import listed
 from controller.config import ROOT_CIRCUIT, Config, EmbeddedHistory, ModbusSource, UpstreamConfig
 
 WIDTH = 110
+DEPOT_VERSIONS: Final = ("ocpp2.1", "ocpp2.0.1", "ocpp1.6")
+"""What a depot face offers where the site file does not say."""
 
 
 def report(config: Config) -> str:
@@ -68,6 +70,11 @@ def figures(config: Config) -> dict[str, Any]:
         "stations": len(config.stations),
         "evses": sum(len(station.evses) for station in config.stations),
         "left_for_charging_a": left_for_charging(config),
+        "depots": [
+            {"upstream": upstream.id, "identity": config.identity_of(upstream), "numbers": first_numbers(config, upstream)}
+            for upstream in config.upstreams
+            if upstream.face == "depot"
+        ],
         "fallback": [
             {
                 "circuit": one.circuit,
@@ -247,8 +254,7 @@ def _connections(config: Config) -> Iterator[str]:
             count = len(config.stations) if upstream.stations is None else len(upstream.stations)
             yield f"To the mirror {upstream.id}, {_public(upstream)}: a copy of what {count} stations say; what it answers ends here."
             continue
-        stations = [station.id for station in config.stations if config.upstream_of(station.id) == upstream]
-        yield f"To the CSMS {upstream.id}, {_public(upstream)}: everything {len(stations)} stations say, byte for byte, under their own ids."
+        yield from _seen_by(config, upstream)
     for meter in config.meters:
         source = meter.source
         if isinstance(source, ModbusSource):
@@ -263,6 +269,46 @@ def _connections(config: Config) -> Iterator[str]:
     if not isinstance(config.history, EmbeddedHistory):
         yield f"History to {config.history.url}, bucket {config.history.bucket}."
     yield f"Page and API: http://{_door(config.api.host)}:{config.api.port}/. Files: {config.data_dir}."
+
+
+def _seen_by(config: Config, upstream: UpstreamConfig) -> Iterator[str]:
+    """What a primary CSMS gets to see of the site."""
+    head = f"To the CSMS {upstream.id}, {_public(upstream)}:"
+    stations = [station.id for station in config.stations if config.upstream_of(station.id) == upstream]
+    if upstream.face == "pair":
+        yield f"{head} everything {counted(len(stations), 'station says', 'stations say')}, each under its own id, {_wording(upstream)}."
+        return
+    versions = ", else ".join(_spoken(version) for version in upstream.versions or DEPOT_VERSIONS)
+    seen = f"one large station {config.identity_of(upstream)} with {counted(len(first_numbers(config, upstream)), 'EVSE', 'EVSEs')}"
+    yield f"{head} {seen}, made of {counted(len(stations), 'charger', 'chargers')} and the site itself (EVSE 0). It is offered {versions}."
+    numbers = [f"EVSE {number} = {name}" for name, number in first_numbers(config, upstream).items()]
+    if numbers:
+        yield f"{config.identity_of(upstream)}: {listed(numbers, 24)}. Numbers a box has given before stay; `yardmaster status` shows those in force."
+    else:
+        yield f"{config.identity_of(upstream)}: no station names this upstream; while the site runs, `yardmaster face {upstream.id}` gives it some."
+
+
+def first_numbers(config: Config, upstream: UpstreamConfig) -> dict[str, int]:
+    """EVSE -> its number at a depot face of a box that has given none before."""
+    here = [station for station in config.stations if config.upstream_of(station.id) == upstream]
+    return {name: number for number, name in enumerate((f"{station.id}/{evse.id}" for station in here for evse in station.evses), 1)}
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """``1 station says``, ``3 stations say``."""
+    return f"{count} {one if count == 1 else many}"
+
+
+def _spoken(version: str) -> str:
+    return f"OCPP {version.removeprefix('ocpp')}"
+
+
+def _wording(upstream: UpstreamConfig) -> str:
+    if not upstream.translate:
+        return "byte for byte"
+    if upstream.versions is None:
+        return "byte for byte, or translated where it speaks none of a station's OCPP versions"
+    return f"byte for byte where it speaks {' or '.join(map(_spoken, upstream.versions))}, translated where not"
 
 
 def _door(host: str) -> str:

@@ -1,31 +1,32 @@
 """A small HTTP server for the stations: firmware to fetch, boxes to put logs into (L03, N01).
 
 It listens only while there is something to serve. Every job has its own secret in the path, so that nobody finds what was not
-offered to him; a name from outside never becomes a path. A box has room for so many bytes, all files of it together; what
-is larger is refused with 413 and leaves nothing behind. Stations put files in all the ways they know: PUT or POST, to
-the given address or to a name below it, plain or as a form.
+offered to him; a name from outside never becomes a path. What is too large for a box is refused with 413 and leaves nothing behind.
+Stations put files in all the ways they know: PUT or POST, to the given address or to a name below it, plain or as a form. One
+request per connection; strangers that say nothing, or connect by the hundred, are kept out as at the stations' door.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import re
 import ssl
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from aiohttp import BodyPartReader, web
 from aiohttp.abc import AbstractStreamWriter
 
-CHUNK_BYTES = 256 * 1024
-IDLE_S = 120.0
-TOO_LARGE = "too large"
-MOST_FILES = 200
-"""In one box."""
+from controller.io.door import Door, DoorServer, Handler, Listener, listening_sockets
+from controller.io.file_box import CHUNK_BYTES, CLOSED, FULL, GONE, TOO_LARGE, TRANSFER_S, Box
+
+HANDSHAKE_S = 15.0
+MOST_AT_ONCE = 64
+"""Transfers, or twice the stations if that is more."""
 NAME_LETTERS = 100
+FILE_FIELDS = ("file", "log", "data", "diagnostics")
 
 
 @dataclass(slots=True)
@@ -35,15 +36,6 @@ class Offer:
     path: Path
     name: str
     busy: int = 0
-
-
-@dataclass(slots=True)
-class Box:
-    """A folder that takes files in. left_bytes: room that is not used yet. names: what is in it."""
-
-    folder: Path
-    left_bytes: int
-    names: set[str] = field(default_factory=set)
 
 
 Received = Callable[[str, bool, str, str], None]
@@ -57,15 +49,21 @@ class _Counted(web.FileResponse):
 
     def __init__(self, offer: Offer, told: Callable[[], None]) -> None:
         super().__init__(offer.path, headers={"Content-Type": "application/octet-stream"})
+        self.force_close()
         self._offer = offer
         self._told = told
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Sends all of it."""
+        """Sends all of it, or as much as the time allows."""
         self._offer.busy += 1
         self._told()
         try:
-            return await super().prepare(request)
+            async with asyncio.timeout(TRANSFER_S):
+                return await super().prepare(request)
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()  # a length was promised: anything else would look like the whole file
+            raise ConnectionResetError(GONE) from None
         finally:
             self._offer.busy -= 1
             self._told()
@@ -79,37 +77,41 @@ def safe_name(name: str) -> str:
 
 
 class FileServer:
-    """Serves offers and boxes under secrets. received, busy: called on the loop."""
+    """Serves offers and boxes under secrets. received, busy: called on the loop. stations: how many the site has."""
 
-    def __init__(self, received: Received, busy: Busy) -> None:
+    def __init__(self, received: Received, busy: Busy, stations: int = 0) -> None:
         self._received = received
         self._busy = busy
+        self._stations = stations
         self._offers: dict[str, tuple[str, Offer]] = {}
         self._boxes: dict[str, tuple[str, Box]] = {}
-        self._runner: web.AppRunner | None = None
+        self._door: Door | None = None
+        self._server: DoorServer | None = None
+        self._listeners: list[Listener] = []
+        self._serving = 0
         self.ports: dict[str, int] = {}
 
     # -- life ----------------------------------------------------------------------------------------------
 
-    async def listen(self, host: str, port: int, secure: tuple[int, ssl.SSLContext] | None) -> None:
+    def listen(self, host: str, port: int, secure: tuple[int, ssl.SSLContext] | None) -> None:
         """Begin to listen, if it does not yet. Raises OSError."""
-        if self._runner is not None:
+        if self._server is not None:
             return
-        app = web.Application(client_max_size=CHUNK_BYTES)
-        app.router.add_get("/files/{secret}/{name}", self._fetch)
-        for method in ("PUT", "POST"):
-            app.router.add_route(method, "/box/{secret}/{sender}", self._take)
-            app.router.add_route(method, "/box/{secret}/{sender}/{name:.*}", self._take)
-        runner = web.AppRunner(app, access_log=None, keepalive_timeout=IDLE_S, shutdown_timeout=1.0)
-        await runner.setup()
-        try:
-            ports = {"http": await _bound(runner, host, port, None)}
-            if secure is not None:
-                ports["https"] = await _bound(runner, host, secure[0], secure[1])
-        except OSError:
-            await runner.cleanup()
-            raise
-        self._runner, self.ports = runner, ports
+        door = Door(HANDSHAKE_S, self._stations)
+        server = DoorServer(door, self._handle, HANDSHAKE_S, lambda handler: None, lambda address, error: None)
+        listeners = [server.listen(socket) for socket in listening_sockets(host, port)]
+        ports = {"http": listeners[0].port}
+        if secure is not None:
+            tls_port, context = secure
+            try:
+                encrypted = [server.listen(socket, lambda: context) for socket in listening_sockets(host, tls_port)]
+            except OSError:
+                for listener in listeners:
+                    listener.close()
+                raise
+            listeners += encrypted
+            ports["https"] = encrypted[0].port
+        self._door, self._server, self._listeners, self.ports = door, server, listeners, ports
 
     async def rest(self) -> None:
         """Close the port if nothing is served."""
@@ -118,9 +120,14 @@ class FileServer:
 
     async def close(self) -> None:
         """Close the port; offers and boxes stay known."""
-        runner, self._runner, self.ports = self._runner, None, {}
-        if runner is not None:
-            await runner.cleanup()
+        server, door, self._server, self._door, self.ports = self._server, self._door, None, None, {}
+        for listener in self._listeners:
+            listener.close()
+        self._listeners = []
+        if door is not None:
+            door.close()
+        if server is not None:
+            await server.shutdown(timeout=1.0)
 
     # -- what there is --------------------------------------------------------------------------------------
 
@@ -128,100 +135,89 @@ class FileServer:
         """Let a file be fetched at /files/<secret>/<name>."""
         self._offers[secret] = (job, Offer(path, safe_name(name)))
 
-    def open_box(self, job: str, secret: str, folder: Path, max_bytes: int) -> None:
+    def open_box(self, job: str, secret: str, box: Box) -> None:
         """Take files in at /box/<secret>/<sender>."""
-        self._boxes[secret] = (job, Box(folder, max_bytes))
+        self._boxes[secret] = (job, box)
+
+    def close_box(self, job: str) -> frozenset[str]:
+        """Take no more into a box; the names of what is whole in it."""
+        boxes = [box for found, box in self._boxes.values() if found == job]
+        for box in boxes:
+            box.close()
+        return frozenset(name for box in boxes for name in box.whole)
 
     def drop(self, job: str) -> None:
         """Serve a job no longer."""
+        self.close_box(job)
         self._offers = {secret: item for secret, item in self._offers.items() if item[0] != job}
         self._boxes = {secret: item for secret, item in self._boxes.items() if item[0] != job}
 
-    # -- fetching --------------------------------------------------------------------------------------------
+    # -- requests --------------------------------------------------------------------------------------------
 
-    async def _fetch(self, request: web.Request) -> web.StreamResponse:
-        job, offer = self._offers.get(request.match_info["secret"], ("", None))
-        if offer is None or request.match_info["name"] != offer.name or not offer.path.is_file():
-            raise web.HTTPNotFound()
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self._door is not None:
+            self._door.passed(cast(Handler, request.protocol).caller)
+        if self._serving >= max(MOST_AT_ONCE, 2 * self._stations):
+            return _said(503, "too many transfers run; come again in a minute")
+        self._serving += 1
+        try:
+            return await self._judge(request)
+        finally:
+            self._serving -= 1
+
+    async def _judge(self, request: web.BaseRequest) -> web.StreamResponse:
+        _, kind, secret, first, *more = [*request.path.split("/", 4), "", "", ""][:5]
+        if kind == "files" and request.method in ("GET", "HEAD") and not more[0]:
+            return self._fetch(secret, first)
+        if kind == "box" and request.method in ("PUT", "POST") and first:
+            return await self._take(request, secret, safe_name(first), more[0])
+        return _said(404, "there is nothing here")
+
+    def _fetch(self, secret: str, name: str) -> web.StreamResponse:
+        job, offer = self._offers.get(secret, ("", None))
+        if offer is None or name != offer.name or not offer.path.is_file():
+            return _said(404, "there is nothing here")
         return _Counted(offer, lambda: self._busy(job, offer.busy))
 
-    # -- taking in ---------------------------------------------------------------------------------------------
-
-    async def _take(self, request: web.Request) -> web.Response:
-        job, box = self._boxes.get(request.match_info["secret"], ("", None))
-        if box is None:
-            raise web.HTTPNotFound()
-        if len(box.names) >= MOST_FILES:
-            raise web.HTTPInsufficientStorage(text="this box is full")
-        parts, given = await _content(request)
-        name = _free(box, safe_name(request.match_info["sender"]), safe_name(given or request.match_info.get("name") or "log"))
-        reason = "the sender went away"
+    async def _take(self, request: web.BaseRequest, secret: str, sender: str, below: str) -> web.Response:
+        job, box = self._boxes.get(secret, ("", None))
+        if box is None or not box.knows(sender):
+            return _said(404, "there is nothing here")
+        if box.crowded(sender):
+            return _said(507, FULL)
+        content = await _content(request)
+        if content is None:
+            return _said(400, "the form holds no file")
+        parts, given = content
+        name, reason = box.name_for(sender, safe_name(given or below or "log")), GONE
         try:
-            reason = await _write(box, box.folder / name, parts)
+            reason = await box.take(sender, name, parts)
         finally:
-            if reason:
-                box.names.discard(name)
-                self._received(job, False, name, reason)
-        if reason:
-            raise (
-                web.HTTPInsufficientStorage(text=reason) if reason != TOO_LARGE else web.HTTPRequestEntityTooLarge(box.left_bytes, box.left_bytes + 1)
-            )
-        self._received(job, True, name, "")
-        return web.Response(status=201)
+            self._received(job, not reason, name, reason)
+        return _said(201 if not reason else 413 if reason == TOO_LARGE else 404 if reason == CLOSED else 507, reason)
 
 
-async def _bound(runner: web.AppRunner, host: str, port: int, context: ssl.SSLContext | None) -> int:
-    """Listen; returns the port that was bound."""
-    site = web.TCPSite(runner, host, port, ssl_context=context, reuse_address=True)
-    await site.start()
-    server = site._server
-    sockets = getattr(server, "sockets", ())
-    return int(sockets[0].getsockname()[1]) if sockets else port
+def _said(status: int, text: str) -> web.Response:
+    response = web.Response(status=status, text=text)
+    response.force_close()
+    return response
 
 
-async def _content(request: web.Request) -> tuple[AsyncIterator[bytes], str]:
-    """(chunks, file name if the form tells one)."""
-    if request.content_type.startswith("multipart/"):
-        reader = await request.multipart()
-        while (part := await reader.next()) is not None:
-            if isinstance(part, BodyPartReader) and (part.filename or part.name in ("file", "log", "data", "diagnostics")):
-                return _chunks_of(part), part.filename or ""
-        raise web.HTTPBadRequest(text="the form holds no file")
-    return request.content.iter_chunked(CHUNK_BYTES), ""
+async def _content(request: web.BaseRequest) -> tuple[AsyncIterator[bytes], str] | None:
+    """(chunks, file name if the form tells one); None = a form without a file."""
+    if not request.content_type.startswith("multipart/"):
+        return request.content.iter_chunked(CHUNK_BYTES).__aiter__(), ""
+    try:
+        async with asyncio.timeout(HANDSHAKE_S):  # what comes before the file in a form is short
+            reader = await request.multipart()
+            while (part := await reader.next()) is not None:
+                if isinstance(part, BodyPartReader) and (part.filename or part.name in FILE_FIELDS):
+                    return _chunks_of(part), part.filename or ""
+    except (TimeoutError, ValueError):
+        return None
+    return None
 
 
 async def _chunks_of(part: BodyPartReader) -> AsyncIterator[bytes]:
     while chunk := await part.read_chunk(CHUNK_BYTES):
         yield chunk
-
-
-async def _write(box: Box, path: Path, parts: AsyncIterator[bytes]) -> str:
-    """Put chunks into a file of a box; returns why that was not possible. Whatever ends it early, half a file does not stay."""
-    used, whole = 0, False
-    try:
-        with path.open("wb") as file:
-            async for chunk in parts:
-                if len(chunk) > box.left_bytes:
-                    return TOO_LARGE
-                used += len(chunk)
-                box.left_bytes -= len(chunk)
-                await asyncio.to_thread(file.write, chunk)  # a slow disk must not hold up the loop that keeps the fuse
-        whole = True
-        return ""
-    except OSError as error:
-        return error.strerror or "the file could not be written"
-    finally:
-        if not whole:
-            box.left_bytes += used
-            with contextlib.suppress(OSError):
-                os.unlink(path)  # at once: whoever cancelled this waits for nothing
-
-
-def _free(box: Box, sender: str, given: str) -> str:
-    """A name that is not in the box yet, reserved in it: <sender>-<name>, the next ones <sender>-2-<name> ..."""
-    name, count = f"{sender}-{given}", 1
-    while name in box.names:
-        count += 1
-        name = f"{sender}-{count}-{given}"
-    box.names.add(name)
-    return name

@@ -24,6 +24,7 @@ import aiohttp
 
 from controller.config import Config
 from controller.facts import FileFetched, FilesCollected, FileServed
+from controller.io.file_box import Box, check_room
 from controller.io.file_server import FileServer, safe_name
 from controller.io.file_transfer import Fetched, TransferError, fetch, tried, upload
 from controller.io.shell import Clock, Submit
@@ -53,7 +54,7 @@ class FilesShell:
         self._submit = submit
         self._snapshot = snapshot
         self._root = config.data_dir / FOLDER
-        self._server = FileServer(self._received, self._busy)
+        self._server = FileServer(self._received, self._busy, len(config.stations))
         self._jobs: dict[str, asyncio.Task[Any]] = {}
         self._session: aiohttp.ClientSession | None = None
         self._stopped = True
@@ -136,24 +137,27 @@ class FilesShell:
     async def _serve(self, order: ServeFile) -> None:
         path = Path(order.path)
         if not await asyncio.to_thread(self._is_ours, path):
-            self._submit(FileServed(self._clock.stamp(), order.job, (), "the file is not there any more"))
+            self._submit(FileServed(self._clock.stamp(), order.job, (), "the file is not there any more", missing=True))
             return
         await self._offer(order.job, lambda secret: self._server.offer(order.job, secret, path, order.name), "files", f"/{safe_name(order.name)}")
 
     async def _open_box(self, order: OpenBox) -> None:
         try:
             folder = await asyncio.to_thread(self._folder, order.job, BOX)
+            room = self._config.files.max_bytes - await asyncio.to_thread(_size, self._root)
         except OSError as error:
             self._submit(FileServed(self._clock.stamp(), order.job, (), error.strerror or "the disk cannot be used"))
             return
-        await self._offer(order.job, lambda secret: self._server.open_box(order.job, secret, folder, order.max_bytes), "box", "")
+        # Half of the room: what is in the box is packed into one more file.
+        box = Box(folder, max(0, min(order.max_bytes, room // 2)), frozenset(map(safe_name, order.senders)))
+        await self._offer(order.job, lambda secret: self._server.open_box(order.job, secret, box), "box", "")
 
     async def _offer(self, job: str, enter: Callable[[str], None], kind: str, tail: str) -> None:
         try:
             secret = await asyncio.to_thread(self._secret, job)
             enter(secret)
             async with self._listening:
-                await self._server.listen(self._host(), self._config.files.port, self._secure())
+                self._server.listen(self._host(), self._config.files.port, self._secure())
         except (OSError, CertificateError) as error:
             self._server.drop(job)
             reason = f"stations cannot be served on port {self._config.files.port}: {getattr(error, 'strerror', None) or error}"
@@ -183,17 +187,24 @@ class FilesShell:
     async def _send_box(self, order: SendBox) -> None:
         name = safe_name(order.name)
         extra = (*order.extra, ("yardmaster-events.txt", event_lines(self._snapshot())))
+        names = self._server.close_box(order.job)
         try:
-            packed = await asyncio.to_thread(_pack, self._folder(order.job, BOX), extra)
+            packed = await asyncio.to_thread(lambda: _pack(self._folder(order.job, BOX), names, extra))
         except OSError as error:
             self._submit(FilesCollected(self._clock.stamp(), order.job, "sent", False, name, error.strerror or "the logs could not be packed"))
             return
+        answers: list[int] = []
 
         async def once() -> None:
-            await upload(self._client(), order.url, packed, name)
+            try:
+                await upload(self._client(), order.url, packed, name)
+            except TransferError as error:
+                answers.append(error.answer)
+                raise
 
         reason = await tried(order.attempts, order.retry_s, once)
-        self._submit(FilesCollected(self._clock.stamp(), order.job, "sent", not reason, name, reason))
+        answer = answers[-1] if reason and answers else 0
+        self._submit(FilesCollected(self._clock.stamp(), order.job, "sent", not reason, name, reason, answer))
 
     def _received(self, job: str, ok: bool, name: str, reason: str) -> None:
         self._submit(FilesCollected(self._clock.stamp(), job, "received", ok, name, reason))
@@ -261,12 +272,13 @@ def event_lines(snapshot: Snapshot) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _pack(folder: Path, extra: tuple[tuple[str, str], ...]) -> Path:
-    """Everything in a box and the texts beside it, as a zip next to the box. Raises OSError."""
+def _pack(folder: Path, names: frozenset[str], extra: tuple[tuple[str, str], ...]) -> Path:
+    """What is whole in a box and the texts beside it, as a zip next to the box. Raises OSError."""
     packed = folder.parent / ZIP
+    check_room(folder, _size(folder))
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(folder.iterdir()):
-            archive.write(path, path.name)
+        for name in sorted(names):
+            archive.write(folder / name, name)
         for name, text in extra:
             archive.writestr(safe_name(name), text)
     return packed

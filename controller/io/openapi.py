@@ -346,7 +346,7 @@ def _tap() -> Schema:
     operation["description"] = (
         "Event `start`: what a transcript begins with. Event `seen`: one frame, or one change of a connection, with wall_s, mono_s, station, "
         "leg, way, kind (CALL, RESULT, ERROR, SEND, RESULTERROR, BROKEN; OPENED, CLOSED, DIALLED, HANGUP, REFUSED), action, id, did (relayed, "
-        "changed, held, answered, intercepted, ours, waits, dropped) and text, the frame itself. Passwords and keys are replaced by ***; "
+        "changed, held, answered, intercepted, ours, translated, waits, dropped) and text, the frame itself. Passwords and keys are replaced by ***; "
         "hidden tells that they were. Event `lost`: so many records were left out because this listener is too slow."
     )
     operation["parameters"] = [

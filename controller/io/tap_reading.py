@@ -58,7 +58,8 @@ class Seen:
     did: what Yardmaster did: relayed (the same text went on), changed (went on with another text), held (on disk, answered
     here), answered (a station's CALL answered here, or our answer), intercepted (a CSMS's CALL kept here), ours (our own
     CALL, or the answer to one), translated (it goes on, or came, in other words: of another version, or of the depot as one station),
-    waits (goes on later), dropped (nobody waits for it). waited_s: between coming in and going out. text: the frame as it was on the wire; with secrets "***" (then hidden is True); for a
+    waits (goes on later), dropped (nobody waits for it). waited_s: between coming in and going out.
+    text: the frame as it was on the wire; with secrets "***" (then hidden is True); for a
     connection the reason or address. detail: more about a connection, e.g. {"version": "ocpp2.0.1"}.
     """
 

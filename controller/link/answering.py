@@ -19,7 +19,7 @@ from controller.link.policy import Verb
 from controller.link.repeats import Known, Repeats, key_of
 from controller.link.replay import Replay
 from controller.ocpp import rpc
-from controller.ocpp.dialect import Dialect
+from controller.ocpp.dialect import Dialect, TransactionEvent
 from controller.orders import CloseStation, Order, Persist, SendStation, Severity, Tell
 
 Outcome = Order | Fact
@@ -104,9 +104,9 @@ class Answering:
             if len(self._places) > PLACES_KEPT:
                 del self._places[next(iter(self._places))]
 
-    def may_follow(self, about: About, waiting: Iterable[str]) -> bool:
+    def may_follow(self, start: TransactionEvent | None, waiting: Iterable[str]) -> bool:
         """Whether a start may go before the queued transactions ``waiting``: not before one of its own EVSE, or of an unknown one."""
-        evse_id = about.event.evse_id if about.event is not None else 0
+        evse_id = start.evse_id if start is not None else 0
         return bool(evse_id) and all(self._places.get(transaction_id, evse_id) != evse_id for transaction_id in waiting)
 
     @property

@@ -69,6 +69,14 @@ class Junction:
         online = self._sessions[station.id].generation is not None
         return self.of_face(at, [*admitted, *(face.present(at, station.id, True) if online else [])])
 
+    def expect(self, at: Stamp, upstream: UpstreamConfig, stations: list[StationConfig]) -> list[Outcome]:
+        """These stations shall have this upstream as soon as they are free; a depot gives their EVSEs numbers now."""
+        expect: Callable[[Stamp, list[StationConfig]], list[Outcome]] | None = None
+        if upstream.face == "depot":
+            expect = getattr(self._depots[self._identity(upstream)], "expect", None)
+        self._means.at = at
+        return self.of_face(at, expect(at, stations)) if expect is not None else []
+
     def release(self, at: Stamp, station_id: str) -> list[Outcome]:
         """The station leaves its face; its session has closed its leg."""
         face = self._faces.pop(station_id, None)

@@ -55,7 +55,8 @@ class Moves:
             kept = {"wished": fact.upstream_id, "configured": self._configured(station)} if fact.upstream_id else None
             memories[(SPACE, station.id)] = kept
             self._look(station)
-        return [Persist(0, remember=memories), *self.tick(at)]
+        expected = self._junction.expect(at, self._primaries[fact.upstream_id], stations) if self._junction is not None and fact.upstream_id else []
+        return [Persist(0, remember=memories), *expected, *self.tick(at)]
 
     def _configured(self, station: StationConfig) -> str:
         upstream = self._config.upstream_of(station.id)

@@ -171,6 +171,23 @@ class Outbox:
             self._idle = (version, min((due for due in self._not_before_mono_s.values() if due > now_mono_s), default=float("inf")))
         return found
 
+    def before(self, number: int, version: str) -> set[str]:
+        """Transactions with messages in front of a row that go up on the same leg."""
+        found: set[str] = set()
+        for earlier, slot in self._rows.items():
+            if earlier >= number:
+                break
+            if not version or slot.version in ("", version):
+                found.add(slot.transaction_id)
+        return found - {"", self._rows[number].transaction_id}
+
+    def put_off(self, number: int, now_mono_s: float) -> None:
+        """A row that was to go now waits with those in front of it, until the first of these is due."""
+        self._land(number)
+        dues = [due for earlier, due in self._not_before_mono_s.items() if earlier < number and due > now_mono_s]
+        self._not_before_mono_s[number] = min(dues, default=now_mono_s + SILENT_RETRY_S)
+        self._idle = None
+
     def done(self, number: int) -> bool:
         """Upstream acknowledged the row. False if it is unknown (already gone)."""
         self._land(number)

@@ -7,7 +7,7 @@ deletion. Refused rows are repeated as the station is configured to (E13) and th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from controller.facts import Fact, OutboxRow, Stamp
 from controller.link.outbox import Outbox, Retry
 from controller.link.transaction_ids import TransactionIds
 from controller.ocpp import rpc
-from controller.ocpp.dialect import Dialect, RetryRules
+from controller.ocpp.dialect import Dialect, RetryRules, TransactionEvent
 from controller.orders import ForgetRows, LoadRows, Order, Persist, Severity, Tell, UpdateRow
 
 Outcome = Order | Fact
@@ -29,6 +29,10 @@ REPLAYS_PER_SECOND: Final = 5
 MOST_TURNS: Final = 100
 ATTEMPTS: Final = range(1, 101)
 LONGEST_RETRY_S: Final = 3600.0
+
+
+MayFollow = Callable[[TransactionEvent, Iterable[str]], bool]
+"""(a start, transactions queued in front of it) -> whether it may pass them: it is known to be of another EVSE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Replay:
         "_thinned",
         "_turns",
         "ids",
+        "may_follow",
         "outbox",
         "station_id",
     )
@@ -64,6 +69,7 @@ class Replay:
         self.station_id = station_id
         self.outbox = Outbox()
         self.ids = TransactionIds()
+        self.may_follow: MayFollow = lambda event, waiting: False
         self._of_station = RetryRules(None, None)
         self._thinned = 0
         self.rewire(upstream)
@@ -162,20 +168,33 @@ class Replay:
         """The row to send now, and what else is to be done first, e.g. to read texts."""
         if not len(self.outbox) or not self._has_turn(int(at.mono_s)):
             return [], None
-        row = self.outbox.next(at.mono_s, dialect.subprotocol)
+        row, frame = self._ready(at, dialect)
         if row is None:
             numbers = self.outbox.to_load(at.mono_s, dialect.subprotocol)
             return [LoadRows(self.station_id, numbers)] if numbers else [], None
         self._turns -= 1
-        try:
-            frame = rpc.parse(row.text, version=dialect.subprotocol, max_bytes=len(row.text) * 4 + 1024)
-        except rpc.FrameError:
-            frame = None
         if not isinstance(frame, rpc.Call):
             return self._aside(row.number, f"a stored {row.action} cannot be read"), None
         waited = dialect.mark_offline(frame.action, frame.payload) if row.number <= self._offline_up_to else frame.payload
         payload = self.to_csms(dialect, frame.action, waited, row.transaction_id)
         return [], OurRow(row.number, frame.action, payload, row.transaction_id, row.key)
+
+    def _ready(self, at: Stamp, dialect: Dialect) -> tuple[OutboxRow | None, rpc.Frame | None]:
+        """The row whose turn it is, read. A start does not pass what is queued of its own EVSE and waits for its repetition: a CSMS that has
+        not heard of the end of one session refuses the next, or takes the first for over."""
+        while (row := self.outbox.next(at.mono_s, dialect.subprotocol)) is not None:
+            try:
+                frame = rpc.parse(row.text, version=dialect.subprotocol, max_bytes=len(row.text) * 4 + 1024)
+            except rpc.FrameError:
+                return row, None
+            event = dialect.transaction_event(frame.action, frame.payload) if isinstance(frame, rpc.Call) else None
+            if event is None or not event.started:
+                return row, frame
+            waiting = self.outbox.before(row.number, dialect.subprotocol)
+            if not waiting or self.may_follow(event, waiting):
+                return row, frame
+            self.outbox.put_off(row.number, at.mono_s)
+        return None, None
 
     def _has_turn(self, second: int) -> bool:
         # A transaction that says more than that a second would else stay behind its own queue for ever.

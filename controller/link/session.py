@@ -121,6 +121,7 @@ class Session:
         "_booting",
         "_chose_mono_s",
         "_evse_ids",
+        "_in_depot",
         "_introduction",
         "_leg_version",
         "_max_frame_bytes",
@@ -177,6 +178,7 @@ class Session:
         self._max_frame_bytes = shared.max_frame_bytes
         self._shared = shared
         self._wait_s = upstream.dial_first_s if upstream is not None else 0.0
+        self._in_depot = upstream is not None and upstream.face == "depot"
         self._introduction = Introduction()
         self._evse_ids = tuple(evse.id for evse in station.evses)
         phases = {evse.id: len(evse.phases) for evse in station.evses}
@@ -269,6 +271,7 @@ class Session:
     def rewire(self, upstream: UpstreamConfig | None) -> list[Outcome]:
         """The station has this CSMS from now on; its own connection stays. Profiles stay too, as they would in any station."""
         self.upstream_id = upstream.id if upstream is not None else ""
+        self._in_depot = upstream is not None and upstream.face == "depot"
         self._wait_s = upstream.dial_first_s if upstream is not None else 0.0
         self.up.rewire(upstream)
         self.drivers.rewire(upstream)
@@ -286,7 +289,8 @@ class Session:
             return []
         if self._introduction.boot is not None:
             return self.up.introduce(self._introduction.boot, self._introduction.statuses)
-        outcomes = self.down.send_own(at, "TriggerMessage", {"requestedMessage": "BootNotification"})
+        outcomes = self.up.introduce(None, self._introduction.statuses) if self._in_depot else []  # a depot has booted itself
+        outcomes += self.down.send_own(at, "TriggerMessage", {"requestedMessage": "BootNotification"})
         for evse_id in self._evse_ids:
             outcomes += self.down.send_own(at, *self._dialect().ask_status(evse_id))
         return outcomes

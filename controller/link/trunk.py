@@ -1,8 +1,9 @@
 """The socket to a CSMS while it is open, in the words of the version that CSMS has chosen.
 
 Hub messages come in (``ask``), wait for their turn (``link.turns``), are translated by the version's ``CsmsSide`` and leave as CALLs,
-one at a time. CALLs of the CSMS are translated the other way and given to the owner as hub messages; the owner is a pair bridge or the
-depot face. Everything is checked against the schemas of the CSMS's version before it leaves; what fails is not sent.
+one at a time. CALLs of the CSMS are judged (``Shapes.read``), translated the other way and given to the owner as hub messages; the
+owner is a pair bridge or the depot face. Everything is checked against the schemas of the CSMS's version before it leaves; what fails is
+not sent.
 
 ``NO_ANSWER`` means that nobody knows whether the CSMS has the message: whoever asked must keep it (a session has it on disk) and may
 ask again. The same message asked again while it is still here joins the first one; an answer that came after its deadline is kept for
@@ -23,7 +24,7 @@ from controller.link.turns import Job, Rank, Turns, Wired, rank_of
 from controller.ocpp import rpc
 from controller.ocpp.hub import HUB, NO_ANSWER, Ask, Failed, Message, Payload, Post, Reply, Said, Side, Surroundings
 from controller.ocpp.registry import sides_for
-from controller.ocpp.shapes import Shapes
+from controller.ocpp.shapes import Shapes, Unreadable
 from controller.orders import Severity, Tell
 
 SILENCES: Final = 2
@@ -263,6 +264,9 @@ class Trunk:
         if self._serving >= CALLS_AT_ONCE:
             text = rpc.error_text(call.message_id, "GenericError", "too many calls are being worked on; send again later", version=self.version)
             return self._hooks.send(at, text)
+        meant = self._shapes.read(self.version, call.action, call.payload)
+        if isinstance(meant, Unreadable):
+            return self._hooks.send(at, rpc.error_text(call.message_id, meant.code, meant.text, version=self.version))
         self._serving += 1
         epoch, once = self._epoch, [True]
 
@@ -273,7 +277,7 @@ class Trunk:
             self._serving -= 1
             return self._reply(at, call, reply)
 
-        outcomes = self._talks.begin(at, begun(self._sides[self.version].said, Message(call.action, call.payload)), self._port(), done)
+        outcomes = self._talks.begin(at, begun(self._sides[self.version].said, Message(call.action, meant)), self._port(), done)
         return [*outcomes, *self.pump(at)]
 
     def _reply(self, at: Stamp, call: rpc.Call, reply: Reply) -> list[Outcome]:

@@ -82,6 +82,7 @@ class Uplink:
         self._ids = ids
         self._replay = Replay(station_id, upstream)
         self._answers = Answering(station_id, upstream is not None, self._replay, tokens, lookup, hooks)
+        self._replay.may_follow = self._answers.may_follow
         self._owed = Owed(station_id)
         stop_invalid = upstream is not None and upstream.stop_invalid
         self._settling = Settling(self._answers, self._replay, self._owed, learn, hooks, stop_invalid)
@@ -104,8 +105,8 @@ class Uplink:
         if self.link is not None and self.generation is not None:
             self.link.want()
 
-    def introduce(self, boot: Payload, statuses: Mapping[tuple[int, int], Payload]) -> list[Outcome]:
-        """A CSMS that does not know the station yet shall hear who it is and how its connectors are."""
+    def introduce(self, boot: Payload | None, statuses: Mapping[tuple[int, int], Payload]) -> list[Outcome]:
+        """A CSMS that does not know the station yet shall hear who it is and how its connectors are. boot: None = it has nobody's to wait for."""
         outcomes = self._owed.set_boot(boot)
         for key, payload in statuses.items():
             outcomes += self._owed.status(key, payload)
@@ -286,7 +287,7 @@ class Uplink:
         if about.starts:
             held = (held.transaction_id for held in self._answers.held.values())
             waiting = {*self.outbox.transactions(), *held} - {""}
-            if waiting and not self._answers.may_follow(about, waiting):
+            if waiting and not self._answers.may_follow(about.event, waiting):
                 return True
         transaction_id = about.transaction_id
         if not transaction_id:

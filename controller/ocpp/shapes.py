@@ -2,12 +2,14 @@
 
 The files ship in PyPI ``ocpp``; a shell reads them (``io.schemas``) and hands the reader in, so that this part does no I/O. Two jobs:
 ``check`` judges everything we originate or translate before it leaves; ``fit`` takes out what a version does not know.
-What we receive is not judged by either: stations are read leniently.
+What stations say is not judged: they are read leniently. What a CSMS orders is (``read``): an order that is half understood is
+an order nobody gave.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import jsonschema_rs
@@ -21,6 +23,23 @@ ReadSchema = Callable[[str, str, bool], "Schema | None"]
 
 LONGEST: Final = 250
 """Characters of a complaint: it must fit into the description of a CALLERROR (255)."""
+
+TOLERATED: Final = frozenset({"multipleOf", "format"})
+"""Schema keywords that an order may break: 1.6 limits with several decimals, times without a zone (OCPP-NOTES 16.8)."""
+_CODES: Final = {
+    **dict.fromkeys(("required", "minItems", "maxItems"), "OccurrenceConstraintViolation"),
+    **dict.fromkeys(("enum", "const", "minLength", "maxLength", "minimum", "maximum"), "PropertyConstraintViolation"),
+    "type": "TypeConstraintViolation",
+}
+"""Schema keyword -> error code of part 4; any other: FormatViolation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An order that its version's schema does not allow. code: RPC error code in 2.x spelling; text: see ``Shapes.check``."""
+
+    code: str
+    text: str
 
 
 class Shapes:
@@ -44,6 +63,19 @@ class Shapes:
             return "" if judge.is_valid(payload) else _complaint(judge, payload)
         except Exception as error:  # what is no JSON at all: numbers without end, broken text, foreign objects
             return f"{action}: this cannot be written as JSON ({type(error).__name__})"
+
+    def read(self, version: str, action: str, payload: Payload) -> Payload | Unreadable:
+        """A CALL of a CSMS as it is meant: null is "not there", ``TOLERATED`` passes, anything else that breaks the schema is refused. An
+        unknown property too: a misspelt evseId must not make a Reset of one EVSE one of the whole site. What is no action of the version
+        passes: whoever answers actions says so. Never raises."""
+        judge = self._judge_of((version, action, False))
+        if judge is None:
+            return payload
+        try:
+            meant: Payload = payload if judge.is_valid(payload) else _without_null(payload)
+            return next((_unreadable(error) for error in judge.iter_errors(meant) if error.schema_path[-1] not in TOLERATED), meant)
+        except Exception as error:
+            return Unreadable("FormatViolation", f"{action}: this is no message ({type(error).__name__})")
 
     def fit(self, version: str, action: str, answer: bool, payload: Payload) -> Payload:
         """The payload as that version can say it: unknown properties and enum values of optional properties left out, texts cut to
@@ -73,8 +105,22 @@ def _judge(schema: Schema) -> jsonschema_rs.Validator:
     return jsonschema_rs.validator_for(schema, validate_formats=True, formats={"uri": lambda text: True}, mask="this value")
 
 
+def _without_null(value: Any) -> Any:
+    """Several CSMSs write what is not there as null."""
+    if isinstance(value, dict):
+        return {key: item if key == "customData" else _without_null(item) for key, item in value.items() if item is not None}
+    return [_without_null(item) for item in value] if isinstance(value, list) else value
+
+
+def _unreadable(error: jsonschema_rs.ValidationError) -> Unreadable:
+    return Unreadable(_CODES.get(str(error.schema_path[-1]), "FormatViolation"), _line(error))
+
+
 def _complaint(judge: jsonschema_rs.Validator, payload: Payload) -> str:
-    error = next(judge.iter_errors(payload))
+    return _line(next(judge.iter_errors(payload)))
+
+
+def _line(error: jsonschema_rs.ValidationError) -> str:
     where = ".".join(str(step) for step in error.instance_path)
     text = " ".join(f"{where or 'payload'}: {error.message}".split())
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."

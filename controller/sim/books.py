@@ -98,10 +98,11 @@ class TransactionBook16(TransactionBook):
 
     @property
     def in_order(self) -> bool:
-        """The start came first, the stop last, and the moments rise."""
+        """The start came first, the stop last, and the moments rise: the newest of each message, for a reading taken when the car was plugged
+        in, before its driver was known, comes behind the start."""
         rows = [self.events[number] for number in self.order]
         kinds = [0 if "meterStart" in row else 2 if "meterStop" in row else 1 for row in rows]
-        moments = [wire.unix(row["timestamp"] if "timestamp" in row else row["meterValue"][0]["timestamp"]) for row in rows]
+        moments = [wire.unix(row["timestamp"] if "timestamp" in row else row["meterValue"][-1]["timestamp"]) for row in rows]
         return kinds == sorted(kinds) and moments == sorted(moments)
 
     @property

@@ -100,7 +100,7 @@ function createNumber(number) {
 function updateNumber(part, number) {
   setText(part.charger, `${number.station_id}, EVSE ${number.evse_id}`);
   setText(part.states, number.states.join(", ") || "unknown");
-  setText(part.link, number.configured ? (number.linked ? "linked" : "away") : "no longer in the site file");
+  setText(part.link, number.configured ? (number.linked ? "linked" : "away") : "not part of it now");
 }
 
 // -- event log -------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ async def test_the_numbers_of_a_depot_are_shown_and_follow(site: Site, chromium:
         rows = page.locator("#depot tr")
         await expect(rows).to_have_count(2)
         await expect(rows.nth(0)).to_have_text("1CP1, EVSE 1Available, Occupiedlinked")
-        await expect(rows.nth(1)).to_have_text("2OLD, EVSE 3Unavailableno longer in the site file")
+        await expect(rows.nth(1)).to_have_text("2OLD, EVSE 3Unavailablenot part of it now")
         site.faces = (dataclasses.replace(DEPOT, state="away", queued=0, accepted=False, numbers=NUMBERS[:1]),)
         await expect(page.locator("#depot-note")).to_have_text("HARBOUR · ocpp2.1 · CSMS away")
         await expect(rows).to_have_count(1)

@@ -1,6 +1,7 @@
 """One cell of the matrix: a station of one version, a face, a CSMS of one version, each peer in a process of its own.
 
-The site has two stations in its file, so that the station of the story is EVSE 3 of the depot face; the other one never comes.
+The site has two stations in its file, so that the station of the story is EVSE 3 of the depot face; the other one never comes, and
+is of another model, for which no firmware is meant.
 ``Csms16`` and ``Csms2`` speak the CSMS's own words; ``view`` is what the CSMS saw, in words that have no version.
 """
 
@@ -20,7 +21,7 @@ STATION = "CP1"
 DEPOT = "DEPOT"
 ENERGY = "Energy.Active.Import.Register"
 STATIONS = [
-    {"id": "OTHER", "model": "OTHERMODEL", "evses": [{"id": 1, "max_current_a": 32, "fallback_a": 0}, {"id": 2, "max_current_a": 32, "fallback_a": 0}]},
+    {"id": "OTHER", "model": "watts_only", "evses": [{"id": evse_id, "max_current_a": 32, "fallback_a": 0} for evse_id in (1, 2)]},
     {"id": STATION, "evses": [{"id": 1, "max_current_a": 32, "fallback_a": 6}]},
 ]
 

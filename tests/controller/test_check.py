@@ -11,6 +11,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from controller.check import ConfigError, add_arguments, load_config, main, report, schema_text, warnings_of
+from controller.checking.report import figures
 from controller.paths import config_dir
 
 GOOD = """\
@@ -459,6 +460,30 @@ def test_the_report_says_what_the_site_may_draw_and_what_silence_does(tmp_path: 
         "limits from yardmaster/yard/limit/set",
     ):
         assert sentence in words
+
+
+def test_the_report_says_what_each_csms_will_see(tmp_path: Path) -> None:
+    upstreams = """\
+  - {id: one, url: "wss://one.example/ocpp", face: depot, identity: DEPOT-17, versions: [ocpp2.1, ocpp1.6]}
+  - {id: two, url: "wss://two.example/ocpp", versions: [ocpp2.0.1]}
+  - {id: three, url: "wss://three.example/ocpp", translate: false}
+  - {id: four, url: "wss://four.example/ocpp", face: depot}
+"""
+    text = changed(('  - {id: csms, url: "ws://127.0.0.1:9100/csms"}\n', upstreams), ("id: box2", "id: box2\n    upstream: two"))
+    config = load_config(write(tmp_path, text))
+    words = " ".join(report(config).split())
+    for sentence in (
+        "To the CSMS one, wss://one.example/ocpp: one large station DEPOT-17 with 2 EVSEs, made of 1 charger and the site itself (EVSE 0). "
+        "It is offered OCPP 2.1, else OCPP 1.6.",
+        "DEPOT-17: EVSE 1 = box1/1, EVSE 2 = box1/2.",
+        "To the CSMS two, wss://two.example/ocpp: everything 1 station says, each under its own id, byte for byte where it speaks OCPP 2.0.1, "
+        "translated where not.",
+        "To the CSMS three, wss://three.example/ocpp: everything 0 stations say, each under its own id, byte for byte.",
+        "one large station yard with 0 EVSEs",
+        "yard: no station names this upstream; while the site runs, `yardmaster face four` gives it some.",
+    ):
+        assert sentence in words
+    assert figures(config)["depots"][0] == {"upstream": "one", "identity": "DEPOT-17", "numbers": {"box1/1": 1, "box1/2": 2}}
 
 
 def test_the_verb_prints_words_and_ends_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

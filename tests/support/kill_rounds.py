@@ -3,6 +3,8 @@
 Twenty stations of three versions, a CSMS that comes and goes, and a controller that is killed at a
 random moment: while it starts, while it works, or in the very moment a station has an answer. At
 the end the account: every acknowledged message at the CSMS, in order within its session, under one id.
+
+With ``--version ocpp2.1`` the CSMS speaks only that, and what other stations say is translated; with ``--depot`` it sees one large station.
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ from pathlib import Path
 from random import Random
 
 from controller.io.clock import Clock
-from tests.support.ledger import Verdict
+from tests.support.ledger import VERSIONS, Verdict
 from tests.support.ledger_world import LedgerCsmsProcess, LedgerWorld, complaints, ledger_site, sent_late, spawn_yard
 from tests.support.yard import Yard
 
 SETTLE_S = 600.0
+DEPOT = "DEPOT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +86,15 @@ def _nothing(*_: object) -> None:
     pass
 
 
-async def kill_rounds(folder: Path, rounds: int, stations: int, rate: float, seed: int, say: bool = False) -> Outcome:
-    """The whole test."""
+async def kill_rounds(
+    folder: Path, rounds: int, stations: int, rate: float, seed: int, say: bool = False, *, version: str = "", depot: bool = False
+) -> Outcome:
+    """The whole test. version: the only one the CSMS speaks, "" = all; depot: it sees one large station."""
     clock, random = Clock(), Random(seed)
     began_s = clock.stamp().mono_s
-    csms = LedgerCsmsProcess(folder)
-    yard = Yard(folder, ledger_site(folder, csms.url, stations))
+    csms = LedgerCsmsProcess(folder, version=version)
+    face = {"face": "depot", "identity": DEPOT} if depot else {}
+    yard = Yard(folder, ledger_site(folder, csms.url, stations, **face, **({"versions": [version]} if version else {})))
     await csms.start()
     async with LedgerWorld(yard, csms, stations, rate, seed) as world:
         world.csms_comes_and_goes(random)
@@ -101,7 +107,7 @@ async def kill_rounds(folder: Path, rounds: int, stations: int, rate: float, see
         await yard.start()
         await world.settle(SETTLE_S)
         await yard.stop()
-        verdict = world.verdict()
+        verdict = world.verdict(DEPOT if depot else "")
         connections = sum(station.connections for station in world.stations)
     return Outcome(verdict, complaints(yard), rounds, csms.outages, connections, sent_late(yard), clock.stamp().mono_s - began_s)
 
@@ -113,12 +119,15 @@ def main() -> int:
     parser.add_argument("--stations", type=int, default=20)
     parser.add_argument("--rate", type=float, default=3.0, help="messages per second and station")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--version", default="", choices=["", *VERSIONS], help="the only one the CSMS speaks")
+    parser.add_argument("--depot", action="store_true", help="the CSMS sees one large station")
     parser.add_argument("--keep", type=Path, help="folder that keeps ledger, journal and log")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kill-rounds-") as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        outcome = asyncio.run(kill_rounds(folder, options.rounds, options.stations, options.rate, options.seed, say=True))
+        how = {"version": options.version or (VERSIONS[-1] if options.depot else ""), "depot": options.depot}
+        outcome = asyncio.run(kill_rounds(folder, options.rounds, options.stations, options.rate, options.seed, say=True, **how))
     print(outcome)
     return 0 if outcome.verdict.faultless and not outcome.complaints else 1
 

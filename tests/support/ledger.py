@@ -50,9 +50,10 @@ def number_of(action: str, payload: Payload) -> int | None:
     if action == "StopTransaction":
         return int(payload["meterStop"])
     if action in ("MeterValues", "TransactionEvent"):
-        return int(float(payload["meterValue"][0]["sampledValue"][0]["value"]))
+        values = payload.get("meterValue")
+        return int(float(values[0]["sampledValue"][0]["value"])) if values else None
     if action == "SecurityEventNotification":
-        return int(payload["techInfo"])
+        return int(payload["techInfo"].rsplit(" ", 1)[-1])  # a depot says whose it is in front
     return None
 
 
@@ -194,6 +195,60 @@ class Verdict:
         return "\n".join([f"{counted}; {came}; {ends}", *wrong])
 
 
+def kind_of(content: str) -> str:
+    """What a message is about, in any version: "start", "value", "stop" or "event"."""
+    payload = json.loads(content)
+    if "eventType" in payload:
+        return {"Started": "start", "Updated": "value", "Ended": "stop"}[payload["eventType"]]
+    return "start" if "meterStart" in payload else "stop" if "meterStop" in payload else "value" if "meterValue" in payload else "event"
+
+
+def place_of(content: str) -> int:
+    """The EVSE or connector that a message names, 0 = none."""
+    payload = json.loads(content)
+    return int(payload.get("evse", {}).get("id", 0) or payload.get("evseId", 0) or payload.get("connectorId", 0))
+
+
+def name_of(content: str) -> str:
+    """The charger a depot names in a security event, "" = none."""
+    said: str = json.loads(content).get("techInfo", "")
+    return said.split(": ", 1)[0] if ": " in said else ""
+
+
+def as_said(told: dict[str, Told], arrived: Iterable[Arrived], depot: str = "") -> list[Arrived]:
+    """What arrived in the words of another version, with the words in which it was said where number and kind agree.
+
+    depot: the identity under which all of it came, "" = each station under its own; then it is told by its EVSE whose it is. A reading that
+    says again what a start or a stop has said is left out.
+    """
+    arrived, names, places = list(arrived), list(told), {}
+    for note in arrived:
+        if note.transaction_id and place_of(note.content):
+            places.setdefault(note.transaction_id, place_of(note.content))
+    found = []
+    for note in arrived:
+        place = place_of(note.content) or places.get(note.transaction_id, 0)
+        name = note.station_id if note.station_id != depot else names[place - 1] if 0 < place <= len(names) else name_of(note.content)
+        message = told[name].said.get(note.number) if name else None
+        kind = kind_of(note.content)
+        if message is None:
+            found.append(Arrived(name or names[0], note.number, note.transaction_id, note.content))
+        elif kind == kind_of(message.content):
+            found.append(Arrived(name, note.number, note.transaction_id, message.content))
+        elif kind != "value":
+            found.append(Arrived(name, note.number, note.transaction_id, note.content))
+    return found
+
+
+def without_idle_values(told: dict[str, Told]) -> dict[str, Told]:
+    """The account without readings outside sessions: a depot sums these up."""
+
+    def inside(messages: dict[int, Message]) -> dict[int, Message]:
+        return {number: message for number, message in messages.items() if message.session != OUTSIDE or message.action != "MeterValues"}
+
+    return {name: Told("", inside(book.said), inside(book.acknowledged)) for name, book in told.items()}
+
+
 def judge(told: dict[str, Told], arrived: Iterable[Arrived], one_id: Iterable[str] = ()) -> Verdict:
     """Compare. one_id: stations whose CSMS knows a repeated start again, so that a 1.6 session has exactly one id there."""
     verdict = Verdict()
@@ -230,7 +285,9 @@ def _judge_station(station_id: str, book: Told, arrived: list[Arrived], one_id: 
         by_session.setdefault(book.said[note.number].session, []).append(note)
     verdict.sessions += len(sessions)
     for session, numbers in sessions.items():
-        _judge_session(f"{station_id} session {session}", session, numbers, by_session.get(session, []), one_id or book.version != V16, verdict)
+        _judge_session(
+            f"{station_id} session {session}", session, numbers, by_session.get(session, []), one_id or book.version in (V201, V21), verdict
+        )
 
 
 def _judge_session(name: str, session: int, numbers: list[int], arrived: list[Arrived], one_id: bool, verdict: Verdict) -> None:

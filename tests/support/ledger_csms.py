@@ -1,4 +1,4 @@
-"""A CSMS of every version that keeps a ledger: ``python -m tests.support.ledger_csms LOG PORT [SEED]``.
+"""A CSMS of every version that keeps a ledger: ``python -m tests.support.ledger_csms LOG PORT [SEED [HOST [VERSION]]]``.
 
 Notes each message that bears a number in LOG before it answers, so that a kill loses no note. Every
 second station's CSMS knows a repeated StartTransaction again by its content, as some do, and
@@ -45,8 +45,9 @@ def dials_log(log: Path) -> Path:
 class LedgerCsms:
     """Answers and notes. Started again it knows the ids it has given."""
 
-    def __init__(self, log: Path, seed: int) -> None:
+    def __init__(self, log: Path, seed: int, versions: tuple[str, ...] = VERSIONS) -> None:
         self.last = 0
+        self._versions = versions
         self.starts: dict[tuple[str, str], int] = {}
         for note in read_notes(log):
             if '"meterStart"' in note.content:
@@ -79,7 +80,7 @@ class LedgerCsms:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """One station's connection."""
-        socket = web.WebSocketResponse(protocols=VERSIONS)
+        socket = web.WebSocketResponse(protocols=self._versions)
         try:
             await socket.prepare(request)
         except ConnectionError:
@@ -118,9 +119,9 @@ def _end_line(log: Path) -> None:
         log.write_bytes(data[: data.rfind(b"\n") + 1])
 
 
-async def serve(log: Path, port: int, seed: int, host: str = "127.0.0.1") -> None:
-    """Run for ever."""
-    csms = LedgerCsms(log, seed)
+async def serve(log: Path, port: int, seed: int, host: str = "127.0.0.1", version: str = "") -> None:
+    """Run for ever. version: the only one it speaks, "" = all."""
+    csms = LedgerCsms(log, seed, (version,) if version else VERSIONS)
     app = web.Application()
     app.router.add_get("/{path:.*}", csms.serve)
     runner = web.AppRunner(app, access_log=None)
@@ -132,4 +133,4 @@ async def serve(log: Path, port: int, seed: int, host: str = "127.0.0.1") -> Non
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
-    asyncio.run(serve(Path(arguments[0]), int(arguments[1]), int(arguments[2]) if len(arguments) > 2 else 0, *arguments[3:4]))
+    asyncio.run(serve(Path(arguments[0]), int(arguments[1]), int(arguments[2]) if len(arguments) > 2 else 0, *arguments[3:5]))

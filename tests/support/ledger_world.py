@@ -14,16 +14,17 @@ from random import Random
 from typing import Any
 
 from controller.io.tasks import spawn
-from tests.support.ledger import Verdict, judge
+from tests.support.ledger import V16, Told, Verdict, as_said, judge, kind_of, without_idle_values
 from tests.support.ledger_csms import dials_log, knows_repeats, read_notes
 from tests.support.ledger_station import LedgerStation
 from tests.support.yard import ROOT, Yard, free_port, until
 
 
 class LedgerCsmsProcess:
-    """The CSMS as a process. It may be killed, frozen, thawed and started again."""
+    """The CSMS as a process. It may be killed, frozen, thawed and started again. version: the only one it speaks, "" = all."""
 
-    def __init__(self, folder: Path, command: Sequence[str] = (), host: str = "127.0.0.1") -> None:
+    def __init__(self, folder: Path, command: Sequence[str] = (), host: str = "127.0.0.1", version: str = "") -> None:
+        self.version = version
         self.log = folder / "csms-ledger.jsonl"
         self.port = free_port()
         self.host = host
@@ -41,7 +42,7 @@ class LedgerCsmsProcess:
     async def start(self) -> None:
         """Start and wait until it listens."""
         self.lives += 1
-        program = [sys.executable, "-m", "tests.support.ledger_csms", str(self.log), str(self.port), str(self.lives), self.host]
+        program = [sys.executable, "-m", "tests.support.ledger_csms", str(self.log), str(self.port), str(self.lives), self.host, self.version]
         self._process = await asyncio.create_subprocess_exec(*self._command, *program, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
         assert self._process.stdout is not None
         assert await asyncio.wait_for(self._process.stdout.readline(), 30) == b"ready\n"
@@ -164,10 +165,20 @@ class LedgerWorld:
         """Messages that wait for the CSMS."""
         return sum(link["queued"] for link in (await self.yard.state())["links"])
 
-    def verdict(self) -> Verdict:
-        """The account."""
-        told = {station.station_id: station.told for station in self.stations}
-        return judge(told, read_notes(self.csms.log), filter(knows_repeats, told))
+    def verdict(self, depot: str = "") -> Verdict:
+        """The account. depot: the identity all of it came under, "" = each station under its own."""
+        told, notes, version = {station.station_id: station.told for station in self.stations}, read_notes(self.csms.log), self.csms.version
+        if not version:
+            return judge(told, notes, filter(knows_repeats, told))
+        several = [name for name in told if version == V16 and not knows_repeats(depot or name)]
+        if depot:
+            told, notes = without_idle_values(told), [note for note in notes if note.transaction_id or kind_of(note.content) != "value"]
+        known = {name: Told("", book.said, book.acknowledged) for name, book in told.items()}
+        verdict = judge(known, as_said(known, notes, depot), set(told) - set(several))
+        verdict.acknowledged.clear()
+        for station in self.stations:
+            verdict.acknowledged[station.version] += len(told[station.station_id].acknowledged)
+        return verdict
 
 
 async def spawn_yard(yard: Yard) -> None:

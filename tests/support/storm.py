@@ -230,6 +230,7 @@ class Storm(OneStation):
         self.links: dict[str, int] = {}
         self._connections = 0
         self._late: list[_Late] = []
+        self._refused: set[str] = set()
         self._knows_again = seed % 2 == 0
         super().__init__(folder, stations, version)
         self.weather = weather
@@ -357,7 +358,7 @@ class Storm(OneStation):
                 self._account_of(identity).answer(frame)
             del self.legs[identity]
             return [UpstreamClosed(self.at, identity, generation, "closed")]
-        if frame[0] == 2 and dice < weather.hang_up + weather.error:
+        if frame[0] == 2 and dice < weather.hang_up + weather.error and self._refuses(frame):
             self.damage.refusals += 1
             error = json.dumps([4, frame[1], "InternalError", "", {}])
             return [UpstreamFrame(self.at, identity, generation, error)]
@@ -372,6 +373,14 @@ class Storm(OneStation):
                 self._late.append(_Late(self.mono_s + self.luck.uniform(5, 90), answer))
             return []
         return [answer]
+
+    def _refuses(self, frame: list[Any]) -> bool:
+        """Once each: what is refused again and again is given up, and a person is told."""
+        content = json.dumps([frame[2], {name: value for name, value in frame[3].items() if name != "offline"}], sort_keys=True)
+        if content in self._refused:
+            return False
+        self._refused.add(content)
+        return True
 
     def csms_leaves(self) -> None:
         """From one moment to the next."""

@@ -6,13 +6,14 @@ able to find what it looks for.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.kill_rounds import kill_rounds
-from tests.support.ledger import V16, V201, VERSIONS, Arrived, Pen, Told, judge, transaction_of
+from tests.support.ledger import V16, V21, V201, VERSIONS, Arrived, Pen, Told, as_said, judge, transaction_of
 
 
 def told_and_heard(version: str) -> tuple[dict[str, Told], list[Arrived]]:
@@ -62,6 +63,42 @@ def test_the_account_finds_a_session_under_two_ids_and_a_message_under_a_strange
     assert judge(told, left_over, one_id=["CP1"]).mixed_up, "one that does must not"
     told, heard = told_and_heard(V201)
     assert judge(told, [replace(heard[0], transaction_id="other"), *heard]).mixed_up
+
+
+def in_words_of_16(heard: list[Arrived]) -> list[Arrived]:
+    """What a 1.6 CSMS has of a 2.x station, all of it under one identity as EVSE 1; a start says its reading twice."""
+    found = []
+    for note in heard:
+        payload = json.loads(note.content)
+        values = {"connectorId": 1, "meterValue": payload.get("meterValue", [])}
+        told = {"Started": {"connectorId": 1, "meterStart": note.number}, "Ended": {"meterStop": note.number}}.get(payload.get("eventType"), values)
+        found.append(Arrived("DEPOT", note.number, note.transaction_id, json.dumps(told)))
+        if payload.get("eventType") == "Started":
+            found.append(Arrived("DEPOT", note.number, note.transaction_id, json.dumps(values)))
+    return found
+
+
+def test_the_account_reads_other_words_under_another_identity() -> None:
+    told, heard = told_and_heard(V201)
+    heard = [note for note in heard if note.transaction_id]
+    told["CP1"].acknowledged = {number: message for number, message in told["CP1"].acknowledged.items() if message.session}
+    there = in_words_of_16(heard)
+    assert judge(told, as_said(told, there, "DEPOT")).faultless
+    stop = next(number for number, note in enumerate(there) if "meterStop" in note.content)
+    assert judge(told, as_said(told, [*there[:stop], *there[stop + 1 :]], "DEPOT")).lost
+    start = next(number for number, note in enumerate(there) if "meterStart" in note.content)
+    assert judge(told, as_said(told, [*there[:start], *there[start + 1 :]], "DEPOT")).lost, "a reading is no start"
+    assert judge(told, as_said(told, [*there, replace(there[stop], number=there[stop].number - 1)], "DEPOT")).mixed_up
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(("version", "depot"), [(V21, False), (V16, True)])
+async def test_f67_killed_again_and_again_while_it_translates(tmp_path: Path, version: str, depot: bool) -> None:
+    outcome = await kill_rounds(tmp_path, rounds=3, stations=6, rate=4.0, seed=68, version=version, depot=depot)
+    print(outcome)
+    assert outcome.complaints == []
+    assert outcome.verdict.faultless, str(outcome)
+    assert outcome.verdict.acknowledged.total() > 50
 
 
 @pytest.mark.system

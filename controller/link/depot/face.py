@@ -71,7 +71,9 @@ class DepotFace:
         means = self._means
         numbering = Numbering(self._memory)
         try:
-            numbering.settle(EvseKey(station.id, evse.id) for station in self._stations.values() for evse in station.evses)
+            # Those that shall come here but still have another CSMS, too: numbers follow the site file, not who is free first.
+            coming = (one for one in means.config.stations if one.id in self._stations or means.config.upstream_of(one.id) == self._upstream)
+            numbering.settle(EvseKey(station.id, evse.id) for station in coming for evse in station.evses)
             self._broken = ""
         except (TypeError, ValueError):
             # Numbering anew would give old numbers to other EVSEs: better not to speak at all.
@@ -128,6 +130,18 @@ class DepotFace:
         self.office.cards.setdefault(station.id, Card(station.id, station)).config = station
         self.office.numbering.settle(EvseKey(station.id, evse.id) for evse in station.evses)
         return self._means.keeper.keep(at, _nobody)
+
+    def expect(self, at: Stamp, stations: list[StationConfig]) -> list[Outcome]:
+        """They will come here, each when it is free: their EVSEs get their numbers now, in the order of the site file."""
+        if self._broken:
+            return []
+        self.office.numbering.settle(EvseKey(station.id, evse.id) for station in stations for evse in station.evses)
+        outcomes: list[Outcome] = []
+        for station in stations:
+            if station.id not in self.office.cards:
+                self.office.cards[station.id] = Card(station.id, None)
+                outcomes += self._changed(at, self.office.cards[station.id])  # the CSMS hears of EVSEs that are Unavailable
+        return [*self._means.keeper.keep(at, _nobody), *outcomes]
 
     def release(self, at: Stamp, station_id: str) -> list[Outcome]:
         """It is not any more: its numbers stay its own, and their connectors Unavailable."""
@@ -214,7 +228,7 @@ class DepotFace:
             return self._boot(at)
         interval_s = self._registration.interval_s
         if self.office.accepted and interval_s and at.mono_s - self._sent_mono_s >= interval_s:
-            return self.trunk.ask(at, Message("Heartbeat", {}), self._time_told)
+            return self.trunk.ask(at, Message("Heartbeat", {}), self._time_told, key=("Heartbeat",))  # one waits, however slow the CSMS is
         return []
 
     def _boot(self, at: Stamp) -> list[Outcome]:
@@ -239,8 +253,7 @@ class DepotFace:
         return self._desks.shut_all(at, reason)
 
     def _accept(self, at: Stamp) -> list[Outcome]:
-        if self.office.accepted:
-            return []
+        """The CSMS knows the depot; also after a boot in between (a Reset, a CSMS that forgot), when it wants all states again (B01.FR.05)."""
         self.office.accepted = True
         outcomes = self._spawn(at, [talk for part in self.parts for talk in safely(part.opened)])
         return [*outcomes, *self._desks.open_all(at)]

@@ -23,6 +23,8 @@ Payload = dict[str, Any]
 JOB: Final = "firmware:update"
 SILENT_S: Final = 2 * 3600.0
 """A charger that has not said anything for so long, counted from when it may install, has failed."""
+AWAY_S: Final = 24 * 3600.0
+"""A charger that has not been there for so long since its turn could have come has failed: an update must end some day."""
 RETRY_S: Final = 60.0
 REFUSED: Final[dict[str, str]] = {
     "UpdateFirmware": "Rejected unless depot.firmware_models names the charger models it is for; Yardmaster itself is not updated over OCPP",
@@ -115,6 +117,7 @@ class Firmware(Quiet):
         if job is None:
             return []
         talks = [self._set(station_id, "InstallationFailed") for station_id in self._silent(job)]
+        talks += [self._set(station_id, "DownloadFailed") for station_id in self._away(job)]
         if (self._office.now().wall_s >= (wall_time(job["firmware"]["retrieveDateTime"]) or 0.0)) and not talks:
             talks += [self._ask(card) for card in self._next(job)]
         self._schedule()
@@ -182,6 +185,15 @@ class Firmware(Quiet):
             station_id: max(one["said"], may_install_s) for station_id, one in job["chargers"].items() if one["asked"] and not ended(one["status"])
         }
         return [station_id for station_id, since_s in waiting.items() if now_s - since_s > SILENT_S]
+
+    def _away(self, job: Payload) -> list[str]:
+        """Chargers that were to be asked long ago and are not there."""
+        since_s = self._office.now().wall_s - AWAY_S
+        if (wall_time(job["firmware"]["retrieveDateTime"]) or 0.0) > since_s:
+            return []
+        there = {card.station_id for card in self._office.linked()}
+        open_ones = {station_id: one for station_id, one in job["chargers"].items() if not one["asked"] and not ended(one["status"])}
+        return [station_id for station_id, one in open_ones.items() if one["said"] < since_s and station_id not in there]
 
     # -- telling the CSMS ------------------------------------------------------------------------------------------------
 

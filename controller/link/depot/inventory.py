@@ -8,27 +8,26 @@ Never more than ``MOST_VARIABLES`` of one charger: one bad station must not fill
 
 from __future__ import annotations
 
-import base64
-import json
-import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
-from controller.link.depot.addresses import Name, down, is_cut, name_of, up
+from controller.link.depot.addresses import Name, down, is_cut, name_of
+from controller.link.depot.inventory_entries import MOST_VARIABLES, Entries, Index, Reading, actual, index_of, packed, shape_of, unpacked
 from controller.link.depot.office import Card, Office
 from controller.ocpp.hub import Ask, Conversation, Emit, Failed, Keep, Message, Rest, Said, answered
 from controller.orders import Severity, Tell
 
 Payload = dict[str, Any]
-Entries = dict[Name, Payload]
-"""Name in the charger's own words -> an element of reportData."""
 
 PREFIX: Final = "model:inventory:"
-MOST_VARIABLES: Final = 4000
 SETTLE_S: Final = 5.0
 """After its link is open a charger has other things to say first."""
 SILENCE_S: Final = 30.0
 """A report that does not go on for so long has ended."""
+WHOLE_S: Final = 600.0
+"""One that has not ended by then will not: the other chargers want their turn."""
+UNPACKED_AT_ONCE: Final = 8_000
+"""Packed letters that one second unpacks after a start; at least one inventory."""
 AGAIN_S: Final = (60.0, 300.0, 3600.0)
 """Waits after failures; the last one is repeated."""
 NOT_THIS: Final = "NotSupported"
@@ -36,18 +35,6 @@ KEPT_S: Final = 3600.0
 """A charger that comes back, or whose CSMS does, is not asked again within this time unless it has booted another software."""
 FRESH_S: Final = 600.0
 """Older inventories are asked anew before they are reported."""
-
-
-@dataclass(slots=True)
-class _Collecting:
-    request_id: int
-    heard_mono_s: float
-    pages: dict[int, list[Payload]] = field(default_factory=dict)
-    last: int | None = None
-
-    @property
-    def complete(self) -> bool:
-        return self.last is not None and all(page in self.pages for page in range(self.last + 1))
 
 
 @dataclass(slots=True)
@@ -66,10 +53,9 @@ class Inventories:
     def __init__(self, office: Office) -> None:
         self._office = office
         self._entries: dict[str, Entries] = {}
-        self._collecting: dict[str, _Collecting] = {}
+        self._collecting: dict[str, Reading] = {}
         self._turns: dict[str, _Turn] = {}
-        self._cut: dict[tuple[str, str], tuple[str, Payload]] = {}
-        self._index_of: dict[str, dict[tuple[str, str, str], list[tuple[Name, Payload]]]] = {}
+        self._indexes: dict[str, Index] = {}
         self._busy = False
         self.version = 0  # rises with every change of what is known
 
@@ -78,19 +64,27 @@ class Inventories:
     def of(self, station_id: str) -> Entries:
         """What a charger has reported, in its own words; {} = nothing yet."""
         if station_id not in self._entries:
-            self._entries[station_id] = _unpacked(self._office.memory.get(PREFIX + station_id))
-            self._index(station_id)
+            self._enter(station_id, unpacked(self._office.memory.get(PREFIX + station_id)))
         return self._entries[station_id]
 
-    def index(self, station_id: str) -> dict[tuple[str, str, str], list[tuple[Name, Payload]]]:
-        """(component, variable, its instance), in small letters -> the entries of a charger on whatever tier."""
-        entries = self.of(station_id)
-        if station_id not in self._index_of:
-            found: dict[tuple[str, str, str], list[tuple[Name, Payload]]] = {}
-            for name in entries:
-                found.setdefault((name.component, name.variable, name.variable_instance), []).append((name, entries[name]))
-            self._index_of[station_id] = found
-        return self._index_of[station_id]
+    def index(self, station_id: str) -> Index:
+        """Where to look something up."""
+        self.of(station_id)
+        return self._indexes[station_id]
+
+    def _enter(self, station_id: str, entries: Entries) -> None:
+        self._entries[station_id] = entries
+        self._indexes[station_id] = index_of(self._office.numbering, station_id, entries)
+        self.version += 1
+
+    def at_hand(self, station_id: str) -> bool:
+        """Whether a charger's inventory can be looked at without work: after a start they are unpacked little by little."""
+        return station_id in self._entries
+
+    @property
+    def ready(self) -> bool:
+        """Whether all are at hand."""
+        return all(station_id in self._entries for station_id in self._office.cards)
 
     def has(self, station_id: str, component: Payload, variable: Payload) -> bool:
         """Whether a charger has reported a variable (its own words)."""
@@ -109,11 +103,11 @@ class Inventories:
     def locate(self, component: Payload) -> tuple[str, Payload] | None:
         """(station id, component in its words) of a component in the depot's words; None = it is of no charger."""
         if not component.get("evse") and is_cut(str(component.get("instance") or "")):
+            key = (str(component.get("name", "")).casefold(), str(component["instance"]).casefold())
             for station_id in self._office.cards:
-                self.of(station_id)
-            found = self._cut.get((str(component.get("name", "")).casefold(), str(component["instance"]).casefold()))
-            if found is not None:
-                return found
+                found = self.index(station_id).cut.get(key)
+                if found is not None:
+                    return station_id, found
         return down(self._office.numbering, self._office.cards, component)
 
     def note(self, station_id: str, component: Payload, variable: Payload, attribute: str, value: str) -> None:
@@ -126,9 +120,9 @@ class Inventories:
             {**one, "value": value} if one.get("type", "Actual") == attribute and one.get("mutability") != "WriteOnly" else one
             for one in entry["variableAttribute"]
         ]
-        self._entries[station_id][name] = {**entry, "variableAttribute": attributes}
-        self._index_of.pop(station_id, None)
-        self.version += 1
+        if attributes != entry["variableAttribute"]:
+            self._entries[station_id][name] = {**entry, "variableAttribute": attributes}
+            self.version += 1
 
     # -- asking --------------------------------------------------------------------------------------------
 
@@ -142,15 +136,23 @@ class Inventories:
             self._turns[card.station_id] = _Turn(now_s + SETTLE_S)
 
     def tick(self) -> list[Conversation]:
-        """At most one charger is asked at a time. After a start, one inventory a second is unpacked: all at once would hold up the loop."""
-        if (packed := next((station_id for station_id in self._office.cards if station_id not in self._entries), None)) is not None:
-            self.of(packed)
+        """At most one charger is asked at a time. After a start a few inventories are unpacked each second: all at once would hold up the loop."""
+        self._unpack_some()
         now_s = self._office.now().mono_s
         due = [card.station_id for card in self._office.linked() if self._turn(card).due_mono_s <= now_s]
         if self._busy or not due:
             return []
         self._busy = True
         return [self._background(due[0])]
+
+    def _unpack_some(self) -> None:
+        letters = 0
+        for station_id in self._office.cards:
+            if station_id not in self._entries:
+                letters += len(str(self._office.memory.get(PREFIX + station_id) or ""))
+                self.of(station_id)
+                if letters >= UNPACKED_AT_ONCE:
+                    return
 
     def refresh(self, station_id: str) -> Conversation:
         """Ask a charger anew if what is known is old; Said({}) when it is fresh, Failed when the old one must do."""
@@ -175,12 +177,7 @@ class Inventories:
         job = self._collecting.get(station_id)
         if job is not None and payload.get("requestId") == job.request_id:
             job.heard_mono_s = self._office.now().mono_s
-            if sum(map(len, job.pages.values())) < MOST_VARIABLES:
-                job.pages[int(payload.get("seqNo", 0))] = [item for item in payload.get("reportData") or [] if isinstance(item, dict)]
-            else:
-                job.pages[int(payload.get("seqNo", 0))] = []
-            if not payload.get("tbc", False):
-                job.last = int(payload.get("seqNo", 0))
+            job.page(payload)
         return answered(Said({}))
 
     def _turn(self, card: Card) -> _Turn:
@@ -215,7 +212,7 @@ class Inventories:
             self._collecting.pop(station_id, None)
 
     def _one(self, station_id: str, base: str) -> Conversation:
-        job = _Collecting(self._office.number(), self._office.now().mono_s)
+        job = Reading(self._office.number(), self._office.now().mono_s, self._office.now().mono_s)
         self._collecting[station_id] = job
         reply = yield Ask("GetBaseReport", {"requestId": job.request_id, "reportBase": base}, to=station_id)
         if isinstance(reply, Failed) or reply is None:
@@ -224,7 +221,8 @@ class Inventories:
             return Failed(NOT_THIS, f"{base}: {reply.payload.get('status')}")
         job.heard_mono_s = self._office.now().mono_s
         while not job.complete:
-            if self._office.now().mono_s - job.heard_mono_s > SILENCE_S or not self._office.cards[station_id].linked:
+            now_s = self._office.now().mono_s
+            if now_s - job.heard_mono_s > SILENCE_S or now_s - job.begun_mono_s > WHOLE_S or not self._office.cards[station_id].linked:
                 return Failed("GenericError", "its report did not end")
             yield Rest(1.0)
         self._take(station_id, job)
@@ -237,65 +235,8 @@ class Inventories:
         if well:
             turn.asked_mono_s, turn.boot = now_s, dict(self._office.cards[station_id].boot)
 
-    def _take(self, station_id: str, job: _Collecting) -> None:
-        items = [item for _, page in sorted(job.pages.items()) for item in page][:MOST_VARIABLES]
-        entries: Entries = {}
-        for item in filter(_readable, items):
-            name = name_of(item["component"], item["variable"])
-            entries[name] = _merged(entries.get(name), item)
-        if _shape(entries) != _shape(self.of(station_id)):
-            self._office.memory.put(PREFIX + station_id, _packed(entries))
-        self._entries[station_id] = entries
-        self._index(station_id)
-
-    def _index(self, station_id: str) -> None:
-        self._index_of.pop(station_id, None)
-        self.version += 1
-        self._cut = {key: found for key, found in self._cut.items() if found[0] != station_id}
-        for entry in self._entries[station_id].values():
-            shown = up(self._office.numbering, station_id, entry["component"])
-            instance = str((shown or {}).get("instance") or "")
-            if shown is not None and not shown.get("evse") and is_cut(instance):
-                self._cut[shown["name"].casefold(), instance.casefold()] = (station_id, entry["component"])
-
-
-def actual(entry: Payload) -> str | None:
-    """The Actual value of an element of reportData; None = it has none."""
-    found = [one.get("value") for one in entry["variableAttribute"] if one.get("type", "Actual") == "Actual"]
-    return found[0] if found and isinstance(found[0], str) else None
-
-
-def _readable(item: Payload) -> bool:
-    parts = (item.get("component"), item.get("variable"))
-    attributes = item.get("variableAttribute")
-    named = all(isinstance(part, dict) and isinstance(part.get("name"), str) for part in parts)
-    return named and isinstance(attributes, list) and bool(attributes) and all(isinstance(one, dict) for one in attributes)
-
-
-def _merged(old: Payload | None, new: Payload) -> Payload:
-    """Some stations report the attributes of one variable in several elements."""
-    if old is None:
-        return new
-    kinds = {one.get("type", "Actual") for one in new["variableAttribute"]}
-    kept = [one for one in old["variableAttribute"] if one.get("type", "Actual") not in kinds]
-    return {**old, **new, "variableAttribute": [*kept, *new["variableAttribute"]][:4]}
-
-
-def _shape(entries: Entries) -> str:
-    """Everything but the values."""
-    bare = [{**entry, "variableAttribute": [{**one, "value": ""} for one in entry["variableAttribute"]]} for entry in entries.values()]
-    return json.dumps(bare, sort_keys=True)
-
-
-def _packed(entries: Entries) -> str:
-    text = json.dumps(list(entries.values()), separators=(",", ":"))
-    return base64.b85encode(zlib.compress(text.encode(), 6)).decode()
-
-
-def _unpacked(stored: Any) -> Entries:
-    """What ``_packed`` gave; what cannot be read is as good as nothing, it will be asked again."""
-    try:
-        items = json.loads(zlib.decompress(base64.b85decode(stored))) if isinstance(stored, str) else []
-    except (ValueError, zlib.error):
-        items = []
-    return {name_of(item["component"], item["variable"]): item for item in items if isinstance(item, dict) and _readable(item)}
+    def _take(self, station_id: str, job: Reading) -> None:
+        shape = job.shape()
+        if shape != shape_of(self._office.memory.get(PREFIX + station_id)):
+            self._office.memory.put(PREFIX + station_id, packed(job.entries, shape))
+        self._enter(station_id, job.entries)

@@ -17,7 +17,7 @@ from typing import Any, Final
 from controller.facts import Fact, FilesCollected, FileServed
 from controller.link.depot.asking import refused
 from controller.link.depot.office import Card, FromCsms, FromStation, Office, Quiet
-from controller.link.depot.publishing import is_http
+from controller.link.depot.publishing import MOST_WAITING, is_file_url, retries_of
 from controller.ocpp.hub import HUB, NO_ANSWER, Ask, AskAll, Conversation, Emit, Failed, Keep, Message, Reply, Said, answered
 from controller.ocpp.times import timestamp
 from controller.orders import OpenBox, SendBox, Severity, StopServing, Tell
@@ -32,11 +32,15 @@ ALL_S: Final = 1800.0
 BOX_S: Final = 15.0
 SETTLE_S: Final = 30.0
 """Between a charger's file and its word that this was all."""
-DEFAULT_RETRIES: Final = 3
-DEFAULT_RETRY_S: Final = 30
+REFUSALS: Final = {
+    **dict.fromkeys((401, 403, 530, 532, 550, 553), "PermissionDenied"),
+    **dict.fromkeys((405, 501), "NotSupportedOperation"),
+    **dict.fromkeys((400, 411, 415), "BadMessage"),
+}
+"""The server's last answer -> what the upload has ended with; any other is an UploadFailure."""
 FAILED: Final = ("UploadFailure", "BadMessage", "PermissionDenied", "NotSupportedOperation", "AcceptedCanceled")
 REFUSED: Final[dict[str, str]] = {
-    "GetLog": "Rejected by depot.logs: refuse, for DataCollectorLog, and for other addresses than http and https",
+    "GetLog": "Rejected by depot.logs: refuse, for DataCollectorLog, and for other addresses than http, https and ftp",
 }
 
 
@@ -50,19 +54,23 @@ class _Source:
     files: list[str] = field(default_factory=list)
     came_mono_s: float = 0.0
     open: bool = False
+    nothing_mono_s: float | None = None  # when it said that it has nothing to send
 
     @property
     def told(self) -> str:
         """What the manifest says of it at the end."""
-        return ("received, not confirmed" if self.files else "no answer in time") if self.open else self.state
+        if not self.open:
+            return self.state
+        return "received, not confirmed" if self.files else "no answer in time" if self.nothing_mono_s is None else "has nothing to send"
 
 
 @dataclass(slots=True)
 class _Work:
-    """The job as far as it has come since the start. stage: box, asking, waiting, sending."""
+    """The job as far as it has come since the start. stage: box, asking, waiting, sending. senders: station id -> its name in the box."""
 
     box: str
     stage: str = "box"
+    senders: dict[str, str] = field(default_factory=dict)
     sources: dict[str, _Source] = field(default_factory=dict)
     since_mono_s: float = 0.0
     heard_mono_s: float = 0.0
@@ -93,8 +101,8 @@ class Logs(Quiet):
             return answered(refused("Rejected", "NotEnabled", "collecting logs is switched off (depot.logs)"))
         if payload["logType"] not in ("DiagnosticsLog", "SecurityLog"):
             return answered(refused("Rejected", "UnsupportedRequest", f"there is no {payload['logType']} here"))
-        if not is_http(payload["log"]["remoteLocation"]):
-            return answered(refused("Rejected", "InvalidURL", "logs are sent to http and https addresses only"))
+        if not is_file_url(payload["log"]["remoteLocation"]):
+            return answered(refused("Rejected", "InvalidURL", "logs are sent to http, https and ftp addresses only"))
         return self._begin(payload)
 
     def _begin(self, payload: Payload) -> Conversation:
@@ -124,6 +132,7 @@ class Logs(Quiet):
         source = self._work.sources.get(station_id) if self._work is not None else None
         if self._work is not None and source is not None and source.request and request in (None, source.request):
             self._work.heard_mono_s = self._office.now().mono_s
+            source.nothing_mono_s = None
             if status == "Uploaded" or status in FAILED:  # one that has failed may try again
                 source.open, source.state = False, "complete" if status == "Uploaded" else status
         return answered(Said({}))
@@ -167,8 +176,10 @@ class Logs(Quiet):
     def _go_on(self, job: Payload) -> list[Conversation]:
         now_s, work = self._office.now().mono_s, self._work
         if work is None:
-            self._work = _Work(f"logs:{self._office.number()}", since_mono_s=now_s, heard_mono_s=now_s)
-            return [self._open(self._work.box)]
+            cards = enumerate(self._office.cards.values(), start=1)
+            senders = {card.station_id: _sender(index, card.station_id, self._office.fresh()) for index, card in cards}
+            self._work = _Work(f"logs:{self._office.number()}", senders=senders, since_mono_s=now_s, heard_mono_s=now_s)
+            return [self._open(self._work)]
         if work.stage == "box" and now_s - work.since_mono_s > BOX_S:
             return [self._ask_all(work, ())]
         silent = now_s - work.heard_mono_s > SILENT_S or now_s - work.since_mono_s > ALL_S
@@ -179,11 +190,13 @@ class Logs(Quiet):
 
     def _awaited(self, source: _Source, now_s: float) -> bool:
         """Whether a charger is still to say something; many 1.6 chargers put their file and say nothing more."""
+        if source.nothing_mono_s is not None and not source.files:
+            return now_s - source.nothing_mono_s <= SETTLE_S  # some leave the name out and send something all the same
         return source.open and not (source.files and now_s - source.came_mono_s > SETTLE_S)
 
-    def _open(self, box: str) -> Conversation:
+    def _open(self, work: _Work) -> Conversation:
         yield Keep()
-        yield Emit(OpenBox(box))
+        yield Emit(OpenBox(work.box, senders=tuple(work.senders.values())))
         return Said({})
 
     def _ask_all(self, work: _Work, urls: tuple[str, ...]) -> Conversation:
@@ -192,33 +205,32 @@ class Logs(Quiet):
         job = self._office.memory.get(JOB)
         for card in self._office.cards.values():
             work.sources[card.station_id] = _Source(_absent(card, urls))
-        there = [card for card in self._office.linked() if card.configured and urls]
+        there = [card for card in self._office.linked() if card.configured and urls and card.station_id in work.senders]
         asks = []
-        for index, card in enumerate(there, start=1):
+        for card in there:
             source = work.sources[card.station_id]
-            source.request, source.sender, source.open = self._office.number(), _sender(index, card.station_id), True
+            source.request, source.sender, source.open = self._office.number(), work.senders[card.station_id], True
             asks.append(Ask("GetLog", _request(job, source.request, f"{urls[0]}/{source.sender}"), to=card.station_id))
         yield Keep()
         step = AskAll(tuple(asks), 60.0)
         if asks:
             yield step
         for card, reply in zip(there, step.replies, strict=False):
-            _note(work.sources[card.station_id], reply)
+            _note(work.sources[card.station_id], reply, self._office.now().mono_s)
         if work is self._work:
             work.stage, work.heard_mono_s = "waiting", self._office.now().mono_s
         return Said({})
 
     def _send(self, job: Payload, work: _Work) -> Conversation:
         text = manifest(self._office, job, {id: (source.told, source.files) for id, source in work.sources.items()})
-        attempts = int(job.get("retries", DEFAULT_RETRIES)) + 1
-        retry_s = float(max(1, job.get("retryInterval", DEFAULT_RETRY_S)))
+        attempts, retry_s = retries_of(job)
         yield Emit(SendBox(work.box, job["log"]["remoteLocation"], job["name"], (("manifest.json", text),), attempts, retry_s))
         return Said({})
 
     def _sent(self, fact: FilesCollected) -> Conversation:
         job = self._office.memory.get(JOB)
         if job is not None:
-            self._queue("Uploaded" if fact.ok else "UploadFailure", job["requestId"], fact.reason)
+            self._queue("Uploaded" if fact.ok else REFUSALS.get(fact.answer, "UploadFailure"), job["requestId"], fact.reason)
         self._office.memory.put(JOB, None)
         yield Keep()
         yield from self._drop()
@@ -232,7 +244,7 @@ class Logs(Quiet):
         payload: Payload = {"status": status, "requestId": request_id}
         if words:
             payload["statusInfo"] = {"reasonCode": "Unspecified", "additionalInfo": words[:500]}
-        self._office.memory.put(QUEUE, [*self._office.memory.get(QUEUE, []), payload])
+        self._office.memory.put(QUEUE, [*self._office.memory.get(QUEUE, []), payload][-MOST_WAITING:])
 
     def _tell(self) -> Conversation:
         try:
@@ -281,16 +293,20 @@ def _absent(card: Card, urls: tuple[str, ...]) -> str:
     return "asked" if urls else "not asked: no box could be opened here"
 
 
-def _note(source: _Source, reply: Reply) -> None:
+def _note(source: _Source, reply: Reply, now_s: float) -> None:
     """What a charger has answered to GetLog."""
     status = str(reply.payload.get("status", "")) if isinstance(reply, Said) else ""
-    if not status.startswith("Accepted") and not source.files:
-        source.open = False
-        source.state = (
-            f"refused: {status}" if status else f"not possible: {reply.description or reply.code}" if isinstance(reply, Failed) else "refused"
-        )
+    if source.files:
+        return
+    if isinstance(reply, Said) and status.startswith("Accepted"):
+        source.nothing_mono_s = None if reply.payload.get("filename") else now_s  # N01: no name means nothing to send
+        return
+    source.open = False
+    source.state = (
+        f"refused: {status}" if status else f"not possible: {reply.description or reply.code}" if isinstance(reply, Failed) else "refused"
+    )
 
 
-def _sender(index: int, station_id: str) -> str:
-    """A charger's name in an address, and the beginning of its files' names: no other charger's name begins so."""
-    return f"{index:03d}-{re.sub(r'[^A-Za-z0-9._-]', '_', station_id)}"
+def _sender(index: int, station_id: str, fresh: str) -> str:
+    """A charger's name in an address, and the beginning of its files' names: no other charger's begins so, and none can guess it."""
+    return f"{index:03d}-{re.sub(r'[^A-Za-z0-9._-]', '_', station_id)[:40]}-{re.sub('[^A-Za-z0-9]', '', fresh)[-12:]}"

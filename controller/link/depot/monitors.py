@@ -121,8 +121,7 @@ class Monitors:
 
     def _unknown(self, item: Payload) -> str:
         name = name_of(item["component"])
-        tier = self._own.of_evse(name.evse_id) if name.evse_id else self._own.station_tier()
-        return "UnknownVariable" if any(own.name.owner == name.owner for own in tier) else "UnknownComponent"
+        return "UnknownVariable" if any(one.owner == name.owner for one in self._own.tier(name.evse_id)) else "UnknownComponent"
 
     def _for_charger(self, place: tuple[str, Payload], item: Payload) -> Payload | None:
         """The item in the charger's words; None = it replaces a monitor that is not there."""
@@ -269,7 +268,7 @@ class Monitors:
         if not rules:
             return
         owners = {rule.name.evse_id for rule in rules}
-        known = {own.name: own for number in owners for own in (self._own.of_evse(number) if number else self._own.station_tier())}
+        known = {name: own for number in owners for name, own in self._own.tier(number).items()}
         level = self._office.memory.get(LEVEL, LOWEST_LEVEL)
         for rule in rules:
             own = known.get(rule.name)

@@ -15,7 +15,7 @@ from controller.config import Config, DepotConfig, StationConfig, UpstreamConfig
 from controller.facts import Fact, Stamp
 from controller.link.depot.numbering import Numbering
 from controller.link.depot.transactions import Transactions
-from controller.ocpp.hub import Conversation, Memory, Message
+from controller.ocpp.hub import Conversation, Memory, Message, Said, answered
 from controller.ocpp.shapes import Shapes
 from controller.orders import AnnounceSite
 
@@ -82,6 +82,8 @@ class Office:
     says: dict[str, Callable[[], Conversation]] = field(default_factory=dict)
     """What the depot itself can be triggered to send (TriggerMessage): name of the message -> conversation that sends it as things
     are now. Parts enter theirs."""
+    say_state: Callable[[tuple[int, int]], Conversation] = lambda place: answered(Said({}))
+    """Tells the CSMS the state of (the depot's EVSE number, connector) as it is now; the part that owns the states enters it."""
     waiting: Callable[[str, str], int] = lambda station_id, transaction_id: 0
     transactions: Transactions = field(init=False)
 

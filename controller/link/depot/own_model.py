@@ -17,7 +17,8 @@ from controller import __version__
 from controller.config import ROOT_CIRCUIT, CircuitConfig, GridConfig
 from controller.facts import EvseKey
 from controller.link.depot.addresses import Name, component_of
-from controller.link.depot.inventory import Inventories, actual
+from controller.link.depot.inventory import Inventories
+from controller.link.depot.inventory_entries import actual
 from controller.link.depot.office import Card, Office
 from controller.link.depot.own_words import BYTES, DERIVED, FANNED, FOR_ALL, ITEMS, STATES, UNITED, Own, Setting, flag_of, text_of
 from controller.link.depot.registration import BEAT_KEY, LONGEST_S, SHORTEST_BEAT_S
@@ -34,6 +35,8 @@ class OwnModel:
         self._inventories = inventories
         self._sums: dict[tuple[str, str, str], list[str]] = {}
         self._summed = -1
+        self._tier: tuple[tuple[int, float, int, int], dict[Name, Own]] = ((-1, 0.0, 0, 0), {})
+        self.writes = 0  # rises with every value that was written
         self._circuits: tuple[GridConfig | CircuitConfig, ...] = (office.config.grid, *office.config.circuits)
 
     def all(self) -> Iterator[Own]:
@@ -61,10 +64,16 @@ class OwnModel:
         if evse is not None:
             yield from self.evse_tier(number, evse)
 
+    def tier(self, evse_id: int) -> dict[Name, Own]:
+        """Those of the station (0) or of an EVSE by name, made once per second and after each write."""
+        key = (evse_id, self._office.now().mono_s, self._inventories.version, self.writes)
+        if self._tier[0] != key:
+            self._tier = (key, {own.name: own for own in (self.of_evse(evse_id) if evse_id else self.station_tier())})
+        return self._tier[1]
+
     def find(self, name: Name) -> Own | None:
         """A variable by its name in the depot's words."""
-        tier = self.of_evse(name.evse_id) if name.evse_id else self.station_tier()
-        return next((own for own in tier if own.name == name), None)
+        return self.tier(name.evse_id).get(name)
 
     # -- the connection ------------------------------------------------------------------------------------
 
@@ -148,7 +157,7 @@ class OwnModel:
         link = component_of("OCPPCommCtrlr")
         beat = text_of(office.memory.get(BEAT_KEY, 0.0))
         yield Own(link, {"name": "HeartbeatInterval"}, beat, "integer", "s", "own", low=SHORTEST_BEAT_S, high=LONGEST_S, keep=BEAT_KEY)
-        yield Own(link, {"name": "FileTransferProtocols"}, "HTTP,HTTPS", "MemberList", values="HTTP,HTTPS")
+        yield Own(link, {"name": "FileTransferProtocols"}, "HTTP,HTTPS,FTP", "MemberList", values="HTTP,HTTPS,FTP")
         yield Own(link, {"name": "MessageTimeout", "instance": "Default"}, text_of(up.call_timeout_s), "integer", "s")
         yield Own(link, {"name": "MessageAttempts", "instance": "TransactionEvent"}, str(up.message_attempts), "integer")
         yield Own(link, {"name": "MessageAttemptInterval", "instance": "TransactionEvent"}, text_of(up.message_retry_s), "integer", "s")
@@ -260,7 +269,7 @@ class OwnModel:
         if card is None:
             return [1]
         told = {connector for evse, connector in card.states if evse == evse_id and connector > 0}
-        listed = {name.connector_id for name in self._inventories.of(card.station_id) if name.evse_id == evse_id and name.connector_id > 0}
+        listed = self._inventories.index(card.station_id).connectors.get(evse_id, set())
         return sorted(told | listed) or [1]
 
     def connector_state(self, card: Card | None, evse_id: int, connector: int) -> str:
@@ -289,9 +298,10 @@ class OwnModel:
     def _ask_all(self, component: str, variable: str, instance: str) -> list[str]:
         wanted = (component.casefold(), variable.casefold(), instance.casefold())
         found = []
-        for station_id in self._office.cards:
-            for name, entry in self._inventories.index(station_id).get(wanted, ()):
-                value = actual(entry)
+        for station_id in filter(self._inventories.at_hand, self._office.cards):
+            entries = self._inventories.of(station_id)
+            for name in self._inventories.index(station_id).by_key.get(wanted, ()):
+                value = actual(entries[name])
                 if name.connector_id == 0 and value is not None:
                     found.append(value)
         return found

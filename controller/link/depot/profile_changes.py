@@ -11,7 +11,7 @@ from typing import Any, Final
 from controller.link.depot import profile_book as book
 from controller.link.depot.asking import ask_each, ask_one, configured, merged, refused, relayed
 from controller.link.depot.office import FromCsms, FromStation, Office
-from controller.link.depot.running import answer_where, ask_where
+from controller.link.depot.running import ask_its_station
 from controller.link.depot.site_profiles import SiteProfiles
 from controller.link.depot.standing import Standing
 from controller.ocpp.hub import Ask, Conversation, Keep, Message, Payload, Said
@@ -66,9 +66,7 @@ class Changes:
         return answer if here else Said({"status": "Accepted"})
 
     def _use_priority(self, message: Message) -> Conversation:
-        transaction_id = message.payload.get("transactionId")
-        heard = yield from ask_where(self._office, transaction_id, message.action, message.payload)
-        return answer_where(heard, transaction_id, "Rejected")
+        return ask_its_station(self._office, message)
 
     def _pull(self, station_id: str, message: Message) -> Conversation:
         """Of a profile that the CSMS has set: its id is the CSMS's own."""

@@ -32,10 +32,17 @@ FETCHING: Final = "fetching"
 FETCHED: Final = "fetched"
 SERVED: Final = "served"
 MOST_PUBLISHED: Final = 20
+KEPT: Final = ("location", "requestId", "retries", "retryInterval")
 DEFAULT_RETRIES: Final = 3
 DEFAULT_RETRY_S: Final = 30
+MOST_RETRIES: Final = 20
+LONGEST_RETRY_S: Final = 86_400.0
+MOST_WAITING: Final = 100
+"""States that wait for the CSMS; the oldest go first."""
+AGAIN_S: Final = 60.0
+"""What is published and cannot be served now (its port is taken, say) is tried again so often."""
 REFUSED: Final[dict[str, str]] = {
-    "PublishFirmware": "Rejected for other addresses than http and https, and while another download runs",
+    "PublishFirmware": "Rejected for other addresses than http, https and ftp, and while another download runs",
 }
 
 
@@ -45,6 +52,7 @@ class Publishing(Quiet):
     def __init__(self, office: Office) -> None:
         self._office = office
         self._begun: set[str] = set()
+        self._again_mono_s: dict[str, float] = {}
         self._fetching_by: dict[str, int] = {}
         self._telling = False
         office.says[ACTION] = self._say
@@ -60,8 +68,8 @@ class Publishing(Quiet):
         jobs = self._jobs()
         if re.fullmatch(r"[0-9a-f]{32}", checksum) is None:
             return answered(refused("Rejected", "InvalidValue", "checksum is no MD5 in hex (L03)"))
-        if not is_http(payload["location"]):
-            return answered(refused("Rejected", "InvalidURL", "only http and https are fetched"))
+        if not is_file_url(payload["location"]):
+            return answered(refused("Rejected", "InvalidURL", "only http, https and ftp addresses are fetched"))
         other = any(job["stage"] in (FETCHING, FETCHED) for key, job in jobs.items() if key != PREFIX + checksum)
         if other or len(jobs) >= MOST_PUBLISHED:
             reason = "another download runs" if other else "too many are published: unpublish one first"
@@ -74,7 +82,7 @@ class Publishing(Quiet):
             self._put(key, {**old, "requestId": payload["requestId"]})
             self._queue({"status": "Published", "requestId": payload["requestId"], "location": old["urls"]})
         else:
-            kept: Payload = {word: payload[word] for word in ("location", "requestId", "retries", "retryInterval") if word in payload}
+            kept: Payload = {word: payload[word] for word in KEPT if word in payload}
             self._put(key, {**kept, "stage": FETCHING})
             self._begun.discard(key)
             self._queue({"status": "Downloading", "requestId": payload["requestId"]})
@@ -89,6 +97,7 @@ class Publishing(Quiet):
         if job["stage"] != SERVED or self._fetching_by.get(key, 0) > 0:
             return Said({"status": "DownloadOngoing"})
         self._put(key, None)
+        self._again_mono_s.pop(key, None)
         yield Keep()
         yield Emit(StopServing(key))
         return Said({"status": "Unpublished"})
@@ -129,12 +138,28 @@ class Publishing(Quiet):
         if not fact.urls and job["stage"] == FETCHED:
             yield from self._fail(key, "PublishFailed", job["requestId"], f"it cannot be served: {fact.reason}")
         elif not fact.urls:
-            yield Emit(Tell(Severity.WARNING, self._office.identity, f"published firmware is not served now: {fact.reason}"))
+            yield from self._not_served(key, job, fact)
         else:
+            self._again_mono_s.pop(key, None)
             if job["stage"] == FETCHED or list(fact.urls) != job.get("urls"):
                 self._queue({"status": "Published", "requestId": job["requestId"], "location": list(fact.urls)})
             self._put(key, {**job, "stage": SERVED, "urls": list(fact.urls)})
             yield Keep()
+        return Said({})
+
+    def _not_served(self, key: str, job: Payload, fact: FileServed) -> Conversation:
+        """Published, and not there: fetched again if the file is gone, else offered again in a while. It is told once."""
+        if fact.missing:
+            self._queue({"status": "Downloading", "requestId": job["requestId"]})
+            self._put(key, {**{word: job[word] for word in KEPT if word in job}, "stage": FETCHING})
+            self._begun.discard(key)
+            self._again_mono_s.pop(key, None)
+            yield Keep()
+            return Said({})
+        known = key in self._again_mono_s
+        self._again_mono_s[key] = self._office.now().mono_s + AGAIN_S
+        if not known:
+            yield Emit(Tell(Severity.WARNING, self._office.identity, f"published firmware is not served now: {fact.reason} - it is tried again"))
         return Said({})
 
     def _fail(self, key: str, status: str, request_id: int, text: str) -> Conversation:
@@ -149,6 +174,8 @@ class Publishing(Quiet):
 
     def tick(self) -> list[Conversation]:
         """Begin what is on disk and not begun since the start, tell the CSMS the next state."""
+        now_s = self._office.now().mono_s
+        self._begun -= {key for key, due_s in self._again_mono_s.items() if due_s <= now_s}
         talks = [self._resume(key, job) for key, job in self._jobs().items() if key not in self._begun]
         if self._office.accepted and not self._telling and self._office.memory.get(QUEUE):
             self._telling = True
@@ -157,9 +184,11 @@ class Publishing(Quiet):
 
     def _resume(self, key: str, job: Payload) -> Conversation:
         self._begun.add(key)
+        if key in self._again_mono_s:
+            self._again_mono_s[key] = self._office.now().mono_s + AGAIN_S
         if job["stage"] == FETCHING:
-            attempts = int(job.get("retries", DEFAULT_RETRIES)) + 1
-            yield Emit(FetchFile(key, job["location"], attempts=attempts, retry_s=float(job.get("retryInterval", DEFAULT_RETRY_S))))
+            attempts, retry_s = retries_of(job)
+            yield Emit(FetchFile(key, job["location"], attempts=attempts, retry_s=retry_s))
         else:
             yield Emit(ServeFile(key, job["path"], file_name(job["location"])))
         return Said({})
@@ -173,7 +202,7 @@ class Publishing(Quiet):
         self._office.memory.put(JOBS, {**left, **({} if job is None else {key: job})} or None)
 
     def _queue(self, payload: Payload) -> None:
-        self._office.memory.put(QUEUE, [*self._office.memory.get(QUEUE, []), payload])
+        self._office.memory.put(QUEUE, [*self._office.memory.get(QUEUE, []), payload][-MOST_WAITING:])
 
     def _tell(self) -> Conversation:
         try:
@@ -197,13 +226,19 @@ class Publishing(Quiet):
         return (yield Ask(ACTION, status or {"status": "Idle"}, to=HUB)) or Said({})
 
 
-def is_http(url: Any) -> bool:
+def is_file_url(url: Any) -> bool:
     """Whether an address is one that we fetch from and send to."""
     try:
         parts = urlsplit(url) if isinstance(url, str) else None
-        return parts is not None and parts.scheme in ("http", "https") and bool(parts.hostname)
+        return parts is not None and parts.scheme in ("http", "https", "ftp") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
+
+
+def retries_of(payload: Mapping[str, Any]) -> tuple[int, float]:
+    """(attempts, seconds between them) of a request. Bounded: what a CSMS writes there must neither flood a server nor last for ever."""
+    retries, pause_s = int(payload.get("retries", DEFAULT_RETRIES)), float(payload.get("retryInterval", DEFAULT_RETRY_S))
+    return 1 + min(max(0, retries), MOST_RETRIES), min(max(1.0, pause_s), LONGEST_RETRY_S)
 
 
 def file_name(url: str) -> str:

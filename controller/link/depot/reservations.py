@@ -54,7 +54,7 @@ class Reservations(Quiet):
             return refused("Rejected", BY_POLICY, "this site wants an evseId in each reservation (depot.reserve_without_evse)")
         else:
             heard = yield from self._somewhere(request)
-        return relayed(heard, "Rejected") if heard is not None else self._none_free()
+        return relayed(heard, "Unavailable" if heard.away else "Rejected") if heard is not None else self._none_free()
 
     def _at(self, place: Place, request: Payload, floating: bool) -> Asking[Heard]:
         card, evse_id = place
@@ -174,10 +174,18 @@ class Reservations(Quiet):
         talks = [*self._errands.tick(), *[self._leave(key, value) for key, value in self._stranded()]]
         if now.mono_s - self._swept_mono_s >= AFTERWARDS_S:
             self._swept_mono_s = now.mono_s
-            for key, value in reserved.reservations(self._office):
-                if (value["ends"] or 0.0) + AFTERWARDS_S < now.wall_s:
-                    reserved.end(self._office, key)
+            over = [(key, value) for key, value in reserved.reservations(self._office) if (value["ends"] or 0.0) + AFTERWARDS_S < now.wall_s]
+            talks += [self._forget(key, value) for key, value in over]
         return talks
+
+    def _forget(self, reservation_id: int, entry: Payload) -> Conversation:
+        """It has ended and its charger has not said so: of one that is away the CSMS hears it from us (H04.FR.01)."""
+        card = self._office.cards.get(entry["station"])
+        if (card is None or not card.linked) and (card is None or entry["evse"] not in card.transactions):
+            yield Post("ReservationStatusUpdate", {"reservationId": reservation_id, "reservationUpdateStatus": "Expired"})
+        reserved.end(self._office, reservation_id)
+        yield Keep()
+        return Said({})
 
 
 def _is_free(place: Place, taken: set[tuple[str, int]]) -> bool:

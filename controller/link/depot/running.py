@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controller.link.depot.asking import UNKNOWN_TX, Asking, Heard, ask_one, refused, relayed
 from controller.link.depot.office import Card, Office
-from controller.ocpp.hub import Payload, Said
+from controller.ocpp.hub import Conversation, Message, Payload, Said
 
 
 def running(office: Office, transaction_id: object) -> tuple[Card, int] | None:
@@ -36,3 +36,10 @@ def answer_where(heard: Heard | None, transaction_id: object, no: str, unknown: 
     if heard is None:
         return refused(unknown or no, UNKNOWN_TX, f"no transaction {transaction_id} runs here")
     return relayed(heard, no)
+
+
+def ask_its_station(office: Office, message: Message) -> Conversation:
+    """The answer to a command that names a transaction: that of the transaction's station, Rejected if nobody knows of it."""
+    transaction_id = message.payload.get("transactionId")
+    heard = yield from ask_where(office, transaction_id, message.action, message.payload)
+    return answer_where(heard, transaction_id, "Rejected")

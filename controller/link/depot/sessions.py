@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from controller.facts import EvseKey
 from controller.link.depot import limits, reserved
+from controller.link.depot.asking import ask_everyone
 from controller.link.depot.office import FromCsms, FromStation, Office, Payload, Quiet
 from controller.link.depot.renumber import token_info_down
 from controller.ocpp.hub import Ask, Conversation, Emit, Failed, Keep, Message, Reply, Said, Step
@@ -120,12 +121,9 @@ class Sessions(Quiet):
         return Said({"ongoingIndicator": ongoing, "messagesInQueue": False})
 
     def _said_by_any(self) -> Generator[Step, Reply | None, bool]:
-        """Whether any charger has something in its own queue."""
-        for card in self._office.linked():
-            reply = yield Ask("GetTransactionStatus", {}, to=card.station_id)
-            if isinstance(reply, Said) and reply.payload.get("messagesInQueue") is True:
-                return True
-        return False
+        """Whether any charger has something in its own queue; all are asked at once, so that one that hangs costs no more than its own answer."""
+        heard = yield from ask_everyone(self._office, "GetTransactionStatus", {})
+        return any(one.payload.get("messagesInQueue") is True for one in heard)
 
     def tick(self) -> list[Conversation]:
         """Now and then the oldest are forgotten."""

@@ -44,6 +44,7 @@ class States(Quiet):
         self._missing_told: set[str] = set()
         self._linked_mono_s: dict[str, float] = {}
         self._event_ids: dict[str, dict[int, int]] = {}
+        office.say_state = self._say
         for card in office.cards.values():
             card.states.update(_stored(office.memory.get(PREFIX + card.station_id)))
 
@@ -164,6 +165,11 @@ class States(Quiet):
         if self.status(place) != status:
             self._soon(place)
         return reply
+
+    def _say(self, place: Place) -> Conversation:
+        """Triggered: also if the CSMS knows it already; what it hears now is what it was told last."""
+        self._telling.add(place)
+        return self._tell(place)
 
     # -- chargers that are away -----------------------------------------------------------------------------------
 

@@ -13,7 +13,6 @@ from typing import Any, Final
 from controller.link.depot.asking import UNSUPPORTED, ask_each, ask_one, configured, merged, no_evse, place_of, refused, relayed
 from controller.link.depot.office import Card, FromCsms, Office, Quiet
 from controller.ocpp.hub import Conversation, Message, Payload, Post, Said
-from controller.ocpp.times import timestamp
 
 OWN: Final = {
     "FirmwareStatusNotification": {"status": "Idle"},
@@ -22,7 +21,6 @@ OWN: Final = {
     "Heartbeat": {},
 }
 """What the depot sends when no part of it has more to say."""
-UNAVAILABLE: Final = "Unavailable"
 OF_EVSES: Final = ("MeterValues", "TransactionEvent")
 OF_A_CHARGER: Final = ("SignV2GCertificate", "SignV2G20Certificate", "SignCombinedCertificate", "CustomTrigger")
 NOT_OURS: Final = {
@@ -82,11 +80,7 @@ class Triggers(Quiet):
         card, evse_id = place
         if (evse_id, evse["connectorId"]) not in card.states and evse["connectorId"] != 1:
             return refused("Rejected", "UnknownConnectorId", f"EVSE {evse['id']} has no connector {evse['connectorId']}")
-        here = card.configured and card.online
-        state = card.states.get((evse_id, evse["connectorId"]), UNAVAILABLE) if here else UNAVAILABLE
-        now = timestamp(self._office.now().wall_s)
-        told = {"timestamp": now, "connectorStatus": state, "evseId": evse["id"], "connectorId": evse["connectorId"]}
-        self._office.afterwards.append(_say("StatusNotification", told))
+        self._office.afterwards.append(self._office.say_state((evse["id"], evse["connectorId"])))
         return Said({"status": "Accepted"})
 
     # -- what chargers say -----------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Final
 from controller.link.depot.asking import ask_each
 from controller.link.depot.der_stations import VERSION
 from controller.link.depot.office import FromCsms, Office, Quiet
-from controller.link.depot.running import answer_where, ask_where
+from controller.link.depot.running import ask_its_station
 from controller.ocpp.hub import Conversation, Message, Said
 
 REFUSED: Final[dict[str, str]] = {
@@ -40,6 +40,4 @@ class V2x(Quiet):
         return Said({"status": "Rejected", "statusInfo": info})
 
     def _allowed(self, message: Message) -> Conversation:
-        transaction_id = message.payload.get("transactionId")
-        heard = yield from ask_where(self._office, transaction_id, message.action, message.payload)
-        return answer_where(heard, transaction_id, "Rejected")
+        return ask_its_station(self._office, message)

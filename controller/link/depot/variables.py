@@ -10,10 +10,11 @@ did what stands in attributeStatusInfo.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
-from controller.link.depot.addresses import Name, name_of, size_of
+from controller.link.depot.addresses import name_of, size_of
 from controller.link.depot.chargers_asked import Answer, Question, ask_chargers
 from controller.link.depot.inventory import Inventories
 from controller.link.depot.office import Card, Office
@@ -46,8 +47,6 @@ class Variables:
         self._own = own
         self._retry_mono_s: dict[str, float] = {}
         self._giving = False
-        self._writes = 0
-        self._known: tuple[tuple[int, float, int, int], dict[Name, Own]] = ((-1, 0.0, 0, 0), {})
 
     # -- GetVariables ---------------------------------------------------------------------------------------------
 
@@ -120,17 +119,10 @@ class Variables:
 
     def _find(self, item: Payload) -> tuple[Own | None, str]:
         name = name_of(item["component"], item["variable"])
-        tier = self._tier(name.evse_id)
+        tier = self._own.tier(name.evse_id)
         if name in tier:
             return tier[name], ""
         return None, "UnknownVariable" if any(one.owner == name.owner for one in tier) else "UnknownComponent"
-
-    def _tier(self, evse_id: int) -> dict[Name, Own]:
-        """Own variables of the station or of an EVSE, made once per second and after each write."""
-        key = (evse_id, self._office.now().mono_s, self._inventories.version, self._writes)
-        if self._known[0] != key:
-            self._known = (key, {own.name: own for own in (self._own.of_evse(evse_id) if evse_id else self._own.station_tier())})
-        return self._known[1]
 
     def _told(self, station_id: str, item: Payload, answer: Payload) -> None:
         if answer.get("attributeStatus") == "Accepted" and isinstance(answer.get("attributeValue"), str):
@@ -157,7 +149,7 @@ class Variables:
         if wrong:
             return _echo(item, "Rejected", wrong)
         before = self._office.memory.get(FOR_ALL, {})
-        self._writes += 1
+        self._own.writes += 1
         if own.write == "own":
             self._office.memory.put(own.keep, float(value))
         else:
@@ -171,7 +163,7 @@ class Variables:
         verdicts = {station_id: statuses.get(own.key, "") for station_id, statuses in said.items()}
         status = _verdict(list(verdicts.values()))
         if status == "Rejected":
-            self._writes += 1
+            self._own.writes += 1
             kept = {key: one for key, one in self._office.memory.get(FOR_ALL, {}).items() if key != own.key}
             self._office.memory.put(FOR_ALL, {**kept, **({} if before is None else {own.key: before})} or None)
         yield Keep()
@@ -263,12 +255,9 @@ def problem(own: Own, value: str) -> str:
 
 
 def _number_problem(own: Own, value: str) -> str:
-    try:
-        number = int(value) if own.data_type == "integer" else float(value)
-    except ValueError:
+    if re.fullmatch(r"[+-]?[0-9]{1,15}" if own.data_type == "integer" else r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?", value) is None:
         return "InvalidValue"
-    if not abs(number) < 1e15:
-        return "InvalidValue"
+    number = float(value)
     if own.low is not None and number < own.low:
         return "ValueTooLow"
     return "ValueTooHigh" if own.high is not None and number > own.high else ""

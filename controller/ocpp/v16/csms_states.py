@@ -29,7 +29,7 @@ class States:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._told: dict[int, str] = {}
-        self._errors: dict[int, Payload] = {}
+        self._errors: dict[int, dict[str, Payload]] = {}
         self._parts: dict[tuple[int, int], str] = {}
         self._late: dict[int, None] = {}
 
@@ -66,8 +66,8 @@ class States:
         status = self.current(connector_id)
         self._late.pop(connector_id, None)
         error: Payload = SOUND if parts is None else parts
-        if parts is None and connector_id in self._errors:
-            error = self._errors[connector_id]
+        if parts is None:
+            error = next(reversed(self._errors.get(connector_id, {}).values()), SOUND)
         if status == "Faulted" and error["errorCode"] == words.NO_ERROR and parts is None:
             error = UNSAID
         payload: Payload = {name: error[name] for name in ERROR_FIELDS if name in error}
@@ -145,6 +145,8 @@ class States:
         component = table(event.get("component"))
         evse = table(component.get("evse"))
         evse_id, connector_id = evse.get("id", 0), evse.get("connectorId", 0)
+        if not evse_id and component.get("instance"):
+            return Said({})  # one charger of a depot, whose connectors say more: connector 0 is the depot
         place = self._desk.places.number(evse_id)
         if component.get("name") == "EVSE" and any(number == place and connector for number, connector in self._parts):
             return Said({})  # its connectors say more
@@ -152,13 +154,19 @@ class States:
         return (yield from self.tell(number, event.get("timestamp")))
 
     def _problem(self, event: Payload) -> Talk:
-        evse = table(table(event.get("component")).get("evse"))
+        """1.6 can tell one error of a place: the newest of those that last."""
+        component = table(event.get("component"))
+        evse, instance = table(component.get("evse")), text(component.get("instance"))
         number = self._desk.places.number(evse.get("id", 0), evse.get("connectorId", 0))
-        parts = words.error_parts(event)
+        parts, last = words.error_parts(event), self._errors.setdefault(number, {})
+        source = f"{component.get('name')}/{instance}"
+        last.pop(source, None)
         if parts["errorCode"] == words.NO_ERROR:
-            self._errors.pop(number, None)
+            parts = next(reversed(last.values()), parts)
         else:
-            self._errors[number] = parts
+            if instance and not number:  # which charger of a depot it is
+                parts["info"] = f"{instance}: {parts.get('info', '')}".rstrip(": ")[:50]
+            last[source] = parts
         return (yield from self.tell(number, event.get("timestamp"), parts))
 
     def ask_all(self) -> None:

@@ -111,16 +111,19 @@ class Transactions:
             reply = yield from self._start(hub_id, record, payload, id_tag)
             if isinstance(reply, Failed):
                 return reply
-            record, first = self._record(hub_id), True
-        answer = self._answer(record, payload)
-        if payload.get("eventType") == "Ended":
-            return (yield from self._stop(hub_id, record, payload, id_tag, answer))
-        reply = yield from self._values(hub_id, record, payload, first)
-        if isinstance(reply, Failed):
-            return reply
-        if id_tag and id_tag.casefold() != text(record.get("tag")).casefold():
-            return (yield from self._other_driver(hub_id, record, id_tag))
-        return Said(answer)
+            record = self._record(hub_id)
+        told: Said | Failed = Said(self._answer(record, payload))
+        held = bool(record.get("started") and record.get("held"))
+        ended = payload.get("eventType") == "Ended"
+        if not ended and id_tag and id_tag.casefold() != text(record.get("tag")).casefold():
+            told = yield from self._other_driver(hub_id, record, id_tag)
+        if isinstance(told, Failed):
+            return told
+        if not ended or held:  # the readings last: they are told once, whatever before them has to be asked again
+            reply = yield from self._values(hub_id, record, {} if ended else payload, first or held)
+            if isinstance(reply, Failed):
+                return reply
+        return (yield from self._stop(hub_id, record, payload, id_tag, told.payload)) if ended else told
 
     def _tag(self, record: Payload, payload: Payload) -> Talk:
         """idTag of the event; that of the remote start where it names only that."""
@@ -147,6 +150,10 @@ class Transactions:
         record |= words.without_none(told)
         if info.get("chargingState") == "Charging":
             record["charged"] = True
+        if record.get("started") and payload.get("triggerReason") in ("Authorized", "StopAuthorized"):
+            # Whoever stops it, the cable stays in: the stop that comes later names him - unless he goes on after all.
+            stopped = payload["triggerReason"] == "StopAuthorized" and "idTokenInfo" in self._answer(record, payload)
+            record["stop_tag"] = record.get("tag") if stopped else None
         register_wh = readings.register_wh(payload.get("meterValue"))
         if register_wh is not None:
             record["wh"] = register_wh

@@ -13,15 +13,13 @@ that cannot be understood is left out, never guessed (B19).
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterator
 from typing import Any, Final
 
 from controller.facts import ChargingState, EvseKey, EvseMeasured, EvseStatus, EvseStatusChanged, Fact, SessionChanged, Stamp
 from controller.ocpp.dialect import Payload
 from controller.ocpp.samples import ENERGY, Samples
 from controller.ocpp.times import wall_time
+from controller.ocpp.v16.readings import number, objects
 from controller.ocpp.v16.transactions import connector, id_text
 
 FRESH_S: Final = 120.0
@@ -47,7 +45,6 @@ UNITS: Final[dict[str, tuple[Any, ...]]] = {
     "Voltage": ("V", None),
     "SoC": ("Percent", "%", None),
 }
-_DECIMAL: Final = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?\s*", re.ASCII)
 
 
 def observe(at: Stamp, station_id: str, action: str, payload: Payload, evse_hint: int = 0) -> list[Fact]:
@@ -91,7 +88,7 @@ def _stopped(at: Stamp, evse: EvseKey, payload: Payload) -> list[Fact]:
 
 
 def _register(at: Stamp, evse: EvseKey, value: Any, live: bool) -> list[Fact]:
-    energy_wh = _decimal(value)
+    energy_wh = number(value)
     return [EvseMeasured(at, evse, energy_wh=energy_wh)] if live and energy_wh is not None else []
 
 
@@ -109,7 +106,7 @@ def _meter_values(at: Stamp, station_id: str, payload: Payload, evse_hint: int) 
     evse = EvseKey(station_id, connector(payload) or (evse_hint if transaction_id is not None else 0))
     if not evse.evse_id:
         return []
-    values = [value for value in _objects(payload.get("meterValue")) if wall_time(value.get("timestamp")) is not None]
+    values = [value for value in objects(payload.get("meterValue")) if wall_time(value.get("timestamp")) is not None]
     live, samples = _newest(at, values)
     facts: list[Fact] = [SessionChanged(at, evse, transaction_id, None, live=live)] if transaction_id is not None else []
     reader = Samples()
@@ -122,32 +119,15 @@ def _newest(at: Stamp, values: list[Payload]) -> tuple[bool, list[Payload]]:
     """(live, sampled values) of the latest moment; some stations write each of its samples as a meter value of its own."""
     latest = max((wall_time(value["timestamp"]) or 0.0 for value in values), default=None)
     newest = [value for value in values if wall_time(value["timestamp"]) == latest]
-    return any(_fresh(at, value["timestamp"]) for value in newest), [sample for value in newest for sample in _objects(value.get("sampledValue"))]
-
-
-def _objects(values: Any) -> Iterator[Payload]:
-    return (value for value in values if isinstance(value, dict)) if isinstance(values, list) else iter(())
+    return any(_fresh(at, value["timestamp"]) for value in newest), [sample for value in newest for sample in objects(value.get("sampledValue"))]
 
 
 def _take(reader: Samples, sample: Payload) -> None:
     """One sampled value, with the defaults of 16 7.43. Inlet is the grid side of the station and counts too."""
-    value, measurand, unit = _decimal(sample.get("value")), sample.get("measurand", ENERGY), sample.get("unit")
+    value, measurand, unit = number(sample.get("value")), sample.get("measurand", ENERGY), sample.get("unit")
     if value is None or not isinstance(measurand, str) or sample.get("format", "Raw") != "Raw":
         return
     if sample.get("location") in ("Body", "Cable") or (sample.get("location") == "EV" and measurand != "SoC"):
         return
     if unit in UNITS.get(measurand.split(".")[0], ()):
         reader.add(measurand, value, unit, sample.get("phase"))
-
-
-def _decimal(value: Any) -> float | None:
-    """A number from its text, as 1.6 writes values, or a JSON number; "14.4kW", "12,5", "0x1F" and "" are none."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    if isinstance(value, str) and not (len(value) <= 64 and _DECIMAL.fullmatch(value)):
-        return None
-    try:
-        found = float(value)
-    except OverflowError:
-        return None
-    return found if math.isfinite(found) else None

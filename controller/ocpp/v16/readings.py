@@ -53,7 +53,7 @@ def up(meter_value: Any, register_wh: float | None = None, begin_wh: float | Non
     """meterValue of the hub from that of 1.6. register_wh: the last known register, stands beside a signed record without a number of its own;
     begin_wh: the same for a record of the transaction's begin. Entries whose time cannot be read are left out. Never raises."""
     known = _Known(register_wh, register_wh if begin_wh is None else begin_wh)
-    return [made for entry in _objects(meter_value) if (made := _entry_up(entry, known)) is not None]
+    return [made for entry in objects(meter_value) if (made := _entry_up(entry, known)) is not None]
 
 
 class _Known(NamedTuple):
@@ -65,7 +65,7 @@ class _Known(NamedTuple):
 
 def _entry_up(entry: Payload, known: _Known) -> Payload | None:
     wall_s = wall_time(entry.get("timestamp"))
-    samples = _samples_up(list(_objects(entry.get("sampledValue"))), known)
+    samples = _samples_up(list(objects(entry.get("sampledValue"))), known)
     return {"timestamp": timestamp(wall_s), "sampledValue": samples} if wall_s is not None and samples else None
 
 
@@ -175,12 +175,12 @@ def number(value: Any) -> float | None:
 
 def down(meter_value: Any, *, in_stop: bool = False) -> list[Payload]:
     """meterValue of 1.6 from that of the hub. in_stop: for a StopTransaction, whose list of units lacks Hertz. Never raises."""
-    return [made for entry in _objects(meter_value) if (made := _entry_down(entry, in_stop)) is not None]
+    return [made for entry in objects(meter_value) if (made := _entry_down(entry, in_stop)) is not None]
 
 
 def _entry_down(entry: Payload, in_stop: bool) -> Payload | None:
     wall_s = wall_time(entry.get("timestamp"))
-    samples = [made for sample in _objects(entry.get("sampledValue")) for made in _sample_down(sample, in_stop)]
+    samples = [made for sample in objects(entry.get("sampledValue")) for made in _sample_down(sample, in_stop)]
     return {"timestamp": timestamp(wall_s), "sampledValue": samples} if wall_s is not None and samples else None
 
 
@@ -223,8 +223,8 @@ def register_wh(meter_value: Any, context: str = "") -> float | None:
     Where a station reads several places, what goes out of its outlet counts; the grid's meter (Upstream) is nobody's transaction.
     """
     found: dict[bool, float] = {}
-    for entry in _objects(meter_value):
-        for sample in _objects(entry.get("sampledValue")):
+    for entry in objects(meter_value):
+        for sample in objects(entry.get("sampledValue")):
             place = sample.get("location", "Outlet")
             if sample.get("measurand", ENERGY) != ENERGY or "phase" in sample or (context and sample.get("context") != context):
                 continue
@@ -243,5 +243,6 @@ def _watt_hours(sample: Payload) -> float | None:
     return None if scale is None else float(text) * scale
 
 
-def _objects(values: Any) -> Iterator[Payload]:
+def objects(values: Any) -> Iterator[Payload]:
+    """The objects in a list of a payload."""
     return (value for value in values if isinstance(value, dict)) if isinstance(values, list) else iter(())

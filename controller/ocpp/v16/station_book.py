@@ -25,7 +25,7 @@ _PREFIX: Final = "tx:"
 class Transaction:
     """number: the station's id; uuid: the hub's; evse_id: 0 = not known. next_seq: seqNo of the next event. began: what the message that began
     it was. started: its Started event; told: the CSMS has answered it. state: chargingState told last. begin_wh, register_wh: registers.
-    recent: [content, seqNo] of the last messages. opened: False = it has ended. born: rises from one to the next of a station.
+    recent: [content, seqNo] of the last messages. opened: False = it runs no more; over: its end was heard. born: rises from one to the next.
     waiting: seqNo of the station's message that the CSMS has not answered yet, -1 = none; one at most, the session gives them in order."""
 
     number: int
@@ -40,6 +40,7 @@ class Transaction:
     register_wh: float | None = None
     recent: list[list[Any]] = field(default_factory=list)
     opened: bool = True
+    over: bool = False
     born: int = 0
     waiting: int = -1
 
@@ -124,7 +125,7 @@ class Book:
 
     def close(self, transaction: Transaction) -> None:
         """It has ended; the oldest ended ones are forgotten."""
-        transaction.opened = False
+        transaction.opened, transaction.over = False, True
         self.save(transaction)
         ended = [one for one in self.all() if not one.opened and not self.owed(one)]
         for one in ended[:-ENDED_KEPT]:

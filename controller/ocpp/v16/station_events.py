@@ -26,6 +26,7 @@ class Events:
             before.opened = False
             self._book.save(before)
         transaction = self._book.begin(content, connector)
+        self._state.began(connector, when)
         cause = self._starts.cause(connector, str(payload.get("idTag", "")))
         transaction.state = CHARGING_STATE_UP.get(self._state.status(connector), "EVConnected")
         event = self.event("Started", transaction, 0, cause.trigger, when)

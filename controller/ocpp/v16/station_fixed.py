@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from controller.ocpp.hub import EvseShape, Payload
-from controller.ocpp.v16.keys import Place, controllers_of
+from controller.ocpp.v16.keys import Place, controllers_of, rotations
 from controller.ocpp.v16.station_state import StationState
 from controller.ocpp.v16.words import CONNECTOR_STATUS_UP
 
@@ -51,11 +51,16 @@ class Fixed:
         return {"component": component, "variable": variable, "variableAttribute": [attribute], "variableCharacteristics": kind}
 
 
-def fixed(state: StationState, profiles: str | None) -> list[Fixed]:
-    """All of a station. profiles: its SupportedFeatureProfiles, None = it has not said."""
+def fixed(state: StationState, profiles: str | None, rotation: str | None = None) -> list[Fixed]:
+    """All of a station. profiles: its SupportedFeatureProfiles, rotation: its ConnectorPhaseRotation; None = it has not said."""
     found = [*_station(state), *_behaviour(state), *_controllers(profiles)]
+    told = rotations(rotation or "")
     for evse in state.around.evses():
         found += _evse(state, evse)
+        if evse.evse_id in told:
+            found.append(Fixed("EVSE", "PhaseRotation", told[evse.evse_id], evse_id=evse.evse_id, tier=1))
+    if 0 in told:
+        found.append(Fixed("ElectricalFeed", "PhaseRotation", told[0]))
     return found
 
 

@@ -18,6 +18,7 @@ from controller.ocpp.v16.words import without_none
 KEYS_PER_CALL: Final = 20
 ITEMS_PER_REPORT: Final = 20
 _PROFILES: Final = "SupportedFeatureProfiles"
+_ROTATION: Final = "ConnectorPhaseRotation"
 Configuration = dict[str, Payload]
 """Key in lower case -> the station's entry {key, readonly, value?}."""
 _ECHO: Final = ("attributeType", "component", "variable")
@@ -35,10 +36,11 @@ class DeviceModel:
         """GetVariables."""
         items = _objects(message.payload.get("getVariableData"))
         wanted = [key for item in items if (key := _key(keys.place_of(item))) is not None]
-        found = yield from self._configuration([*wanted, _PROFILES] if wanted else [_PROFILES])
+        rotation = [_ROTATION] if any(keys.place_of(item).variable.lower() == "phaserotation" for item in items) else []
+        found = yield from self._configuration([*wanted, _PROFILES, *rotation])
         if isinstance(found, Failed):
             return hub_error(found)
-        known = fixed(self._state, _text(found, _PROFILES))
+        known = fixed(self._state, _text(found, _PROFILES), _text(found, _ROTATION))
         return Said({"getVariableResult": [_echo(item) | self._value(item, found, known) for item in items]})
 
     def _value(self, item: Payload, found: Configuration, known: list[Fixed]) -> Payload:
@@ -66,7 +68,7 @@ class DeviceModel:
     def set(self, message: Message) -> Conversation:
         """SetVariables: one after the other, as far as it gets."""
         results: list[Payload] = []
-        known = fixed(self._state, "")
+        known = fixed(self._state, "", keys.rotation_text(dict.fromkeys((0, *self._state.evse_ids), "Unknown")))
         for item in _objects(message.payload.get("setVariableData")):
             results.append(_echo(item) | (yield from self._change(item, known)))
         return Said({"setVariableResult": results})
@@ -133,7 +135,7 @@ class DeviceModel:
         found = yield from self._configuration([])
         if isinstance(found, Failed):
             return found
-        made = [one.item() for one in fixed(self._state, _text(found, _PROFILES))]
+        made = [one.item() for one in fixed(self._state, _text(found, _PROFILES), _text(found, _ROTATION))]
         named = {_name(item) for item in made}
         for entry in found.values():
             key, value = keys.spelt(str(entry["key"])), entry.get("value")

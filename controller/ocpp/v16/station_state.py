@@ -28,7 +28,8 @@ Silent = Generator[Step, "Reply | None", None]
 
 
 class StationState:
-    """See the module. statuses: connector -> status word heard since the wire opened; later: conversations of our own for the next tick."""
+    """See the module. statuses: connector -> status word heard since the wire opened; older: connectors whose word is from before what runs
+    there began; later: conversations of our own for the next tick."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.around = surroundings
@@ -36,6 +37,7 @@ class StationState:
         self.aliases = Aliases(surroundings.shared, surroundings.wording)
         self.book = Book(surroundings)
         self.statuses: dict[int, str] = {}
+        self.older: set[int] = set()
         self.later: list[Conversation] = []
         self.opened_wall_s: float | None = None
         self.opened_mono_s = 0.0
@@ -80,11 +82,21 @@ class StationState:
 
     def busy(self, evse_id: int = 0) -> bool:
         """Whether a transaction runs there; evse_id 0: anywhere. Where the station itself says that the connector is free, none does."""
-        return any(self.statuses.get(one.evse_id) not in FREE for one in self.book.running(evse_id))
+        return not all(self.is_free(one.evse_id) for one in self.book.running(evse_id))
+
+    def is_free(self, connector: int) -> bool:
+        """Whether the station has said that nobody charges there, after what runs there by our book began: some tell of a start only later."""
+        return connector not in self.older and self.statuses.get(connector) in FREE
+
+    def began(self, connector: int, when: str) -> None:
+        """A transaction has begun there."""
+        if not self.late(when):
+            self.older.add(connector)
 
     def stage(self, connector: int, status: str) -> None:
         """The station has told a status. Written with whatever is written next: it tells it anew when it comes back."""
         self.statuses[connector] = status
+        self.older.discard(connector)
         self.memory.put(f"status:{connector}", status)
 
     def knows(self, action: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from controller.ocpp.hub import NO_ANSWER, Conversation, Failed, Payload, Said
+from controller.ocpp.times import wall_time
 from controller.ocpp.v16.station_resets import Resets
 from controller.ocpp.v16.station_starts import Starts
 from controller.ocpp.v16.station_state import BOOTED, FIRMWARE_STAGE, INSTALLED, INSTALLING, Answer, Silent, StationState, ask
@@ -84,7 +85,7 @@ class StatusReports:
             if isinstance(reply, Failed):
                 self._state.statuses.pop(connector, None)
                 return reply
-        yield from self._transactions.changed(connector, word, when)
+        yield from self._transactions.changed(connector, word, when, wall_time(payload.get("timestamp")) is not None)
         yield from self._errors(connector, payload, when)
         return Said({})
 

@@ -19,7 +19,7 @@ from controller.ocpp.v16 import readings
 from controller.ocpp.v16.station_book import Transaction, content_of
 from controller.ocpp.v16.station_events import Events, transaction_info
 from controller.ocpp.v16.station_starts import Starts
-from controller.ocpp.v16.station_state import FREE, Answer, Silent, StationState, ask
+from controller.ocpp.v16.station_state import Answer, Silent, StationState, ask
 from controller.ocpp.v16.words import CHARGING_STATE_UP, whole
 
 TRIES: Final = 3
@@ -37,7 +37,7 @@ class Transactions:
         self._refused: dict[tuple[int, int], list[Failed]] = {}
         self._under_way = 0
         self._late_mono_s = float("-inf")
-        self._held: dict[int, tuple[str, str]] = {}
+        self._held: dict[int, tuple[str, str, bool]] = {}
 
     def waiting(self, transaction: Transaction | None = None) -> bool:
         """Whether messages are still on their way up; None: of any transaction."""
@@ -66,11 +66,11 @@ class Transactions:
         """MeterValues: of a transaction, or of nobody's."""
         connector, number = whole(payload.get("connectorId")) or 0, whole(payload.get("transactionId"))
         content = content_of("MeterValues", payload)
-        transaction = self._running_at(payload, connector, number, content) if (number or 0) <= 0 else self._of(number or 0, connector, content)
+        transaction = self._of_readings(payload, connector, number, content)
         found = readings.up(payload.get("meterValue"), *_registers(transaction))
         if not found:
             return Said({})
-        if transaction is None or not (transaction.opened or self._book.had(transaction, content) is not None):
+        if transaction is None or (transaction.over and self._book.had(transaction, content) is None):
             reply = yield from ask("MeterValues", {"evseId": connector, "meterValue": found})
             return reply if isinstance(reply, Failed) else Said({})
         reply = yield from self._deliver(transaction, self._events.reading(transaction, content, found))
@@ -95,16 +95,17 @@ class Transactions:
 
     # -- what happens without a message of theirs ----------------------------------------------------------------
 
-    def changed(self, connector: int, status: str, when: str) -> Silent:
-        """A status was told: the charging state of what runs there."""
+    def changed(self, connector: int, status: str, when: str, dated: bool = True) -> Silent:
+        """A status was told: the charging state of what runs there. dated: by the station; what it does not date is of now, whatever its
+        clock says of the transaction's begin."""
         self._held.pop(connector, None)
         state = CHARGING_STATE_UP.get(status)
         for transaction in self._book.running(connector) if state and connector else []:
             # Some stations write fractions of a second in one message and not in the other.
-            if transaction.state == state or (wall_time(when) or 0.0) < math.floor(transaction.began_wall_s):
+            if transaction.state == state or (dated and (wall_time(when) or 0.0) < math.floor(transaction.began_wall_s)):
                 continue
             if self._replayed(transaction):
-                self._held[connector] = status, when
+                self._held[connector] = status, when, dated
                 return
             transaction.state = str(state)
             yield from self._own_event(transaction, "ChargingStateChanged", when)
@@ -115,8 +116,8 @@ class Transactions:
         quiet = self._held and not self._replaying()
         return [self._changed_alone(connector, *held) for connector, held in list(self._held.items())] if quiet else []
 
-    def _changed_alone(self, connector: int, status: str, when: str) -> Conversation:
-        yield from self.changed(connector, status, when)
+    def _changed_alone(self, connector: int, status: str, when: str, dated: bool) -> Conversation:
+        yield from self.changed(connector, status, when, dated)
         return Said({})
 
     def _replaying(self) -> bool:
@@ -150,31 +151,33 @@ class Transactions:
     # -- whose message it is --------------------------------------------------------------------------------------------
 
     def _of(self, number: int, connector: int, content: str, stop: Payload | None = None) -> Transaction:
-        """The transaction a message names. One the station could not name (16E 3.18) is what runs there; one that nobody
-        knows begins now, as far as it is known."""
-        transaction = self._book.of_number(number) or self._book.began_with(content)
-        if transaction is None and number <= 0:
-            ended_by = next((one for one in self._book.all() if self._book.had(one, content) is not None), None)
-            transaction = ended_by or self._nameless(connector, stop)
+        """The transaction a message names. One the station could not name (16E 3.18), or that nobody knows, is what ran there at that time;
+        without one it begins now, as far as it is known."""
+        transaction = self._book.of_number(number) or self._book.began_with(content) or self._before(content)
+        if transaction is None and stop is not None:
+            transaction = self._nameless(connector, wall_time(stop.get("timestamp")))
         return self._events.adopt(number, connector, content, stop) if transaction is None else transaction
 
-    def _running_at(self, payload: Payload, connector: int, number: int | None, content: str) -> Transaction | None:
-        """Readings that name no transaction, or 0 or -1, are of the one that ran at their connector when they were taken; without one they are
-        nobody's, and begin nothing. Connector 0 is the main meter."""
-        before = next((one for one in self._book.all() if self._book.had(one, content) is not None), None)
-        if before is not None or (number is None and not connector):
-            return before
-        running = self._nameless(connector, None)
+    def _of_readings(self, payload: Payload, connector: int, number: int | None, content: str) -> Transaction | None:
+        """The transaction of MeterValues. Readings that name none, 0, -1 or one that nobody knows are of what ran at their connector when they
+        were taken; without that they are nobody's, unless they name one. Connector 0 is the main meter."""
+        known = (self._book.of_number(number) if number else None) or self._before(content)
+        if known is not None or (number is None and not connector):
+            return known
         taken = [wall_s for wall_s in map(wall_time, _moments(payload)) if wall_s is not None]
-        if running is None or not taken or max(taken) < math.floor(running.began_wall_s):
-            return None
-        over = self._state.statuses.get(running.evse_id) in FREE and not self._state.late(timestamp(max(taken)))
-        return None if over else running
+        running = self._nameless(connector, max(taken)) if taken else None
+        if running is not None and (self._state.late(timestamp(max(taken))) or not self._state.is_free(running.evse_id)):
+            return running
+        return self._of(number, connector, content) if number is not None and number > 0 else None
 
-    def _nameless(self, connector: int, stop: Payload | None) -> Transaction | None:
+    def _before(self, content: str) -> Transaction | None:
+        """The transaction that this very message was of when it came before."""
+        return next((one for one in self._book.all() if self._book.had(one, content) is not None), None)
+
+    def _nameless(self, connector: int, at_wall_s: float | None) -> Transaction | None:
+        """What ran there at a time, None = at any; connector 0: anywhere."""
         running = self._book.running(connector)
-        stopped = wall_time(stop.get("timestamp")) if stop is not None else None
-        fitting = [one for one in running if stopped is None or one.began_wall_s <= stopped]
+        fitting = [one for one in running if at_wall_s is None or math.floor(one.began_wall_s) <= at_wall_s]
         if connector or len(fitting) <= 1:
             return fitting[-1] if fitting else None
         # A stop names no connector: the one whose start the CSMS has not confirmed is the one without a name.

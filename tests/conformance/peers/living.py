@@ -46,6 +46,10 @@ class Life:
             "deeds": len(self.box.deeds),
         }
 
+    async def redial(self):
+        """Whoever it spoke to went away."""
+        await self.box.connect()
+
     def later(self, deed):
         self.box.later(deed)
 

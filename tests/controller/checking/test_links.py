@@ -62,6 +62,12 @@ def test_a_depot_face_has_an_identity_of_its_own() -> None:
     assert set(places(depot_faces(odd))) == {"upstreams.0.face", "upstreams.1.identity"}
 
 
+def test_settings_of_a_depot_without_its_face_are_told() -> None:
+    pair = {"id": "one", "url": "wss://csms.example/ocpp", "depot": {"reset": "refuse", "token_type": "Central"}}
+    assert "reset: without effect" in places(link_cautions(site(upstreams=[pair])))["upstreams.0.depot"]
+    assert places(link_cautions(site(upstreams=[{**pair, "depot": {"token_type": "Central"}}, {**pair, "id": "two", "face": "depot"}]))) == {}
+
+
 def test_settings_that_contradict_each_other() -> None:
     config = site(upstreams=[{"id": "a", "url": "ws://127.0.0.1:1/x", "stations": ["CP1"], "ca_file": "x.pem", "dial_first_s": 12}])
     assert set(places(upstream_settings(config))) == {"upstreams.0.stations", "upstreams.0.ca_file", "upstreams.0.dial_first_s"}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import shutil
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import aioftp
 import aiohttp
 import pytest
 from aiohttp import web
@@ -169,7 +171,7 @@ async def test_what_is_too_large_leaves_nothing(box: Box, far: Serve, tmp_path: 
     assert [path.name for path in contents(tmp_path)] == []
 
 
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1/x", "file:///etc/passwd", "http://", "http://[", "nonsense"])
+@pytest.mark.parametrize("url", ["sftp://127.0.0.1/x", "ftp://", "file:///etc/passwd", "http://", "http://[", "nonsense"])
 async def test_only_web_addresses_are_fetched(box: Box, url: str) -> None:
     box.shell.carry(FetchFile("j", url, attempts=5, retry_s=60.0))
     assert not (await box.fact(FileFetched)).ok
@@ -396,6 +398,189 @@ async def test_a_sender_that_goes_away_leaves_nothing(box: Box, tmp_path: Path) 
     fact = await box.fact(FilesCollected, kind="received")
     assert not fact.ok
     assert [path for path in contents(tmp_path / "files") if path.parent.name == "box"] == []
+
+
+async def test_nobody_takes_the_room_of_the_others(box: Box, client: aiohttp.ClientSession) -> None:
+    url = await opened(box, max_bytes=1_000_000, senders=("001-CP1-a1", "002-CP2-b2"))
+
+    async def put(sender: str, size: int, name: str = "") -> int:
+        async with client.put(f"{url}/{sender}{name}", data=b"x" * size) as response:
+            return response.status
+
+    assert await put("003-CP3-c3", 1) == 404  # it was never asked
+    assert await put("001-CP1", 1) == 404  # who guesses a name guesses wrong
+    assert await put("001-CP1-a1", 600_000) == 413  # more than half of what there is
+    assert await put("001-CP1-a1", 300_000) == 201
+    assert await put("001-CP1-a1", 250_000) == 413
+    assert await put("002-CP2-b2", 200_000) == 201
+    for number in range(19):
+        assert await put("001-CP1-a1", 1, f"/{number}") == 201
+    assert await put("001-CP1-a1", 1, "/one-more") == 507
+    assert await put("002-CP2-b2", 1) == 201
+
+
+async def test_a_disk_that_is_nearly_full_takes_nothing(
+    box: Box, client: aiohttp.ClientSession, far: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = await opened(box)
+    monkeypatch.setattr("controller.io.file_box.SPARE_BYTES", shutil.disk_usage(tmp_path).free + 10**9)
+    async with client.put(f"{url}/CP1", data=b"x") as response:
+        assert response.status == 507
+    assert (await box.fact(FilesCollected, kind="received")).reason == "there is not enough room on the disk"
+    box.shell.carry(FetchFile("publish:a", await far(giving), attempts=1))
+    assert not (await box.fact(FileFetched)).ok
+    box.shell.carry(SendBox("logs:1", await far(giving), "depot.zip", attempts=1))
+    fact = await box.fact(FilesCollected, kind="sent")
+    assert (fact.ok, fact.reason) == (False, "there is not enough room on the disk")
+
+
+async def test_boxes_and_firmware_share_what_the_site_allows(box: Box, far: Serve, client: aiohttp.ClientSession) -> None:
+    small = Box(box.config.data_dir / "small", max_bytes=2 * 1024 * 1024)
+    await small.shell.start()
+    await fetched(small, far)  # 1.28 MB of 2 MiB
+    url = await opened(small)
+    async with client.put(f"{url}/CP1", data=b"x" * 500_000) as response:  # of the rest, half is for the zip
+        assert response.status == 413
+    await small.shell.stop()
+
+
+async def test_what_is_not_whole_when_the_box_is_packed_is_left_out(box: Box, far: Serve, client: aiohttp.ClientSession) -> None:
+    url = await opened(box)
+    async with client.put(f"{url}/001-CP1", data=b"whole") as response:
+        assert response.status == 201
+    _, writer = await asyncio.open_connection("127.0.0.1", box.shell.port)
+    path = url.split(str(box.shell.port), 1)[1]
+    writer.write(f"PUT {path}/002-CP2 HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n".encode() + b"x" * 300_000)
+    await writer.drain()
+    await until(lambda: any(path.name.startswith("002") for path in contents(box.config.data_dir)))
+    got: list[bytes] = []
+
+    async def taking(request: web.Request) -> web.StreamResponse:
+        got.append(await request.read())
+        return web.Response()
+
+    box.shell.carry(SendBox("logs:1", await far(taking), "depot.zip"))
+    assert (await box.fact(FilesCollected, kind="sent")).ok
+    assert (await box.fact(FilesCollected, ok=False)).reason == "this box is closed"
+    with zipfile.ZipFile(io.BytesIO(got[0])) as archive:
+        assert archive.namelist() == ["001-CP1-log", "yardmaster-events.txt"]
+    async with client.put(f"{url}/001-CP1", data=b"late") as response:
+        assert response.status == 404
+    writer.close()
+
+
+async def test_a_sender_that_drips_and_one_that_says_nothing_are_ended(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.io.file_box.IDLE_S", 0.05)
+    monkeypatch.setattr("controller.io.file_server.HANDSHAKE_S", 0.05)
+    url = await opened(box)
+    path = url.split(str(box.shell.port), 1)[1]
+    reader, writer = await asyncio.open_connection("127.0.0.1", box.shell.port)
+    writer.write(f"PUT {path}/001-CP1 HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\nx".encode())
+    assert (await box.fact(FilesCollected)).reason == "the sender was too slow"
+    assert b" 507 " in await reader.readline()
+    writer.close()
+    silent, other = await asyncio.open_connection("127.0.0.1", box.shell.port)
+    async with asyncio.timeout(5):
+        assert await silent.read() == b""
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=b", b"no form"),
+        ("multipart/form-data; boundary=b", b"--b\r\nContent-Disposition: form-data; name=file; filename=a\r\n\r\nhalf of it"),
+        ("multipart/form-data; boundary=b", b"--b\r\nContent-Length: -1\r\n\r\nx\r\n--b--"),
+    ],
+)
+async def test_a_form_that_is_none_harms_nobody(box: Box, client: aiohttp.ClientSession, kind: str, body: bytes) -> None:
+    url = await opened(box)
+    async with client.post(f"{url}/CP1", data=body, headers={"Content-Type": kind}) as response:
+        assert response.status in (201, 400, 507)
+    async with client.put(f"{url}/CP1", data=b"good") as response:
+        assert response.status == 201
+
+
+async def test_an_upload_follows_its_server_to_another_place(box: Box, far: Serve) -> None:
+    got: list[bytes] = []
+
+    async def moved(request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        if request.path == "/old":
+            return web.Response(status=307, headers={"Location": "/new"})
+        got.append(body)
+        return web.Response()
+
+    await opened(box)
+    box.shell.carry(SendBox("logs:1", f"{await far(moved)}old", "depot.zip", attempts=1))
+    fact = await box.fact(FilesCollected, kind="sent")
+    assert (fact.ok, fact.reason) == (True, "")
+    assert got[0].startswith(b"PK")
+
+
+async def test_no_redirect_leads_to_a_file_of_this_machine(box: Box, far: Serve) -> None:
+    async def moved(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=302, headers={"Location": "file:///etc/passwd"})
+
+    url = await far(moved)
+    box.shell.carry(FetchFile("j", url, attempts=1))
+    assert not (await box.fact(FileFetched)).ok
+    box.shell.carry(SendBox("logs:1", url, "depot.zip", attempts=1))
+    assert not (await box.fact(FilesCollected, kind="sent")).ok
+
+
+# -- ftp ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def ftp(tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
+    """A real FTP server: (address with user and password, its folder)."""
+    home = tmp_path / "ftp"
+    (home / "in").mkdir(parents=True)
+    permissions = [aioftp.Permission("/", writable=True)]
+    server = aioftp.Server([aioftp.User("me", "pass word", base_path=home, permissions=permissions)])
+    await server.start("127.0.0.1", 0)
+    yield f"ftp://me:pass%20word@127.0.0.1:{server.server_port}", home
+    await server.close()
+
+
+async def test_firmware_is_fetched_over_ftp(box: Box, ftp: tuple[str, Path]) -> None:
+    url, home = ftp
+    (home / "fw 1.bin").write_bytes(BODY)
+    box.shell.carry(FetchFile("publish:a", f"{url}/fw%201.bin"))
+    fact = await box.fact(FileFetched)
+    assert (fact.ok, fact.md5) == (True, hashlib.md5(BODY).hexdigest())
+    box.shell.carry(FetchFile("publish:b", f"{url}/fw%201.bin", max_bytes=1000))
+    assert "larger than 1000" in (await box.fact(FileFetched)).reason
+    box.shell.carry(FetchFile("publish:c", f"{url}/none.bin", attempts=3, retry_s=60.0))
+    assert (await box.fact(FileFetched)).reason == "the server answered 550"
+
+
+@pytest.mark.parametrize(("path", "where"), [("/in", "in/depot.zip"), ("/in/", "in/depot.zip"), ("", "depot.zip"), ("/in/my.zip", "in/my.zip")])
+async def test_logs_go_to_an_ftp_server_into_its_folder_or_under_its_name(box: Box, ftp: tuple[str, Path], path: str, where: str) -> None:
+    url, home = ftp
+    await opened(box)
+    box.shell.carry(SendBox("logs:1", f"{url}{path}", "depot.zip", attempts=1))
+    fact = await box.fact(FilesCollected, kind="sent")
+    assert (fact.ok, fact.reason) == (True, "")
+    assert zipfile.ZipFile(home / where).namelist() == ["yardmaster-events.txt"]
+
+
+async def test_a_wrong_password_ends_it_and_is_not_told(box: Box, ftp: tuple[str, Path]) -> None:
+    url, _ = ftp
+    box.shell.carry(SendBox("logs:1", url.replace("pass%20word", "secret"), "depot.zip", attempts=3, retry_s=60.0))
+    fact = await box.fact(FilesCollected, kind="sent")
+    assert (fact.ok, fact.reason, fact.answer) == (False, "the server answered 530", 530)
+
+
+@pytest.mark.parametrize("path", ["/a%0d%0aDELE%20b", "/%00"])
+async def test_no_address_is_a_command(box: Box, ftp: tuple[str, Path], path: str) -> None:
+    url, home = ftp
+    (home / "b").write_bytes(b"x")
+    box.shell.carry(SendBox("logs:1", f"{url}{path}", "depot.zip", attempts=1))
+    assert not (await box.fact(FilesCollected, kind="sent")).ok
+    assert (home / "b").read_bytes() == b"x"
 
 
 @pytest.mark.parametrize("name", ["../../../../etc/passwd", "..%2f..%2fx", ".hidden", "a\\..\\b", "x" * 400, "%00", "é☃"])

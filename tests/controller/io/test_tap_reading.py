@@ -24,6 +24,7 @@ from controller.facts import (
     UpstreamOpened,
 )
 from controller.io.tap_reading import CALLS_KEPT, Reader, Seen, Wires, broken_view
+from controller.link.ids import IdSource
 from controller.orders import CloseStation, CloseUpstream, DialUpstream, Order, Persist, SendStation, SendUpstream
 
 SECRET = "hunter2-hunter2-hunter2"
@@ -303,3 +304,80 @@ def test_any_text_is_read(text: str) -> None:
     (seen,) = wire.up(text)
     assert json.dumps(seen.as_json())
     assert isinstance(broken_view(text), str)
+
+
+# -- in other words: a CSMS of another version, or one that sees one large station --------------------------
+
+TRANSLATED_ID = IdSource("test").fresh(translated=True)
+OWN_ID = IdSource("test").fresh()
+
+
+def translated_pair() -> Wire:
+    return Wire(wires=Wires({("CP1", "station"): "ocpp2.0.1", ("CP1", "csms"): "ocpp1.6"}, translated=lambda station_id: station_id == "CP1"))
+
+
+def test_a_password_is_hidden_in_the_words_of_the_version_of_its_own_leg() -> None:
+    """A 1.6 CSMS of a 2.0.1 station sets its password in 1.6's words."""
+    (seen,) = translated_pair().down(call("c1", "ChangeConfiguration", {"key": "AuthorizationKey", "value": KEY}))
+    assert seen.hidden
+    assert KEY not in seen.text
+    later = Wire()
+    later.step(UpstreamOpened(later.at, "CP1", -1, "ocpp1.6", ""))
+    (seen,) = later.down(call("c1", "ChangeConfiguration", {"key": "AuthorizationKey", "value": KEY}))
+    assert KEY not in seen.text
+    mirrored = Wire()
+    mirrored.step(UpstreamOpened(mirrored.at, "CP1", 1, "ocpp1.6", "copy"))
+    (seen,) = mirrored.down(call("c1", "ChangeConfiguration", {"key": "AuthorizationKey", "value": KEY}), mirror="copy")
+    assert KEY not in seen.text
+
+
+def test_a_translated_exchange_shows_both_words() -> None:
+    wire = translated_pair()
+    assert said(wire.up(HEARTBEAT, to_csms(call(TRANSLATED_ID, "Heartbeat", {})))) == [
+        ("station", "up", "CALL", "Heartbeat", "translated"),
+        ("csms", "up", "CALL", "Heartbeat", "translated"),
+    ]
+    assert said(wire.down(result(TRANSLATED_ID, {}), to_station(result("h1", {})))) == [
+        ("csms", "down", "RESULT", "Heartbeat", "translated"),
+        ("station", "down", "RESULT", "Heartbeat", "translated"),
+    ]
+
+
+def test_a_translated_command_and_one_that_is_answered_here() -> None:
+    wire = translated_pair()
+    stop = call("c7", "RemoteStopTransaction", {"transactionId": 5})
+    went = wire.down(stop, to_station(call(TRANSLATED_ID, "RequestStopTransaction", {"transactionId": "tx"})))
+    assert [item.did for item in went] == ["translated", "translated"]
+    back = wire.up(result(TRANSLATED_ID, {"status": "Accepted"}), to_csms(result("c7", {"status": "Accepted"})))
+    assert [item.did for item in back] == ["translated", "translated"]
+    assert [item.did for item in wire.down(call("c8", "GetConfiguration", {}), to_csms(result("c8", {})))] == ["intercepted", "answered"]
+
+
+def test_what_is_ours_stays_ours_on_a_translated_leg() -> None:
+    wire = translated_pair()
+    (sent,) = wire.step(TimePassed(wire.at), to_station(call(OWN_ID, "SetChargingProfile", {})))
+    assert sent.did == "ours"
+    assert wire.up(result(OWN_ID, {"status": "Accepted"}))[0].did == "ours"
+    assert [item.did for item in wire.up(HEARTBEAT, to_station(result("h1", {})))] == ["answered", "answered"]
+
+
+def test_a_message_kept_on_disk_goes_on_in_other_words_only_while_the_csms_is_there() -> None:
+    text = call("t1", "TransactionEvent", {"seqNo": 1})
+    row = OutboxRow(0, "CP1", "tx", "TransactionEvent", text, 1.0)
+    assert translated_pair().up(text, Persist(7, (row,)))[0].did == "translated"
+    away = Wire(wires=Wires({("CP1", "station"): "ocpp2.0.1"}))
+    assert away.up(text, Persist(7, (row,)))[0].did == "held"
+
+
+def test_a_depots_own_leg_is_read_in_its_version_and_says_what_is_its_own() -> None:
+    wire = Wire(wires=Wires({("DEPOT", "csms"): "ocpp2.1"}, frozenset({"DEPOT"})))
+    boot = wire.step(TimePassed(wire.at), SendUpstream("DEPOT", 1, call(TRANSLATED_ID, "BootNotification", {"reason": "PowerUp"})))
+    assert [(item.station_id, item.leg, item.did, item.hidden) for item in boot] == [("DEPOT", "csms", "ours", False)]
+    state = wire.step(TimePassed(wire.at), SendUpstream("DEPOT", 1, call(TRANSLATED_ID[:-1] + "0", "StatusNotification", {"evseId": 3})))
+    assert (state[0].did, state[0].hidden) == ("translated", False)
+    asked = wire.step(UpstreamFrame(wire.at, "DEPOT", 1, call("c1", "RequestStopTransaction", {"transactionId": "x"})))
+    assert asked[0].did == "translated"
+    secret = {"setVariableData": [{"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}, "attributeValue": SECRET}]}
+    (hidden,) = wire.step(UpstreamFrame(wire.at, "DEPOT", 1, call("c2", "SetVariables", secret)))
+    assert hidden.hidden
+    assert SECRET not in hidden.text

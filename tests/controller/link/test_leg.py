@@ -225,6 +225,18 @@ def test_what_the_disk_refuses_is_not_answered_and_not_lost(world: World) -> Non
     assert frames(world.keeper.persisted(world.at, persist.token))[0][:2] == [3, "b"]
 
 
+def test_a_leg_that_goes_while_the_disk_is_behind_ends_what_waits_for_it(world: World) -> None:
+    world.open()
+    start = {"connectorId": 1, "idTag": "AA", "meterStart": 0, "timestamp": "2026-11-21T16:00:00Z"}
+    (persist,) = world.says(2, "a", "StartTransaction", start)
+    assert isinstance(persist, Persist)
+    world.keeper.persist_failed(world.at, persist.token)
+    (persist,) = world.says(2, "b", "StartTransaction", start)
+    assert isinstance(persist, Persist)
+    world.leg.hung_up(world.at)
+    assert world.keeper.persisted(world.at, persist.token) == []
+
+
 def test_answer_that_breaks_the_schema_never_reaches_the_station(world: World) -> None:
     world.open()
     values = {"connectorId": 1, "meterValue": [{"timestamp": "2026-11-21T16:00:00Z", "sampledValue": [{"value": "1"}]}]}

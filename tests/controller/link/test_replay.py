@@ -162,3 +162,29 @@ def test_what_was_thinned_is_still_counted_after_a_restart() -> None:
     assert f"{gone} periodic meter values were left out" in told.text
     assert isinstance(persist, Persist)
     assert "thinned" not in persist.remember[("outage", "CP1")], "told once"
+
+
+NEXT = str(FIRST_LOCAL + 6)
+
+
+def two_sessions() -> Replay:
+    """Of one connector: the first's last reading, and the start of the second."""
+    return replay(row(1), replace(start(2), transaction_id=NEXT), row(3, payload=values_16(int(NEXT), "3"), transaction_id=NEXT), last=NEXT)
+
+
+def test_a_start_waits_for_what_is_repeated_of_the_session_before() -> None:
+    made = two_sessions()
+    made.outbox.silent(sent(made).number, AT.mono_s)
+    assert made.next(AT, DIALECT) == ([], None)
+    later = Stamp(AT.mono_s + 31.0, AT.wall_s + 31.0)
+    first = sent(made, later)
+    assert first.number == 1
+    made.accepted(first, {}, DIALECT)
+    assert sent(made, later).number == 2
+
+
+def test_a_start_of_another_evse_does_not() -> None:
+    made = two_sessions()
+    made.may_follow = lambda event, waiting: (event.evse_id, set(waiting)) == (1, {LOCAL})
+    made.outbox.silent(sent(made).number, AT.mono_s)
+    assert sent(made).number == 2

@@ -497,3 +497,10 @@ def test_a_side_that_cannot_even_begin_on_a_hub_message_gives_the_turn_to_the_ne
     upstream.ask("beat", HEARTBEAT)
     assert [type(reply) for reply in upstream.replies["state"]] == [Failed]
     assert upstream.names() == ["Heartbeat"]
+
+
+@pytest.mark.parametrize(("version", "code"), [("ocpp2.1", "OccurrenceConstraintViolation"), ("ocpp1.6", "OccurenceConstraintViolation")])
+def test_an_order_the_schema_does_not_allow_reaches_nobody_and_is_no_alarm(version: str, code: str) -> None:
+    up = Upstream(version)
+    up.frame(2, "x1", "ReserveNow", {})
+    assert (up.sent[-1][:3], up.asked, up.told) == ([4, "x1", code], [], [])

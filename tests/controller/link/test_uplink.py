@@ -660,18 +660,25 @@ def test_f23_a_thousand_reconnects_leave_nothing_behind() -> None:
     assert max(map(sum, seen[100:])) <= max(map(sum, seen[:100]))
 
 
-def test_f22_a_refused_2x_event_does_not_hold_up_other_transactions() -> None:
-    play = Playbook()
+@pytest.mark.parametrize("evse_id", [1, 2])
+def test_f22_a_refused_2x_event_does_not_hold_up_other_evses(evse_id: int) -> None:
+    """The next session of its own waits until it is taken or given up (decision 0008)."""
+    play = Playbook(config(evses=2))
     play.connect()
     play.station(2, "boot", "BootNotification", BOOT)
     play.csms(3, "boot", ACCEPTED)
     play.close()
     play.station(2, "a", "TransactionEvent", event("Started", 0, "tx-a", idToken=TOKEN))
-    play.station(2, "b", "TransactionEvent", event("Started", 0, "tx-b", idToken=TOKEN))
+    play.station(2, "b", "TransactionEvent", event("Started", 0, "tx-b", idToken=TOKEN, evse={"id": evse_id, "connectorId": 1}))
     back(play)
-    first = up(play)
-    assert first[3]["transactionInfo"]["transactionId"] == "tx-a"
-    play.csms(4, first[1], "InternalError", "", {})
+    for attempt in (1, 2, 3):
+        first = up(play)
+        assert first[3]["transactionInfo"]["transactionId"] == "tx-a"
+        play.csms(4, first[1], "InternalError", "", {})
+        if evse_id == 2 or attempt == 3:
+            break
+        assert play.sent_up == []
+        play.wait(30 * attempt)
     assert up(play)[3]["transactionInfo"]["transactionId"] == "tx-b"
 
 

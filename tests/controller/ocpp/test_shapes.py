@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from controller.ocpp.shapes import Unreadable
 from tests.support import schemas
 from tests.support.shapes import SHAPES, VERSIONS
 
@@ -182,3 +183,40 @@ def test_fit_takes_anything(payload: Any) -> None:
         for version in VERSIONS:
             SHAPES.fit(version, action, False, payload)
             assert SHAPES.check(version, action, False, payload) != "", (version, action)
+
+
+# -- read: orders of a CSMS ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "action", "payload", "code"),
+    [
+        ("ocpp2.1", "ChangeAvailability", {}, "OccurrenceConstraintViolation"),
+        ("ocpp2.1", "CancelReservation", {"reservationId": None}, "OccurrenceConstraintViolation"),
+        ("ocpp2.1", "GetVariables", {"getVariableData": []}, "OccurrenceConstraintViolation"),
+        ("ocpp2.1", "Reset", {"type": "Bogus"}, "PropertyConstraintViolation"),
+        ("ocpp2.1", "Reset", {"type": "Immediate", "evseId": -1}, "PropertyConstraintViolation"),
+        ("ocpp2.0.1", "Reset", {"type": "Immediate", "evseId": "2"}, "TypeConstraintViolation"),
+        ("ocpp2.0.1", "Reset", {"type": "Immediate", "evseID": 2}, "FormatViolation"),
+        ("ocpp1.6", "RemoteStartTransaction", {"idTag": "A" * 21}, "PropertyConstraintViolation"),
+    ],
+)
+def test_an_order_that_is_half_understood_is_refused_with_the_right_code(version: str, action: str, payload: dict[str, Any], code: str) -> None:
+    read = SHAPES.read(version, action, payload)
+    assert isinstance(read, Unreadable)
+    assert read.code == code
+    assert "A" * 21 not in read.text
+
+
+@pytest.mark.parametrize(
+    ("version", "action", "payload", "meant"),
+    [
+        ("ocpp2.1", "Reset", {"type": "Immediate", "evseId": None}, {"type": "Immediate"}),  # null is "not there"
+        ("ocpp1.6", "SetChargingProfile", limit_profile(16.35), limit_profile(16.35)),  # 16.8: several decimals
+        ("ocpp1.6", "UpdateFirmware", {"location": "ftp://a b/c", "retrieveDate": "2026-01-01T00:00:00"}, None),  # no zone, a space
+        ("ocpp2.1", "NoSuchThing", {"x": None}, None),  # whoever answers actions says so
+        ("ocpp2.1", "GetLocalListVersion", {"customData": {"vendorId": "v", "more": None}}, None),
+    ],
+)
+def test_what_real_csmss_write_is_understood(version: str, action: str, payload: dict[str, Any], meant: dict[str, Any] | None) -> None:
+    assert SHAPES.read(version, action, payload) == (payload if meant is None else meant)

@@ -35,6 +35,16 @@ def test_a_transaction_of_1_6_is_numbered_and_booked() -> None:
     assert books.running() == []
 
 
+def test_a_reading_from_before_the_start_may_come_behind_it_but_no_older_message() -> None:
+    """Readings taken when the car was plugged in come with the first message behind the start (16E 4.7: each value has its own time)."""
+    early = values(-2)
+    early["meterValue"] = [*values(-2)["meterValue"], *values(0)["meterValue"]]  # type: ignore[misc]
+    (book,) = told(("StartTransaction", START), ("MeterValues", early), ("MeterValues", values(20))).transactions.values()
+    assert book.in_order
+    (book,) = told(("StartTransaction", START), ("MeterValues", values(-2))).transactions.values()
+    assert not book.in_order
+
+
 def test_a_start_told_again_has_the_same_number_and_another_has_another() -> None:
     books = told(("StartTransaction", START), ("StartTransaction", START), ("StartTransaction", {**START, "connectorId": 2}))
     assert [(book.transaction_id, book.duplicates) for book in books.transactions.values()] == [("1001", 1), ("1002", 0)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -52,10 +53,15 @@ def request(desk: Desk, station: str) -> Payload:
     return desk.chargers[station].asked("GetLog")[-1]
 
 
+def sender(desk: Desk, station: str) -> str:
+    """Its name in the box."""
+    return str(request(desk, station)["log"]["remoteLocation"]).rsplit("/", 1)[1]
+
+
 def finish(desk: Desk, box: str, station: str, status: str = "Uploaded") -> None:
     asked = request(desk, station)
     if status == "Uploaded":
-        desk.told(FilesCollected(desk.at, box, "received", True, f"{asked['log']['remoteLocation'].rsplit('/', 1)[1]}-x.log"))
+        desk.told(FilesCollected(desk.at, box, "received", True, f"{sender(desk, station)}-x.log"))
     desk.station(station, "LogStatusNotification", {"status": status, "requestId": asked["requestId"]})
 
 
@@ -68,9 +74,14 @@ def test_all_are_asked_and_one_zip_goes_up() -> None:
     desk = depot()
     answer = desk.answer("GetLog", ORDER)
     assert answer == {"status": "Accepted", "filename": "DEPOT-DiagnosticsLog-2026-11-21T120000.zip"}
-    box = box_opened(desk)
+    desk.seconds(2)
+    (order,) = desk.ordered(OpenBox)
+    box = order.job
+    desk.told(FileServed(desk.at, box, ("http://10.0.0.1:9010/box/s",)))
     first = request(desk, "CP1")
-    assert first["log"] == {"remoteLocation": "http://10.0.0.1:9010/box/s/001-CP1", "oldestTimestamp": "2026-11-20T00:00:00Z"}
+    assert re.fullmatch("001-CP1-[0-9A-Za-z]{4,12}", sender(desk, "CP1"))
+    assert first["log"] == {"remoteLocation": f"http://10.0.0.1:9010/box/s/{sender(desk, 'CP1')}", "oldestTimestamp": "2026-11-20T00:00:00Z"}
+    assert order.senders == (sender(desk, "CP1"), sender(desk, "CP2"))  # nobody else may put anything
     assert first["requestId"] not in (3, request(desk, "CP2")["requestId"])
     finish(desk, box, "CP1")
     desk.seconds(2)
@@ -79,7 +90,7 @@ def test_all_are_asked_and_one_zip_goes_up() -> None:
     desk.seconds(2)
     (sent,) = desk.ordered(SendBox)
     assert (sent.url, sent.name, sent.attempts, sent.retry_s) == (ORDER["log"]["remoteLocation"], answer["filename"], 2, 5.0)
-    assert manifest(sent) == {"CP1": ("complete", ["001-CP1-x.log"]), "CP2": ("complete", ["002-CP2-x.log"])}
+    assert manifest(sent) == {id: ("complete", [f"{sender(desk, id)}-x.log"]) for id in ("CP1", "CP2")}
     desk.told(FilesCollected(desk.at, box, "sent", True, sent.name))
     desk.seconds(2)
     assert told(desk) == [("Uploading", 3), ("Uploaded", 3)]
@@ -109,22 +120,62 @@ def test_the_manifest_leaves_nobody_out() -> None:
 def test_a_charger_that_puts_its_file_and_says_nothing_is_not_waited_for_long() -> None:
     desk = depot(("CP1",))
     box = begin(desk)
-    desk.told(FilesCollected(desk.at, box, "received", True, "001-CP1-x.log"))
+    desk.told(FilesCollected(desk.at, box, "received", True, f"{sender(desk, 'CP1')}-x.log"))
     desk.seconds(25)
     assert desk.ordered(SendBox) == []
     desk.seconds(10)
     (sent,) = desk.ordered(SendBox)
-    assert manifest(sent) == {"CP1": ("received, not confirmed", ["001-CP1-x.log"])}
+    assert manifest(sent) == {"CP1": ("received, not confirmed", [f"{sender(desk, 'CP1')}-x.log"])}
 
 
-def test_a_failed_upload_is_told() -> None:
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (0, "UploadFailure"),
+        (503, "UploadFailure"),
+        (403, "PermissionDenied"),
+        (530, "PermissionDenied"),
+        (405, "NotSupportedOperation"),
+        (400, "BadMessage"),
+    ],
+)
+def test_a_failed_upload_is_told_with_what_the_server_said(answer: int, status: str) -> None:
     desk = depot(("CP1",))
     box = begin(desk)
     finish(desk, box, "CP1")
     desk.seconds(2)
-    desk.told(FilesCollected(desk.at, box, "sent", False, "x.zip", "the server answered 403"))
+    desk.told(FilesCollected(desk.at, box, "sent", False, "x.zip", "it did not work", answer))
     desk.seconds(2)
-    assert told(desk) == [("Uploading", 3), ("UploadFailure", 3)]
+    assert told(desk) == [("Uploading", 3), (status, 3)]
+
+
+def test_who_has_nothing_to_send_is_not_waited_for_long_but_may_think_better_of_it() -> None:
+    desk = depot(("CP1", "CP2"))
+    for charger in desk.chargers.values():  # N01: without a filename there is no log
+        charger.says["GetLog"] = {"status": "Accepted"}
+    box = begin(desk)
+    desk.seconds(20)
+    desk.station("CP2", "LogStatusNotification", {"status": "Uploading", "requestId": request(desk, "CP2")["requestId"]})
+    desk.seconds(60)
+    assert desk.ordered(SendBox) == []
+    finish(desk, box, "CP2")
+    desk.seconds(2)
+    (sent,) = desk.ordered(SendBox)
+    assert manifest(sent) == {"CP1": ("has nothing to send", []), "CP2": ("complete", [f"{sender(desk, 'CP2')}-x.log"])}
+
+
+@pytest.mark.parametrize(
+    ("asked", "attempts", "retry_s"),
+    [({}, 4, 30.0), ({"retries": 0, "retryInterval": 0}, 1, 1.0), ({"retries": 2_000_000_000, "retryInterval": 2_000_000_000}, 21, 86_400.0)],
+)
+def test_the_csms_neither_floods_its_server_nor_keeps_us_for_ever(asked: Payload, attempts: int, retry_s: float) -> None:
+    desk = depot(("CP1",))
+    order = {key: value for key, value in ORDER.items() if key not in ("retries", "retryInterval")}
+    desk.answer("GetLog", {**order, **asked})
+    finish(desk, box_opened(desk), "CP1")
+    desk.seconds(2)
+    (sent,) = desk.ordered(SendBox)
+    assert (sent.attempts, sent.retry_s) == (attempts, retry_s)
 
 
 def test_without_a_box_the_own_log_is_sent_all_the_same() -> None:
@@ -175,7 +226,7 @@ def test_after_a_crash_the_job_is_begun_anew() -> None:
     [
         ({"logs": "refuse"}, {}),
         ({}, {"logType": "DataCollectorLog"}),
-        ({}, {"log": {"remoteLocation": "ftp://csms.example/up"}}),
+        ({}, {"log": {"remoteLocation": "sftp://csms.example/up"}}),
     ],
 )
 def test_what_cannot_be_done_is_rejected(policy: Payload, change: Payload) -> None:
@@ -218,7 +269,7 @@ def test_over_the_real_face_each_version_is_asked_in_its_own_words() -> None:
     assert "http://10.0.0.1:9010/box/s/001-CP16" in json.dumps(asked_of_16)
     for index, station in ((2, "CP20"), (3, "CP21")):
         (log,) = mixed_asked(book, station, "GetLog")
-        assert log["log"]["remoteLocation"] == f"http://10.0.0.1:9010/box/s/00{index}-{station}"
+        assert log["log"]["remoteLocation"].startswith(f"http://10.0.0.1:9010/box/s/00{index}-{station}-")
         book.say(station, "LogStatusNotification", {"status": "Uploaded", "requestId": log["requestId"]})
     book.say("CP16", "DiagnosticsStatusNotification", {"status": "Uploaded"})
     book.wait(2)

@@ -8,7 +8,7 @@ import pytest
 
 from controller.facts import FileFetched, FilesCollected, FileServed
 from controller.link.depot.publishing import Publishing
-from controller.orders import FetchFile, ServeFile, StopServing
+from controller.orders import FetchFile, ServeFile, StopServing, Tell
 from tests.support.desk import desk as mixed_desk
 from tests.support.model_desk import Desk
 
@@ -83,7 +83,7 @@ def test_what_cannot_be_served_is_told() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"location": "ftp://vendor.example/fw.bin"}, {"location": "file:///etc/passwd"}, {"location": "http://[bad"}, {"checksum": "xyz"}],
+    [{"location": "sftp://vendor.example/fw.bin"}, {"location": "file:///etc/passwd"}, {"location": "http://[bad"}, {"checksum": "xyz"}],
 )
 def test_what_cannot_be_done_is_rejected(change: Payload) -> None:
     desk = Desk([Publishing])
@@ -109,6 +109,38 @@ def test_what_is_published_stays_so_over_restarts() -> None:
     assert desk.answer("PublishFirmware", {**ORDER, "requestId": 5}) == {"status": "Accepted"}
     assert told(desk) == [("Published", 5, list(URLS))]
     assert desk.ordered(FetchFile) == []
+
+
+def test_what_cannot_be_served_after_a_restart_is_offered_again_until_it_can() -> None:
+    desk = Desk([Publishing])
+    published(desk)
+    desk = desk.again()
+    desk.seconds(2)
+    for _ in range(3):
+        assert len(desk.ordered(ServeFile)) == 1
+        desk.told(FileServed(desk.at, JOB, (), "port 9010 is in use"))
+        desk.seconds(50)
+        assert desk.ordered(ServeFile) == []
+        desk.seconds(12)
+    assert len([order for order in desk.outcomes if isinstance(order, Tell)]) == 1  # one line for the owner, not one a minute
+    desk.told(FileServed(desk.at, JOB, URLS))
+    desk.ordered(ServeFile)
+    desk.seconds(200)
+    assert desk.ordered(ServeFile) == []
+    assert told(desk) == []
+
+
+def test_a_published_file_that_is_gone_is_fetched_again() -> None:
+    desk = Desk([Publishing])
+    published(desk)
+    desk = desk.again()
+    desk.seconds(2)
+    desk.told(FileServed(desk.at, JOB, (), "the file is not there any more", missing=True))
+    desk.seconds(200)
+    assert len(desk.ordered(FetchFile)) == 1
+    fetched(desk)
+    desk.told(FileServed(desk.at, JOB, URLS))
+    assert [status for status, _, _ in told(desk)] == ["Downloading", "Downloaded", "ChecksumVerified", "Published"]
 
 
 def test_a_download_that_a_crash_ended_is_begun_anew() -> None:

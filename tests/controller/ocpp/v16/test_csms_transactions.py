@@ -13,6 +13,7 @@ from tests.support.talking import Talking
 ACCEPTED = {"status": "Accepted"}
 CARD = {"idToken": "04A1B2C3", "type": "ISO14443"}
 OTHER = {"idToken": "0badcafe", "type": "ISO14443"}
+SIGNED = {"signedMeterData": "OCMF|{}", "signingMethod": "", "encodingMethod": "OCMF", "publicKey": ""}
 UUID = "7c1f2f3a-9d64-4f43-8f0e-000000000001"
 
 
@@ -174,6 +175,46 @@ def test_a_signed_reading_of_a_held_start_goes_with_the_transaction() -> None:
     assert [sample["value"] for sample in values["meterValue"][0]["sampledValue"]] == ["900", blob]
     later.asked("TransactionEvent", event("Updated", 2, "MeterValuePeriodic", 2, values=[reading(2, 950)]))
     assert [sample["value"] for sample in without_statuses(later)[0][1]["meterValue"][0]["sampledValue"]] == ["950"]
+
+
+def test_what_was_held_is_not_lost_when_its_values_find_no_csms() -> None:
+    """The start has its answer, the readings that waited for it have not: they are in the MeterValues that follow, after a crash too."""
+    held = [reading(0, 1500.0, "Transaction.Begin", signedMeterValue=SIGNED)]
+    for crash in (False, True):
+        talk = csms()
+        talk.asked("TransactionEvent", event("Started", 0, "CablePluggedIn", evse={"id": 2}, values=held))
+        talk.wire["MeterValues"] = NO_ANSWER
+        authorised = event("Updated", 1, "Authorized", 1, idToken=CARD)
+        assert talk.asked("TransactionEvent", authorised) == NO_ANSWER
+        talk.sent()
+        talk.wire["MeterValues"] = {}
+        talk = talk.again() if crash else talk
+        assert talk.asked("TransactionEvent", authorised) == Said({"idTokenInfo": ACCEPTED})
+        ((action, payload),) = without_statuses(talk)
+        assert (action, payload["transactionId"]) == ("MeterValues", 77)
+        assert [sample["value"] for sample in payload["meterValue"][0]["sampledValue"]] == ["1500", "OCMF|{}"]
+        talk.asked("TransactionEvent", event("Updated", 2, "MeterValuePeriodic", 2, values=[reading(2, 1600.0)]))
+        ((_, payload),) = without_statuses(talk)
+        assert len(payload["meterValue"]) == 1, "told once"
+
+
+def test_what_was_held_goes_up_too_if_only_the_last_event_names_the_driver() -> None:
+    talk = csms()
+    held = [reading(0, 1500.0, "Transaction.Begin", signedMeterValue=SIGNED)]
+    talk.asked("TransactionEvent", event("Started", 0, "CablePluggedIn", evse={"id": 2}, values=held))
+    talk.asked("TransactionEvent", event("Ended", 1, "StopAuthorized", 1, idToken=CARD, stoppedReason="Local"))
+    assert [action for action, _ in without_statuses(talk)] == ["StartTransaction", "MeterValues", "StopTransaction"]
+
+
+def test_readings_are_told_once_though_the_word_on_another_card_fails_to_come() -> None:
+    talk = csms()
+    talk.asked("TransactionEvent", started())
+    talk.wire["Authorize"] = NO_ANSWER
+    other = event("Updated", 1, "StopAuthorized", 5, idToken=OTHER, values=[reading(5, 1200.0)])
+    assert talk.asked("TransactionEvent", other) == NO_ANSWER
+    talk.wire["Authorize"] = {"idTagInfo": ACCEPTED}
+    assert talk.asked("TransactionEvent", other) == Said({"idTokenInfo": ACCEPTED})
+    assert [action for action, _ in without_statuses(talk)] == ["StartTransaction", "Authorize", "Authorize", "MeterValues"]
 
 
 def test_a_cable_without_a_driver_is_nothing_to_1_6() -> None:
@@ -402,3 +443,22 @@ def test_ended_ones_are_forgotten_in_the_end() -> None:
         talk.asked("TransactionEvent", event("Ended", 1, "EVCommunicationLost", 9, tid=f"t{count}", stoppedReason="EVDisconnected"))
     assert len(list(talk.memory.starting("tx:"))) == 64
     assert not list(talk.memory.starting("number:"))
+
+
+def test_the_driver_who_stops_before_he_unplugs_is_named_in_the_stop() -> None:
+    talk = csms()
+    talk.asked("TransactionEvent", started())
+    talk.asked("TransactionEvent", event("Updated", 1, "StopAuthorized", 5, idToken=CARD, chargingState="EVConnected"))
+    talk.asked("TransactionEvent", event("Ended", 2, "EVCommunicationLost", 6, stoppedReason="Local", values=[reading(6, 2000, "Transaction.End")]))
+    (stop,) = [payload for action, payload in talk.sent("wire") if action == "StopTransaction"]
+    assert stop["idTag"] == CARD["idToken"]
+
+
+def test_a_driver_who_goes_on_after_all_has_not_stopped_it() -> None:
+    talk = csms()
+    talk.asked("TransactionEvent", started())
+    talk.asked("TransactionEvent", event("Updated", 1, "StopAuthorized", 5, idToken=CARD, chargingState="EVConnected"))
+    talk.asked("TransactionEvent", event("Updated", 2, "Authorized", 6, idToken=CARD, chargingState="Charging"))
+    talk.asked("TransactionEvent", event("Ended", 3, "EVCommunicationLost", 9, stoppedReason="EVDisconnected"))
+    (stop,) = [payload for action, payload in talk.sent("wire") if action == "StopTransaction"]
+    assert "idTag" not in stop

@@ -178,3 +178,19 @@ def test_the_last_register_in_watt_hours() -> None:
     assert readings.register_wh(made) == 1250.0
     assert readings.register_wh(made, "Transaction.End") is None
     assert readings.register_wh([]) is None
+
+
+def test_a_sample_of_a_phase_nobody_knows_does_not_count_for_all_of_them() -> None:
+    sample = {"value": "16", "measurand": "Current.Import", "phase": "R"}
+    assert readings.up([{"timestamp": "2026-11-21T12:00:00Z", "sampledValue": [sample]}]) == []
+
+
+def test_the_register_of_the_outlet_counts_and_the_grid_s_never() -> None:
+    def register(*samples: tuple[float, str]) -> float | None:
+        made = [{"value": value, **({"location": place} if place else {})} for value, place in samples]
+        return readings.register_wh([{"sampledValue": made}])
+
+    assert register((100, "Outlet"), (103, "Inlet")) == 100
+    assert register((100, ""), (103, "Inlet")) == 100
+    assert register((103, "Inlet")) == 103
+    assert register((987654, "Upstream")) is None

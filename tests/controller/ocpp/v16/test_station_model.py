@@ -273,3 +273,20 @@ def test_a_report_by_criteria() -> None:
 def test_a_report_of_a_silent_station_is_no_report() -> None:
     peer = talking(GetConfiguration=NO_ANSWER)
     assert peer.asked("GetBaseReport", {"requestId": 3, "reportBase": "FullInventory"}) == NO_ANSWER
+
+
+def test_the_phase_rotation_of_each_connector_is_a_variable_of_its_evse() -> None:
+    """12.9: ConnectorPhaseRotation -> ElectricalFeed / EVSE.PhaseRotation; a connector the station says nothing of has none."""
+    told = {"configurationKey": [{"key": "ConnectorPhaseRotation", "readonly": False, "value": "0.RST,1.RTS"}]}
+    peer = talking(GetConfiguration=told)
+    asked = [item("EVSE", "PhaseRotation", evse={"id": 1}), item("EVSE", "PhaseRotation", evse={"id": 2}), item("ElectricalFeed", "PhaseRotation")]
+    assert read(peer, *asked) == [("Accepted", "RTS"), ("UnknownVariable", None), ("Accepted", "RST")]
+    peer.asked("GetBaseReport", {"requestId": 3, "reportBase": "FullInventory"})
+    peer.log.clear()
+    peer.seconds(1)
+    entries = [entry for action, page in peer.sent("hub") if action == "NotifyReport" for entry in page["reportData"]]
+    found = [entry["variableAttribute"][0]["value"] for entry in entries if entry["variable"]["name"] == "PhaseRotation"]
+    assert sorted(found) == ["RST", "RTS"]
+    reply = peer.asked("SetVariables", {"setVariableData": [{**asked[0], "attributeValue": "RST"}]})
+    assert isinstance(reply, Said)
+    assert reply.payload["setVariableResult"][0]["attributeStatusInfo"] == {"reasonCode": "ReadOnly"}

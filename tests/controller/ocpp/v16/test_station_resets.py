@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from controller.ocpp.hub import EvseShape, Failed, Said
+from controller.ocpp.times import timestamp
 from controller.ocpp.v16.station_side import StationSide16
 from tests.support.talking import NOON, Talking
 
@@ -98,6 +99,18 @@ def test_a_transaction_that_has_just_begun_is_not_idle() -> None:
         assert peer.asked("Reset", {"type": "OnIdle"}) == Said({"status": "Scheduled"})
         peer.seconds(60)
         assert resets(peer) == []
+
+
+def test_what_the_station_said_before_a_transaction_began_does_not_make_it_idle() -> None:
+    """It told its connector free, then started on a card, and tells of the charging later, or never: OnIdle would have ended it."""
+    peer = talking()
+    peer.said("StartTransaction", {**START, "timestamp": timestamp(peer.wall_s)})
+    assert peer.asked("Reset", {"type": "OnIdle"}) == Said({"status": "Scheduled"})
+    peer.seconds(600)
+    assert resets(peer) == []
+    peer.said("StopTransaction", STOP)
+    peer.seconds(2)
+    assert resets(peer) == ["Soft"]
 
 
 def test_on_idle_of_an_idle_station_is_now() -> None:

@@ -252,3 +252,22 @@ def test_a_transaction_whose_messages_wait_here_says_so() -> None:
     assert peer.asked("GetTransactionStatus", {"transactionId": "nobody"}) == Said({"ongoingIndicator": False, "messagesInQueue": False})
     peer.queued = 0
     assert peer.asked("GetTransactionStatus", {}) == Said({"messagesInQueue": False})
+
+
+# -- clocks (16.8) -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_status_without_a_time_is_of_now_however_fast_the_station_s_clock_is() -> None:
+    peer = talking()
+    peer.said("StartTransaction", {**START, "timestamp": "2026-11-21T12:05:00Z"})
+    peer.log.clear()
+    peer.said("StatusNotification", {"connectorId": 1, "status": "Charging", "errorCode": "NoError"})
+    assert [told["transactionInfo"]["chargingState"] for action, told in peer.sent("hub") if action == "TransactionEvent"] == ["Charging"]
+
+
+def test_a_status_from_before_the_transaction_is_not_its_state() -> None:
+    peer = talking()
+    peer.said("StartTransaction", {**START, "timestamp": "2026-11-21T12:05:00Z"})
+    peer.log.clear()
+    status(peer, "SuspendedEV", "2026-11-21T12:04:00Z")
+    assert [action for action, _ in peer.sent("hub")] == ["StatusNotification"]

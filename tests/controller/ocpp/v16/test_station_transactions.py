@@ -276,6 +276,17 @@ def test_a_csms_that_refuses_an_event_stops_nothing() -> None:
     assert [event["seqNo"] for event in events(peer)] == [1, 1, 1, 2, 3, 4, 5], "tried again, given up, and overtaken by nothing"
 
 
+def test_what_comes_late_of_a_session_is_its_own_though_the_next_has_begun() -> None:
+    """Its end has not come yet: it waits in a queue, as these readings did."""
+    peer = charging()
+    peer.said("StartTransaction", {**START, "timestamp": "2026-11-21T12:05:00Z"})
+    peer.log.clear()
+    peer.said("MeterValues", values("1100"))
+    peer.said("StopTransaction", stop())
+    peer.said("MeterValues", values("1200", "2026-11-21T12:00:20.000Z"))
+    assert [(event["eventType"], event["transactionInfo"]["transactionId"]) for event in events(peer)] == [("Updated", UUID), ("Ended", UUID)]
+
+
 def test_an_event_of_our_own_goes_up_behind_a_message_that_still_waits_for_its_answer() -> None:
     """The session keeps the message and gives it again: what happened since has higher numbers and must not be told first (E01: seqNo)."""
     peer = charging()

@@ -160,6 +160,7 @@ def _depot_lines(face: dict[str, Any]) -> list[str]:
     waiting = ", ".join(f"{count} {rank}" for rank, count in face["ranks"] if count) or "nothing"
     version = f" with {face['version']}" if face["version"] else ""
     lines = [f"as one    {face['identity']} at {face['upstream_id']}: {known}{version}, waiting: {waiting}"]
+    lines += [f"          {face['trouble']}"] if face["trouble"] else []
     for number in face["numbers"]:
         charger = f"{number['station_id']}/{number['evse_id']}"
         gone = "" if number["configured"] else "  not part of it now"

@@ -250,6 +250,7 @@ class UpstreamClosed(Fact):
 
     no_common_version: the CSMS answered, but speaks none of the versions offered to it. version_in_doubt: it
     may be so; it refused the request as such, as some do with a version they do not know, and others for other reasons.
+    refused: the CSMS is there, and it (or its certificate) will not do: somebody has to change something.
     """
 
     station_id: str
@@ -258,6 +259,7 @@ class UpstreamClosed(Fact):
     no_common_version: bool = False
     mirror_id: str = ""
     version_in_doubt: bool = False
+    refused: bool = False
 
 
 # -- from the shells: meters, limits, plans --------------------------------------------------

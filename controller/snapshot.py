@@ -272,6 +272,7 @@ class FaceView:
     dialling, away. version: what its CSMS speaks, "" = not known. queued: CALLs that wait for their turn on it.
 
     Of a depot face also: accepted: the CSMS has accepted its boot. ranks: (rank, how many wait), first served first. numbers: ascending.
+    trouble: why nothing goes up, for people; "" = all is well.
     """
 
     upstream_id: str
@@ -283,6 +284,7 @@ class FaceView:
     accepted: bool = False
     ranks: tuple[tuple[str, int], ...] = ()
     numbers: tuple[NumberView, ...] = ()
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,17 @@ def _metrics(picture: Snapshot) -> Iterator[tuple[str, str, Iterable[Sample]]]:
         "Messages given up and kept for export.",
         [(labels, float(link.parked)) for labels, link in stations],
     )
+    depots = [({"upstream": face.upstream_id, "identity": face.identity}, face) for face in picture.faces if face.kind == "depot"]
+    yield (
+        "depot_accepted",
+        "1 when the CSMS that sees the site as one station is there and has accepted it.",
+        [(labels, float(face.state == "open" and face.accepted)) for labels, face in depots],
+    )
+    yield (
+        "depot_waiting_messages",
+        "Messages that wait for their turn on the depot's one connection.",
+        [(labels | {"rank": rank}, float(count)) for labels, face in depots for rank, count in face.ranks],
+    )
     if plan is not None:
         yield "plan_age_seconds", "Age of the plan in force.", [({}, picture.now_wall_s - plan.created_wall_s)]
         yield "plan_solve_seconds", "Time the solver took.", [({"solver": plan.solver}, plan.solve_s)]

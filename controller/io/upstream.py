@@ -52,12 +52,16 @@ BAD_REQUEST = (400, 406, 426)
 
 
 class DialError(Exception):
-    """The socket did not open. The text is one sentence for the event log. no_common_version, version_in_doubt: see ``UpstreamClosed``."""
+    """The socket did not open. The text is one sentence for the event log. no_common_version, version_in_doubt, refused: see ``UpstreamClosed``."""
 
-    def __init__(self, text: str, *, no_common_version: bool = False, version_in_doubt: bool = False) -> None:
+    def __init__(self, text: str, *, no_common_version: bool = False, version_in_doubt: bool = False, refused: bool = True) -> None:
         super().__init__(text)
+        self.refused = refused
         self.no_common_version = no_common_version
         self.version_in_doubt = version_in_doubt
+
+
+NOT_REFUSED = DialError("", refused=False)
 
 
 class LastingResolver(AbstractResolver):
@@ -181,7 +185,7 @@ class UpstreamShell:
             _hang_up(leg)
 
     async def _run(self, leg: _Leg, order: DialUpstream) -> None:
-        reason, refused = "closed by us", DialError("")
+        reason, refused = "closed by us", NOT_REFUSED
         try:
             socket = await self._open(leg, order)
             reason = await self._talk(leg, socket)
@@ -199,8 +203,9 @@ class UpstreamShell:
     def _end(self, leg: _Leg, reason: str, refused: DialError | None = None) -> None:
         if not leg.reported:
             leg.reported = True
-            sure, doubt = (refused.no_common_version, refused.version_in_doubt) if refused is not None else (False, False)
-            self._submit(UpstreamClosed(self._clock.stamp(), leg.station_id, leg.generation, reason, sure, leg.mirror_id, doubt))
+            error = refused or NOT_REFUSED
+            sure, doubt = error.no_common_version, error.version_in_doubt
+            self._submit(UpstreamClosed(self._clock.stamp(), leg.station_id, leg.generation, reason, sure, leg.mirror_id, doubt, error.refused))
 
     async def _open(self, leg: _Leg, order: DialUpstream) -> ClientWebSocketResponse:
         upstream = self._upstreams.get(order.upstream_id)
@@ -210,11 +215,11 @@ class UpstreamShell:
             async with asyncio.timeout(self._open_s):
                 socket = await self._connect(self._http, upstream, order)
         except TimeoutError:
-            raise DialError(f"no answer within {self._open_s:g} s") from None
+            raise DialError(f"no answer within {self._open_s:g} s", refused=False) from None
         except aiohttp.WSServerHandshakeError as error:
-            raise DialError(_refusal(error), version_in_doubt=error.status in BAD_REQUEST) from None
+            raise DialError(_refusal(error), version_in_doubt=error.status in BAD_REQUEST, refused=error.status < 500) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise DialError(f"cannot connect: {_trouble(error)}") from None
+            raise DialError(f"cannot connect: {_trouble(error)}", refused=isinstance(error, aiohttp.ClientSSLError)) from None
         if socket.protocol not in order.offered:
             text = f"the CSMS did not agree to {' or '.join(order.offered)}; it may speak another version only"
             refused = DialError(text, no_common_version=True)

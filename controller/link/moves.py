@@ -87,7 +87,8 @@ class Moves:
         had, bound = _had(link, wished_id), bool(queued or (isinstance(link, dict) and link.get("transactions")))
         session = self._sessions[station.id]
         if had == wished_id or not bound:
-            return self._assign(at, station, session, wished) if session.upstream_id != wished_id else []
+            outcomes = self._assign(at, station, session, wished) if session.upstream_id != wished_id else []
+            return [*outcomes, *([_another_face(station, wished_id)] if bound and _turned(link, wished) else [])]
         if had and had not in self._primaries:
             text = f"its CSMS {had} is no longer in the site file, but {queued} messages wait for it: they go to {wished_id or 'nobody'} now"
             outcomes = self._assign(at, station, session, wished) if session.upstream_id != wished_id else []
@@ -136,6 +137,20 @@ class Moves:
             reasons += [f"{session.up.queued} messages wait for the CSMS it has"] if session.up.queued else []
         override = station.id in self._wished
         return MoveView(station.id, session.upstream_id, wished.id if wished is not None else "", override, ", ".join(reasons))
+
+
+def _turned(link: Any, wished: UpstreamConfig | None) -> bool:
+    """Whether the same CSMS saw the station through another face before the restart."""
+    before = link.get("depot") if isinstance(link, dict) else None
+    return wished is not None and isinstance(before, bool) and before != (wished.face == "depot")
+
+
+def _another_face(station: StationConfig, upstream_id: str) -> Tell:
+    text = (
+        f"CSMS {upstream_id} sees it through another face than before, and it charges, or messages wait: what began under the old face "
+        "goes up under the new one, where the CSMS may not know it - next time give the new face an upstream of its own and change over to that"
+    )
+    return Tell(Severity.ALARM, station.id, text)
 
 
 def _had(link: Any, default: str) -> str:

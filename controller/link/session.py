@@ -246,7 +246,7 @@ class Session:
 
     def _remember(self) -> Persist:
         agreed = {self.upstream_id: self.arrival.agreed} if self.arrival.agreed else {}
-        link = {"version": self.version, "transactions": self.running.dump(), "agreed": agreed, "upstream": self.upstream_id}
+        link = {"version": self.version, "transactions": self.running.dump(), "agreed": agreed, "upstream": self.upstream_id, "depot": self._in_depot}
         return Persist(0, remember={("link", self.station_id): link})
 
     # -- another CSMS -----------------------------------------------------------------------------

@@ -30,6 +30,10 @@ from controller.orders import Severity, Tell
 SILENCES: Final = 2
 """Unanswered CALLs in a row after which the socket counts as dead (F20, F21)."""
 LATE_KEPT: Final = 32
+SUSPECT_S: Final = 30.0
+"""A message on which sockets have ended twice in a row lets others go first for so long; twice that after the third time, and so on [s]."""
+MOST_SUSPECT_S: Final = 300.0
+NEVER_SUSPECT: Final = ("BootNotification", "Heartbeat")
 CALLS_AT_ONCE: Final = 64
 """CALLs of the CSMS that may be under way; more are refused."""
 BUSY: Final = Failed("GenericError", "too many messages are waiting; send again later")
@@ -81,6 +85,8 @@ class Trunk:
         self._flight: _Flight | None = None
         self._late: OrderedDict[str, Wired] = OrderedDict()
         self._late_answers: OrderedDict[str, Reply] = OrderedDict()
+        self._deaths: OrderedDict[str, int] = OrderedDict()
+        self._opened_mono_s = 0.0
         self._silences = 0
         self._serving = 0
         self._epoch = 0
@@ -104,7 +110,7 @@ class Trunk:
     def opened(self, at: Stamp, version: str) -> list[Outcome]:
         """The socket is open. Raises KeyError for a version without sides (``registry.sides_for``): the owner must not offer it."""
         side = self._side_of(version)
-        self.version, self._silences, self._epoch = version, 0, self._epoch + 1
+        self.version, self._silences, self._epoch, self._opened_mono_s = version, 0, self._epoch + 1, at.mono_s
         return [*self._talks.spawn(at, safely(side.opened), self._port()), *self.pump(at)]
 
     def _side_of(self, version: str) -> Side:
@@ -121,6 +127,7 @@ class Trunk:
             return []
         side, self.version = self._sides[self.version], ""
         flight, self._flight = self._flight, None
+        self._note_death(flight)
         wired, jobs = self.turns.drain()
         self._late.clear()
         self._serving, self._epoch = 0, self._epoch + 1
@@ -128,6 +135,20 @@ class Trunk:
         for job in jobs:
             outcomes += job.answered(at, NO_ANSWER)
         return [*outcomes, *self._talks.spawn(at, safely(side.closed), self._port())]
+
+    def _note_death(self, flight: _Flight | None) -> None:
+        """A CSMS may die of one message, each time it comes: it shall not be all that it ever hears."""
+        job = flight.wired.job if flight is not None else None
+        if job is None or job.message.action in NEVER_SUSPECT:
+            return
+        content = _words(job.message)
+        self._deaths[content] = self._deaths.pop(content, 0) + 1
+        while len(self._deaths) > LATE_KEPT:
+            self._deaths.popitem(last=False)
+
+    def _put_off_until(self, message: Message) -> float:
+        deaths = self._deaths.get(_words(message), 0) if self._deaths else 0
+        return self._opened_mono_s + min(SUSPECT_S * (deaths - 1), MOST_SUSPECT_S) if deaths > 1 else float("-inf")
 
     def tick(self, at: Stamp) -> list[Outcome]:
         """A second has passed: deadlines, rests, what the side does by itself."""
@@ -154,6 +175,7 @@ class Trunk:
         if not self.version:
             return then(at, NO_ANSWER)
         job = self._job(message, then, rank, key, expendable)
+        job.not_before_mono_s = self._put_off_until(message)
         taken, gone = self.turns.offer(job)
         outcomes = [outcome for other in gone for outcome in other.answered(at, Said({}))]
         if not taken:
@@ -182,7 +204,7 @@ class Trunk:
         outcomes: list[Outcome] = []
         try:
             while self.version and self._flight is None:
-                item = self.turns.take(jobs=not self._keeping)
+                item = self.turns.take(jobs=not self._keeping, now_mono_s=at.mono_s)
                 if item is None:
                     break
                 outcomes += self._send(at, item) if isinstance(item, Wired) else self._begin(at, item)
@@ -200,6 +222,8 @@ class Trunk:
 
     def _ended(self, at: Stamp, job: Job, reply: Reply) -> list[Outcome]:
         self.turns.ended(job)
+        if self._deaths and not unsure(reply):
+            self._deaths.pop(_words(job.message), None)
         return [*job.answered(at, reply), *self.pump(at)]
 
     def _port(self) -> _Port:
@@ -402,6 +426,10 @@ def _usual_key(message: Message) -> tuple[Any, ...]:
 
 def _is_expendable(message: Message) -> bool:
     return message.action == "MeterValues" and "signedMeterValue" not in str(message.payload)
+
+
+def _words(message: Message) -> str:
+    return rpc.call_text("", message.action, {name: value for name, value in message.payload.items() if name != "offline"})
 
 
 def _content(wired: Wired) -> str:

@@ -73,7 +73,7 @@ class Job:
     """A hub message that waits to be translated and sent. key: a newer one of the same key takes its place, () = none.
 
     same: names the content; who asks for the same again joins, () = never. chain: one of a chain is under way at a time, "" = free.
-    waiters: who gets the answer. expendable: it may be left out when there is no room.
+    waiters: who gets the answer. expendable: it may be left out when there is no room. not_before_mono_s: it lets others go first until then.
     """
 
     message: Message
@@ -84,6 +84,7 @@ class Job:
     chain: str = ""
     expendable: bool = False
     size: int = 0
+    not_before_mono_s: float = float("-inf")
 
     def answered(self, at: Stamp, reply: Reply) -> list[Outcome]:
         """Everybody who asked gets the reply."""
@@ -195,9 +196,9 @@ class Turns:
 
     # -- out -----------------------------------------------------------------------------------------
 
-    def take(self, *, jobs: bool = True) -> Job | Wired | None:
+    def take(self, *, jobs: bool = True, now_mono_s: float = 0.0) -> Job | Wired | None:
         """What goes next; a job is under way then, until ``ended``. jobs False: only CALLs of what is under way."""
-        ready = {rank: item for rank, line in self._lines.items() if (item := self._head(line, jobs)) is not None}
+        ready = {rank: item for rank, line in self._lines.items() if (item := self._head(line, jobs, now_mono_s)) is not None}
         if not ready:
             return None
         rank = self._choice(ready)
@@ -219,10 +220,18 @@ class Turns:
         due = [rank for rank in ready if rank and self._lines[rank].passed >= PATIENCE[rank]]
         return max(due, key=lambda rank: self._lines[rank].passed - PATIENCE[rank]) if due else min(ready)
 
-    def _head(self, line: _Line, jobs: bool) -> Job | Wired | None:
+    def _head(self, line: _Line, jobs: bool, now_mono_s: float) -> Job | Wired | None:
         if line.wired:
             return line.wired[0]
-        return next((job for job in line.jobs if job.chain not in self._busy), None) if jobs else None
+        if not jobs:
+            return None
+        put_off: set[str] = set()
+        for job in line.jobs:
+            if job.not_before_mono_s > now_mono_s:
+                put_off.add(job.chain)  # its chain stays in order
+            elif job.chain not in self._busy and (not job.chain or job.chain not in put_off):
+                return job
+        return None
 
     def ended(self, job: Job) -> None:
         """A job is done: the next of its chain may go."""

@@ -8,6 +8,7 @@ an order nobody gave.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -65,7 +66,7 @@ class Shapes:
             return f"{action}: this cannot be written as JSON ({type(error).__name__})"
 
     def read(self, version: str, action: str, payload: Payload) -> Payload | Unreadable:
-        """A CALL of a CSMS as it is meant: null is "not there", ``TOLERATED`` passes, anything else that breaks the schema is refused. An
+        """A CALL of a CSMS as it is meant: null is "not there", 60.0 is 60, ``TOLERATED`` passes, anything else that breaks the schema is refused. An
         unknown property too: a misspelt evseId must not make a Reset of one EVSE one of the whole site. What is no action of the version
         passes: whoever answers actions says so. Never raises."""
         judge = self._judge_of((version, action, False))
@@ -73,7 +74,7 @@ class Shapes:
             return payload
         try:
             meant: Payload = payload if judge.is_valid(payload) else _without_null(payload)
-            return next((_unreadable(error) for error in judge.iter_errors(meant) if error.schema_path[-1] not in TOLERATED), meant)
+            return next((_unreadable(error) for error in judge.iter_errors(meant) if not _tolerated(action, error)), meant)
         except Exception as error:
             return Unreadable("FormatViolation", f"{action}: this is no message ({type(error).__name__})")
 
@@ -106,10 +107,21 @@ def _judge(schema: Schema) -> jsonschema_rs.Validator:
 
 
 def _without_null(value: Any) -> Any:
-    """Several CSMSs write what is not there as null."""
+    """Several CSMSs write what is not there as null, a whole number as 60.0, and a period's seconds with a fraction, which is cut off (16.8)."""
     if isinstance(value, dict):
-        return {key: item if key == "customData" else _without_null(item) for key, item in value.items() if item is not None}
-    return [_without_null(item) for item in value] if isinstance(value, list) else value
+        return {key: item if key in ("customData", "data") else _without_null(_whole(key, item)) for key, item in value.items() if item is not None}
+    return [_without_null(_whole("", item)) for item in value] if isinstance(value, list) else value
+
+
+def _whole(key: str, value: Any) -> Any:
+    if not isinstance(value, float) or not (value.is_integer() or key in ("startPeriod", "duration")) or abs(value) > 2**53:
+        return value
+    return math.floor(value)
+
+
+def _tolerated(action: str, error: jsonschema_rs.ValidationError) -> bool:
+    """See ``TOLERATED``; and what vendors tell each other may be any JSON (16.12)."""
+    return error.schema_path[-1] in TOLERATED or (action == "DataTransfer" and list(error.instance_path)[:1] == ["data"])
 
 
 def _unreadable(error: jsonschema_rs.ValidationError) -> Unreadable:

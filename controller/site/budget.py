@@ -74,7 +74,7 @@ class Budget:
         channels = self._actuator.channels
         for key, evse in inputs.evses.items():
             channel = channels[key]
-            amps = self._booking(evse, channel, inputs)
+            amps = self.booked_now_a(evse, channel, inputs)
             if amps is not None:
                 booked[key] = amps
                 table.book(evse, amps, channel.online)
@@ -89,11 +89,11 @@ class Budget:
 
     def layers(self, evse: EvseState, channel: Channel, inputs: Inputs) -> tuple[Layer, ...]:
         """Every limit of the EVSE itself now, lowest wins: the chain behind "why only 8 A?". The rows are ``SiteState.rows``."""
-        return tuple(own_layers(evse, channel, inputs, self._booking(evse, channel, inputs) is not None))
+        return tuple(own_layers(evse, channel, inputs, self.booked_now_a(evse, channel, inputs) is not None))
 
     # -- what is booked instead of claimed -------------------------------------------------------------
 
-    def _booking(self, evse: EvseState, channel: Channel, inputs: Inputs) -> float | None:
+    def booked_now_a(self, evse: EvseState, channel: Channel, inputs: Inputs) -> float | None:
         """Current to subtract [A] for an EVSE that takes no part in the sharing; None if it does."""
         now, key = inputs.at.mono_s, evse.place.key
         if channel.online and evse.session is not None and not channel.uncontrollable and key not in inputs.disobeying:

@@ -19,7 +19,7 @@ from typing import Final
 
 from controller.facts import EvseKey
 from controller.site import layers
-from controller.site.actuate import Actuator
+from controller.site.actuate import Actuator, Channel
 from controller.site.arbiter import Claim, Grant, Row
 from controller.site.budget import Budget
 from controller.site.chain import allowed_discharge_w, least_discharge_w, own_layers
@@ -27,6 +27,7 @@ from controller.site.claims import EPS, floor_to
 from controller.site.inputs import FaceWish, Inputs, Target
 from controller.site.layers import lowest
 from controller.site.state import EvseState
+from controller.site.v2g import still_given_w
 
 EXACT_W: Final = 1.0
 
@@ -154,22 +155,32 @@ def _target(face: FaceWish, watts: float, seat: Seat) -> Target:
     return Target(watts / seat.w_per_a, face.reason, 0.0, face.ends_wall_s, None, layers.UPSTREAM)
 
 
-def fleet_targets(fleet: Fleet, inputs: Inputs, actuator: Actuator, budget: Budget, booked: Mapping[EvseKey, float]) -> dict[EvseKey, Target]:
-    """The targets of all cars whose CSMS has a setpoint for all of them together. booked: EVSEs nobody commands, with their current [A]."""
+def fleet_targets(fleet: Fleet, inputs: Inputs, actuator: Actuator, budget: Budget) -> dict[EvseKey, Target]:
+    """The targets of all cars whose CSMS has a setpoint for all of them together."""
     found: dict[EvseKey, Target] = {}
     bare = replace(inputs, targets={})
     for face in inputs.faces:
         if face.setpoint_w is None:
             continue
-        keys = [key for key in inputs.evses if key.station_id in face.stations]
-        seats = [
-            seat_of(key, bare, inputs.targets.get(key), actuator, budget)
-            for key in keys
-            if key not in booked and inputs.evses[key].session is not None and actuator.channels[key].online
-        ]
-        beside_w = sum(booked.get(key, 0.0) * len(inputs.evses[key].phases) for key in keys) * budget.voltage_v
+        seats: list[Seat] = []
+        beside_w = 0.0
+        for key, evse in inputs.evses.items():
+            if key.station_id not in face.stations:
+                continue
+            channel = actuator.channels[key]
+            booked_a = budget.booked_now_a(evse, channel, inputs)  # now: who has just come was booked a moment before
+            if booked_a is not None:
+                beside_w += _beside_w(evse, channel, booked_a, inputs.at.mono_s, budget.voltage_v)
+            elif evse.session is not None and channel.online:
+                seats.append(seat_of(key, bare, inputs.targets.get(key), actuator, budget))
         found |= fleet.targets(face, seats, beside_w)
     return found
+
+
+def _beside_w(evse: EvseState, channel: Channel, booked_a: float, now: float, voltage_v: float) -> float:
+    """What flows at an EVSE nobody commands [W]: a car that was giving back goes on with it for a while, whatever is booked for the fuse."""
+    given_w = still_given_w(evse, channel, now) if evse.place.config.v2g is not None else 0.0
+    return -given_w if given_w > 0 else booked_a * len(evse.phases) * voltage_v
 
 
 def seat_of(key: EvseKey, bare: Inputs, plan: Target | None, actuator: Actuator, budget: Budget) -> Seat:

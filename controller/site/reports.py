@@ -90,7 +90,7 @@ class Reporter:
         }
 
     def limits_order(self, site: Site, at: Stamp) -> Order:
-        """The effective limit of every circuit with its source and end, retained."""
+        """The effective limit of every circuit with its source and end, and what the CSMS of a depot allows all its chargers; retained."""
         smallest = site.limits.smallest(at.mono_s)
         circuits: dict[str, object] = {}
         for name, circuit in self._layout.circuits.items():
@@ -101,7 +101,12 @@ class Reporter:
                 "source": limit.source if limit is not None and below else "fuse",
                 "ends_wall_s": limit.ends_wall_s if limit is not None and below else None,
             }
-        return Publish("limit/state", {"at_wall_s": round(at.wall_s, 1), "circuits": circuits}, retain=True)
+        csms = {
+            wish.face: {"limit_a": round(wish.limit_a, 2), "reason": wish.reason, "ends_wall_s": wish.ends_wall_s}
+            for wish in site.grid_wishes.now(at.wall_s)
+            if wish.limit_a is not None
+        }
+        return Publish("limit/state", {"at_wall_s": round(at.wall_s, 1), "circuits": circuits, **({"csms": csms} if csms else {})}, retain=True)
 
     # -- history ------------------------------------------------------------------------------------------
 
@@ -212,6 +217,7 @@ class Reporter:
                 binds = grant is not None and grant.reason == reason and (evse.drawn_a or 0.0) >= wish_a - BINDING_A
                 yield LimitView(reason, str(key), wish_a, "A", wish_a, _wish_end(evse, at.wall_s), binds)
         yield from self._station_wishes(site, at)
+        yield from self._face_wishes(site, at)
 
     def _waits_for(self, site: Site, circuit: str, words: str) -> bool:
         """Whether a car below has not even its minimum because of this limit: then it binds well below its value."""
@@ -230,6 +236,19 @@ class Reporter:
             held = any(reason in grant.reason for key in keys if (grant := site.grants.get(key)) is not None)
             binds = held and load_a >= limit_a - BINDING_A
             yield LimitView(reason, station_id, limit_a, "A", limit_a, _wish_end(wish, at.wall_s), binds)
+
+    def _face_wishes(self, site: Site, at: Stamp) -> Iterable[LimitView]:
+        """What the CSMS of a depot allows all its chargers together, named by its identity: their sum per phase, and what they may give back."""
+        for wish in site.grid_wishes.now(at.wall_s):
+            keys = [key for key in site.evses if key.station_id in wish.stations]
+            if wish.limit_a is not None:
+                load_a = max(sum(site.evses[key].current_a[phase] or 0.0 for key in keys) for phase in PHASES)
+                waits = any(grant.limit_a <= 0.0 and wish.reason in grant.reason for key in keys if (grant := site.grants.get(key)) is not None)
+                binds = waits or load_a >= wish.limit_a - BINDING_A
+                yield LimitView(wish.reason, wish.face, wish.limit_a, "A", wish.limit_a, wish.ends_wall_s, binds)
+            if wish.discharge_w is not None:
+                amps = wish.discharge_w / site.layout.voltage_v / site.layout.phase_count
+                yield LimitView(wish.discharge_reason, wish.face, wish.discharge_w, "W", amps, None, False)
 
     def _sources(self, site: Site, at: Stamp) -> Iterable[SourceView]:
         now = at.mono_s

@@ -313,8 +313,11 @@ class Site:
     def _site_wished(self, fact: SiteWished) -> list[Order]:
         self.grid_wishes.wished(fact)
         self.planner.ask()
-        text = f"{fact.reason} holds now" if fact.steps else "the CSMS wishes nothing of the whole site any more"
-        return [*self._once(f"wish {fact.face}", Severity.INFO, "site", text), *self._control(fact.at, at_once=True)]
+        limit_a = next((wish.limit_a for wish in self.grid_wishes.now(fact.at.wall_s) if wish.face == fact.face), None)
+        amps = f": {limit_a:g} A per phase for all its chargers" if limit_a is not None else ""
+        text = f"{fact.reason} holds now{amps}" if fact.steps else "the CSMS wishes nothing of the whole site any more"
+        told = self._once(f"wish {fact.face}", Severity.INFO, "site", text)
+        return [*told, self.reporter.limits_order(self, fact.at), *self._control(fact.at, at_once=True)]
 
     def _grid_controlled(self, fact: GridControlled) -> list[Order]:
         self.grid_wishes.controlled(fact)
@@ -477,20 +480,21 @@ class Site:
         self.explained.failed(fact.at)
         return self.planner.failed(fact.reason, fact.at)
 
-    def _notice_steps(self, at: Stamp) -> None:
-        """A step of the CSMS's schedule that begins now asks for a new plan: the old one was made with the step before."""
+    def _notice_steps(self, at: Stamp) -> list[Order]:
+        """A step of the CSMS's schedule that begins now asks for a new plan: the old one was made with the step before. One for all is told."""
         for key, evse in self.evses.items():
             if len(evse.wish) > 1:
                 step, _ = evse.wish_step(at.wall_s)
                 if self._wish_steps.get(key, step) != step:
                     self.planner.ask()
                 self._wish_steps[key] = step
-        if self.grid_wishes.step_changed(at.wall_s):
-            self.planner.ask()
+        if not self.grid_wishes.step_changed(at.wall_s):
+            return []
+        self.planner.ask()
+        return [self.reporter.limits_order(self, at)]
 
     def _plan(self, at: Stamp) -> list[Order]:
-        orders: list[Order] = []
-        self._notice_steps(at)
+        orders: list[Order] = self._notice_steps(at)
         if self.peak.add(self.meters.grid_power_w(), at.wall_s):
             orders.append(Persist(0, remember={("peak", "grid"): self.peak.memory()}))
         if self.planner.overdue(at):
@@ -623,7 +627,7 @@ class Site:
         )
         targets = dict(inputs.targets)
         if any(face.setpoint_w is not None for face in inputs.faces):
-            targets |= fleet_targets(self._fleet, inputs, self.actuator, self.budget, self._booked)
+            targets |= fleet_targets(self._fleet, inputs, self.actuator, self.budget)
         inputs = replace(inputs, targets=self.proof.claims.capped(self.commissioning.targets(targets, now)))
         return self.commissioning.narrow(self.budget.freeze(inputs))
 

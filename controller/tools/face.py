@@ -61,7 +61,8 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
         yield f"{move['station_id']:<20} {move['current'] or 'no CSMS'}{_rest(move)}"
     for face in answer["faces"]:
         if face["kind"] == "depot":
-            yield f"depot {face['identity']} at {face['upstream_id']}: {face['state']}{', ' + face['version'] if face['version'] else ''}"
+            trouble = f" ({face['trouble']})" if face["trouble"] else ""
+            yield f"depot {face['identity']} at {face['upstream_id']}: {face['state']}{', ' + face['version'] if face['version'] else ''}{trouble}"
 
 
 def _rest(move: dict[str, Any]) -> str:

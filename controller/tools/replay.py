@@ -22,6 +22,7 @@ message. Nothing is sent anywhere, unless you say --to: then the stations' side 
 
 Yardmaster's own messages (limits, fallbacks) depend on meters and prices, which a recording does not hold: they are
 counted, not compared one by one. A recording that begins in the middle of a charging session lacks its beginning.
+Stations that are translated, and a depot as one station, are left out: there is no same text to compare.
 
 Exit code 0: every message was relayed, kept or answered as recorded, or differently without harm. 1: a message of a
 station or CSMS would be lost, or would go on with another text; or the recording cannot be used.
@@ -76,6 +77,7 @@ def _replay(arguments: argparse.Namespace) -> int:
 
     config = client.read_config(arguments.config)
     transcript = only(read_transcript(arguments.file), arguments.station)
+    transcript, translated = without_translated(transcript)
     try:
         models = load_chargers(config_dir() / "chargers")
     except ChargerFileError as error:
@@ -83,8 +85,11 @@ def _replay(arguments: argparse.Namespace) -> int:
     played = Stage(config, transcript, models).play()
     comparison = compare(transcript.records, played.records)
     if arguments.json:
-        print(json.dumps(_as_json(transcript, played, comparison), ensure_ascii=False))
+        print(json.dumps({**_as_json(transcript, played, comparison), "translated": translated}, ensure_ascii=False))
     else:
+        if translated:
+            names = ", ".join(map(printable, translated))
+            print(f"translated {names}: left out, as only what goes on in the same words can be compared")
         _print(arguments, transcript, played, comparison)
     return 1 if comparison.bad or played.defects else 0
 
@@ -120,6 +125,14 @@ def only(transcript: Transcript, station_id: str | None) -> Transcript:
     if not records and not stations:
         raise ToolError(f"station {station_id} is not in this recording")
     return Transcript({**transcript.header, "stations": stations}, records, transcript.lost, transcript.cut)
+
+
+def without_translated(transcript: Transcript) -> tuple[Transcript, list[str]]:
+    """The part in which nobody is translated, and who was: stations of another version than their CSMS, or of a depot, and the depot."""
+    translated = {record["station"] for record in transcript.records if record.get("did") == "translated"}
+    records = [record for record in transcript.records if record["station"] not in translated]
+    stations = [state for state in transcript.header.get("stations", []) if state.get("station") not in translated]
+    return Transcript({**transcript.header, "stations": stations}, records, transcript.lost, transcript.cut), sorted(translated)
 
 
 def _print(arguments: argparse.Namespace, transcript: Transcript, played: Any, comparison: Any) -> None:

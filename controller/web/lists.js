@@ -87,6 +87,8 @@ export function renderDepots(faces) {
   show(byId("depot-card"), depots.length > 0);
   const notes = depots.map((face) => [face.identity, face.version, face.state === "open" && !face.accepted ? "not accepted yet" : FACE[face.state] ?? face.state, face.queued ? `${face.queued} waiting` : ""]);
   setText(byId("depot-note"), notes.map((note) => note.filter(Boolean).join(" \u00b7 ")).join("; "));
+  const trouble = depots.map((face) => face.trouble).filter(Boolean).join("; ");
+  setText(byId("depot-lead"), trouble || "What the CSMS sees: one station with these EVSEs. Its EVSE 0 is the site itself.");
   const numbers = depots.flatMap((face) => face.numbers.map((number) => ({ ...number, key: `${face.upstream_id}|${number.number}` })));
   keyed(byId("depot"), numbers, (number) => number.key, createNumber, updateNumber);
 }
@@ -100,7 +102,7 @@ function createNumber(number) {
 function updateNumber(part, number) {
   setText(part.charger, `${number.station_id}, EVSE ${number.evse_id}`);
   setText(part.states, number.states.join(", ") || "unknown");
-  setText(part.link, number.configured ? (number.linked ? "linked" : "away") : "not part of it now");
+  setText(part.link, number.configured ? (number.linked ? "connected" : "away") : "not part of it now");
 }
 
 // -- event log -------------------------------------------------------------------------------

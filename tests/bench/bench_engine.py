@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from controller.config import Config
 from controller.engine import Engine
 from controller.facts import Fact, Persisted, Restored, Stamp, StationConnected, StationFrame, TimePassed, UpstreamFrame, UpstreamOpened
+from controller.io.schemas import shapes
 from controller.ocpp.times import timestamp
 from controller.orders import DialUpstream, Order, Persist, SendStation, SendUpstream
 
@@ -53,7 +54,7 @@ class World:
 
     def __init__(self, stations: int) -> None:
         self.config = config(stations)
-        self.engine = Engine(self.config, "bench", {})
+        self.engine = Engine(self.config, "bench", {}, shapes())
         self.names = [station.id for station in self.config.stations]
         self.legs: dict[str, int] = {}
         self.turns = dict.fromkeys(self.names, 0)

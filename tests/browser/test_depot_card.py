@@ -65,10 +65,27 @@ async def test_the_numbers_of_a_depot_are_shown_and_follow(site: Site, chromium:
         await expect(page.locator("#depot-note")).to_have_text("HARBOUR · ocpp2.1 · CSMS connected · 5 waiting")
         rows = page.locator("#depot tr")
         await expect(rows).to_have_count(2)
-        await expect(rows.nth(0)).to_have_text("1CP1, EVSE 1Available, Occupiedlinked")
+        await expect(rows.nth(0)).to_have_text("1CP1, EVSE 1Available, Occupiedconnected")
         await expect(rows.nth(1)).to_have_text("2OLD, EVSE 3Unavailablenot part of it now")
-        site.faces = (dataclasses.replace(DEPOT, state="away", queued=0, accepted=False, numbers=NUMBERS[:1]),)
+        await expect(page.locator("#depot-lead")).to_have_text("What the CSMS sees: one station with these EVSEs. Its EVSE 0 is the site itself.")
+        trouble = "the CSMS refused the connection with HTTP 401"
+        site.faces = (dataclasses.replace(DEPOT, state="away", queued=0, accepted=False, numbers=NUMBERS[:1], trouble=trouble),)
         await expect(page.locator("#depot-note")).to_have_text("HARBOUR · ocpp2.1 · CSMS away")
         await expect(rows).to_have_count(1)
+        await expect(page.locator("#depot-lead")).to_have_text(trouble)
         await browser.close()
         assert complaints == []
+
+
+async def test_two_hundred_evses_stay_in_their_card_on_a_phone(site: Site, chromium: str) -> None:
+    many = tuple(NumberView(number, f"A-VERY-LONG-NAME-OF-A-CHARGER-{number:03}", 1, ("Available",), True, True) for number in range(1, 201))
+    site.faces = (dataclasses.replace(DEPOT, numbers=many),)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        page = await browser.new_page(viewport={"width": 360, "height": 740})
+        await page.goto(site.url)
+        await expect(page.locator("#depot tr")).to_have_count(200)
+        wide, tall = await page.evaluate("[document.documentElement.scrollWidth, document.querySelector('#depot-card').offsetHeight]")
+        assert wide <= 360
+        assert tall < 740
+        await browser.close()

@@ -66,6 +66,24 @@ def test_in_a_pair(station: str, csms: str, direction: str, style: str) -> None:
     assert [text for text in world.warnings if "please report" in text] == []
 
 
+@pytest.mark.parametrize("code", ["InternalError", "VendorMadeThisUp"])
+@pytest.mark.parametrize("direction", [UP, DOWN])
+@pytest.mark.parametrize(("station", "csms"), PAIRS)
+def test_in_a_pair_where_the_other_side_refuses_everything(station: str, csms: str, direction: str, code: str) -> None:
+    """An answer comes all the same, valid, and it is no error of ours."""
+    world = Translated(station, csms)
+    world.refuses = code
+    sender = station if direction == UP else csms
+    say = world.station_says if direction == UP else world.csms_says
+    meaning = bodies.Meaning(bodies.FULL, 2, 4712 if sender == "ocpp1.6" else "tx-é")
+    answers = [(action, say(action, request)) for action, request in messages(sender, direction, meaning)]
+    assert [action for action, answer in answers if answer is None] == [], "nobody answered"
+    errors = {answer[2] for _, answer in answers if answer is not None and answer[0] == 4}
+    assert errors <= CODES[sender] | {code}
+    assert world.faults == []
+    assert [text for text in world.warnings if "please report" in text or "internal error" in text] == []
+
+
 def depot(csms: str) -> DepotBook:
     """Three chargers that agree with everything; their EVSEs are 1, 2 and 3 of the depot."""
     book = DepotBook(site(tuple(CHARGERS)), csms, **CHARGERS)

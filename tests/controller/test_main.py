@@ -114,8 +114,12 @@ def test_status_shows_the_one_station_a_csms_sees() -> None:
     lines = status_text(replace(picture(), faces=(depot, pair)).as_json()).splitlines()
     shown = lines[lines.index("as one    HARBOUR at csms: accepted with ocpp2.1, waiting: 2 transaction, 1 status") :]
     assert shown[1].split() == ["EVSE", "1", "CP1/1", "Available", "Occupied"]
-    assert shown[2].split() == ["EVSE", "2", "OLD/3", "Unavailable", "no", "longer", "in", "site.yaml"]
+    assert shown[2].split() == ["EVSE", "2", "OLD/3", "Unavailable", "not", "part", "of", "it", "now"]
     assert not any("CP9" in line for line in lines)
+    away = replace(depot, state="away", accepted=False, version="", trouble="the CSMS refused the connection with HTTP 401")
+    lines = status_text(replace(picture(), faces=(away,)).as_json()).splitlines()
+    at = lines.index("as one    HARBOUR at csms: away, waiting: 2 transaction, 1 status")
+    assert lines[at + 1].strip() == "the CSMS refused the connection with HTTP 401"
 
 
 def test_status_without_a_controller(free_port: int, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,14 +8,14 @@ Judged by what flows at the grid meter. A story is made of the drawn steps, so t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.facts import EvseKey, GridControlled, LimitStep, StationOffline, StationOnline
-from controller.site.arbiter import EPS, Claim, Give, Pace, Row, decide
-from tests.support.giving_story import FACE, RATED_W, SITE, W_PER_A, GivingStory
+from controller.site.arbiter import Claim, Give, Pace, Row, decide
+from tests.support.giving_story import FACE, RATED_W, W_PER_A, GivingStory
 
 PACE = Pace(4.0, 1.0)
 Cars = list[tuple[float, float, float, float]]
@@ -116,12 +116,11 @@ class Nonsense:
             story.control(what)  # type: ignore[arg-type]
             self.most_w = _sane(what)
         elif name == "control one":
-            story.control(what, key, 18)  # type: ignore[arg-type]
+            story.control(what, story.keys[0], 18)  # type: ignore[arg-type]
             self.most_one_w = _sane(what)
         elif name == "export":
-            story.do(GridControlled(at, FACE, EvseKey("CP1", 1), None if what is None else self.one_w(), what, "DER"))  # type: ignore[arg-type]
+            story.do(GridControlled(at, FACE, EvseKey("CP2", 1), None, what, "DER"))  # type: ignore[arg-type]
             self.export_w = min(EXPORT_W, _sane(what))
-            self.most_one_w = math.inf if what is None else self.most_one_w
         elif name == "ask":
             story.ask(key, what)  # type: ignore[arg-type]
         elif name == "jump":
@@ -141,9 +140,6 @@ class Nonsense:
         elif name == "deaf":
             self.deaf(int(what))  # type: ignore[call-overload]
         self.calm_s = 0
-
-    def one_w(self) -> float | None:
-        return None if self.most_one_w == math.inf else self.most_one_w
 
     def deaf(self, seconds: int) -> None:
         """The grid meter says nothing for a while."""

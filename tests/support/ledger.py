@@ -77,6 +77,8 @@ class Pen:
         self._session = OUTSIDE
         self._left = 0
         self._seq = 0
+        self.card = version == V16
+        """Whether a start names the driver: without one there is no session for a 1.6 CSMS."""
 
     def next(self, step_s: float = 1.0) -> Message:
         """The next message, ``step_s`` after the last one."""
@@ -135,7 +137,8 @@ class Pen:
             "meterValue": [self._meter(str_value=False)],
         }
         self._seq += 1
-        return {**payload, "evse": {"id": 1, "connectorId": 1}} if kind == "start" else payload
+        driver = {"idToken": {"idToken": "AABBCCDD", "type": "ISO14443"}} if self.card else {}
+        return {**payload, "evse": {"id": 1, "connectorId": 1}, **driver} if kind == "start" else payload
 
     def _meter(self, str_value: bool) -> Payload:
         value: Any = str(self._number) if str_value else self._number

@@ -28,9 +28,9 @@ MOST_WAITING = 40
 
 
 class LedgerStation:
-    """One station. rate: messages per second; on_acknowledged: called in the moment a message has its answer."""
+    """One station. rate: messages per second; on_acknowledged: called in the moment a message has its answer; card: see ``Pen``."""
 
-    def __init__(self, number: int, url: str, rate: float, seed: int) -> None:
+    def __init__(self, number: int, url: str, rate: float, seed: int, card: bool = False) -> None:
         self.station_id = f"CP{number + 1}"
         self.version = VERSIONS[number % len(VERSIONS)]
         self.told = Told(self.version)
@@ -45,6 +45,7 @@ class LedgerStation:
         self._rate = rate
         self._random = Random(seed)
         self._pen = Pen(self.station_id, self.version, seed, Clock().stamp().wall_s)
+        self._pen.card = card or self._pen.card
         self._flash: deque[Message] = deque()
         self._ids = 0
         self._message_id = ""

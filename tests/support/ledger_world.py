@@ -116,7 +116,7 @@ class LedgerWorld:
     def __init__(self, yard: Yard, csms: LedgerCsmsProcess, count: int, rate: float, seed: int) -> None:
         self.yard = yard
         self.csms = csms
-        self.stations = [LedgerStation(number, yard.ocpp_url, rate, seed * 1000 + number) for number in range(count)]
+        self.stations = [LedgerStation(number, yard.ocpp_url, rate, seed * 1000 + number, csms.version == V16) for number in range(count)]
         self._chaos: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> LedgerWorld:

@@ -38,6 +38,8 @@ class Translated(Playbook):
         self.to_csms: list[tuple[str, Payload]] = []
         self.to_station: list[tuple[str, Payload]] = []
         self.answers_to: dict[str, list[list[Any]]] = {}
+        self.refuses = ""
+        """An error code both ends answer everything with, once connected."""
         self.faults: list[str] = []
         self.warnings: list[str] = []
         self._come()
@@ -86,6 +88,9 @@ class Translated(Playbook):
         (self.to_csms if up else self.to_station).append((action, payload))
         if frame[0] != 2:
             return []
+        if self.refuses:
+            error = (4, frame[1], self.refuses, "I will not", {})
+            return self.csms(*error) if up else self.station(*error)
         own = (self.at_csms if up else self.at_station).get(action)
         answer = own(payload) if own is not None else friendly(version, action)
         if answer is None:

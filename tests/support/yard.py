@@ -138,7 +138,7 @@ class Peer:
             await self._process.wait()
 
 
-async def until(condition: Any, seconds: float = 20.0) -> Any:
+async def until(condition: Any, seconds: float = 60.0) -> Any:
     """Wait for a (possibly async) condition to give something true; fails after ``seconds``."""
     for _ in range(int(seconds / 0.05)):
         value = condition()

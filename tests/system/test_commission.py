@@ -224,7 +224,7 @@ async def check_interrupt(scene: Scene) -> None:
 
     await until(held)
     process.send_signal(signal.SIGINT)
-    _, said = await asyncio.wait_for(process.communicate(), 20)
+    _, said = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 1
     assert b"the charger is free again" in said
     assert b"Traceback" not in said

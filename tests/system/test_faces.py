@@ -79,7 +79,7 @@ class Site:
         """``yardmaster WORDS`` as a person types it: what it prints."""
         command = (sys.executable, "-m", "controller", *words, "--url", self.yard.api_url)
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=ROOT)
-        printed, _ = await asyncio.wait_for(process.communicate(), 20)
+        printed, _ = await asyncio.wait_for(process.communicate(), 60)
         assert process.returncode == 0
         return printed.decode()
 
@@ -158,7 +158,7 @@ async def test_one_relayed_one_translated_and_one_in_the_depot(tmp_path: Path) -
             command = (sys.executable, "-m", "controller", "tap", "--json", "--url", here.yard.api_url)
             tap = await asyncio.create_subprocess_exec(*command, stdout=file, stderr=asyncio.subprocess.PIPE, cwd=ROOT)
             assert tap.stderr is not None
-            await asyncio.wait_for(tap.stderr.readline(), 20)  # it says that it listens
+            await asyncio.wait_for(tap.stderr.readline(), 60)  # it says that it listens
             for name in VERSIONS:
                 await here.do(name, "start", token="GOOD-1", wh=1000)
                 await here.do(name, "stop", wh=1500)

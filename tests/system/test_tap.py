@@ -43,12 +43,12 @@ async def tapping(yard: Yard, path: Path, *words: str) -> AsyncIterator[asyncio.
     command = (sys.executable, "-m", "controller", "tap", "--config", str(yard.file), "--record", str(path), *words)
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
     assert process.stderr is not None
-    assert b"watching" in await asyncio.wait_for(process.stderr.readline(), 20)
+    assert b"watching" in await asyncio.wait_for(process.stderr.readline(), 60)
     try:
         yield process
     finally:
         process.send_signal(signal.SIGINT)
-        await asyncio.wait_for(process.communicate(), 20)
+        await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0
 
 
@@ -184,7 +184,7 @@ async def test_a_password_change_is_seen_and_the_password_is_not(tmp_path: Path,
 
 async def _asked(station: aiohttp.ClientWebSocketResponse, action: str, result: dict[str, Any] | None, answer_to: str = "") -> dict[str, Any]:
     """Answer Yardmaster's own CALLs until ``action`` comes (answered with ``result``, None = an error that repeats all), or an answer."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             frame = json.loads((await station.receive()).data)
             if frame[0] != 2:
@@ -203,7 +203,7 @@ async def _shown(tap: asyncio.subprocess.Process, count: int) -> str:
     """What the tap has printed; at least ``count`` lines with something hidden."""
     assert tap.stdout is not None
     lines: list[str] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while sum('"hidden":true' in line for line in lines) < count:
             lines.append((await tap.stdout.readline()).decode())
     return "".join(lines)

@@ -39,6 +39,8 @@ from controller.snapshot import FaceView
 Outcome = Order | Fact
 VERSIONS: Final = ("ocpp2.1", "ocpp2.0.1", "ocpp1.6")
 """Offered to a CSMS of which the site file does not say what it speaks, best first."""
+REASONS_KEPT: Final = 8
+"""Refusals that are told once each during one outage."""
 STARTS: Final = ("RequestStartTransaction", "RequestStopTransaction")
 """Answered Rejected while the CSMS has not accepted the depot (B02.FR.05)."""
 
@@ -63,6 +65,8 @@ class DepotFace:
         self._talks = Talks(self.identity)
         self._registration = Registration(self._memory)
         self._sent_mono_s = 0.0
+        self._told: set[str] = set()
+        self._barred = False
         self._broken = ""
         self._furnish()
 
@@ -180,19 +184,25 @@ class DepotFace:
     def closed(self, at: Stamp, fact: UpstreamClosed) -> list[Outcome]:
         """The socket is closed, or a dial failed."""
         was_open = self._link.is_open
-        if not self._link.closed(fact.generation, at.mono_s, fact.reason):
+        reason = fact.reason
+        if fact.no_common_version:
+            reason = f"{reason} - upstreams.versions says what is offered"
+        if not self._link.closed(fact.generation, at.mono_s, reason):
             return []
-        return self._lost(at, fact.reason, was_open)
+        return self._lost(at, reason, was_open, fact.refused)
 
     def _hang_up(self, at: Stamp, reason: str) -> list[Outcome]:
         generation = self._link.generation
         if not self._link.closed(generation, at.mono_s, reason):
             return []
-        return [CloseUpstream(self.identity, generation, reason), *self._lost(at, reason, was_open=True)]
+        return [CloseUpstream(self.identity, generation, reason), *self._lost(at, reason, was_open=True, refused=False)]
 
-    def _lost(self, at: Stamp, reason: str, was_open: bool) -> list[Outcome]:
+    def _lost(self, at: Stamp, reason: str, was_open: bool, refused: bool) -> list[Outcome]:
         outcomes: list[Outcome] = []
-        if was_open or self._link.failures == 1:
+        self._told = set() if was_open or len(self._told) >= REASONS_KEPT else self._told
+        # Whoever puts the password right must hear that now the identity is wrong.
+        if was_open or self._link.failures == 1 or (refused and reason not in self._told):
+            self._told.add(reason)
             text = f"CSMS is away ({reason}) - charging goes on, messages are kept on disk"
             outcomes.append(Tell(Severity.WARNING, self.identity, text))
         self.office.csms_version = ""
@@ -240,9 +250,14 @@ class DepotFace:
         state = self._registration.answered(at, reply)
         outcomes = self._time_told(at, reply)
         if state is State.ACCEPTED:
+            if self._barred:
+                self._barred = False
+                outcomes.append(Tell(Severity.INFO, self.identity, "the CSMS has accepted this depot"))
             return [*outcomes, *self._accept(at)]
         if state is State.REJECTED or state is State.PENDING:
-            text = f"the CSMS has not accepted this depot yet ({state}) - asked again in {self._registration.wait_s(at):.0f} s"
+            self._barred = True
+            hint = "; its operator may have to add a station of this identity" if state is State.REJECTED else ""
+            text = f"the CSMS has not accepted this depot yet ({state}) - asked again in {self._registration.wait_s(at):.0f} s{hint}"
             outcomes.append(Tell(Severity.WARNING, self.identity, text))
             outcomes += self._suspend(at, f"the CSMS answers the depot's boot with {state}")
         return outcomes
@@ -364,7 +379,16 @@ class DepotFace:
             self.office.accepted,
             ranks,
             number_views(self.office, next(part for part in self.parts if isinstance(part, States))),
+            self._trouble,
         )
+
+    @property
+    def _trouble(self) -> str:
+        """Why nothing goes up, for people; "" = all is well."""
+        if self._broken or not self._link.is_open:
+            return self._broken or self._link.last_reason
+        words = {State.PENDING: "it lets the depot wait (Pending)", State.REJECTED: f"it does not take a station {self.identity} (Rejected)"}
+        return words.get(self._registration.state, "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from controller.link.depot.addresses import Name, down, is_cut, name_of
-from controller.link.depot.inventory_entries import MOST_VARIABLES, Entries, Index, Reading, actual, index_of, packed, shape_of, unpacked
+from controller.link.depot.inventory_entries import Entries, Index, Reading, actual, index_of, packed, shape_of, unpacked
 from controller.link.depot.office import Card, Office
 from controller.ocpp.hub import Ask, Conversation, Emit, Failed, Keep, Message, Rest, Said, answered
 from controller.orders import Severity, Tell
@@ -214,6 +214,7 @@ class Inventories:
     def _one(self, station_id: str, base: str) -> Conversation:
         job = Reading(self._office.number(), self._office.now().mono_s, self._office.now().mono_s)
         self._collecting[station_id] = job
+        yield Keep()  # a number that was used never comes again: pages of an old report would count as this one's
         reply = yield Ask("GetBaseReport", {"requestId": job.request_id, "reportBase": base}, to=station_id)
         if isinstance(reply, Failed) or reply is None:
             return reply or Failed("GenericError", "no answer")

@@ -23,6 +23,8 @@ Key = tuple[str, str, str]
 """(component, variable, instance of the variable), in small letters."""
 
 MOST_VARIABLES: Final = 4000
+FLAGS: Final = frozenset({"active", "available", "enabled", "problem"})
+"""The variables that GetReport's criteria are about."""
 PACKING: Final = 1
 """Of zlib: the fastest, which still makes a tenth of it."""
 
@@ -38,13 +40,14 @@ class Place(NamedTuple):
 class Index:
     """by_key: the entries on whatever tier. by_component: those the depot shows. cut: (component, cut instance) -> the charger's component.
 
-    connectors: EVSE -> its connectors' numbers.
+    connectors: EVSE -> its connectors' numbers. flags: those of by_component that are ``FLAGS``.
     """
 
     by_key: dict[Key, list[Name]] = field(default_factory=dict)
     by_component: dict[str, list[Place]] = field(default_factory=dict)
     cut: dict[tuple[str, str], Payload] = field(default_factory=dict)
     connectors: dict[int, set[int]] = field(default_factory=dict)
+    flags: list[Place] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -107,6 +110,8 @@ def index_of(numbering: Numbering, station_id: str, entries: Entries) -> Index:
         if place is not None:
             shown = name._replace(instance=place[0], evse_id=place[1])
             index.by_component.setdefault(name.component, []).append(Place(shown, name))
+            if name.variable in FLAGS and not name.variable_instance:
+                index.flags.append(Place(shown, name))
     return index
 
 

@@ -30,6 +30,8 @@ SILENT_S: Final = 180.0
 """Chargers that say nothing for so long are not waited for."""
 ALL_S: Final = 1800.0
 BOX_S: Final = 15.0
+REJOIN_S: Final = 60.0
+"""After a start the chargers get so long to connect again before a job that was running is begun anew: else it would find nobody."""
 SETTLE_S: Final = 30.0
 """Between a charger's file and its word that this was all."""
 REFUSALS: Final = {
@@ -82,6 +84,7 @@ class Logs(Quiet):
     def __init__(self, office: Office) -> None:
         self._office = office
         self._work: _Work | None = None
+        self._rejoined_mono_s: float | None = None
         self._telling = False
         office.says[ACTION] = self._say
 
@@ -112,6 +115,7 @@ class Logs(Quiet):
         if old is not None:
             self._queue("AcceptedCanceled", old["requestId"])
         self._office.memory.put(JOB, {**payload, "name": name})
+        self._rejoined_mono_s = 0.0  # who asks now means those who are here now
         self._queue("Uploading", payload["requestId"])
         yield Keep()
         yield from self._drop()
@@ -175,6 +179,8 @@ class Logs(Quiet):
 
     def _go_on(self, job: Payload) -> list[Conversation]:
         now_s, work = self._office.now().mono_s, self._work
+        if work is None and self._rejoining(now_s):
+            return []
         if work is None:
             cards = enumerate(self._office.cards.values(), start=1)
             senders = {card.station_id: _sender(index, card.station_id, self._office.fresh()) for index, card in cards}
@@ -187,6 +193,12 @@ class Logs(Quiet):
             work.stage = "sending"
             return [self._send(job, work)]
         return []
+
+    def _rejoining(self, now_s: float) -> bool:
+        """Whether a job from before the start waits for the chargers it was about."""
+        if self._rejoined_mono_s is None:
+            self._rejoined_mono_s = now_s + REJOIN_S
+        return now_s < self._rejoined_mono_s and not all(card.linked for card in self._office.cards.values() if card.configured)
 
     def _awaited(self, source: _Source, now_s: float) -> bool:
         """Whether a charger is still to say something; many 1.6 chargers put their file and say nothing more."""

@@ -15,12 +15,15 @@ def filter_of(pattern: Payload) -> Fits:
     """pattern: {component, variable?}. Left out: instance, EVSE, connector, variable, its instance."""
     asked, given = pattern["component"], pattern.get("variable")
     wanted, evse = name_of(asked, given), asked.get("evse")
-    places = [Name._fields.index("component")]
-    places += [1] if "instance" in asked else []
-    places += [2] if evse is not None else []
-    places += [3] if evse is not None and "connectorId" in evse else []
-    places += [4] if given is not None else []
-    places += [5] if given is not None and "instance" in given else []
+    counts = {
+        "component": True,
+        "instance": "instance" in asked,
+        "evse_id": evse is not None,
+        "connector_id": evse is not None and "connectorId" in evse,
+        "variable": given is not None,
+        "variable_instance": given is not None and "instance" in given,
+    }
+    places = [place for place, word in enumerate(Name._fields) if counts[word]]
     return lambda name: all(name[place] == wanted[place] for place in places)
 
 

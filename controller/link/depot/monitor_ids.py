@@ -10,6 +10,8 @@ from typing import Final
 from controller.link.depot.office import Office
 
 PREFIX: Final = "monitors:ids:"
+MOST: Final = 5000
+"""Of one charger: it names its monitors itself, and must not fill the disk with them. Those that were heard of first are forgotten first."""
 
 
 class MonitorIds:
@@ -24,7 +26,8 @@ class MonitorIds:
         if str(their_id) in known:
             return int(known[str(their_id)])
         number = self._office.number()
-        self._office.memory.put(PREFIX + station_id, {**known, str(their_id): number})
+        kept = dict(list(known.items())[1 - MOST :]) if len(known) >= MOST else known
+        self._office.memory.put(PREFIX + station_id, {**kept, str(their_id): number})
         return number
 
     def at(self, number: int) -> tuple[str, int] | None:

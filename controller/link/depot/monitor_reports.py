@@ -124,6 +124,7 @@ class MonitorReports:
         if job.filters:
             request["componentVariable"] = self._filters_for(station_id, job.filters)
         self._collecting[station_id, request_id] = _Collecting(self._office.now().mono_s)
+        yield Keep()
         reply = yield Ask("GetMonitoringReport", request, to=station_id)
         if isinstance(reply, Said) and reply.payload.get("status") == "Accepted":
             self._collecting[station_id, request_id].heard_mono_s = self._office.now().mono_s

@@ -117,6 +117,8 @@ class Monitors:
         new = Monitor(number, own.component, own.variable, item["type"], item["value"], item["severity"], bool(item.get("transaction", False)))
         self._store([rule for rule in rules if rule is not old])  # a replaced one begins anew
         self._store([*self.rules(), new])
+        if own.value is not None and new.severity <= self._office.memory.get(LEVEL, LOWEST_LEVEL):
+            self._look_at(new, own.value)  # what changes counts from now, not from the next second
         return {**_echo(item, "Accepted"), "id": number}
 
     def _unknown(self, item: Payload) -> str:
@@ -224,8 +226,7 @@ class Monitors:
     def event(self, station_id: str, message: Message) -> Conversation:
         """A charger's NotifyEvent, in the depot's words; the charger hears what the CSMS says to it."""
         events = [self._event(station_id, one) for one in message.payload["eventData"]]
-        if any("variableMonitoringId" in one for one in events):
-            yield Keep()
+        yield Keep()  # numbers that were told never come again
         reply = yield Ask("NotifyEvent", {**message.payload, "eventData": events}, to=HUB)
         return reply if reply is not None else Failed("GenericError", "no answer")
 
@@ -317,6 +318,7 @@ class Monitors:
     def _send(self) -> Conversation:
         try:
             batch = [self._waiting[index] for index in range(min(IN_ONE, len(self._waiting)))]
+            yield Keep()  # numbers that were told never come again
             payload = {"generatedAt": timestamp(self._office.now().wall_s), "seqNo": 0, "tbc": False, "eventData": batch}
             reply = yield Ask("NotifyEvent", payload, to=HUB)
             if reply is not None and reply != NO_ANSWER:  # one that refuses them will not take them later either

@@ -11,12 +11,13 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from controller.link.depot.addresses import name_of, size_of, up
+from controller.link.depot.addresses import Name, size_of, up
 from controller.link.depot.inventory import Inventories
-from controller.link.depot.matching import fits
+from controller.link.depot.inventory_entries import Entries, Index
+from controller.link.depot.matching import filter_of
 from controller.link.depot.office import Office
 from controller.link.depot.own_model import OwnModel
-from controller.link.depot.own_words import BYTES, ITEMS
+from controller.link.depot.own_words import BYTES, ITEMS, Own
 from controller.link.depot.paging import pages
 from controller.link.depot.variables import OWN_WINS
 from controller.ocpp.hub import HUB, Ask, Conversation, Emit, Failed, Message, Reply, Rest, Said, Step, answered
@@ -24,8 +25,9 @@ from controller.ocpp.times import timestamp
 from controller.orders import Severity, Tell
 
 Payload = dict[str, Any]
-Wanted = Callable[[Payload], bool]
 Owner = tuple[str, str, int, int]
+Flags = dict[Owner, dict[str, bool]]
+"""Component in the depot's words -> which of the criteria it has as a variable, and whether it is true."""
 
 MOST_WAITING: Final = 5
 ATTEMPTS: Final = 2
@@ -33,15 +35,40 @@ REFRESH_S: Final = 120.0
 """All chargers together may take so long to be asked anew; then the rest is shown as last known."""
 SUMMARY: Final = frozenset({"availabilitystate"})
 TROUBLE: Final = frozenset({"problem", "tripped", "overload", "fallback"})
-FLAGS: Final = frozenset({"active", "available", "enabled", "problem"})
+PROBLEM: Final = "problem"
 CRITERIA: Final = frozenset({"Active", "Available", "Enabled", "Problem"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a report is about. name, entry: both must be right, the cheap one is asked first. criteria: in small letters, none = no matter.
+
+    components: nothing else is looked at, None = all.
+    """
+
+    name: Callable[[Name], bool] | None = None
+    entry: Callable[[Payload], bool] | None = None
+    criteria: frozenset[str] = frozenset()
+    components: frozenset[str] | None = None
+
+    def takes(self, name: Name, flags: Flags) -> bool:
+        """The criteria: one of them is true, or is no variable of the component; a problem must be told (B08.FR.07-10)."""
+        if self.name is not None and not self.name(name):
+            return False
+        if not self.criteria:
+            return True
+        stated = flags.get(name.owner, {})
+        return any(stated.get(one, one != PROBLEM) for one in self.criteria)
+
+    def tells(self, entry: Payload) -> bool:
+        return self.entry is None or self.entry(entry)
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
     request_id: int
     wanted: Wanted
-    stations: frozenset[str] | None = None  # None: all; else only these are asked anew
+    anew: bool  # chargers are asked anew
 
 
 class Reports:
@@ -58,10 +85,10 @@ class Reports:
 
     def base(self, message: Message) -> Conversation:
         """GetBaseReport (B07.FR.01-09)."""
-        wanted = {"FullInventory": _everything, "ConfigurationInventory": _settable, "SummaryInventory": _summary}.get(message.payload["reportBase"])
+        wanted = BASES.get(message.payload["reportBase"])
         if wanted is None:
             return answered(Said({"status": "NotSupported"}))
-        return answered(self._queued(_Job(message.payload["requestId"], wanted)))
+        return answered(self._queued(_Job(message.payload["requestId"], wanted, anew=True)))
 
     def custom(self, message: Message) -> Conversation:
         """GetReport (B08.FR.01-24)."""
@@ -73,8 +100,8 @@ class Reports:
             return answered(Failed("FormatViolation", f"at most {BYTES} bytes in one GetReport"))
         if criteria - CRITERIA:
             return answered(Said({"status": "NotSupported"}))
-        job = _Job(payload["requestId"], self._chosen(filters, criteria), frozenset())
-        if next((item for item in self.items() if job.wanted(item)), None) is None:
+        job = _Job(payload["requestId"], _chosen(filters, criteria), anew=False)
+        if self._inventories.ready and next(self.items(job.wanted), None) is None:
             return answered(Said({"status": "EmptyResultSet"}))
         return answered(self._queued(job))
 
@@ -94,10 +121,12 @@ class Reports:
             yield Rest(1.0)
         self._running, self._waiting = True, self._waiting - 1
         try:
-            if job.stations is None:
+            if job.anew:
                 yield from self._refresh()
+            while not self._inventories.ready:  # a moment after the start
+                yield Rest(1.0)
             seq = 0
-            for page, more in pages(item for item in self.items() if job.wanted(item)):
+            for page, more in pages(self.items(job.wanted)):
                 if not (yield from self._page(job.request_id, seq, page, more)):
                     text = f"the CSMS did not take page {seq} of report {job.request_id} - it was ended there"
                     yield Emit(Tell(Severity.WARNING, self._office.identity, text))
@@ -127,53 +156,64 @@ class Reports:
 
     # -- what there is ------------------------------------------------------------------------------------------------
 
-    def items(self) -> Iterator[Payload]:
-        """The whole device model as reportData, every variable once. What is known is fixed at the first item: a report goes on for a while."""
-        office = self._office
-        known = {station_id: self._inventories.of(station_id) for station_id in office.cards}
-        tier = [(own, own.name, evse) for number, evse in office.numbering.all() for own in self._own.evse_tier(number, evse)]
-        own_words = {(evse.station_id, name._replace(evse_id=evse.evse_id)) for _, name, evse in tier if name.variable in OWN_WINS}
-        station_tier = list(self._own.station_tier())
-        yield from (own.report() for own in station_tier)
-        for station_id, entries in known.items():
-            for name, entry in entries.items():
-                shown = up(office.numbering, station_id, entry["component"])
-                if shown is not None and (station_id, name) not in own_words:
-                    yield _tidy({**entry, "component": shown})
-        for own, name, evse in tier:
-            if name.variable in OWN_WINS or name._replace(evse_id=evse.evse_id) not in known.get(evse.station_id, {}):
-                yield own.report()
+    def items(self, wanted: Wanted) -> Iterator[Payload]:
+        """The device model as reportData, every variable once: the depot's own, then charger by charger.
 
-    def _chosen(self, filters: list[Payload], criteria: set[str]) -> Wanted:
-        """The criteria: one of them is true, or is no variable of the component; a problem must be told (B08.FR.07-10)."""
-        flags = self._flags() if criteria else {}
+        What is known is fixed at the first item: a report goes on for a while.
+        """
+        stations = self._office.cards
+        known = {station_id: (self._inventories.of(station_id), self._inventories.index(station_id)) for station_id in stations}
+        yield from _told([(own.name, own) for own in self._own.station_tier()], wanted, {})
+        numbers: dict[str, list[int]] = {station_id: [] for station_id in stations}
+        for number, evse in self._office.numbering.all():
+            numbers.setdefault(evse.station_id, []).append(number)
+        for station_id, here in numbers.items():
+            tier = [(own.name, own) for number in here for own in self._own.of_evse(number)]
+            yield from self._station(station_id, *known.get(station_id, ({}, Index())), tier, wanted)
 
-        def wanted(item: Payload) -> bool:
-            name = name_of(item["component"], item["variable"])
-            if criteria and not any(flags.get(name.owner, {}).get(one.casefold(), one != "Problem") for one in criteria):
-                return False
-            return not filters or any(fits(one, name) for one in filters)
-
-        return wanted
-
-    def _flags(self) -> dict[Owner, dict[str, bool]]:
-        """Component in the depot's words -> which of the criteria it has as a variable, and whether it is true."""
-        found: dict[Owner, dict[str, bool]] = {}
-        for own in self._own.all():
-            name = own.name
-            if name.variable in FLAGS:
-                found.setdefault(name.owner, {})[name.variable] = own.value == "true"
-        for station_id in self._office.cards:
-            for (_, variable, instance), entries in self._inventories.index(station_id).items():
-                for _, entry in entries if variable in FLAGS and not instance else ():
-                    shown = up(self._office.numbering, station_id, entry["component"])
-                    if shown is not None:
-                        found.setdefault(name_of(shown).owner, {}).setdefault(variable, _is_true(entry))
-        return found
+    def _station(self, station_id: str, entries: Entries, index: Index, tier: list[tuple[Name, Own]], wanted: Wanted) -> Iterator[Payload]:
+        """A charger's own words, and the depot's about its EVSEs where they count or it has none."""
+        flags = _flags(entries, index, tier, wanted.criteria) if wanted.criteria else {}
+        if wanted.criteria == {PROBLEM} and not any(stated.get(PROBLEM) for stated in flags.values()):
+            return
+        ours = {name for name, _ in tier if name.variable in OWN_WINS}
+        components = index.by_component if wanted.components is None else wanted.components
+        for component in components:
+            for shown, own in index.by_component.get(component, ()):
+                if wanted.takes(shown, flags) and shown not in ours and wanted.tells(entries[own]):
+                    yield _tidy({**entries[own], "component": up(self._office.numbering, station_id, entries[own]["component"])})
+        theirs = {place.shown for name, _ in tier for place in index.by_component.get(name.component, ())} - ours
+        yield from _told([(name, own) for name, own in tier if name not in theirs], wanted, flags)
 
 
-def _everything(item: Payload) -> bool:
-    return True
+def _told(tier: list[tuple[Name, Own]], wanted: Wanted, flags: Flags) -> Iterator[Payload]:
+    """Of the depot's own variables, those that are wanted."""
+    stated = flags or (_flags({}, Index(), tier, wanted.criteria) if wanted.criteria else {})
+    for name, own in tier:
+        if wanted.takes(name, stated) and wanted.tells(report := own.report()):
+            yield report
+
+
+def _flags(entries: Entries, index: Index, tier: list[tuple[Name, Own]], criteria: frozenset[str]) -> Flags:
+    found: Flags = {}
+    for name, own in tier:
+        if name.variable in criteria:
+            found.setdefault(name.owner, {})[name.variable] = own.value == "true"
+    for shown, own_name in index.flags:
+        if shown.variable in criteria:
+            found.setdefault(shown.owner, {}).setdefault(shown.variable, _is_true(entries[own_name]))
+    return found
+
+
+def _chosen(filters: list[Payload], criteria: set[str]) -> Wanted:
+    """What a GetReport is about."""
+    tests = [filter_of(one) for one in filters]
+    components = frozenset(str(one["component"]["name"]).casefold() for one in filters)
+    return Wanted(
+        (lambda name: any(test(name) for test in tests)) if tests else None,
+        criteria=frozenset(one.casefold() for one in criteria),
+        components=components if filters else None,
+    )
 
 
 def _settable(item: Payload) -> bool:
@@ -181,12 +221,13 @@ def _settable(item: Payload) -> bool:
     return any(one.get("mutability", "ReadWrite") != "ReadOnly" for one in item["variableAttribute"])
 
 
-def _summary(item: Payload) -> bool:
+def _short(name: Name) -> bool:
     """SummaryInventory: availability of all, and what is wrong."""
-    name = name_of(item["component"], item["variable"])
-    if name.variable in SUMMARY:
-        return name.component in ("chargingstation", "evse", "connector")
-    return name.variable in TROUBLE and _is_true(item)
+    return name.variable in TROUBLE or (name.variable in SUMMARY and name.component in ("chargingstation", "evse", "connector"))
+
+
+def _summary(item: Payload) -> bool:
+    return str(item["variable"]["name"]).casefold() in SUMMARY or _is_true(item)
 
 
 def _is_true(item: Payload) -> bool:
@@ -205,3 +246,10 @@ def _tidy(entry: Payload) -> Payload:
     if isinstance(entry.get("variableCharacteristics"), dict):
         found["variableCharacteristics"] = entry["variableCharacteristics"]
     return found
+
+
+BASES: Final = {
+    "FullInventory": Wanted(),
+    "ConfigurationInventory": Wanted(entry=_settable),
+    "SummaryInventory": Wanted(name=_short, entry=_summary),
+}

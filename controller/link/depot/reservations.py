@@ -32,6 +32,8 @@ class Reservations(Quiet):
         self._moving: set[int] = set()
         self._away_since_mono_s: dict[str, float] = {}
         self._swept_mono_s = 0.0
+        floating = office.policy.reserve_without_evse != "refuse"  # no charger is asked for that: the depot chooses
+        office.shows["ReservationCtrlr", "NonEvseSpecific"] = lambda: "true" if floating else "false"
 
     def of_csms(self) -> Mapping[str, FromCsms]:
         """Both commands."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from controller.link.depot.office import Card, FromStation, Office, Payload, Quiet
-from controller.ocpp.hub import NO_ANSWER, Ask, Conversation, Emit, Message, Said, answered
+from controller.ocpp.hub import NO_ANSWER, Ask, Conversation, Emit, Keep, Message, Said, answered
 from controller.ocpp.times import timestamp
 from controller.orders import Severity, Tell
 
@@ -214,6 +214,7 @@ class States(Quiet):
             return Said({})
         yield Emit(Tell(Severity.WARNING if away else Severity.INFO, card.station_id, f"{text} - the CSMS is told"))
         events = [self._availability(number, text, away) for number in numbers]
+        yield Keep()  # numbers that were told never come again
         reply = yield Ask("NotifyEvent", {"generatedAt": self._now(), "seqNo": 0, "tbc": False, "eventData": events})
         if away and reply != NO_ANSWER:
             self._missing_told.add(card.station_id)

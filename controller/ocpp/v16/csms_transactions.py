@@ -162,6 +162,9 @@ class Transactions:
                 record.setdefault("zero_wh", register_wh)
         self._put(hub_id, record)
         if record["cid"] and not record.get("ended") and payload.get("eventType") != "Ended":
+            before = text(self._desk.memory.get(f"run:{record['cid']}"))
+            if before not in ("", hub_id):
+                self._retire(before)  # its end never came; it still may
             self._desk.memory.put(f"run:{record['cid']}", hub_id)
             self._desk.memory.put(f"done:{record['cid']}", None)
         return record
@@ -274,14 +277,25 @@ class Transactions:
             memory.put(f"wh:{cid}", record["wh"])
         if memory.get(f"run:{cid}") == hub_id:
             memory.put(f"run:{cid}", None)
-            unplugged = table(payload.get("transactionInfo")).get("stoppedReason") == "EVDisconnected"
-            memory.put(f"done:{cid}", None if unplugged and memory.get(f"status:{cid}") is None else True)
+            info = table(payload.get("transactionInfo"))
+            unplugged = info.get("stoppedReason") == "EVDisconnected" or info.get("chargingState") == "Idle"
+            known = memory.get(f"status:{cid}")
+            free = known == "Available" or (unplugged and known is None)
+            memory.put(f"done:{cid}", None if free else True)
         if memory.get(f"number:{record.get('number')}") == hub_id:
             memory.put(f"number:{record['number']}", None)
         memory.put(f"remote:{record.get('remote')}", None)
+        self._retire(hub_id)
+
+    def _retire(self, hub_id: str) -> None:
+        """A record that is kept only for what may come late; the oldest of these are forgotten."""
+        memory = self._desk.memory
         ended = [*(other for other in memory.get("ended", []) if other != hub_id), hub_id]
         kept = max(ENDED_KEPT, 2 * len(self._desk.places.all()))
         for old in ended[:-kept]:
+            number = self._record(old).get("number")
+            if memory.get(f"number:{number}") == old:
+                memory.put(f"number:{number}", None)
             memory.put(f"tx:{old}", None)
         memory.put("ended", ended[-kept:])
 

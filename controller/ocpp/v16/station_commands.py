@@ -12,7 +12,7 @@ from controller.ocpp.v16.station_limits import NotSayableError, Profiles
 from controller.ocpp.v16.station_notices import data_text
 from controller.ocpp.v16.station_pnc import Pnc
 from controller.ocpp.v16.station_starts import Starts
-from controller.ocpp.v16.station_state import Answer, StationState, ask, hub_error, is_unknown, no
+from controller.ocpp.v16.station_state import Answer, StationState, ask, hub_error, is_unknown, may_not_know, no
 from controller.ocpp.v16.station_transactions import Transactions
 from controller.ocpp.v16.words import EXTENDED_TRIGGER_DOWN, TRIGGER_DOWN, whole, without_none
 
@@ -121,13 +121,13 @@ class Commands:
 
     def _trigger(self, wanted: str, place: Payload) -> Answer:
         """In the whitepaper's words where plain 1.6 has none; in plain ones where the station does not know the whitepaper."""
-        extended = EXTENDED_TRIGGER_DOWN.get(wanted)
+        extended, plain = EXTENDED_TRIGGER_DOWN.get(wanted), TRIGGER_DOWN.get(wanted)
         if extended is not None and self._state.knows("ExtendedTriggerMessage"):
             reply = yield from ask("ExtendedTriggerMessage", {"requestedMessage": extended, **place}, WIRE)
-            if not is_unknown(reply):
+            if not may_not_know(reply) or (plain is None and not is_unknown(reply)):
                 return reply
-            self._state.unknown("ExtendedTriggerMessage")
-        plain = TRIGGER_DOWN.get(wanted)
+            if is_unknown(reply):
+                self._state.unknown("ExtendedTriggerMessage")
         if plain is None:
             return Said({"status": "NotImplemented"})
         return (yield from ask("TriggerMessage", {"requestedMessage": plain, **place}, WIRE))

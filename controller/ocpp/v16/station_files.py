@@ -12,7 +12,7 @@ from controller.ocpp.hub import WIRE, Conversation, Failed, Message, Payload, Sa
 from controller.ocpp.times import wall_time
 from controller.ocpp.v16.station_notices import FIRMWARE_REQUEST, LOG_REQUEST
 from controller.ocpp.v16.station_pnc import Pnc
-from controller.ocpp.v16.station_state import StationState, ask, hub_error, is_unknown, no
+from controller.ocpp.v16.station_state import StationState, ask, hub_error, is_unknown, may_not_know, no
 from controller.ocpp.v16.words import CERTIFICATE_DOWN, CERTIFICATE_UP, moment, without_none
 
 MAX_LOCATION_CHARS: Final = 512
@@ -98,9 +98,12 @@ class Files:
         if self._state.knows("GetLog") and not _is_long(log):
             request = {"log": log, "logType": kind, "requestId": payload.get("requestId"), **retry}
             reply = yield from ask("GetLog", request, WIRE)
-            if not is_unknown(reply):
-                return hub_error(reply) if isinstance(reply, Failed) else Said(_named(reply.payload.get("status"), reply.payload.get("filename")))
-            self._state.unknown("GetLog")
+            if isinstance(reply, Said):
+                return Said(_named(reply.payload.get("status"), reply.payload.get("filename")))
+            if not may_not_know(reply) or (kind != "DiagnosticsLog" and not is_unknown(reply)):
+                return hub_error(reply)
+            if is_unknown(reply):
+                self._state.unknown("GetLog")
         if kind != "DiagnosticsLog":
             return Said(no("UnsupportedRequest", "this station has no security log"))
         times = without_none({"startTime": log.get("oldestTimestamp"), "stopTime": log.get("latestTimestamp")})

@@ -52,7 +52,7 @@ PARTLY: Final[dict[str, str]] = {
     "GetLog": "DataCollectorLog Rejected; SecurityLog Rejected by a station without the whitepaper",
     "GetTransactionStatus": "from what has come through here; 1.6 cannot be asked",
     "InstallCertificate": "V2G, MO and OEM roots go as plug and charge (DataTransfer), Rejected by a station without it",
-    "MeterValues": "of the station: Temperature and RPM are left out, and values that are no number",
+    "MeterValues": "of the station: Temperature, RPM and what is no number are left out; without a transactionId they go with what runs there",
     "RequestStartTransaction": "groupIdToken has no place in 1.6 and is left out",
     "ReserveNow": "connectorType without evseId Rejected where there are several EVSEs",
     "Reset": "of one EVSE of several, and ImmediateAndResume, Rejected",

@@ -138,3 +138,8 @@ def hub_error(failed: Failed) -> Failed:
 def is_unknown(reply: Reply | None) -> bool:
     """Whether a station has said that it does not know what it was asked."""
     return isinstance(reply, Failed) and reply.code in UNKNOWN_ACTION
+
+
+def may_not_know(reply: Reply | None) -> bool:
+    """Whether an error may mean that a station does not know what it was asked: some say so with any code (16.7). Silence is GenericError."""
+    return isinstance(reply, Failed) and reply.code != NO_ANSWER.code

@@ -20,6 +20,8 @@ _BOOT_KEPT: Final = (
     *("chargePointVendor", "chargePointModel", "chargePointSerialNumber", "chargeBoxSerialNumber"),
     *("firmwareVersion", "meterType", "meterSerialNumber"),
 )
+MOST_CONNECTORS: Final = 1000
+"""What is remembered of each is on disk: a number beyond this is a mistake."""
 
 
 class StatusReports:
@@ -75,6 +77,8 @@ class StatusReports:
     def status(self, payload: Payload) -> Conversation:
         """StatusNotification."""
         connector, word = max(whole(payload.get("connectorId")) or 0, 0), str(payload.get("status", ""))
+        if connector > MOST_CONNECTORS:
+            return Failed("PropertyConstraintViolation", f"no station has {connector} connectors")
         before, when = self._state.statuses.get(connector), moment(payload.get("timestamp"), self._state.around.now().wall_s)
         self._state.stage(connector, word)
         self._starts.status(connector, word)

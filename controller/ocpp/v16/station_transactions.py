@@ -50,7 +50,8 @@ class Transactions:
         """StartTransaction."""
         content = content_of("StartTransaction", payload)
         transaction = self._book.began_with(content)
-        if transaction is None:
+        if transaction is None or not (transaction.opened or wall_time(payload.get("timestamp")) is not None):
+            # Without its time, the same words may be the start of another one.
             transaction = self._events.begin(content, payload)
         yield from self._state.keep()
         reply = yield from self._tell(transaction.started)

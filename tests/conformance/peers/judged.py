@@ -2,12 +2,13 @@
 
 Every frame in and out is checked against the schemas that ship with the library; a frame of the other side that breaks them is
 written to the log as {"invalid": why}. One CALL in flight at a time, as the documents want. Every frame goes to the log as
-{"name", "dir", "text"}.
+{"name", "dir", "text", "at"}.
 """
 
 import asyncio
 import json
 import sys
+import time
 import uuid
 
 from ocpp.exceptions import NotImplementedError as NotThere
@@ -25,7 +26,7 @@ class Log:
         self.stream = open(file, "a", buffering=1)  # noqa: SIM115
 
     def write(self, **entry):
-        self.stream.write(json.dumps(entry) + "\n")
+        self.stream.write(json.dumps({**entry, "at": time.time()}) + "\n")
 
 
 class Line:

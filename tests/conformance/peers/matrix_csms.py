@@ -1,13 +1,15 @@
 """An independent CSMS for the matrix, in its own process: PyPI ``ocpp``'s frames and schemas over ``websockets``, nothing of ours.
 
 argv: log file, port, first 1.6 transaction id, spoken subprotocol. It knows drivers whose token begins with GOOD. It also has a
-web server for firmware (GET anything) and logs (PUT or POST anything), whose bytes go to the log file's folder.
+web server for firmware (GET anything) and logs (PUT or POST anything), whose bytes go to the log file's folder. Below /slow a transfer waits
+until a file "go" is in that folder; below /form only POST is taken; below /busy the first two uploads are refused; below /no all are.
 Commands: {"station", "action", "payload"}, payloads as on the wire.
 """
 
 import asyncio
 import sys
 import threading
+import time
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -106,11 +108,29 @@ EMPTY_2 = (
 class Web(BaseHTTPRequestHandler):
     """Firmware out, logs in."""
 
+    refused = 0
+
+    def _wait(self):
+        """In the middle of a transfer."""
+        while self.path.startswith("/slow") and not (Path(sys.argv[1]).parent / "go").exists():
+            time.sleep(0.05)
+
+    def _verdict(self):
+        if self.path.startswith("/form") and self.command == "PUT":
+            return 405
+        if self.path.startswith("/busy") and Web.refused < 2:
+            Web.refused += 1
+            return 503
+        return 403 if self.path.startswith("/no") else 201
+
     def do_GET(self):
+        LOG.write(name="web", download=self.path)
         self.send_response(200)
         self.send_header("Content-Length", str(len(FIRMWARE)))
         self.end_headers()
-        self.wfile.write(FIRMWARE)
+        self.wfile.write(FIRMWARE[:1000])
+        self._wait()
+        self.wfile.write(FIRMWARE[1000:])
 
     def _take(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
@@ -119,6 +139,13 @@ class Web(BaseHTTPRequestHandler):
             while size := int(self.rfile.readline().strip() or b"0", 16):
                 body += self.rfile.read(size)
                 self.rfile.readline()
+        if (verdict := self._verdict()) != 201:
+            self.send_response(verdict)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        LOG.write(name="web", begun=self.path)
+        self._wait()
         (Path(sys.argv[1]).parent / "uploads").mkdir(exist_ok=True)
         (Path(sys.argv[1]).parent / "uploads" / (self.path.strip("/").replace("/", "_") or "file")).write_bytes(body)
         LOG.write(name="web", upload=self.path, size=len(body))

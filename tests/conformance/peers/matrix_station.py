@@ -1,7 +1,7 @@
 """An independent station for the matrix, in its own process: it lives, as far as the story needs it. PyPI ``ocpp``, nothing of ours.
 
 argv: log file, URL with identity, subprotocol. It has one EVSE with one connector. Commands: {"do": name, ...}: boot, plug, start, values,
-stop, unplug, authorize, state. What a CSMS asks of it, it does: starts, stops, profiles, configuration, list, firmware, logs, reset.
+stop, unplug, authorize, state, dial. What a CSMS asks of it, it does: starts, stops, profiles, configuration, list, firmware, logs, reset.
 """
 
 import asyncio
@@ -55,6 +55,9 @@ class Station:
 
     async def handle(self, command):
         name = command.pop("do")
+        if name == "dial":  # after its connection has gone; it has not restarted, so it does not boot
+            await self.connect()
+            return {}
         return await getattr(self.life, name)(**command) or {}
 
 

@@ -1,8 +1,11 @@
 """Independent 2.1 stations with cars that could give back, many in one process: raw ``websockets``, nothing of ours.
 
 argv: log file, URL without identity, stations as JSON: [{"name", "announces", "needs", "refuses"}]. announces: whether it says that it takes
-V2X setpoints; needs: whether its car asks for a bidirectional transfer; refuses: whether it rejects V2X profiles all the same.
-Each obeys the last profile, reports every second, and logs {"at", "name", "dir", "frame"} for every frame. stdin: {"stop": true} ends.
+V2X setpoints; needs: whether its car asks for a bidirectional transfer; refuses: whether it rejects V2X profiles all the same; der (if
+there): the types of DER control its inverter executes. Each obeys the last profile, reports every second,
+and logs {"at", "name", "dir", "frame"} for every frame.
+stdin: {"say": name, "action", "payload"} lets a station send a CALL, its answer is printed; {"come": spec} one more station, {"leave": name} one less;
+{"stop": true} ends.
 """
 
 import asyncio
@@ -124,9 +127,13 @@ class Station:
             period = {"startPeriod": 0, "limit": max(0.0, self.flow_w) / 690.0, "numberPhases": 3}
             schedule = {"evseId": 1, "duration": payload["duration"], "scheduleStart": now(), "chargingRateUnit": "A"}
             return {"status": "Accepted", "schedule": {**schedule, "chargingSchedulePeriod": [period]}}
+        if action == "AFRRSignal":
+            return {"status": "Rejected", "statusInfo": {"reasonCode": "NoSignalWattCurve"}}
         return {"status": "Accepted"}
 
     def variable(self, item):
+        if (item["component"]["name"], item["variable"]["name"]) == ("DCDERCtrlr", "ModesSupported") and self.spec.get("der"):
+            return {"attributeStatus": "Accepted", "attributeValue": self.spec["der"], "component": item["component"], "variable": item["variable"]}
         known = VARIABLES.get((item["component"]["name"], item["variable"]["name"])) if self.spec["announces"] else None
         if known is None:
             return {"attributeStatus": "UnknownVariable", "component": item["component"], "variable": item["variable"]}
@@ -145,13 +152,28 @@ class Station:
 
 async def main():
     loop = asyncio.get_running_loop()
-    tasks = [asyncio.ensure_future(Station(spec).live()) for spec in STATIONS]
+    stations = {spec["name"]: Station(spec) for spec in STATIONS}
+    tasks = {name: asyncio.ensure_future(station.live()) for name, station in stations.items()}
     print(json.dumps({"at": time.time()}), flush=True)
-    await loop.run_in_executor(None, sys.stdin.readline)
-    failed = [repr(task.exception()) for task in tasks if task.done()]
+    while True:
+        line = await loop.run_in_executor(None, sys.stdin.readline)
+        command = json.loads(line) if line.strip() else {"stop": True}
+        if command.get("stop"):
+            break
+        said = {}
+        if "come" in command:
+            name = command["come"]["name"]
+            stations[name] = Station(command["come"])
+            tasks[name] = asyncio.ensure_future(stations[name].live())
+        elif "leave" in command:
+            tasks.pop(command["leave"]).cancel()
+        else:
+            said = await stations[command["say"]].call(command["action"], command["payload"])
+        print(json.dumps({"at": time.time(), "said": said}), flush=True)
+    failed = [repr(task.exception()) for task in tasks.values() if task.done() and not task.cancelled()]
     if failed:
         print(*failed, file=sys.stderr, flush=True)
-    for task in tasks:
+    for task in tasks.values():
         task.cancel()
 
 

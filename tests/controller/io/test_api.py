@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import socket
 import struct
@@ -26,7 +27,7 @@ from controller.io.clock import VirtualClock
 from controller.io.history import Series
 from controller.io.shell import StartError
 from controller.io.tap import Tap
-from controller.snapshot import Snapshot
+from controller.snapshot import FaceView, Snapshot
 from tests.support.picture import NOW_WALL_S, picture, site_config
 
 Client = TestClient[Any, Any]
@@ -229,6 +230,15 @@ async def test_metrics_are_prometheus_text(desk: Desk) -> None:
     assert "yardmaster_grid_meter_age_seconds 0.4" in lines
     assert 'yardmaster_plan_solve_seconds{solver="HiGHS"} 0.12' in lines
     assert not any("battery" in line for line in lines), "what nobody knows is left out"
+
+
+async def test_metrics_of_a_depot(desk: Desk) -> None:
+    depot = FaceView("csms", "depot", "HARBOUR", "open", "ocpp2.1", 3, True, (("transaction", 3), ("status", 0)))
+    desk.picture = dataclasses.replace(desk.picture, faces=(depot, FaceView("other", "pair", "CP9", "open")))
+    lines = (await (await desk.client.get("/metrics")).text()).splitlines()
+    assert 'yardmaster_depot_accepted{upstream="csms",identity="HARBOUR"} 1.0' in lines
+    assert 'yardmaster_depot_waiting_messages{upstream="csms",identity="HARBOUR",rank="transaction"} 3.0' in lines
+    assert not any("CP9" in line for line in lines)
 
 
 async def test_page_and_library_are_served_packed_and_revalidated(desk: Desk) -> None:

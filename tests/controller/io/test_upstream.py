@@ -190,6 +190,7 @@ async def test_a_refusal_is_told_in_words(status: int, words: str) -> None:
         far.dial()
         closed = await far.next(UpstreamClosed)
         assert words in closed.reason
+        assert closed.refused == (status < 500)
         assert not closed.no_common_version
         assert not far.of(UpstreamOpened)
 
@@ -337,6 +338,21 @@ async def test_a_ca_of_one_s_own_is_trusted_and_nothing_else(tmp_path: Path) -> 
         far.dial()
         assert "certificate is not accepted" in (await far.next(UpstreamClosed)).reason
         assert far.requests == []
+
+
+async def test_a_depot_dials_under_its_own_identity_with_the_configured_password_ca_and_query(tmp_path: Path) -> None:
+    context, trusted = self_made(tmp_path)
+    async with csms(tls=context, speaks=("ocpp2.1",)) as far:
+        await far.shell.stop()
+        upstream = {"id": "cloud", "url": f"{far.url}?tenant=7", "face": "depot", "identity": "DEPOT 17"}
+        far.shell = UpstreamShell(config({**upstream, "password": PASSWORD, "ca_file": str(trusted)}), Clock(), far.submit)
+        await far.shell.start()
+        far.shell.carry(DialUpstream("DEPOT 17", 1, "cloud", ("ocpp2.1", "ocpp2.0.1", "ocpp1.6")))
+        opened = await far.next(UpstreamOpened)
+        assert (opened.station_id, opened.version) == ("DEPOT 17", "ocpp2.1")
+        request = far.requests[0]
+        assert request.raw_path == "/ocpp/DEPOT%2017?tenant=7"
+        assert request.headers["Authorization"] == "Basic " + base64.b64encode(f"DEPOT 17:{PASSWORD}".encode()).decode()
 
 
 @pytest.mark.parametrize("content", [None, "not a certificate", ""])

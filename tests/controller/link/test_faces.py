@@ -179,6 +179,18 @@ def test_csms_that_is_gone_from_the_site_file_is_left_at_once_with_an_alarm() ->
     assert any(frame[2] == "TransactionEvent" for frame in calls(other))  # late and to another one, but not lost
 
 
+def test_face_of_a_csms_that_is_changed_under_a_running_session_is_an_alarm() -> None:
+    p = booted(face="pair")
+    p.feed(FaceWished(p.at, "CP1", NEW))
+    p.open()
+    assert not any("another face" in text for text in restarted(p, site(face="depot")).told())  # nothing runs, nothing waits
+    p.station(2, "t1", "TransactionEvent", event("Started", 0, idToken=TOKEN))
+    same = restarted(p, site(face="pair"))
+    assert not any("another face" in text for text in same.told())
+    turned = restarted(p, site(face="depot"))
+    assert any("CSMS new sees it through another face than before" in text for text in turned.told())
+
+
 def test_unknown_names_change_nothing() -> None:
     p = booted()
     p.feed(FaceWished(p.at, "CP1", "typo"))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from controller.facts import Stamp
 from controller.link.ids import IdSource
-from controller.link.trunk import BUSY, CALLS_AT_ONCE, SILENCES, Hooks, Outcome, Then, Trunk, unsure
+from controller.link.trunk import BUSY, CALLS_AT_ONCE, SILENCES, SUSPECT_S, Hooks, Outcome, Then, Trunk, unsure
 from controller.link.turns import PATIENCE, Rank
 from controller.ocpp.hub import NO_ANSWER, Failed, Memory, Message, Reply, Said, Surroundings
 from controller.orders import Tell
@@ -232,6 +232,56 @@ def test_a_transaction_message_for_which_there_is_no_room_stays_with_its_session
     assert up.replies["h3"] == [BUSY]
 
 
+# -- a message the CSMS dies of ---
+
+
+def dies_of(up: Upstream, message: Message) -> None:
+    """The CSMS hangs up on it, and is there again."""
+    up.ask("poison", message)
+    up.do(up.trunk.closed(up.at))
+    up.do(up.trunk.opened(up.at, "ocpp2.1"))
+
+
+def test_a_message_on_which_the_csms_hangs_up_again_and_again_lets_others_go_first() -> None:
+    up = Upstream()
+    dies_of(up, event("a", 1))
+    dies_of(up, event("a", 1))
+    up.sent.clear()
+    up.ask("poison", event("a", 1, offline=True))
+    up.ask("a2", event("a", 2))
+    up.ask("b", event("b", 1))
+    assert up.names() == ["TransactionEvent 1"]
+    assert up.calls[0][3]["transactionInfo"]["transactionId"] == "b", "another transaction; its own waits behind it (P2)"
+    up.answer()
+    up.wait(SUSPECT_S - 1)
+    assert len(up.calls) == 1
+    up.wait(1)
+    assert up.calls[-1][3]["transactionInfo"]["transactionId"] == "a"
+    up.answer()
+    assert up.names() == ["TransactionEvent 1", "TransactionEvent 1", "TransactionEvent 2"]
+
+
+def test_a_message_that_was_answered_is_above_suspicion() -> None:
+    up = Upstream()
+    dies_of(up, event("a", 1))
+    up.ask("a", event("a", 1))
+    up.answer()
+    dies_of(up, event("a", 1))
+    up.sent.clear()
+    up.ask("a", event("a", 1))
+    assert len(up.calls) == 1
+
+
+def test_a_boot_is_never_put_off() -> None:
+    boot = Message("BootNotification", {"reason": "PowerUp", "chargingStation": {"model": "M", "vendorName": "V"}})
+    up = Upstream()
+    for _ in range(5):
+        dies_of(up, boot)
+    up.sent.clear()
+    up.ask("boot", boot)
+    assert len(up.calls) == 1
+
+
 # -- silence, errors, the end -----------------------------------------------------------------------------------
 
 
@@ -444,7 +494,9 @@ def test_whatever_happens_each_message_is_answered_once_and_events_keep_their_or
         open_calls += list(range(before, len(up.calls)))
         if not up.trunk.is_open:
             up.do(up.trunk.opened(up.at, "ocpp2.1"))
-        assert up.trunk._flight is not None or not len(up.trunk.turns), "something waits and nothing is under way"
+        due = [job for job in up.trunk.turns._all() if job.not_before_mono_s <= up.mono_s]
+        put_off = {job.chain for job in up.trunk.turns._all() if job.not_before_mono_s > up.mono_s} - {""}
+        assert up.trunk._flight is not None or {job.chain for job in due} <= put_off, "something waits and nothing is under way"
     up.do(up.trunk.closed(up.at))
     assert all(len(replies) == 1 for replies in up.replies.values())
     events = [frame[3] for frame in up.calls if frame[2] == "TransactionEvent"]

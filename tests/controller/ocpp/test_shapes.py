@@ -214,6 +214,8 @@ def test_an_order_that_is_half_understood_is_refused_with_the_right_code(version
         ("ocpp2.1", "Reset", {"type": "Immediate", "evseId": None}, {"type": "Immediate"}),  # null is "not there"
         ("ocpp1.6", "SetChargingProfile", limit_profile(16.35), limit_profile(16.35)),  # 16.8: several decimals
         ("ocpp1.6", "UpdateFirmware", {"location": "ftp://a b/c", "retrieveDate": "2026-01-01T00:00:00"}, None),  # no zone, a space
+        ("ocpp1.6", "DataTransfer", {"vendorId": "v", "data": {"a": [1, None]}}, {"vendorId": "v", "data": {"a": [1, None]}}),  # 16.12
+        ("ocpp1.6", "GetCompositeSchedule", {"connectorId": 1.0, "duration": 60.7}, {"connectorId": 1, "duration": 60}),  # 16.8
         ("ocpp2.1", "NoSuchThing", {"x": None}, None),  # whoever answers actions says so
         ("ocpp2.1", "GetLocalListVersion", {"customData": {"vendorId": "v", "more": None}}, None),
     ],

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from controller.facts import EvseKey, GridControlled, LimitStep, SessionChanged, SiteWished, Stamp, StationOffline
-from controller.orders import AnnounceSite, Inject
+from controller.facts import EvseKey, GridControlled, LimitStep, SessionChanged, SiteWished, Stamp, StationOffline, StationOnline
+from controller.orders import AnnounceSite, Inject, Publish, Tell
 from controller.site.der import GridWishes
 from controller.site.state import layout_of
 from controller.site.why import explain
@@ -334,6 +334,32 @@ def test_a_car_without_charge_does_not_give_and_the_others_do() -> None:
     assert story.flow[-1] == pytest.approx(-15_000.0, abs=10.0)
 
 
+def test_a_car_that_comes_while_a_setpoint_holds_takes_its_part_from_the_first_word_on() -> None:
+    """It was booked a moment before, as nobody commanded it: that is no reason to let it charge with all it can for a second."""
+    story = GivingStory(3)
+    story.park(*story.keys[:2])
+    story.wish_w(-9_000.0)
+    story.run(20)
+    begin = len(story.flow)
+    story.plug(story.keys[2], current_a=0.0)
+    story.run(10)
+    assert max(story.flow[begin:]) == pytest.approx(-9_000.0)
+
+
+def test_a_station_that_goes_while_its_car_gives_back_counts_with_that_and_begins_again_within_the_setpoint() -> None:
+    story = GivingStory(3)
+    story.park()
+    story.wish_w(-9_000.0)
+    story.run(20)
+    begin = len(story.flow)
+    story.do(StationOffline(story.at(), "CP2"))
+    story.run(10)  # the car goes on with what it was told last
+    assert min(story.flow[begin:]) == pytest.approx(-9_000.0)
+    story.do(StationOnline(story.at(), "CP2", "2.1"))
+    story.run(10)
+    assert (min(story.flow[begin:]), max(story.flow[begin:])) == (pytest.approx(-9_000.0), pytest.approx(-9_000.0))
+
+
 def test_the_plan_is_asked_for_the_setpoint() -> None:
     """-9 kW of cars beside 6.9 kW of building are -2.1 kW at the grid, for the hour it is asked for."""
     story = GivingStory(3)
@@ -392,3 +418,19 @@ def test_no_face_no_news() -> None:
     story.run(30)
     assert story.of(AnnounceSite) == []
     assert EvseKey("CP1", 1) in story.site.evses
+
+
+def test_the_limit_for_all_is_shown_and_published_with_who_says_so_and_its_next_step() -> None:
+    story = givers(1)
+    now_s = story.at().wall_s
+    orders = story.wish(LimitStep(now_s - 1.0, 20.0), LimitStep(now_s + 600.0, 12.0))
+    (state,) = [order for order in orders if isinstance(order, Publish) and order.topic == "limit/state"]
+    shown = {"limit_a": 20.0, "reason": "CSMS limit for the site (profile 17)", "ends_wall_s": now_s + 600.0}
+    assert state.payload["csms"] == {FACE: shown}
+    assert any(isinstance(order, Tell) and order.text.endswith("holds now: 20 A per phase for all its chargers") for order in orders)
+    story.control(5_000.0)
+    limits = {(one.source, one.circuit): (one.value, one.unit) for one in story.site.view(story.at()).limits}
+    assert limits[("CSMS limit for the site (profile 17)", FACE)] == (20.0, "A")
+    assert limits[("DER LimitMaxDischarge 17", FACE)] == (5_000.0, "W")
+    story.wish()
+    assert not [one for one in story.site.view(story.at()).limits if one.unit == "A" and one.circuit == FACE]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controller.facts import UpstreamFrame
+from controller.facts import UpstreamClosed, UpstreamFrame
 from controller.link.faces import memory_of
 from controller.link.keeper import SPACE
 from controller.ocpp.times import timestamp
@@ -176,6 +176,37 @@ def test_a_csms_that_is_silent_twice_loses_its_socket_and_nothing_else_is_lost()
     assert {told["evse"]["id"] for told in book.heard("TransactionEvent")} == {1, 2}
 
 
+def test_each_reason_for_which_the_csms_refuses_is_told_once_and_the_newest_is_shown() -> None:
+    """Whoever puts the password right must hear that now the identity is not known."""
+    book = opened()
+    book.lose("wrong password")
+    for reason in ("wrong password", "unknown identity", "no answer", "wrong password"):
+        book.wait(120)
+        assert book.generation is not None
+        book.feed(UpstreamClosed(book.at, DEPOT, book.generation, reason, refused=reason != "no answer"))
+    told = [text for text in book.told if "CSMS is away" in text and "charging goes on" in text]
+    assert sum("wrong password" in text for text in told) == 3  # the face, and each of the two chargers' sessions
+    assert sum("unknown identity" in text for text in told) == 1
+    assert not any("no answer" in text for text in told)  # that is what an outage is like
+    assert book.face.view().trouble == "wrong password"
+    book.wait(120)
+    assert book.generation is not None
+    book.feed(UpstreamClosed(book.at, DEPOT, book.generation, "it speaks something else", no_common_version=True))
+    assert book.face.view().trouble == "it speaks something else - upstreams.versions says what is offered"
+
+
+def test_a_csms_that_rejects_and_then_accepts_says_both() -> None:
+    book = DepotBook()
+    book.csms_says["BootNotification"] = {"currentTime": ACCEPTED["currentTime"], "interval": 10, "status": "Rejected"}
+    book.open()
+    assert any("its operator may have to add a station of this identity" in text for text in book.told)
+    assert DEPOT in book.face.view().trouble
+    book.csms_says["BootNotification"] = ACCEPTED
+    book.wait(15)
+    assert "the CSMS has accepted this depot" in book.told
+    assert book.face.view().trouble == ""
+
+
 def test_another_version_after_an_outage_is_another_csms() -> None:
     book = opened()
     book.lose()
@@ -264,3 +295,14 @@ def test_the_site_s_values_are_on_the_desk() -> None:
     told = AnnounceSite(1.0, (1.0, None, None), 230.0, None, None, 63.0, "fuse", 0.0)
     book.links.carry(told, book.at)
     assert book.face.office.site == told
+
+
+def test_however_slow_the_csms_is_one_heartbeat_waits() -> None:
+    book = DepotBook()
+    book.csms_says["BootNotification"] = {"currentTime": timestamp(START_WALL_S), "interval": 10, "status": "Accepted"}
+    book.open()
+    book.wait(5)
+    book.up.clear()
+    book.after_s = 25
+    book.wait(120)
+    assert 2 <= len(book.heard("Heartbeat")) <= 5

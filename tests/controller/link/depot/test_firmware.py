@@ -236,3 +236,17 @@ def test_over_the_real_face_each_version_gets_it_in_its_own_words() -> None:
     heard = book.heard("FirmwareStatusNotification")
     assert [payload["status"] for payload in heard] == ["Downloading", "Downloaded", "Installing", "Installed"]
     assert {payload["requestId"] for payload in heard} == {7}
+
+
+def test_a_charger_that_is_away_for_a_day_does_not_keep_the_update_open() -> None:
+    desk = depot(("CP1", "CP2"))
+    desk.changed("CP2", linked=False, online=False)
+    assert desk.answer("UpdateFirmware", IMAGE) == {"status": "Accepted"}
+    desk.seconds(3)
+    says(desk, "CP1", "Downloading", "Downloaded", "Installing", "Installed")
+    assert told(desk)[-1] != "Installed"  # CP2 may come back
+    desk.seconds(24 * 3600)
+    last = desk.heard("FirmwareStatusNotification")[-1]
+    assert last["status"] == "DownloadFailed"
+    assert "CP2 DownloadFailed" in last["statusInfo"]["additionalInfo"]
+    assert desk.answer("UpdateFirmware", IMAGE) == {"status": "Accepted"}  # nothing is replaced

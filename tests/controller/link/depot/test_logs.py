@@ -221,6 +221,26 @@ def test_after_a_crash_the_job_is_begun_anew() -> None:
     assert told(desk) == [("Uploaded", 3)]  # Uploading was told before the crash
 
 
+def test_after_a_crash_it_waits_for_the_chargers_but_not_for_ever() -> None:
+    desk = depot()
+    begin(desk)
+    desk = desk.again()
+    desk.changed("CP1", linked=False, online=False)
+    desk.changed("CP2", linked=False, online=False)
+    desk.seconds(40)
+    assert desk.ordered(OpenBox) == []
+    desk.changed("CP1", linked=True, online=True)
+    desk.seconds(18)
+    assert desk.ordered(OpenBox) == []
+    desk.seconds(5)
+    box = desk.ordered(OpenBox)[-1].job
+    desk.told(FileServed(desk.at, box, ("http://10.0.0.1:9010/box/s",)))
+    finish(desk, box, "CP1")
+    desk.seconds(2)
+    (sent,) = desk.ordered(SendBox)
+    assert {id: state for id, (state, _) in manifest(sent).items()} == {"CP1": "complete", "CP2": "offline"}
+
+
 @pytest.mark.parametrize(
     ("policy", "change"),
     [

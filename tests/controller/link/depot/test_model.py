@@ -89,6 +89,7 @@ def test_what_other_parts_know_is_shown_as_the_depots_own() -> None:
     question = {"getVariableData": [{"component": {"name": "DCDERCtrlr"}, "variable": {"name": "ModesSupported"}}]}
     assert desk.answer("GetVariables", question)["getVariableResult"][0]["attributeStatus"] == "UnknownComponent"
     modes["now"] = "FreqDroop,VoltVar"
+    desk.seconds(1)
     assert desk.answer("GetVariables", question)["getVariableResult"][0]["attributeValue"] == "FreqDroop,VoltVar"
 
 

@@ -344,3 +344,13 @@ def test_a_cleared_monitor_is_forgotten_and_one_that_could_not_be_cleared_is_not
     found = desk.answer("ClearVariableMonitoring", {"id": [one, two]})["clearMonitoringResult"]
     assert [result["status"] for result in found] == ["NotFound", "Accepted"]
     assert len(desk.chargers["CP1"].asked("ClearVariableMonitoring")) == 1
+
+
+def test_a_change_right_after_the_monitor_was_set_is_an_event() -> None:
+    desk, _ = depot()
+    site(desk, 10_000.0)
+    desk.seconds(2)
+    set_all(desk, watch(POWER, "Delta", 1000.0))
+    site(desk, 12_000.0)
+    desk.seconds(2)
+    assert [(event["trigger"], event["actualValue"]) for event in events(desk)] == [("Delta", "12000")]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.depot_book import DepotBook
+from controller.ocpp.times import timestamp
+from tests.support.depot_book import START_WALL_S, DepotBook
 from tests.support.desk import TOKEN, UUID_A, asked, busy, desk, says
 
 ACCEPTED = {"status": "Accepted"}
@@ -128,3 +129,27 @@ def test_one_that_was_used_keeps_its_evse_no_longer() -> None:
         busy(book, name, evse_id)
     assert reserve(book, id=6) == ACCEPTED
     assert [payload["id"] for payload in asked(book, "CP21", "ReserveNow")] == [5, 6]
+
+
+def test_one_that_ends_at_a_charger_that_is_away_has_expired() -> None:
+    book = desk(absent_s=3000)
+    says(book, "ReserveNow", CP21={"status": "Accepted"})
+    until = timestamp(START_WALL_S + 120)
+    assert book.csms("ReserveNow", {"id": 6, "expiryDateTime": until, "idToken": TOKEN, "evseId": 4})["status"] == "Accepted"
+    book.hang_up("CP21")
+    book.wait(1200)
+    assert book.heard("ReservationStatusUpdate") == [{"reservationId": 6, "reservationUpdateStatus": "Expired"}]  # H04.FR.01
+
+
+def test_an_evse_whose_charger_is_away_is_unavailable() -> None:
+    book = desk()
+    book.hang_up("CP21")
+    assert reserve(book, evseId=4)["status"] == "Unavailable"  # H01.FR.14
+
+
+def test_the_depot_says_whether_it_reserves_without_an_evse() -> None:
+    for policy, shown in (("keep_one_free", "true"), ("refuse", "false")):
+        book = desk(reserve_without_evse=policy)
+        data = {"component": {"name": "ReservationCtrlr"}, "variable": {"name": "NonEvseSpecific"}}
+        (result,) = book.csms("GetVariables", {"getVariableData": [data]})["getVariableResult"]
+        assert (result["attributeStatus"], result["attributeValue"]) == ("Accepted", shown)

@@ -98,3 +98,35 @@ def test_an_ongoing_session_of_a_2x_charger_makes_it_scheduled() -> None:
     book.event("CP21", "Started", UUID_A, 0)
     says(book, "Reset", CP21={"status": "Scheduled"})
     assert book.csms("Reset", {"type": "OnIdle", "evseId": 4}) == {"status": "Scheduled"}
+
+
+def test_after_the_boot_the_csms_gets_all_states_again() -> None:
+    book = desk()
+    says(book, "Reset", CP16=ACCEPTED, CP20=ACCEPTED, CP21=ACCEPTED)
+    book.csms("Reset", IMMEDIATE)
+    book.hang_up()
+    book.wait(5)
+    book.up.clear()
+    book.boot()
+    book.wait(3)
+    actions = [action for action, _ in book.up]
+    after = [payload["evseId"] for action, payload in book.up[actions.index("BootNotification") :] if action == "StatusNotification"]
+    assert sorted(set(after)) == [1, 2, 3, 4]  # B01.FR.05
+
+
+def test_one_that_waits_for_its_session_makes_it_a_scheduled_reset() -> None:
+    book = desk()
+    book.event("CP21", "Started", UUID_A, 0)
+    says(book, "Reset", CP16=ACCEPTED, CP20=ACCEPTED, CP21={"status": "Scheduled"})
+    assert book.csms("Reset", {"type": "OnIdle"})["status"] == "Scheduled"
+    book.hang_up("CP16", "CP20")
+    book.wait(10)
+    book.boot("CP16", "CP20")
+    book.wait(600)
+    assert not book.heard("BootNotification")  # CP21 still charges
+    book.event("CP21", "Ended", UUID_A, 1, trigger="EVDeparted")
+    book.hang_up("CP21")
+    book.wait(10)
+    book.boot("CP21")
+    book.wait(3)
+    assert [told["reason"] for told in book.heard("BootNotification")] == ["ScheduledReset"]  # B12

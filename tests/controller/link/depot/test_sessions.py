@@ -226,3 +226,15 @@ def test_a_16_csms_sees_three_connectors_whatever_they_speak() -> None:
         1001: (900, "EVDisconnected"),
         1002: (500, "EVDisconnected"),
     }
+
+
+def test_all_queues_are_asked_at_the_same_time() -> None:
+    book = DepotBook(CP1="ocpp2.1", CP2="ocpp2.1")
+    book.open()
+    book.boot()
+    book.wait(2)
+    book.station_says["CP1"]["GetTransactionStatus"] = {"messagesInQueue": True}
+    for told in book.down.values():
+        told.clear()
+    assert book.csms("GetTransactionStatus", {}) == {"messagesInQueue": True}  # E14.FR.06-08: no ongoingIndicator without an id
+    assert [action for action, _ in book.down["CP1"] + book.down["CP2"] if action == "GetTransactionStatus"] == ["GetTransactionStatus"] * 2

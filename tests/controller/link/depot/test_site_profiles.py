@@ -118,7 +118,6 @@ def test_what_the_disk_refuses_does_not_hold() -> None:
         (profile(2, [{"startPeriod": 0, "limit": 10}]), "DuplicateProfile"),  # 9 has purpose and stack level
         (profile(1, [{"startPeriod": 0, "setpoint": 10, "operationMode": "CentralSetpoint"}]), "InvalidOperationMode"),  # K01.FR.111
         (setpoint(1, 5_000, limit=3_000), "InvalidSchedule"),  # V2X.05
-        (setpoint(1, -5_000, dischargeLimit=3_000), "InvalidSchedule"),  # trap 25: dischargeLimit is never positive
     ],
 )
 def test_it_is_judged_like_at_any_station(request_: Payload, reason: str) -> None:
@@ -240,3 +239,10 @@ def test_its_own_limit_and_the_fuse_are_no_news() -> None:
     announce(book, 40.0, "", "csms")
     book.wait(20)
     assert book.heard("NotifyChargingLimit") == []
+
+
+def test_a_discharge_limit_above_zero_is_no_message() -> None:
+    book = depot()
+    answer = book.csms("SetChargingProfile", setpoint(1, -5_000, dischargeLimit=3_000))  # trap 25: the schema ends at 0
+    assert answer[0] == "PropertyConstraintViolation"
+    assert wished(book) is None

@@ -137,3 +137,32 @@ def test_a_reservation_counts_also_where_the_charger_does_not_show_it() -> None:
     book.csms("ReserveNow", {"id": 5, "expiryDateTime": "2030-01-01T00:00:00Z", "evseId": 1, "idToken": TOKEN})
     assert start(book, idToken={"idToken": "0011", "type": "ISO14443"}) == ACCEPTED
     assert not asked(book, "CP16", "RemoteStartTransaction")
+
+
+def test_without_evse_two_drivers_get_two_places() -> None:
+    book = willing()
+    assert start(book) == ACCEPTED
+    assert start(book, remoteStartId=8) == ACCEPTED
+    assert len(asked(book, "CP16", "RemoteStartTransaction")) == 1
+    assert len(asked(book, "CP20", "RequestStartTransaction")) == 1
+    book.wait(130)  # nobody came: both are free again
+    assert start(book, remoteStartId=9) == ACCEPTED
+    assert len(asked(book, "CP16", "RemoteStartTransaction")) == 2
+
+
+def test_a_car_that_has_been_charged_is_the_last_to_be_started() -> None:
+    book = willing()
+    book.status("CP20", "Occupied", 1)
+    book.event("CP20", "Started", UUID_A, 0)
+    book.wait(2)
+    book.event("CP20", "Ended", UUID_A, 1, trigger="StopAuthorized")
+    book.wait(2)
+    book.status("CP21", "Occupied")
+    assert start(book) == ACCEPTED
+    assert len(asked(book, "CP21", "RequestStartTransaction")) == 1
+    assert not asked(book, "CP20", "RequestStartTransaction")
+    book.status("CP20", "Available", 1)
+    book.wait(2)
+    book.status("CP20", "Occupied", 1)  # another car
+    assert start(book, remoteStartId=9) == ACCEPTED
+    assert [payload["evseId"] for payload in asked(book, "CP20", "RequestStartTransaction")] == [1]

@@ -106,3 +106,17 @@ def test_certificates_are_a_chargers_or_nobodys() -> None:
     assert book.csms("TriggerMessage", {"requestedMessage": "SignV2GCertificate", "evse": {"id": 4}}) == ACCEPTED
     assert asked(book, "CP21", "TriggerMessage") == [{"requestedMessage": "SignV2GCertificate", "evse": {"id": 1}}]
     assert book.csms("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate", "evse": {"id": 4}})["status"] == "NotImplemented"
+
+
+def test_a_status_that_was_triggered_is_the_one_the_csms_knows() -> None:
+    book = desk(absent_s=30)
+    book.hang_up("CP21")
+    book.wait(3)
+    assert book.csms("TriggerMessage", {"requestedMessage": "StatusNotification", "evse": {"id": 4, "connectorId": 1}}) == ACCEPTED
+    book.connect("CP21")  # a 2.x charger that reconnects so soon says nothing
+    book.wait(30)
+    assert book.heard("StatusNotification")[-1]["connectorStatus"] == "Available"
+    book.hang_up("CP21")
+    book.wait(32)
+    assert book.csms("TriggerMessage", {"requestedMessage": "StatusNotification", "evse": {"id": 4, "connectorId": 1}}) == ACCEPTED
+    assert [told["connectorStatus"] for told in book.heard("StatusNotification")[-2:]] == ["Unavailable", "Unavailable"]

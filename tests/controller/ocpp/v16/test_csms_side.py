@@ -270,3 +270,23 @@ def test_data_of_the_csms_is_text() -> None:
     reply = talk.said("DataTransfer", {"vendorId": "V", "data": "hello"})
     assert talk.sent("hub") == [("DataTransfer", {"vendorId": "V", "data": "hello"})]
     assert reply == Said({"status": "Accepted", "data": '{"a":1}'})
+
+
+def test_of_several_problems_the_one_that_lasts_is_told_when_another_is_over() -> None:
+    talk = talking()
+    evse = {"id": 1, "connectorId": 1}
+    rcd, lock = {"name": "RCD", "evse": evse}, {"name": "ConnectorPlugRetentionLock", "evse": evse}
+    for component, value, more in ((rcd, "true", {}), (lock, "true", {}), (rcd, "false", {"cleared": True}), (lock, "false", {"cleared": True})):
+        talk.asked("NotifyEvent", event(component, "Problem", value, trigger="Alerting", **more))
+    codes = [sent["errorCode"] for _, sent in talk.sent()]
+    assert codes == ["GroundFailure", "ConnectorLockFailure", "ConnectorLockFailure", "NoError"]
+
+
+def test_one_charger_of_a_depot_is_not_the_depot() -> None:
+    """Connector 0 is the whole station (16 3.8): a charger that is out of order says so by its connectors; its error names it."""
+    talk = talking()
+    talk.asked("NotifyEvent", event({"name": "ChargingStation", "instance": "CP7"}, "AvailabilityState", "Faulted"))
+    assert talk.sent() == []
+    talk.asked("NotifyEvent", event({"name": "ElectricalFeed", "instance": "CP7"}, "Problem", "true", trigger="Alerting", techCode="OverVoltage"))
+    ((_, told),) = talk.sent()
+    assert (told["connectorId"], told["status"], told["info"]) == (0, "Available", "CP7")

@@ -462,3 +462,29 @@ def test_a_driver_who_goes_on_after_all_has_not_stopped_it() -> None:
     talk.asked("TransactionEvent", event("Ended", 3, "EVCommunicationLost", 9, stoppedReason="EVDisconnected"))
     (stop,) = [payload for action, payload in talk.sent("wire") if action == "StopTransaction"]
     assert "idTag" not in stop
+
+
+def test_who_comes_after_a_connector_was_free_is_a_new_driver() -> None:
+    """Some tell that the connector is free before they tell that the transaction has ended: the next Occupied is no Finishing."""
+    talk = csms()
+
+    def status(word: str) -> None:
+        talk.asked("StatusNotification", {"timestamp": at(0), "connectorStatus": word, "evseId": 1, "connectorId": 1})
+
+    status("Occupied")
+    talk.asked("TransactionEvent", started())
+    status("Available")
+    talk.asked("TransactionEvent", event("Ended", 1, "EVCommunicationLost", 5, stoppedReason="Local"))
+    talk.log.clear()
+    status("Occupied")
+    assert [payload["status"] for _, payload in talk.sent("wire")] == ["Preparing"]
+
+
+def test_a_station_that_never_ends_its_transactions_fills_no_memory() -> None:
+    talk = csms()
+    for count in range(300):
+        talk.asked("TransactionEvent", {**started(), "transactionInfo": {"transactionId": f"tx-{count}", "chargingState": "Charging"}})
+    assert len([key for key, _ in talk.memory.starting("tx:")]) <= 70
+    assert len([key for key, _ in talk.memory.starting("number:")]) <= 70
+    talk.asked("TransactionEvent", event("Ended", 1, "StopAuthorized", 5, tid="tx-299", stoppedReason="Local"))
+    assert talk.sent("wire")[-1][1].get("transactionId", 376) == 376

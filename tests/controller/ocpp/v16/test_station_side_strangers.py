@@ -271,3 +271,66 @@ def test_a_status_from_before_the_transaction_is_not_its_state() -> None:
     peer.log.clear()
     status(peer, "SuspendedEV", "2026-11-21T12:04:00Z")
     assert [action for action, _ in peer.sent("hub")] == ["StatusNotification"]
+
+
+# -- a number that is not ours (12.5) ------------------------------------------------------------------------------------------------
+
+
+def test_a_station_with_a_number_of_its_own_speaks_of_what_runs_there() -> None:
+    peer = charging()
+    peer.said("MeterValues", reading(10, transactionId=4711))
+    peer.said("StopTransaction", {"transactionId": 4711, "meterStop": 1500, "timestamp": "2026-11-21T12:00:30Z"})
+    peer.said("StopTransaction", {"transactionId": 4711, "meterStop": 1500, "timestamp": "2026-11-21T12:00:30Z"})  # again
+    assert sent(peer) == [("TransactionEvent", ("Updated", 1)), ("TransactionEvent", ("Ended", 2)), ("TransactionEvent", ("Ended", 2))]
+
+
+def test_a_stop_from_before_what_runs_there_is_another_transaction() -> None:
+    peer = charging(evses=1)
+    peer.said("StopTransaction", {"transactionId": 4711, "meterStop": 900, "timestamp": "2026-11-21T11:59:00Z"})
+    assert sent(peer) == [("TransactionEvent", ("Started", 0)), ("TransactionEvent", ("Ended", 1))]
+    uuid = "00000000-0000-4000-8000-000000000001"
+    assert peer.asked("GetTransactionStatus", {"transactionId": uuid}) == Said({"ongoingIndicator": True, "messagesInQueue": False})
+
+
+def test_with_several_running_an_unknown_stop_ends_none_of_them() -> None:
+    peer = charging()
+    peer.said("StartTransaction", {**START, "connectorId": 2})
+    peer.log.clear()
+    peer.said("StopTransaction", {"transactionId": 4711, "meterStop": 900, "timestamp": "2026-11-21T12:05:00Z"})
+    assert sent(peer) == [("TransactionEvent", ("Started", 0)), ("TransactionEvent", ("Ended", 1))]
+
+
+def test_a_station_that_never_stops_fills_no_memory() -> None:
+    peer = talking()
+    for minute in range(59):
+        for second in (0, 20, 40):
+            peer.said("StartTransaction", {**START, "timestamp": f"2026-11-21T12:{minute:02d}:{second:02d}Z"})
+    assert len([key for key, _ in peer.memory.starting("tx:")]) <= 45
+
+
+def test_a_connector_that_cannot_be_is_a_mistake() -> None:
+    peer = talking()
+    reply = peer.said("StatusNotification", {"connectorId": 2**31 - 1, "status": "Available", "errorCode": "NoError"})
+    assert isinstance(reply, Failed)
+    assert reply.code == "PropertyConstraintViolation"
+    assert [key for key, _ in peer.memory.starting("status:")] == []
+
+
+# -- the whitepaper, loosely refused (16.7) --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", ["NotImplemented", "NotSupported", "InternalError", "FormationViolation", "VendorMadeThisUp"])
+def test_a_station_that_knows_no_whitepaper_says_so_with_any_error(code: str) -> None:
+    wire = {"GetLog": Failed(code), "GetDiagnostics": {"fileName": "d.zip"}, "ExtendedTriggerMessage": Failed(code), "TriggerMessage": ACCEPTED}
+    peer = talking(wire=wire)
+    log = {"logType": "DiagnosticsLog", "requestId": 7, "log": {"remoteLocation": "ftp://there/"}}
+    assert peer.asked("GetLog", log) == Said({"status": "Accepted", "filename": "d.zip"})
+    assert peer.asked("TriggerMessage", {"requestedMessage": "LogStatusNotification"}) == Said(ACCEPTED)
+    assert [action for action, _ in peer.sent("wire")] == ["GetLog", "GetDiagnostics", "ExtendedTriggerMessage", "TriggerMessage"]
+
+
+def test_a_station_that_is_silent_is_not_asked_in_another_way() -> None:
+    peer = talking(wire={"GetDiagnostics": {"fileName": "d.zip"}})
+    log = {"logType": "DiagnosticsLog", "requestId": 7, "log": {"remoteLocation": "ftp://there/"}}
+    assert peer.asked("GetLog", log) == NO_ANSWER
+    assert [action for action, _ in peer.sent("wire")] == ["GetLog"]

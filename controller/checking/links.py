@@ -91,6 +91,23 @@ def listeners(config: Config) -> Iterator[Problem]:
             yield Problem(("listen", "tls", "port"), f"port {tls.port} is also {name}; choose another one")
 
 
+def file_doors(config: Config) -> Iterator[Problem]:
+    """The file server for stations has ports of its own, and a certificate where it is to be encrypted."""
+    files, listen = config.files, config.listen
+    if files.tls_port is not None and listen.tls is None:
+        message = "HTTPS for the stations' files uses the certificates of listen.tls, and there is none; add listen.tls, or remove it"
+        yield Problem(("files", "tls_port"), message)
+    if not any(upstream.face == "depot" for upstream in config.upstreams):
+        return  # it never listens
+    taken = {config.api.port: "api.port"}
+    taken |= {listen.port: "listen.port"} if listen.plain else {}
+    taken |= {listen.tls.port: "listen.tls.port"} if listen.tls is not None else {}
+    for key, port in (("port", files.port), ("tls_port", files.tls_port)):
+        if port and port in taken:
+            yield Problem(("files", key), f"port {port} is also {taken[port]}; choose another one")
+        taken |= {port: f"files.{key}"} if port else {}
+
+
 def password_hashes(config: Config) -> Iterator[Problem]:
     """A hash that cannot be read would lock its station out."""
     for number, station in enumerate(config.stations):

@@ -255,6 +255,11 @@ def _connections(config: Config) -> Iterator[str]:
             yield f"To the mirror {upstream.id}, {_public(upstream)}: a copy of what {count} stations say; what it answers ends here."
             continue
         yield from _seen_by(config, upstream)
+    if any(upstream.face == "depot" for upstream in config.upstreams):
+        ports = f"port {config.files.port}" if config.files.tls_port is None else f"ports {config.files.port} and {config.files.tls_port} (HTTPS)"
+        host = config.files.address or config.files.host or listen.host
+        where = f"at {host}" if host not in ("", "0.0.0.0", "::") else "at this box (files.address says under which address, if it has several)"
+        yield f"Chargers fetch published firmware and put their logs {where}, {ports}; open only while there is something to fetch or put."
     for meter in config.meters:
         source = meter.source
         if isinstance(source, ModbusSource):

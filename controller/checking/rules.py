@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from controller.checking.drivers import drivers
 from controller.checking.fallback import fallback_problems
-from controller.checking.links import depot_faces, is_loopback, listeners, password_hashes, upstream_names, upstream_settings
+from controller.checking.links import depot_faces, file_doors, is_loopback, listeners, password_hashes, upstream_names, upstream_settings
 from controller.checking.problems import Problem, Where, did_you_mean, listed
 from controller.checking.salvage import pattern_of
 from controller.config import (
@@ -411,6 +411,7 @@ RULES: tuple[tuple[Rule, str], ...] = (
     (lambda site: upstream_settings(site.config), "~upstreams listen.handshake_s"),
     (lambda site: depot_faces(site.config), "~upstreams stations"),
     (lambda site: listeners(site.config), "listen api.port"),
+    (lambda site: file_doors(site.config), "files listen api.port ~upstreams"),
     (lambda site: password_hashes(site.config), "~stations"),
     (lambda site: drivers(site.config), "authorization"),
     (_unknown_models, "~stations.model"),

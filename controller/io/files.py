@@ -253,7 +253,8 @@ class FilesShell:
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession()
+            # What comes is taken byte for byte, as its checksum was made; servers are strangers to each other.
+            self._session = aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
         return self._session
 
 

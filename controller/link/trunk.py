@@ -19,6 +19,8 @@ from typing import Any, Final
 
 from controller.facts import Stamp
 from controller.link.ids import IdSource
+from controller.link.jobs import job_of
+from controller.link.suspects import Suspects, words_of
 from controller.link.talks import Outcome, Talks, Then, begun, safely
 from controller.link.turns import Job, Rank, Turns, Wired, rank_of
 from controller.ocpp import rpc
@@ -30,10 +32,6 @@ from controller.orders import Severity, Tell
 SILENCES: Final = 2
 """Unanswered CALLs in a row after which the socket counts as dead (F20, F21)."""
 LATE_KEPT: Final = 32
-SUSPECT_S: Final = 30.0
-"""A message on which sockets have ended twice in a row lets others go first for so long; twice that after the third time, and so on [s]."""
-MOST_SUSPECT_S: Final = 300.0
-NEVER_SUSPECT: Final = ("BootNotification", "Heartbeat")
 CALLS_AT_ONCE: Final = 64
 """CALLs of the CSMS that may be under way; more are refused."""
 BUSY: Final = Failed("GenericError", "too many messages are waiting; send again later")
@@ -85,7 +83,7 @@ class Trunk:
         self._flight: _Flight | None = None
         self._late: OrderedDict[str, Wired] = OrderedDict()
         self._late_answers: OrderedDict[str, Reply] = OrderedDict()
-        self._deaths: OrderedDict[str, int] = OrderedDict()
+        self._suspects = Suspects()
         self._opened_mono_s = 0.0
         self._silences = 0
         self._serving = 0
@@ -127,7 +125,8 @@ class Trunk:
             return []
         side, self.version = self._sides[self.version], ""
         flight, self._flight = self._flight, None
-        self._note_death(flight)
+        if flight is not None and flight.wired.job is not None:
+            self._suspects.died_of(flight.wired.job.message)
         wired, jobs = self.turns.drain()
         self._late.clear()
         self._serving, self._epoch = 0, self._epoch + 1
@@ -135,20 +134,6 @@ class Trunk:
         for job in jobs:
             outcomes += job.answered(at, NO_ANSWER)
         return [*outcomes, *self._talks.spawn(at, safely(side.closed), self._port())]
-
-    def _note_death(self, flight: _Flight | None) -> None:
-        """A CSMS may die of one message, each time it comes: it shall not be all that it ever hears."""
-        job = flight.wired.job if flight is not None else None
-        if job is None or job.message.action in NEVER_SUSPECT:
-            return
-        content = _words(job.message)
-        self._deaths[content] = self._deaths.pop(content, 0) + 1
-        while len(self._deaths) > LATE_KEPT:
-            self._deaths.popitem(last=False)
-
-    def _put_off_until(self, message: Message) -> float:
-        deaths = self._deaths.get(_words(message), 0) if self._deaths else 0
-        return self._opened_mono_s + min(SUSPECT_S * (deaths - 1), MOST_SUSPECT_S) if deaths > 1 else float("-inf")
 
     def tick(self, at: Stamp) -> list[Outcome]:
         """A second has passed: deadlines, rests, what the side does by itself."""
@@ -174,27 +159,15 @@ class Trunk:
         """
         if not self.version:
             return then(at, NO_ANSWER)
-        job = self._job(message, then, rank, key, expendable)
-        job.not_before_mono_s = self._put_off_until(message)
+        job = job_of(message, then, rank, key, expendable)
+        wait_s = self._suspects.waits_s(message)
+        if wait_s:
+            job.not_before_mono_s = self._opened_mono_s + wait_s
         taken, gone = self.turns.offer(job)
         outcomes = [outcome for other in gone for outcome in other.answered(at, Said({}))]
         if not taken:
             return [*outcomes, *then(at, NO_ANSWER if job.chain else BUSY)]
         return [*outcomes, *self.pump(at)]
-
-    @staticmethod
-    def _job(message: Message, then: Then, rank: Rank | None, key: tuple[Any, ...] | None, expendable: bool | None) -> Job:
-        transaction_id, same = _event_of(message)
-        return Job(
-            message,
-            rank_of(message.action) if rank is None else rank,
-            [then],
-            _usual_key(message) if key is None else key,
-            same,
-            transaction_id,
-            _is_expendable(message) if expendable is None else expendable,
-            len(str(message.payload)) if message.payload else 0,
-        )
 
     def pump(self, at: Stamp) -> list[Outcome]:
         """Send what may go now."""
@@ -222,8 +195,8 @@ class Trunk:
 
     def _ended(self, at: Stamp, job: Job, reply: Reply) -> list[Outcome]:
         self.turns.ended(job)
-        if self._deaths and not unsure(reply):
-            self._deaths.pop(_words(job.message), None)
+        if not unsure(reply):
+            self._suspects.answered(job.message)
         return [*job.answered(at, reply), *self.pump(at)]
 
     def _port(self) -> _Port:
@@ -236,7 +209,7 @@ class Trunk:
         wrong = self._wrong(wired.action, False, wired.payload)
         if wrong:
             return [*self._warning(wired.action, False, wrong), *wired.then(at, Failed("FormatViolation", wrong[:255]))]
-        known = self._late_answers.pop(_content(wired), None) if self._late_answers else None
+        known = self._late_answers.pop(words_of(wired.action, wired.payload), None) if self._late_answers else None
         if known is not None:
             return wired.then(at, known)
         if self._flight is None and wired.job is not None and wired.job is self._beginning:
@@ -336,7 +309,7 @@ class Trunk:
     def _settle_late(self, message_id: str, reply: Reply) -> list[Outcome]:
         wired = self._late.pop(message_id, None)
         if wired is not None and isinstance(reply, Said):
-            self._late_answers[_content(wired)] = reply
+            self._late_answers[words_of(wired.action, wired.payload)] = reply
             while len(self._late_answers) > LATE_KEPT:
                 self._late_answers.popitem(last=False)
         return []
@@ -405,33 +378,3 @@ class _Port:
 
     def keep(self, at: Stamp, then: Then) -> list[Outcome]:
         return self.trunk.keep(at, then)
-
-
-def _event_of(message: Message) -> tuple[str, tuple[Any, ...]]:
-    """(transaction id, what names this very event) of a TransactionEvent; ("", ()) of anything else."""
-    if message.action != "TransactionEvent":
-        return "", ()
-    info = message.payload.get("transactionInfo")
-    transaction_id = info.get("transactionId") if isinstance(info, dict) else None
-    if not isinstance(transaction_id, str) or not transaction_id:
-        return "", ()
-    return transaction_id, (transaction_id, message.payload.get("seqNo"), message.payload.get("eventType"))
-
-
-def _usual_key(message: Message) -> tuple[Any, ...]:
-    if message.action != "StatusNotification":
-        return ()
-    return ("StatusNotification", message.payload.get("evseId"), message.payload.get("connectorId"))
-
-
-def _is_expendable(message: Message) -> bool:
-    return message.action == "MeterValues" and "signedMeterValue" not in str(message.payload)
-
-
-def _words(message: Message) -> str:
-    return rpc.call_text("", message.action, {name: value for name, value in message.payload.items() if name != "offline"})
-
-
-def _content(wired: Wired) -> str:
-    """The same for a message that comes again, then perhaps marked as told late."""
-    return rpc.call_text("", wired.action, {name: value for name, value in wired.payload.items() if name != "offline"})

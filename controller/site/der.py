@@ -137,10 +137,10 @@ class GridWishes:
 
 
 def step_at(steps: Sequence[LimitStep], wall_s: float) -> tuple[LimitStep | None, float | None]:
-    """(the step that holds at a moment, when the next one begins)."""
+    """(the step that holds at a moment, when the next one begins). The first one holds from when it was told, also by a clock set back since."""
     found: LimitStep | None = None
     for step in steps:
-        if step.start_wall_s > wall_s:
+        if found is not None and step.start_wall_s > wall_s:
             return found, step.start_wall_s
         found = step
     return found, None

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from controller.io.clock import Clock
 from tests.support.yard import Peer, Yard, frames, free_port, site, until
 
 DEPOT = "DEPOT"
@@ -23,6 +22,11 @@ SETTERS = ("SetChargingProfile", "UpdateDynamicSchedule")
 def spec(name: str, der: str = "") -> Payload:
     """A station of ``v2g_stations``."""
     return {"name": name, "announces": True, "needs": True, "refuses": False, "der": der}
+
+
+def now_s() -> float:
+    """What the peers' clocks say [Unix s]."""
+    return Clock().stamp().wall_s
 
 
 def when(wall_s: float) -> str:
@@ -105,6 +109,11 @@ class GivingFace:
         """What each station was told last [W]."""
         return [(self.powers(name) or [(0.0, 0.0)])[-1][1] for name in names]
 
+    @property
+    def connected(self) -> bool:
+        """Whether the CSMS has heard the depot."""
+        return bool(self.at_csms())
+
     def invalid(self) -> list[Any]:
         """Frames of Yardmaster that break the schemas of the CSMS's version."""
         return [entry for entry in frames(self.folder / "csms.jsonl") if "invalid" in entry]
@@ -126,13 +135,6 @@ class GivingFace:
         """Until something is seen."""
         return await until(condition, seconds)
 
-    @staticmethod
-    async def pass_s(seconds: float) -> None:
-        """Real stations live by their own clocks."""
-        end_s = time.monotonic() + seconds
-        while time.monotonic() < end_s:
-            await asyncio.sleep(0.05)
-
 
 @asynccontextmanager
 async def giving_face(folder: Path, names: list[str], here: list[Payload], upstream: str = "ocpp2.1", **grid: Any) -> AsyncIterator[GivingFace]:
@@ -147,7 +149,7 @@ async def giving_face(folder: Path, names: list[str], here: list[Payload], upstr
         stations=[{"id": name, "evses": [json.loads(json.dumps(evse))]} for name in names],
         upstreams=[{**up, "depot": {"status_wait_s": 0.5, "site_values_s": 0}}],
         authorization={"unknown": "accept"},
-        control={"setpoint_life_s": 20, "setpoint_renew_s": 5, "plan_every_s": 5},
+        control={"setpoint_life_s": 20, "setpoint_renew_s": 5, "plan_every_s": 60},
     )
     async with Yard(folder, data) as yard:
         face = GivingFace(folder, upstream, yard, port)

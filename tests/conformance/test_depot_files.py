@@ -208,12 +208,17 @@ def check_logs(held: dict[str, bytes], kind: str) -> None:
 
 
 async def logs_again(here: Site, upstream: str, kind: str) -> None:
-    """The server refuses twice; there are retries."""
+    """The server refuses twice; there are retries. No log holds the address's password or a driver's card."""
     before = len(log_states(here))
-    action, request = asked(upstream, f"{here.web}/busy/again.zip", 32, kind)
+    await here.chargers["CP16"].do(do="authorize", token="GOOD-CARD")
+    await here.chargers["CP21"].do(do="authorize", token="BAD-CARD")
+    action, request = asked(upstream, f"{here.web}/busy/again.zip".replace("//", "//me:hunter2@", 1), 32, kind)
     await here.order(action, request)
     await until(lambda: [status for status, _ in log_states(here)[before:]] == ["Uploading", "Uploaded"])
-    check_logs(upload(here, "again.zip"), kind)
+    held = upload(here, "again.zip")
+    check_logs(held, kind)
+    told = b"".join(held.values()) + here.yard.log.read_bytes()
+    assert not [secret for secret in (b"hunter2", b"GOOD-CARD", b"BAD-CARD") if secret in told]
 
 
 async def logs_superseded(here: Site) -> None:

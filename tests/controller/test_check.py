@@ -480,6 +480,7 @@ def test_the_report_says_what_each_csms_will_see(tmp_path: Path) -> None:
         "translated where not.",
         "To the CSMS three, wss://three.example/ocpp: everything 0 stations say, each under its own id, byte for byte.",
         "one large station yard with 0 EVSEs",
+        "port 9010; open only while there is something to fetch or put.",
         "yard: no station names this upstream; while the site runs, `yardmaster face four` gives it some.",
     ):
         assert sentence in words

@@ -1,8 +1,8 @@
 """Whatever a CSMS or the grid says about all chargers together, it can only lower: the laws of the arbiter hold with it as without it.
 
-First single decisions on made-up rows, then the real site in a closed loop second by second, with a CSMS that says anything: limits and setpoints of any
-size and sign, what is no number, schedules of the past and of one second, clocks that jump, stations that go away while they give back.
-Judged by what flows at the grid meter. A story is made of the drawn steps, so that every failure can be played again.
+First single decisions on made-up rows, then the real site in a closed loop second by second, with a CSMS that says anything: limits and
+setpoints of any size and sign, what is no number, schedules of the past and of one second, clocks that jump, stations that go away while
+they give back. Judged by what flows at the grid meter. A story is made of the drawn steps, so that every failure can be played again.
 """
 
 from __future__ import annotations
@@ -83,12 +83,15 @@ FOLLOWS_S = 4
 SLACK_W = 25.0
 
 
+LOW = EvseKey("CP3", 1)
+"""Its car is a percent above its reserve of 20: it never begins to give."""
+
+
 @dataclass
 class Nonsense:
     """A site of three cars that give back and one that only charges, and what was said last and when."""
 
     story: GivingStory = field(default_factory=lambda: GivingStory(3, plain=1, fuse_a=FUSE_A, grid={"max_export_w": EXPORT_W}))
-    low: EvseKey = EvseKey("CP3", 1)
     calm_s: int = 0
     most_w: float = math.inf
     most_one_w: float = math.inf
@@ -96,8 +99,8 @@ class Nonsense:
     away: set[EvseKey] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.story.park(*[key for key in self.story.keys if key != self.low])
-        self.story.park(self.low, soc_percent=21.0)  # a percent above its reserve of 20: it never begins to give
+        self.story.park(*[key for key in self.story.keys if key != LOW])
+        self.story.park(LOW, soc_percent=21.0)
         for key in self.story.givers:
             self.story.ask(key, -8_000.0)
         self.story.run(20)
@@ -136,7 +139,7 @@ class Nonsense:
         elif name == "unplug" and key in story.drawn_a:
             story.unplug(key)
         elif name == "plug" and key not in story.drawn_a:
-            story.park(key, soc_percent=21.0 if key == self.low else 70.0)
+            story.park(key, soc_percent=21.0 if key == LOW else 70.0)
         elif name == "deaf":
             self.deaf(int(what))  # type: ignore[call-overload]
         self.calm_s = 0
@@ -153,7 +156,7 @@ class Nonsense:
         amps = BUILDING_A + sum(flow_w.values()) / W_PER_A
         assert amps <= FUSE_A + 0.1
         assert all(watts >= -RATED_W - SLACK_W for watts in flow_w.values())
-        assert flow_w.get(self.low, 0.0) >= 0.0
+        assert flow_w.get(LOW, 0.0) >= 0.0
         assert flow_w.get(self.story.keys[3], 0.0) >= 0.0
         if self.calm_s > FOLLOWS_S and not self.away:
             assert W_PER_A * amps >= -self.export_w - SLACK_W

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from controller.config import Config
 from controller.engine import Engine
-from controller.facts import Stamp, UpstreamFrame
+from controller.facts import Fact, Restored, Stamp, UpstreamFrame
 from controller.io.chargers import load_chargers
-from controller.orders import DialUpstream, Order, SendStation, SendUpstream
+from controller.orders import DialUpstream, Order, Persist, SendStation, SendUpstream
 from controller.paths import config_dir
 from controller.sim.car import VOLTAGE_V, CarSpec
 from controller.sim.evse import EvseSpec
@@ -64,6 +64,7 @@ class DerWorld(EngineLoop):
 
     def __init__(self, count: int, **grid: Any) -> None:
         site, models = config(count, **grid), load_chargers(config_dir() / "chargers")
+        self.models = models
         specs = [StationSpec(station.id, (EvseSpec(1),), version="2.1", v2x=True) for station in site.stations]
         super().__init__(site, models, {spec.id: SimStation(spec, seed=number) for number, spec in enumerate(specs)})
         self.engine = Engine(site, "der-world", models, SHAPES)
@@ -73,6 +74,7 @@ class DerWorld(EngineLoop):
         self.flow: list[float] = []
         self.up: list[tuple[str, Payload]] = []
         self.answers: dict[str, Payload] = {}
+        self.disk: dict[tuple[str, str], Any] = {}
         self._asked: dict[str, str] = {}
         self._leg = 0
         self._noise = 0
@@ -115,6 +117,19 @@ class DerWorld(EngineLoop):
             self.read(self.at, Reading("grid", Quality.GOOD, current_a=(amps + 0.01 * (self._noise % 7), amps, amps)))
             self.tick(self.at)
 
+    def restart(self, away_s: float) -> None:
+        """The controller's power fails; after a while it is back with what is on its disk, and stations and CSMS dial again."""
+        for station in self.stations.values():
+            station.closed(self.at)
+        self.frozen = True
+        self.run(away_s)
+        self.frozen = False
+        self._waiting.clear()
+        self.engine = Engine(self.config, "der-world", self.models, SHAPES)
+        self.submit(Restored(self.at, dict(self.disk), {}))
+        for name in self.stations:
+            self.connect(self.at, name)
+
     # -- the CSMS ---------------------------------------------------------------------------------------------
 
     def csms(self, action: str, payload: Payload) -> Payload:
@@ -137,6 +152,13 @@ class DerWorld(EngineLoop):
         if isinstance(order, SendStation):
             self._note(at, order.station_id, json.loads(order.text))
         super()._carry(at, order)
+
+    def _persist(self, at: Stamp, order: Persist) -> Fact:
+        for key, value in order.remember.items():
+            self.disk[key] = json.loads(json.dumps(value))
+            if value is None:
+                del self.disk[key]
+        return super()._persist(at, order)
 
     def _judge(self, frame: list[Any]) -> None:
         if frame[0] == 2:

@@ -231,6 +231,7 @@ class Storm(OneStation):
         self._connections = 0
         self._late: list[_Late] = []
         self._refused: set[str] = set()
+        self._later: list[Persist | ForgetRows | UpdateRow] = []
         self._knows_again = seed % 2 == 0
         super().__init__(folder, stations, version)
         self.weather = weather
@@ -248,6 +249,7 @@ class Storm(OneStation):
         self.legs.clear()
         self.links.clear()
         self._late.clear()
+        self._later.clear()
         World.start_process(self)
         for name in names:
             self.connect(name)
@@ -393,7 +395,10 @@ class Storm(OneStation):
     # -- disk ---------------------------------------------------------------------------------------------------------
 
     def write_disk(self) -> None:
-        """Commits of a few orders each; before, between and behind them the power may fail, and the disk may refuse one."""
+        """Commits of a few orders each; before, between and behind them the power may fail, and the disk may refuse one.
+
+        As the journal does it: who waits for a refused one is told, the rest of it goes with the next commit.
+        """
         while self._unwritten:
             assert self._store is not None
             self._cut()
@@ -401,10 +406,12 @@ class Storm(OneStation):
             orders, self._unwritten = self._unwritten[:count], self._unwritten[count:]
             if self.luck.random() < self.weather.disk:
                 self.damage.disk += 1
-                for order in orders:
-                    if isinstance(order, Persist) and order.token:
-                        self.feed(PersistFailed(self.at, order.token, "disk is full"))
+                waiting = [order for order in orders if isinstance(order, Persist) and order.token]
+                self._later += [order for order in orders if order not in waiting]
+                for refused in waiting:
+                    self.feed(PersistFailed(self.at, refused.token, "disk is full"))
                 continue
+            orders, self._later = [*self._later, *orders], []
             stored = self._store.write(map(_batch, orders))
             self._store.tidy()
             self._cut()

@@ -94,7 +94,7 @@ def test_the_account_reads_other_words_under_another_identity() -> None:
 @pytest.mark.system
 @pytest.mark.parametrize(("version", "depot"), [(V21, False), (V16, True)])
 async def test_f67_killed_again_and_again_while_it_translates(tmp_path: Path, version: str, depot: bool) -> None:
-    outcome = await kill_rounds(tmp_path, rounds=3, stations=6, rate=4.0, seed=68, version=version, depot=depot)
+    outcome = await kill_rounds(tmp_path, rounds=2, stations=6, rate=3.0, seed=68, version=version, depot=depot)
     print(outcome)
     assert outcome.complaints == []
     assert outcome.verdict.faultless, str(outcome)

@@ -11,23 +11,20 @@ an outage of the one socket is an outage of every charger's own, and the queues 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 from controller import __version__
 from controller.config import StationConfig, UpstreamConfig
 from controller.facts import EvseKey, Fact, Stamp, UpstreamClosed, UpstreamFrame, UpstreamOpened
 from controller.link.depot.boot import depot_boot
+from controller.link.depot.crew import Crew
 from controller.link.depot.desks import Desks
-from controller.link.depot.lists import Lists
 from controller.link.depot.numbering import Numbering
-from controller.link.depot.office import Card, FromCsms, FromStation, Office, Part
-from controller.link.depot.parts import MAKERS
+from controller.link.depot.office import Card, Office
 from controller.link.depot.picture import evse_shapes, number_views
 from controller.link.depot.registration import Registration, State
-from controller.link.depot.states import States
 from controller.link.faces import Means, UpstreamOrder, memory_of
-from controller.link.talks import Talks, Then, begun, safely
+from controller.link.talks import Talks, Then, begun
 from controller.link.trunk import Hooks, Trunk
 from controller.link.upstream import State as LinkState
 from controller.link.upstream import UpstreamLink
@@ -91,21 +88,7 @@ class DepotFace:
         gone = dict.fromkeys(evse.station_id for _, evse in numbering.all() if evse.station_id not in self._stations)
         self.office.cards = {card.station_id: card for card in [*cards, *(Card(id, None) for id in gone)]}
         self._desks.office = self.office
-        self.parts: tuple[Part, ...] = tuple(make(self.office) for make in MAKERS)
-        self._of_csms: dict[str, FromCsms] = {}
-        self._of_station: dict[str, FromStation] = {}
-        for part in reversed(self.parts):
-            self._of_csms.update(part.of_csms())
-            self._of_station.update(part.of_station())
-        self._join_events()
-
-    def _join_events(self) -> None:
-        """Of a NotifyEvent the states are one part's; the rest of it goes to the next part that takes events."""
-        states = next((part for part in self.parts if isinstance(part, States)), None)
-        others = [part.of_station()["NotifyEvent"] for part in self.parts if part is not states and "NotifyEvent" in part.of_station()]
-        if states is not None and others:
-            states.rest = others[0]
-            self._of_station["NotifyEvent"] = states.of_station()["NotifyEvent"]
+        self._crew = Crew(self.office)
 
     def _waiting(self, station_id: str, transaction_id: str) -> int:
         queued = self._means.queued(station_id, transaction_id)
@@ -158,7 +141,7 @@ class DepotFace:
 
     def _changed(self, at: Stamp, card: Card) -> list[Outcome]:
         """A station's card is another one now: the parts hear it."""
-        return self._spawn(at, [talk for part in self.parts for talk in safely(partial(part.station_changed, card))])
+        return self._spawn(at, self._crew.changed(card))
 
     def _spawn(self, at: Stamp, talks: list[Conversation]) -> list[Outcome]:
         return self._talks.spawn(at, talks, _Port(self, False)) if talks else []
@@ -215,7 +198,7 @@ class DepotFace:
             return []
         outcomes = [*self._dial(at), *self._desks.tick(at, self._away)]
         outcomes += [*self._talks.tick(at), *self.trunk.tick(at), *self._registered(at)]
-        outcomes += self._spawn(at, [talk for part in self.parts for talk in safely(part.tick)])
+        outcomes += self._spawn(at, self._crew.tick())
         outcomes += self._desks.news_of_all(at)
         return [*outcomes, *(self._means.keeper.keep(at, _nobody) if self._memory.changed else [])]
 
@@ -270,7 +253,7 @@ class DepotFace:
     def _accept(self, at: Stamp) -> list[Outcome]:
         """The CSMS knows the depot; also after a boot in between (a Reset, a CSMS that forgot), when it wants all states again (B01.FR.05)."""
         self.office.accepted = True
-        outcomes = self._spawn(at, [talk for part in self.parts for talk in safely(part.opened)])
+        outcomes = self._spawn(at, self._crew.opened())
         return [*outcomes, *self._desks.open_all(at)]
 
     def _time_told(self, at: Stamp, reply: Reply) -> list[Outcome]:
@@ -285,7 +268,7 @@ class DepotFace:
             return then(at, Failed("SecurityError", "this depot has been rejected"))
         if not self.office.accepted and message.action in STARTS:
             return then(at, Said({"status": "Rejected", "statusInfo": {"reasonCode": "NotAccepted"}}))
-        handler = self._of_csms.get(message.action)
+        handler = self._crew.of_csms.get(message.action)
         if handler is None:
             return then(at, Failed("NotImplemented", f"{message.action} is not known here"))
         return self._talks.begin(at, begun(handler, message), _Port(self, True), lambda now, reply: [*then(now, reply), *self._follow(now)])
@@ -300,7 +283,7 @@ class DepotFace:
 
     def _from_station(self, at: Stamp, station_id: str, message: Message, then: Then) -> list[Outcome]:
         """A charger says something, in hub words."""
-        handler = self._of_station.get(message.action)
+        handler = self._crew.of_station.get(message.action)
         if handler is None:
             return then(at, Failed("NotImplemented", f"{message.action} is not known here"))
         if message.action != "TransactionEvent":
@@ -358,11 +341,11 @@ class DepotFace:
 
     def hear(self, at: Stamp, fact: Fact) -> list[Outcome]:
         """Files that were fetched, served or collected."""
-        return self._spawn(at, [talk for part in self.parts for talk in safely(partial(part.told, fact))])
+        return self._spawn(at, self._crew.told(fact))
 
     def listed(self, token: dict[str, Any]) -> dict[str, Any] | None:
         """idTokenInfo on the depot's own local list, None for a driver who is not on it."""
-        return next((part.lookup(token) for part in self.parts if isinstance(part, Lists)), None)
+        return self._crew.listed(token)
 
     def view(self) -> FaceView:
         """What the page shows."""
@@ -378,7 +361,7 @@ class DepotFace:
             sum(waiting.values()),
             self.office.accepted,
             ranks,
-            number_views(self.office, next(part for part in self.parts if isinstance(part, States))),
+            number_views(self.office, self._crew.states),
             self._trouble,
         )
 

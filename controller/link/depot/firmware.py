@@ -39,6 +39,7 @@ class Firmware(Quiet):
         self._asking: set[str] = set()
         self._telling = False
         self._wait_mono_s: dict[str, float] = {}
+        self._seen_wall_s: dict[str, float] = {}
         office.says["FirmwareStatusNotification"] = self._say
 
     def of_csms(self) -> Mapping[str, FromCsms]:
@@ -72,11 +73,13 @@ class Firmware(Quiet):
             for card in cards
         }
         kept = {key: payload[key] for key in ("requestId", "firmware", "retries", "retryInterval") if key in payload}
-        self._office.memory.put(JOB, {**kept, "chargers": chargers, "queue": [], "queued": ""})
+        over = old is not None and _progress(old).final  # that it has ended is still to be told
+        self._office.memory.put(JOB, {**kept, "chargers": chargers, "queue": old["queue"] if over else [], "queued": ""})
         self._wait_mono_s.clear()
+        self._seen_wall_s.clear()
         yield Keep()
         yield Emit(Tell(Severity.INFO, self._office.identity, f"the CSMS updates the firmware of {len(cards)} chargers"))
-        return Said({"status": "Accepted" if old is None else "AcceptedCanceled"})
+        return Said({"status": "Accepted" if old is None or over else "AcceptedCanceled"})
 
     # -- a charger reports -----------------------------------------------------------------------------------------
 
@@ -123,7 +126,7 @@ class Firmware(Quiet):
         self._schedule()
         if self._office.accepted and not self._telling and self._office.memory.get(JOB)["queue"]:
             self._telling = True
-            talks.append(self._tell(job["requestId"]))
+            talks.append(self._tell())
         return talks
 
     def _schedule(self) -> None:
@@ -187,29 +190,30 @@ class Firmware(Quiet):
         return [station_id for station_id, since_s in waiting.items() if now_s - since_s > SILENT_S]
 
     def _away(self, job: Payload) -> list[str]:
-        """Chargers that were to be asked long ago and are not there."""
-        since_s = self._office.now().wall_s - AWAY_S
-        if (wall_time(job["firmware"]["retrieveDateTime"]) or 0.0) > since_s:
-            return []
-        there = {card.station_id for card in self._office.linked()}
+        """Chargers that were never asked and are not there; who charges, or whose turn it is not yet, is waited for while it is there."""
+        now_s, begin_s = self._office.now().wall_s, wall_time(job["firmware"]["retrieveDateTime"]) or 0.0
+        there = {card.station_id for card in self._office.linked() if card.configured}
         open_ones = {station_id: one for station_id, one in job["chargers"].items() if not one["asked"] and not ended(one["status"])}
-        return [station_id for station_id, one in open_ones.items() if one["said"] < since_s and station_id not in there]
+        self._seen_wall_s |= dict.fromkeys(there & open_ones.keys(), now_s)
+        last_s = {station_id: max(begin_s, one["said"], self._seen_wall_s.get(station_id, 0.0)) for station_id, one in open_ones.items()}
+        return [station_id for station_id, since_s in last_s.items() if station_id not in there and now_s - since_s > AWAY_S]
 
     # -- telling the CSMS ------------------------------------------------------------------------------------------------
 
-    def _tell(self, request_id: int) -> Conversation:
+    def _tell(self) -> Conversation:
         """The next state that waits; each is told, in order, and stays on disk until the CSMS has it."""
         try:
             state = self._office.memory.get(JOB)["queue"][0]
-            payload: Payload = {"status": state["status"], "requestId": request_id}
+            payload: Payload = {"status": state["status"], "requestId": state.get("request", self._office.memory.get(JOB)["requestId"])}
             if state["words"]:
                 payload["statusInfo"] = {"reasonCode": "Unspecified", "additionalInfo": state["words"]}
             reply = yield Ask("FirmwareStatusNotification", payload, to=HUB)
             job = self._office.memory.get(JOB)
             refused_it = isinstance(reply, Failed) and reply != NO_ANSWER
-            if job is None or job["requestId"] != request_id or not (isinstance(reply, Said) or refused_it):
+            if job is None or state not in job["queue"] or not (isinstance(reply, Said) or refused_it):
                 return reply or NO_ANSWER
-            self._office.memory.put(JOB, None if state["final"] else {**job, "queue": job["queue"][1:]})
+            over = state["final"] and payload["requestId"] == job["requestId"]
+            self._office.memory.put(JOB, None if over else {**job, "queue": [one for one in job["queue"] if one != state]})
             yield Keep()
             if state["final"]:
                 severity = Severity.INFO if state["status"] == "Installed" else Severity.WARNING
@@ -239,5 +243,5 @@ def _queued(job: Payload) -> Payload:
     if progress.status == job["queued"]:
         return job
     words = ending({station_id: one["status"] for station_id, one in job["chargers"].items()}) if progress.final else ""
-    state = {"status": progress.status, "words": words, "final": progress.final}
+    state = {"status": progress.status, "words": words, "final": progress.final, "request": job["requestId"]}
     return {**job, "queue": [*job["queue"], state], "queued": progress.status}

@@ -8,7 +8,6 @@ silence. A new GetLog ends the running one, which is told as AcceptedCanceled. A
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,9 +15,10 @@ from typing import Any, Final
 
 from controller.facts import Fact, FilesCollected, FileServed
 from controller.link.depot.asking import refused
-from controller.link.depot.office import Card, FromCsms, FromStation, Office, Quiet
+from controller.link.depot.log_sources import Source, absent, manifest, note, request_of, sender_of
+from controller.link.depot.office import FromCsms, FromStation, Office, Quiet
 from controller.link.depot.publishing import MOST_WAITING, is_file_url, retries_of
-from controller.ocpp.hub import HUB, NO_ANSWER, Ask, AskAll, Conversation, Emit, Failed, Keep, Message, Reply, Said, answered
+from controller.ocpp.hub import HUB, NO_ANSWER, Ask, AskAll, Conversation, Emit, Failed, Keep, Message, Said, answered
 from controller.ocpp.times import timestamp
 from controller.orders import OpenBox, SendBox, Severity, StopServing, Tell
 
@@ -47,33 +47,13 @@ REFUSED: Final[dict[str, str]] = {
 
 
 @dataclass(slots=True)
-class _Source:
-    """One charger. state: what the manifest says of it. request: our requestId to it. sender: its name in the box."""
-
-    state: str
-    request: int = 0
-    sender: str = ""
-    files: list[str] = field(default_factory=list)
-    came_mono_s: float = 0.0
-    open: bool = False
-    nothing_mono_s: float | None = None  # when it said that it has nothing to send
-
-    @property
-    def told(self) -> str:
-        """What the manifest says of it at the end."""
-        if not self.open:
-            return self.state
-        return "received, not confirmed" if self.files else "no answer in time" if self.nothing_mono_s is None else "has nothing to send"
-
-
-@dataclass(slots=True)
 class _Work:
     """The job as far as it has come since the start. stage: box, asking, waiting, sending. senders: station id -> its name in the box."""
 
     box: str
     stage: str = "box"
     senders: dict[str, str] = field(default_factory=dict)
-    sources: dict[str, _Source] = field(default_factory=dict)
+    sources: dict[str, Source] = field(default_factory=dict)
     since_mono_s: float = 0.0
     heard_mono_s: float = 0.0
 
@@ -183,7 +163,7 @@ class Logs(Quiet):
             return []
         if work is None:
             cards = enumerate(self._office.cards.values(), start=1)
-            senders = {card.station_id: _sender(index, card.station_id, self._office.fresh()) for index, card in cards}
+            senders = {card.station_id: sender_of(index, card.station_id, self._office.fresh()) for index, card in cards}
             self._work = _Work(f"logs:{self._office.number()}", senders=senders, since_mono_s=now_s, heard_mono_s=now_s)
             return [self._open(self._work)]
         if work.stage == "box" and now_s - work.since_mono_s > BOX_S:
@@ -200,7 +180,7 @@ class Logs(Quiet):
             self._rejoined_mono_s = now_s + REJOIN_S
         return now_s < self._rejoined_mono_s and not all(card.linked for card in self._office.cards.values() if card.configured)
 
-    def _awaited(self, source: _Source, now_s: float) -> bool:
+    def _awaited(self, source: Source, now_s: float) -> bool:
         """Whether a charger is still to say something; many 1.6 chargers put their file and say nothing more."""
         if source.nothing_mono_s is not None and not source.files:
             return now_s - source.nothing_mono_s <= SETTLE_S  # some leave the name out and send something all the same
@@ -216,19 +196,19 @@ class Logs(Quiet):
         work.stage = "asking"
         job = self._office.memory.get(JOB)
         for card in self._office.cards.values():
-            work.sources[card.station_id] = _Source(_absent(card, urls))
+            work.sources[card.station_id] = Source(absent(card, urls))
         there = [card for card in self._office.linked() if card.configured and urls and card.station_id in work.senders]
         asks = []
         for card in there:
             source = work.sources[card.station_id]
             source.request, source.sender, source.open = self._office.number(), work.senders[card.station_id], True
-            asks.append(Ask("GetLog", _request(job, source.request, f"{urls[0]}/{source.sender}"), to=card.station_id))
+            asks.append(Ask("GetLog", request_of(job, source.request, f"{urls[0]}/{source.sender}"), to=card.station_id))
         yield Keep()
         step = AskAll(tuple(asks), 60.0)
         if asks:
             yield step
         for card, reply in zip(there, step.replies, strict=False):
-            _note(work.sources[card.station_id], reply, self._office.now().mono_s)
+            note(work.sources[card.station_id], reply, self._office.now().mono_s)
         if work is self._work:
             work.stage, work.heard_mono_s = "waiting", self._office.now().mono_s
         return Said({})
@@ -274,51 +254,3 @@ class Logs(Quiet):
         job = self._office.memory.get(JOB)
         payload = {"status": "Idle"} if job is None else {"status": "Uploading", "requestId": job["requestId"]}
         return (yield Ask(ACTION, payload, to=HUB)) or Said({})
-
-
-def manifest(office: Office, job: Payload, sources: Mapping[str, tuple[str, list[str]]]) -> str:
-    """Which charger gave what, as JSON for people and programs."""
-    chargers = [
-        {
-            "id": id,
-            "evses": list(office.numbering.of_station(id)),
-            "state": state,
-            "files": files,
-            "firmware": office.cards[id].boot.get("firmwareVersion", ""),
-        }
-        for id, (state, files) in sources.items()
-    ]
-    head = {"depot": office.identity, "requestId": job["requestId"], "logType": job["logType"], "made": timestamp(office.now().wall_s)}
-    return json.dumps({**head, "chargers": chargers}, indent=1)
-
-
-def _request(job: Payload, request_id: int, url: str) -> Payload:
-    times = {key: job["log"][key] for key in ("oldestTimestamp", "latestTimestamp") if key in job["log"]}
-    return {"logType": job["logType"], "requestId": request_id, "log": {"remoteLocation": url, **times}, "retries": 2, "retryInterval": 30}
-
-
-def _absent(card: Card, urls: tuple[str, ...]) -> str:
-    if not card.configured:
-        return "no longer in the site file"
-    if not card.linked:
-        return "offline"
-    return "asked" if urls else "not asked: no box could be opened here"
-
-
-def _note(source: _Source, reply: Reply, now_s: float) -> None:
-    """What a charger has answered to GetLog."""
-    status = str(reply.payload.get("status", "")) if isinstance(reply, Said) else ""
-    if source.files:
-        return
-    if isinstance(reply, Said) and status.startswith("Accepted"):
-        source.nothing_mono_s = None if reply.payload.get("filename") else now_s  # N01: no name means nothing to send
-        return
-    source.open = False
-    source.state = (
-        f"refused: {status}" if status else f"not possible: {reply.description or reply.code}" if isinstance(reply, Failed) else "refused"
-    )
-
-
-def _sender(index: int, station_id: str, fresh: str) -> str:
-    """A charger's name in an address, and the beginning of its files' names: no other charger's begins so, and none can guess it."""
-    return f"{index:03d}-{re.sub(r'[^A-Za-z0-9._-]', '_', station_id)[:40]}-{re.sub('[^A-Za-z0-9]', '', fresh)[-12:]}"

@@ -62,10 +62,11 @@ class Sessions(Quiet):
         if isinstance(reply, Failed):
             return reply
         reserved.used(self._office, payload)
-        if limits.heard(self._office, upward, reply.payload):
-            yield Keep()
-        if payload.get("eventType") == "Ended":
+        ended = payload.get("eventType") == "Ended"
+        if ended:
             self._office.transactions.ended(depot_id)
+        if limits.heard(self._office, upward, reply.payload) or ended:
+            yield Keep()  # the charger forgets the message with its answer: nobody would tell us again
         return Said(token_info_down(self._office, station_id, reply.payload))
 
     def _number(self, station_id: str, evse_id: int) -> Generator[Step, Reply | None, int]:

@@ -111,11 +111,11 @@ class CsmsSide16:
         self._desk.accepted = status_of(reply) == "Accepted"
         if self._desk.accepted:
             yield from self._states.tell(0)
-        interval_s = reply.payload.get("interval")
+        interval_s = words.whole(reply.payload.get("interval"))
         return Said(
             {
                 "currentTime": self._desk.time(reply.payload.get("currentTime")),
-                "interval": max(0, interval_s) if isinstance(interval_s, int) else 0,
+                "interval": max(0, interval_s or 0),
                 "status": status_of(reply) if status_of(reply) in ("Accepted", "Pending") else "Rejected",
             }
         )

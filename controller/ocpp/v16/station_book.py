@@ -124,8 +124,13 @@ class Book:
             self.save(current)
 
     def close(self, transaction: Transaction) -> None:
-        """It has ended; the oldest ended ones are forgotten."""
-        transaction.opened, transaction.over = False, True
+        """It has ended; the oldest of those that do not run are forgotten."""
+        transaction.over = True
+        self.supersede(transaction)
+
+    def supersede(self, transaction: Transaction) -> None:
+        """It runs no more, as another has begun in its place; its end was not heard, and may come yet."""
+        transaction.opened = False
         self.save(transaction)
         ended = [one for one in self.all() if not one.opened and not self.owed(one)]
         for one in ended[:-ENDED_KEPT]:

@@ -45,7 +45,8 @@ class Commands:
         reply = yield from ask("RemoteStartTransaction", request, WIRE)
         if isinstance(reply, Said) and reply.payload.get("status") == "Accepted":
             return Said({"status": "Accepted"})
-        self._starts.forget(evse_id)
+        if isinstance(reply, Said) or may_not_know(reply):
+            self._starts.forget(evse_id)  # where nobody answered, it may begin all the same
         if is_unknown(reply):
             return Said(no("UnsupportedRequest", "this station cannot be started from afar"))
         return hub_error(reply) if isinstance(reply, Failed) else Said({"status": "Rejected"})
@@ -183,8 +184,8 @@ class Commands:
 
     def _list_entry(self, entry: Any, full: bool) -> Payload | None:
         """An entry of 1.6. Who may charge only at some EVSEs is not listed: the CSMS is asked each time. None: nothing to say."""
-        if not isinstance(entry, dict):
-            return None
+        if not isinstance(entry, dict) or (entry.get("idToken") or {}).get("type") == "NoAuthorization":
+            return None  # nobody's card: its tag stands for everybody
         tag, info = self._state.aliases.tag(entry.get("idToken")), entry.get("idTokenInfo")
         places = info.get("evseId") if isinstance(info, dict) else None
         some = isinstance(places, list) and not set(self._state.evse_ids) <= set(places)

@@ -23,7 +23,7 @@ class Events:
         when = moment(payload.get("timestamp"), self._state.around.now().wall_s)
         for before in self._book.running(connector) if connector else []:
             # One transaction a connector: the end of that one never reached us, and may still come.
-            self._book.close(before)
+            self._book.supersede(before)
         transaction = self._book.begin(content, connector)
         self._state.began(connector, when)
         cause = self._starts.cause(connector, str(payload.get("idTag", "")))

@@ -18,6 +18,8 @@ from controller.ocpp.v16.words import CERTIFICATE_DOWN, CERTIFICATE_UP, moment, 
 MAX_LOCATION_CHARS: Final = 512
 """Of the whitepaper's messages; UpdateFirmware and GetDiagnostics of 1.6 itself have no limit."""
 TOO_LONG: Final = Said(no("ValueTooLong", f"this station takes no more than {MAX_LOCATION_CHARS} characters for a location"))
+FOR_CARS: Final = ("V2GRootCertificate", "MORootCertificate", "V2GCertificateChain")
+"""What a station keeps for ISO 15118: 1.6 itself has no words for these."""
 MAX_CERTIFICATE_CHARS: Final = 5500
 _HASHES: Final = ("hashAlgorithm", "issuerNameHash", "issuerKeyHash", "serialNumber")
 _BAD: Final = ("Rejected", "InvalidCertificate", "RevokedCertificate")
@@ -126,9 +128,14 @@ class Files:
         return (yield from _certificate("InstallCertificate", {"certificateType": kind, "certificate": certificate}, "Rejected"))
 
     def delete(self, message: Message) -> Conversation:
-        """DeleteCertificate."""
+        """DeleteCertificate. What the station does not find among its own may be one for cars."""
         told = message.payload.get("certificateHashData") or {}
-        return _certificate("DeleteCertificate", {"certificateHashData": {name: told.get(name) for name in _HASHES}}, "Failed")
+        request = {"certificateHashData": {name: told.get(name) for name in _HASHES}}
+        reply = yield from _certificate("DeleteCertificate", request, "Failed")
+        if isinstance(reply, Failed) or not (reply.payload.get("status") == "NotFound" or "statusInfo" in reply.payload):
+            return reply
+        other = yield from self._pnc.ask("DeleteCertificate", request, reply.payload)
+        return reply if isinstance(other, Failed) else other
 
     def signed(self, message: Message) -> Conversation:
         """CertificateSigned."""
@@ -138,20 +145,24 @@ class Files:
         return (yield from _certificate("CertificateSigned", {"certificateChain": message.payload.get("certificateChain")}, "Rejected"))
 
     def installed(self, message: Message) -> Conversation:
-        """GetInstalledCertificateIds: 1.6 is asked for one kind at a time."""
-        wanted = message.payload.get("certificateType") or list(CERTIFICATE_DOWN)
+        """GetInstalledCertificateIds: 1.6 is asked for one kind at a time. No kind named: all (M03)."""
+        wanted = message.payload.get("certificateType") or [*CERTIFICATE_DOWN, *FOR_CARS]
         found: list[Payload] = []
+        nothing: Payload = {"status": "NotFound"}
         for kind in [CERTIFICATE_DOWN[one] for one in dict.fromkeys(wanted) if one in CERTIFICATE_DOWN]:
             reply = yield from ask("GetInstalledCertificateIds", {"certificateType": kind}, WIRE)
+            if is_unknown(reply):
+                nothing = no("UnsupportedRequest", "this station keeps no certificates", "NotFound")
+                break
             if isinstance(reply, Failed):
-                return Said(no("UnsupportedRequest", "this station keeps no certificates", "NotFound")) if is_unknown(reply) else hub_error(reply)
+                return hub_error(reply)
             hashes: Any = reply.payload.get("certificateHashData")
             found += [{"certificateType": CERTIFICATE_UP[kind], "certificateHashData": one} for one in hashes or []]
         for_cars = [one for one in wanted if one not in CERTIFICATE_DOWN]
         if for_cars:
             reply = yield from self._pnc.ask("GetInstalledCertificateIds", {"certificateType": for_cars}, {"status": "NotFound"})
             found += reply.payload.get("certificateHashDataChain", []) if isinstance(reply, Said) else []
-        return Said({"status": "Accepted", "certificateHashDataChain": found} if found else {"status": "NotFound"})
+        return Said({"status": "Accepted", "certificateHashDataChain": found} if found else nothing)
 
 
 def _certificate(action: str, payload: Payload, unable: str) -> Conversation:

@@ -21,7 +21,7 @@ _BOOT_KEPT: Final = (
     *("firmwareVersion", "meterType", "meterSerialNumber"),
 )
 MOST_CONNECTORS: Final = 1000
-"""What is remembered of each is on disk: a number beyond this is a mistake."""
+"""What is remembered of each is on disk: a number beyond this is a mistake, which is told and not remembered."""
 
 
 class StatusReports:
@@ -77,9 +77,10 @@ class StatusReports:
     def status(self, payload: Payload) -> Conversation:
         """StatusNotification."""
         connector, word = max(whole(payload.get("connectorId")) or 0, 0), str(payload.get("status", ""))
-        if connector > MOST_CONNECTORS:
-            return Failed("PropertyConstraintViolation", f"no station has {connector} connectors")
         before, when = self._state.statuses.get(connector), moment(payload.get("timestamp"), self._state.around.now().wall_s)
+        if connector > MOST_CONNECTORS:
+            reply = yield from self._told(connector, CONNECTOR_STATUS_UP.get(word, "Unavailable"), when)
+            return reply if isinstance(reply, Failed) else Said({})
         self._state.stage(connector, word)
         self._starts.status(connector, word)
         mapped = CONNECTOR_STATUS_UP.get(word, "Unavailable")

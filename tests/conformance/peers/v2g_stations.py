@@ -2,10 +2,10 @@
 
 argv: log file, URL without identity, stations as JSON: [{"name", "announces", "needs", "refuses"}]. announces: whether it says that it takes
 V2X setpoints; needs: whether its car asks for a bidirectional transfer; refuses: whether it rejects V2X profiles all the same; der (if
-there): the types of DER control its inverter executes. Each obeys the last profile, reports every second,
-and logs {"at", "name", "dir", "frame"} for every frame.
-stdin: {"say": name, "action", "payload"} lets a station send a CALL, its answer is printed; {"come": spec} one more station, {"leave": name} one less;
-{"stop": true} ends.
+there): the types of DER control its inverter executes. Each obeys the last profile, reports every second, and logs
+{"at", "name", "dir", "frame"} for every frame.
+stdin: {"say": name, "action", "payload"} lets a station send a CALL, its answer is printed; {"come": spec} one more station; {"leave": name}
+one less; {"stop": true} ends.
 """
 
 import asyncio

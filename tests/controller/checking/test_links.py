@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from controller.checking.links import depot_faces, link_cautions, listeners, missing_files, password_hashes, upstream_names, upstream_settings
+from controller.checking.links import (
+    depot_faces,
+    file_doors,
+    link_cautions,
+    listeners,
+    missing_files,
+    password_hashes,
+    upstream_names,
+    upstream_settings,
+)
 from controller.checking.problems import Problem
 from controller.config import Config
 from controller.link.secrets import salted_hash
@@ -65,7 +74,8 @@ def test_a_depot_face_has_an_identity_of_its_own() -> None:
 def test_settings_of_a_depot_without_its_face_are_told() -> None:
     pair = {"id": "one", "url": "wss://csms.example/ocpp", "depot": {"reset": "refuse", "token_type": "Central"}}
     assert "reset: without effect" in places(link_cautions(site(upstreams=[pair])))["upstreams.0.depot"]
-    assert places(link_cautions(site(upstreams=[{**pair, "depot": {"token_type": "Central"}}, {**pair, "id": "two", "face": "depot"}]))) == {}
+    fine = site(upstreams=[{**pair, "depot": {"token_type": "Central"}}, {**pair, "id": "two", "face": "depot"}])
+    assert not [place for place in places(link_cautions(fine)) if place.endswith(".depot")]
 
 
 def test_settings_that_contradict_each_other() -> None:
@@ -83,6 +93,30 @@ def test_settings_that_contradict_each_other() -> None:
 )
 def test_doors(listen: dict[str, Any], place: str) -> None:
     assert set(places(listeners(site(listen=listen)))) == {place}
+
+
+DEPOT = [{"id": "cloud", "url": "wss://csms.example/ocpp", "face": "depot", "identity": "D"}]
+
+
+@pytest.mark.parametrize(
+    ("files", "upstreams", "place"),
+    [
+        ({"tls_port": 9011}, DEPOT, "files.tls_port"),  # without listen.tls there is no certificate
+        ({"port": 9000}, DEPOT, "files.port"),
+        ({"port": 8080}, DEPOT, "files.port"),
+    ],
+)
+def test_the_file_server_has_ports_of_its_own(files: dict[str, Any], upstreams: Any, place: str) -> None:
+    assert set(places(file_doors(site(files=files, upstreams=upstreams)))) == {place}
+    assert places(file_doors(site(upstreams=upstreams))) == {}
+    assert places(file_doors(site(files={"port": 9000}))) == {}  # no depot face: it never listens
+
+
+def test_the_file_server_may_be_encrypted_on_a_port_of_its_own() -> None:
+    tls = {"tls": {"port": 9443, "certificates": [{"cert_file": "c", "key_file": "k"}]}}
+    assert places(file_doors(site(files={"tls_port": 9011}, listen=tls, upstreams=DEPOT))) == {}
+    for port in (9443, 9010):
+        assert set(places(file_doors(site(files={"tls_port": port}, listen=tls, upstreams=DEPOT)))) == {"files.tls_port"}
 
 
 def test_without_the_plain_door_its_port_is_free() -> None:

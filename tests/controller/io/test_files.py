@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import io
 import shutil
@@ -135,6 +136,17 @@ async def test_a_file_is_fetched_with_its_digests(box: Box, far: Serve) -> None:
     assert fact.sha256 == hashlib.sha256(BODY).hexdigest()
     assert contents_of(fact) == BODY
     assert box.shell.port == 0  # nothing is served yet: no port is open
+
+
+async def test_a_packed_file_stays_packed(box: Box, far: Serve) -> None:
+    packed = gzip.compress(BODY)
+
+    async def as_gzip(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
+
+    box.shell.carry(FetchFile("publish:a", f"{await far(as_gzip)}fw.bin.gz"))
+    fact = await box.fact(FileFetched)
+    assert (fact.ok, fact.md5) == (True, hashlib.md5(packed).hexdigest())
 
 
 async def test_it_is_tried_as_often_as_told(box: Box, far: Serve) -> None:

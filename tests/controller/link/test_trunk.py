@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from controller.facts import Stamp
 from controller.link.ids import IdSource
-from controller.link.trunk import BUSY, CALLS_AT_ONCE, SILENCES, SUSPECT_S, Hooks, Outcome, Then, Trunk, unsure
+from controller.link.suspects import SUSPECT_S
+from controller.link.trunk import BUSY, CALLS_AT_ONCE, SILENCES, Hooks, Outcome, Then, Trunk, unsure
 from controller.link.turns import PATIENCE, Rank
 from controller.ocpp.hub import NO_ANSWER, Failed, Memory, Message, Reply, Said, Surroundings
 from controller.orders import Tell

@@ -207,6 +207,18 @@ def test_it_never_raises() -> None:
     assert sum(story.drawn_a.values()) + 10.0 <= 63.0
 
 
+def test_a_clock_that_is_set_back_lifts_nothing() -> None:
+    """The link tells its steps anew after a jump; until it has, the first one holds."""
+    story = GivingStory(1, plain=2)
+    story.park()
+    story.wish(LimitStep(story.at().wall_s, 20.0, discharge_a=0.0), LimitStep(story.at().wall_s + 600, 0.0))
+    story.run(20)
+    story.wall_jump_s = -3600.0
+    begin = len(story.flow)
+    story.run(30)
+    assert 6.0 * W_PER_A <= max(story.flow[begin:]) <= 20.0 * W_PER_A + SLACK_W
+
+
 def test_a_charger_that_is_away_counts_with_what_it_may_draw() -> None:
     story = GivingStory(0, plain=3)
     story.park()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from controller.ocpp.times import timestamp
-from tests.support.der_world import DerWorld, limit, site_setpoint
+from controller.ocpp.times import timestamp, wall_time
+from tests.support.der_world import MORNING_S, DerWorld, limit, site_setpoint
 
 COUNT = 4
 FOLLOWS_S = 6
@@ -76,3 +76,53 @@ def test_a_limit_of_the_site_bounds_charging_cars() -> None:
     assert max(world.flow[begin:]) <= 20.0 * 690.0 + 1.0
     answer = world.csms("GetCompositeSchedule", {"evseId": 0, "duration": 600, "chargingRateUnit": "A"})
     assert answer["schedule"]["chargingSchedulePeriod"][0]["limit"] <= 20.0
+
+
+def scheduled(world: DerWorld, control_id: str, percent: float, after_s: float, lasts_s: float, priority: int = 1) -> None:
+    """A LimitMaxDischarge of its time."""
+    body = {"priority": priority, "pctMaxDischargePower": percent, "startTime": timestamp(world.at.wall_s + after_s), "duration": lasts_s}
+    request = {"isDefault": False, "controlId": control_id, "controlType": "LimitMaxDischarge", "limitMaxDischarge": body}
+    assert world.csms("SetDERControl", request) == {"status": "Accepted"}
+
+
+def told(world: DerWorld) -> list[tuple[str, bool, float]]:
+    """(control, started, seconds after 06:00) of each NotifyDERStartStop."""
+    return [(one["controlId"], one["started"], (wall_time(one["timestamp"]) or 0.0) - MORNING_S) for one in world.heard("NotifyDERStartStop")]
+
+
+def test_a_restart_while_a_control_runs_lets_nothing_flow_back_and_is_no_start_and_no_end(world: DerWorld) -> None:
+    begins_s = world.now_s
+    scheduled(world, "noon", 0, 10, 200)
+    world.run(10 + FOLLOWS_S)
+    begin = len(world.flow)
+    world.restart(15)
+    world.run(200 - (world.now_s - begins_s) + 10 - 1)
+    assert min(world.flow[begin:]) >= 0.0
+    assert [(name, started) for name, started, _ in told(world)] == [("noon", True)]
+    world.run(3)
+    assert told(world)[1:] == [("noon", False, begins_s + 210)]
+    world.run(60)
+    assert world.flow[-1] == pytest.approx(-24_000.0, rel=0.01)
+
+
+def test_a_control_that_begins_while_the_controller_is_away_holds_from_its_first_second_on(world: DerWorld) -> None:
+    """Stations give back until their setpoints end; once Yardmaster is back it never lets them begin again."""
+    scheduled(world, "noon", 0, 5, 300)
+    world.run(2)
+    world.restart(20)
+    world.run(FOLLOWS_S)
+    begin = len(world.flow)
+    world.run(100)
+    assert min(world.flow[begin:]) >= 0.0
+    assert [(name, started) for name, started, _ in told(world)] == [("noon", True)]
+
+
+def test_one_control_after_the_other_is_told_in_the_seconds_they_change(world: DerWorld) -> None:
+    """The one that takes over names the one it takes over from, which has no end of its own (R04.FR.21, FR.22)."""
+    now_s = world.now_s
+    scheduled(world, "weak", 50, 10, 60, priority=5)
+    world.run(15)
+    scheduled(world, "strong", 0, 15, 20, priority=1)
+    world.run(85)
+    assert told(world) == [("weak", True, now_s + 10), ("strong", True, now_s + 30), ("strong", False, now_s + 50)]
+    assert [one.get("supersededIds") for one in world.heard("NotifyDERStartStop")] == [None, ["weak"], None]

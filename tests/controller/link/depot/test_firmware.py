@@ -164,6 +164,38 @@ def test_a_charger_that_stays_silent_has_failed() -> None:
     assert told(desk)[-1] == "InstallationFailed"
 
 
+def test_an_update_ends_though_a_charger_never_comes() -> None:
+    desk = depot(("CP1", "CP2"))
+    desk.changed("CP2", linked=False, online=False)
+    desk.answer("UpdateFirmware", IMAGE)
+    desk.seconds(2)
+    says(desk, "CP1", "Downloading", "Installed")
+    desk.at = type(desk.at)(desk.at.mono_s + 23 * 3600, desk.at.wall_s + 23 * 3600)
+    desk.seconds(5)
+    assert told(desk)[-1] == "Downloading"  # it may still come
+    desk.at = type(desk.at)(desk.at.mono_s + 3700, desk.at.wall_s + 3700)
+    desk.seconds(5)
+    (payload,) = desk.heard("FirmwareStatusNotification")
+    assert payload["status"] == "DownloadFailed"
+    assert payload["statusInfo"]["additionalInfo"] == "1 of 2 chargers installed; CP2 DownloadFailed"
+
+
+def test_that_one_has_ended_is_told_though_the_next_has_begun() -> None:
+    desk = depot(("CP1",))
+    desk.answer("UpdateFirmware", IMAGE)
+    desk.seconds(2)
+    desk.office.accepted = False
+    says(desk, "CP1", "Downloading", "Installed")
+    desk.seconds(2)
+    assert desk.answer("UpdateFirmware", {**IMAGE, "requestId": 8}) == {"status": "Accepted"}  # nothing was cancelled
+    desk.office.accepted = True
+    desk.seconds(5)
+    says(desk, "CP1", "Downloading", "Installed")
+    desk.seconds(5)
+    states = [(payload["status"], payload["requestId"]) for payload in desk.heard("FirmwareStatusNotification")]
+    assert states[-4:] == [("Downloading", 7), ("Installed", 7), ("Downloading", 8), ("Installed", 8)]
+
+
 def test_nobody_knows_whether_it_was_asked_so_it_is_asked_again_with_the_same_number() -> None:
     desk = depot(("CP1",))
     desk.chargers["CP1"].says["UpdateFirmware"] = Failed("GenericError", "no answer in time")

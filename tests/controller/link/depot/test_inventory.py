@@ -98,3 +98,54 @@ def test_only_values_that_change_are_not_written_again() -> None:
     desk.seconds(30)
     assert len(desk.chargers["CP1"].asked("GetBaseReport")) == 2
     assert desk.kept["memory"]["model:inventory:CP1"] == packed
+
+
+def test_a_charger_that_never_ends_its_report_does_not_keep_the_others_waiting_for_ever() -> None:
+    desk = Desk([DeviceModel], depot_site(("CP1", "CP2")))
+    ModelCharger(desk, "CP2", usual())
+    desk.chargers["CP1"].says["GetBaseReport"] = {"status": "Accepted"}
+    desk.seconds(7)
+    for seq in range(130):  # a page every five seconds, never the last one
+        pages(desk, asked(desk), seq, last=10**9)
+        desk.seconds(5)
+    part = desk.parts[0]
+    assert isinstance(part, DeviceModel)
+    assert known(part) == set()
+    assert part.inventories.of("CP2")
+
+
+def test_one_charger_fills_no_memory() -> None:
+    desk, part = depot()
+    desk.chargers["CP1"].says["GetBaseReport"] = {"status": "Accepted"}
+    desk.seconds(7)
+    for seq in range(50):
+        items = [entry(f"C{seq}", f"V{number}", "x") for number in range(100)]
+        head = {"requestId": asked(desk), "generatedAt": NOW, "seqNo": seq, "tbc": True}
+        assert desk.station("CP1", "NotifyReport", {**head, "reportData": items}) == Said({})
+    desk.seconds(3)
+    assert len(part.inventories.of("CP1")) == 4000
+
+
+def test_after_a_start_they_are_unpacked_little_by_little_and_a_report_waits_for_them() -> None:
+    stations = tuple(f"CP{number}" for number in range(30))
+    desk = Desk([DeviceModel], depot_site(stations))
+    plenty = [entry(f"Fan{number}", f"{number * 7919 % 10007}", "x") for number in range(300)]
+    for station in stations:
+        ModelCharger(desk, station, usual(1, plenty), page=400)
+    desk.seconds(7 + 5 * len(stations))
+    desk = desk.again()
+    part = desk.parts[0]
+    assert isinstance(part, DeviceModel)
+    seen = []
+    while not part.inventories.ready:
+        desk.seconds(1)
+        seen.append(sum(map(part.inventories.at_hand, stations)))
+    assert len(seen) > 3  # some each second, never all at once
+    desk = desk.again()
+    for card in desk.office.cards.values():
+        card.linked = False
+    request = {"requestId": 5, "componentVariable": [{"component": {"name": "Fan7"}}]}
+    assert desk.answer("GetReport", request) == {"status": "Accepted"}
+    desk.seconds(60)
+    told = [item for page in desk.heard("NotifyReport") for item in page["reportData"]]
+    assert [item["component"]["instance"] for item in told] == list(stations)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from controller.link.depot.model import DeviceModel
+from controller.link.depot.monitor_ids import MOST, MonitorIds
 from controller.ocpp.hub import Failed, Said
 from controller.orders import AnnounceSite
 from tests.support.model_charger import ModelCharger, usual
@@ -354,3 +355,14 @@ def test_a_change_right_after_the_monitor_was_set_is_an_event() -> None:
     site(desk, 12_000.0)
     desk.seconds(2)
     assert [(event["trigger"], event["actualValue"]) for event in events(desk)] == [("Delta", "12000")]
+
+
+def test_a_charger_that_invents_monitors_fills_no_disk() -> None:
+    desk, _ = depot()
+    ids = MonitorIds(desk.office)
+    first = ids.of("CP1", 0)
+    for number in range(1, MOST + 50):
+        ids.of("CP1", number)
+    assert len(desk.memory.get("monitors:ids:CP1")) == MOST
+    assert ids.at(first) is None
+    assert ids.of("CP1", MOST + 49) == ids.of("CP1", MOST + 49)

@@ -125,6 +125,18 @@ def test_an_id_is_on_disk_before_the_csms_hears_it() -> None:
     assert {f"tx:{depot_id}" for depot_id in ids(book)} <= {key for _, key in book.memories}
 
 
+def test_an_end_is_on_disk_before_the_charger_may_forget_it() -> None:
+    """Else the session would run for ever at its EVSE after a power cut: nobody says its end a second time."""
+    book = opened()
+    book.event("CP1", "Started", UUID, 0)
+    book.disk = False
+    assert book.event("CP1", "Ended", UUID, 1) is None
+    assert len(book.heard("TransactionEvent")) == 2
+    assert book.restarted().face.office.transactions.running() != ()
+    book.written()
+    assert book.restarted().face.office.transactions.running() == ()
+
+
 def test_a_session_at_an_evse_that_the_site_file_lacks_is_not_lost() -> None:
     book = opened()
     book.event("CP1", "Started", UUID, 0, evse_id=2)

@@ -339,3 +339,11 @@ def test_a_charger_that_did_not_answer_gets_the_setting_later() -> None:
     assert value_of(chargers[0], "SampledDataCtrlr", "TxUpdatedInterval") == "30"
     desk.seconds(10)
     assert value_of(chargers[0], "SampledDataCtrlr", "TxUpdatedInterval") == "12"
+
+
+@pytest.mark.parametrize("value", ["1_000", "１２", " 5", "5 ", "1e2", "0x10", "", "nan", "--5", "5.0"])
+def test_a_number_is_a_number_as_ocpp_writes_it(value: str) -> None:
+    desk, _ = depot()
+    item = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}, "attributeValue": value}
+    (result,) = desk.answer("SetVariables", {"setVariableData": [item]})["setVariableResult"]
+    assert (result["attributeStatus"], result["attributeStatusInfo"]["reasonCode"]) == ("Rejected", "InvalidValue")

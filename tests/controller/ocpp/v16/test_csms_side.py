@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controller.ocpp.hub import NO_ANSWER, EvseShape, Failed, Said
+from controller.ocpp.hub import NO_ANSWER, EvseShape, Failed, Message, Said
 from controller.ocpp.v16.csms_answers import REFUSED
 from controller.ocpp.v16.csms_side import CsmsSide16
 from tests.support import schemas
@@ -290,3 +290,15 @@ def test_one_charger_of_a_depot_is_not_the_depot() -> None:
     talk.asked("NotifyEvent", event({"name": "ElectricalFeed", "instance": "CP7"}, "Problem", "true", trigger="Alerting", techCode="OverVoltage"))
     ((_, told),) = talk.sent()
     assert (told["connectorId"], told["status"], told["info"]) == (0, "Available", "CP7")
+
+
+@pytest.mark.parametrize(("interval", "understood"), [(300, 300), (300.0, 300), ("300", 300), (0, 0), (-1, 0), ("soon", 0), (None, 0)])
+def test_an_interval_is_read_as_it_is_meant(interval: Any, understood: int) -> None:
+    talk = talking()
+    answer = {"status": "Accepted", "currentTime": "2026-11-21T12:00:00", "interval": interval}
+    said = talk.side.asked(Message("BootNotification", {"reason": "PowerUp", "chargingStation": {"vendorName": "V", "model": "M"}}))
+    next(said)
+    said.send(Said(answer))  # connector 0 is told
+    with pytest.raises(StopIteration) as end:
+        said.send(Said({}))
+    assert end.value.value == Said({"status": "Accepted", "currentTime": "2026-11-21T12:00:00.000Z", "interval": understood})

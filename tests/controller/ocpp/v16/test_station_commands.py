@@ -135,6 +135,14 @@ def test_a_differential_list() -> None:
     ]
 
 
+def test_nobody_s_card_is_on_no_list() -> None:
+    """NoAuthorization has one idTag for everybody: listed, it would open each connector to each card that says so."""
+    peer = talking(SendLocalList={"status": "Accepted"})
+    entries = [{"idToken": {"idToken": "", "type": "NoAuthorization"}, "idTokenInfo": {"status": "Accepted"}}]
+    peer.asked("SendLocalList", {"versionNumber": 6, "updateType": "Full", "localAuthorizationList": entries})
+    assert peer.sent() == [("SendLocalList", {"listVersion": 6, "updateType": "Full"})]
+
+
 def test_an_empty_full_list() -> None:
     peer = talking(SendLocalList={"status": "NotSupported"})
     assert accepted(peer.asked("SendLocalList", {"versionNumber": 6, "updateType": "Full"})) == "Failed"

@@ -58,6 +58,21 @@ def test_roots_for_cars_go_down_and_come_back() -> None:
     assert json.loads(sent["data"]) == root
     reply = peer.asked("GetInstalledCertificateIds", {"certificateType": ["V2GRootCertificate"]})
     assert reply == Said({"status": "Accepted", "certificateHashDataChain": chain})
+    # No kind named is every kind, also of a station that has plug and charge and no security extension.
+    peer.wire["GetInstalledCertificateIds"] = Failed("NotImplemented")
+    assert peer.asked("GetInstalledCertificateIds", {}) == Said({"status": "Accepted", "certificateHashDataChain": chain})
+
+
+@pytest.mark.parametrize("plain", [{"status": "NotFound"}, Failed("NotImplemented")])
+def test_a_root_for_cars_is_deleted_where_it_is(plain: Any) -> None:
+    peer = talking(lambda request: {"status": "Accepted", "data": json.dumps({"status": "Accepted"})})
+    peer.wire["DeleteCertificate"] = plain
+    assert peer.asked("DeleteCertificate", {"certificateHashData": HASH}) == Said({"status": "Accepted"})
+    assert [action for action, _ in peer.sent()] == ["DeleteCertificate", "DataTransfer"]
+    peer.wire["DataTransfer"] = {"status": "UnknownVendorId"}
+    reply = peer.asked("DeleteCertificate", {"certificateHashData": HASH})
+    assert isinstance(reply, Said)
+    assert reply.payload["status"] == ("NotFound" if isinstance(plain, dict) else "Failed")
 
 
 @pytest.mark.parametrize(

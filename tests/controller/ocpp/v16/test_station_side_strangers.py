@@ -308,11 +308,11 @@ def test_a_station_that_never_stops_fills_no_memory() -> None:
     assert len([key for key, _ in peer.memory.starting("tx:")]) <= 45
 
 
-def test_a_connector_that_cannot_be_is_a_mistake() -> None:
+def test_a_connector_that_cannot_be_is_told_and_not_remembered() -> None:
     peer = talking()
-    reply = peer.said("StatusNotification", {"connectorId": 2**31 - 1, "status": "Available", "errorCode": "NoError"})
-    assert isinstance(reply, Failed)
-    assert reply.code == "PropertyConstraintViolation"
+    for connector in (2**31 - 1, 5000):
+        assert peer.said("StatusNotification", {"connectorId": connector, "status": "Available", "errorCode": "NoError"}) == Said({})
+    assert sent(peer) == [("StatusNotification", 2**31 - 1), ("StatusNotification", 5000)]
     assert [key for key, _ in peer.memory.starting("status:")] == []
 
 
@@ -334,3 +334,12 @@ def test_a_station_that_is_silent_is_not_asked_in_another_way() -> None:
     log = {"logType": "DiagnosticsLog", "requestId": 7, "log": {"remoteLocation": "ftp://there/"}}
     assert peer.asked("GetLog", log) == NO_ANSWER
     assert [action for action, _ in peer.sent("wire")] == ["GetLog"]
+
+
+def test_a_remote_start_whose_answer_was_lost_is_named_when_it_begins() -> None:
+    peer = talking(wire={"RemoteStartTransaction": NO_ANSWER})
+    remote = {"evseId": 1, "idToken": {"idToken": "04A1B2C3", "type": "ISO14443"}, "remoteStartId": 77}
+    assert peer.asked("RequestStartTransaction", remote) == NO_ANSWER
+    peer.said("StartTransaction", START)
+    (started,) = [told for action, told in peer.sent("hub") if action == "TransactionEvent"]
+    assert (started["triggerReason"], started["transactionInfo"]["remoteStartId"]) == ("RemoteStart", 77)

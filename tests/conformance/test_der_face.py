@@ -152,9 +152,8 @@ def test_a_setpoint_for_the_depot_is_shared_over_the_cars(seen: Seen) -> None:
 
 def test_limit_0_reaches_the_last_station_and_holds_until_it_is_cleared(seen: Seen) -> None:
     face = face_of(seen)
-    print(
-        f"SetDERControl to the last station's setpoint: {1000 * (seen.at['last'] - seen.at['limit']):.0f} ms; back: {seen.at['back'] - seen.at['clear']:.1f} s"
-    )
+    there_ms, back_ms = 1000 * (seen.at["last"] - seen.at["limit"]), 1000 * (seen.at["back"] - seen.at["clear"])
+    print(f"SetDERControl to the last station's setpoint: {there_ms:.0f} ms; ClearDERControl: {back_ms:.0f} ms")
     assert (seen.answers["limit"], seen.answers["clear"]) == ({"status": "Accepted"}, {"status": "Accepted"})
     assert seen.at["limit"] < seen.at["last"] < seen.at["clear"] < seen.at["back"]
     for name in [*NAMES, LATER]:

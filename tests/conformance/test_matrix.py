@@ -23,7 +23,11 @@ async def morning(here: Cell) -> None:
     assert (await here.do("boot"))["status"] == "Accepted"
     await until(lambda: here.upstream_is("open"))
     info = {"ocpp1.6": "idTagInfo"}.get(here.station_version, "idTokenInfo")
-    assert (await here.do("authorize", token="GOOD-1"))[info]["status"] == "Accepted"
+
+    async def known() -> bool:
+        return bool((await here.do("authorize", token="GOOD-1"))[info]["status"] == "Accepted")
+
+    await until(known)  # the socket is open a moment before the CSMS has accepted the boot; until then nobody is asked
     assert (await here.do("authorize", token="BAD-1"))[info]["status"] == "Invalid"
     await here.do("plug")
     await here.do("start", token="GOOD-1", wh=1000)

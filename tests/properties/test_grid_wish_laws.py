@@ -159,8 +159,9 @@ class Nonsense:
         assert flow_w.get(LOW, 0.0) >= 0.0
         assert flow_w.get(self.story.keys[3], 0.0) >= 0.0
         if self.calm_s > FOLLOWS_S and not self.away:
-            assert W_PER_A * amps >= -self.export_w - SLACK_W
-            assert sum(min(0.0, watts) for watts in flow_w.values()) >= -self.most_w - SLACK_W
+            given_w = -sum(min(0.0, watts) for watts in flow_w.values())
+            assert given_w <= W_PER_A * BUILDING_A + self.export_w + SLACK_W, "also if every car that charges stops at once"
+            assert given_w <= self.most_w + SLACK_W
             assert flow_w.get(self.story.keys[0], 0.0) >= -self.most_one_w - SLACK_W
 
 

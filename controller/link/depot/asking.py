@@ -24,6 +24,7 @@ WITHIN_S: Final = 20.0
 INFO_LENGTH: Final = 500
 """Of additionalInfo: 2.0.1 takes 512."""
 OFFLINE: Final = "StationOffline"
+LATE: Final = "Timeout"
 PARTLY: Final = "PartlyDone"
 BY_POLICY: Final = "NotEnabled"
 UNKNOWN_EVSE: Final = "UnknownEvse"
@@ -80,6 +81,12 @@ def ask_one(card: Card, action: str, payload: Payload) -> Asking[Heard]:
     if card.linked:
         reply = yield Ask(action, payload, to=card.station_id)
     return Heard(card.station_id, reply if reply is not None else AWAY)
+
+
+def ask_in_time(card: Card, action: str, payload: Payload) -> Asking[Heard]:
+    """The same for a command whose answer the CSMS waits for: a charger that hangs does not cost the CSMS its answer."""
+    (heard,) = yield from ask_each([(card, action, payload)])
+    return heard
 
 
 def ask_each(questions: Sequence[tuple[Card, str, Payload]], within_s: float = WITHIN_S) -> Asking[list[Heard]]:
@@ -152,7 +159,8 @@ def relayed(heard: Heard, otherwise: str) -> Said:
     """The answer of the one station that was asked; ``otherwise`` is the status if it gave none."""
     if isinstance(heard.reply, Said):
         return heard.reply
-    return refused(otherwise, OFFLINE if heard.away else UNSUPPORTED, f"{heard.station_id}: {heard.words}")
+    code = LATE if heard.reply == NO_ANSWER else OFFLINE if heard.away else UNSUPPORTED if heard.unsupported else "Unspecified"
+    return refused(otherwise, code, f"{heard.station_id}: {heard.words}")
 
 
 def named(heard: Iterable[Heard]) -> str:

@@ -16,7 +16,7 @@ from controller.link.depot.asking import (
     UNSUPPORTED,
     Heard,
     ask_each,
-    ask_one,
+    ask_in_time,
     configured,
     info,
     named,
@@ -89,7 +89,7 @@ class Displays(Quiet):
         return (yield from self._at_all(shown))
 
     def _at_one(self, card: Card, shown: Payload) -> Conversation:
-        heard = yield from ask_one(card, SET, {"message": shown})
+        heard = yield from ask_in_time(card, SET, {"message": shown})
         if heard.status == "Accepted":
             before = self._office.memory.get(f"{KEY}{shown['id']}")
             self._remember(shown["id"], card.station_id)

@@ -65,6 +65,7 @@ class DepotFace:
         self._told: set[str] = set()
         self._barred = False
         self._broken = ""
+        self._unnumbered = False
         self._furnish()
 
     def _furnish(self) -> None:
@@ -196,7 +197,8 @@ class DepotFace:
         """A second has passed."""
         if self._broken:
             return []
-        outcomes = [*self._dial(at), *self._desks.tick(at, self._away)]
+        outcomes = self._means.keeper.keep(at, self._numbered) if self._unnumbered else []
+        outcomes += [*self._dial(at), *self._desks.tick(at, self._away)]
         outcomes += [*self._talks.tick(at), *self.trunk.tick(at), *self._registered(at)]
         outcomes += self._spawn(at, self._crew.tick())
         outcomes += self._desks.news_of_all(at)
@@ -331,8 +333,14 @@ class DepotFace:
         if self._broken:
             text = f"{self._broken} - the CSMS is not told anything so that no EVSE gets another's number; restore a backup of the journal"
             return [Tell(Severity.ALARM, self.identity, text)]
-        self._link.want()
-        return self._means.keeper.keep(at, _nobody) if self._memory.changed else []
+        return self._means.keeper.keep(at, self._numbered)
+
+    def _numbered(self, at: Stamp, reply: Reply) -> list[Outcome]:
+        """The EVSE numbers are on disk, or not: a number that the CSMS has heard must not be another EVSE's after a power cut."""
+        self._unnumbered = isinstance(reply, Failed)
+        if not self._unnumbered:
+            self._link.want()
+        return []
 
     def announce(self, at: Stamp, order: AnnounceSite) -> list[Outcome]:
         """The site's values."""

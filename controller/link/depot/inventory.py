@@ -3,7 +3,7 @@
 After a charger is linked it is asked for its FullInventory (B07), one charger after the other; what does not know that
 is asked for the ConfigurationInventory. The reports are put together by requestId and seqNo and kept in the charger's own
 words. On disk they lie packed and only when something else than a value has changed: values are read anew after a restart.
-Never more than ``MOST_VARIABLES`` of one charger: one bad station must not fill the memory.
+Never more than so many variables of one charger (``share_of``): one bad station must not fill the memory.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from controller.link.depot.addresses import Name, down, is_cut, name_of
-from controller.link.depot.inventory_entries import Entries, Index, Reading, actual, index_of, packed, shape_of, unpacked
+from controller.link.depot.inventory_entries import Entries, Index, Reading, index_of, packed, shape_of, share_of, unpacked
 from controller.link.depot.office import Card, Office
 from controller.ocpp.hub import Ask, Conversation, Emit, Failed, Keep, Message, Rest, Said, answered
 from controller.orders import Severity, Tell
@@ -92,8 +92,7 @@ class Inventories:
 
     def value(self, station_id: str, component: str, variable: str, instance: str = "") -> str | None:
         """The Actual value of a variable of the whole charger as last heard."""
-        entry = self.of(station_id).get(Name(component.casefold(), "", 0, 0, variable.casefold(), instance.casefold()))
-        return actual(entry) if entry is not None else None
+        return self.of(station_id).actual(Name(component.casefold(), "", 0, 0, variable.casefold(), instance.casefold()))
 
     def most(self, station_id: str, variable: str, instance: str, component: str = "DeviceDataCtrlr") -> int | None:
         """A positive limit the charger has stated, e.g. ItemsPerMessage[GetVariables]."""
@@ -121,7 +120,7 @@ class Inventories:
             for one in entry["variableAttribute"]
         ]
         if attributes != entry["variableAttribute"]:
-            self._entries[station_id][name] = {**entry, "variableAttribute": attributes}
+            self._entries[station_id].put(name, {**entry, "variableAttribute": attributes})
             self.version += 1
 
     # -- asking --------------------------------------------------------------------------------------------
@@ -212,7 +211,8 @@ class Inventories:
             self._collecting.pop(station_id, None)
 
     def _one(self, station_id: str, base: str) -> Conversation:
-        job = Reading(self._office.number(), self._office.now().mono_s, self._office.now().mono_s)
+        now_s = self._office.now().mono_s
+        job = Reading(self._office.number(), now_s, now_s, share_of(len(self._office.cards)))
         self._collecting[station_id] = job
         yield Keep()  # a number that was used never comes again: pages of an old report would count as this one's
         reply = yield Ask("GetBaseReport", {"requestId": job.request_id, "reportBase": base}, to=station_id)

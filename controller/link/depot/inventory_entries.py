@@ -9,7 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import sys
 import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -17,16 +19,64 @@ from controller.link.depot.addresses import Name, is_cut, name_of, up
 from controller.link.depot.numbering import Numbering
 
 Payload = dict[str, Any]
-Entries = dict[Name, Payload]
-"""Name in the charger's own words -> an element of reportData."""
 Key = tuple[str, str, str]
 """(component, variable, instance of the variable), in small letters."""
 
 MOST_VARIABLES: Final = 4000
+"""Of one charger."""
+MOST_IN_ALL: Final = 150_000
+"""Of all chargers, about 1 kB each: shared out evenly, but each may have ``AT_LEAST``."""
+AT_LEAST: Final = 500
 FLAGS: Final = frozenset({"active", "available", "enabled", "problem"})
 """The variables that GetReport's criteria are about."""
 PACKING: Final = 1
 """Of zlib: the fastest, which still makes a tenth of it."""
+
+
+class Entries(Mapping[Name, Payload]):
+    """Name in the charger's own words -> an element of reportData. Kept as text: as objects, a large depot's would fill the memory."""
+
+    __slots__ = ("_actual", "_settable", "_texts")
+
+    def __init__(self) -> None:
+        self._texts: dict[Name, str] = {}
+        self._actual: dict[Name, str] = {}
+        self._settable: set[Name] = set()
+
+    def __getitem__(self, name: Name) -> Payload:
+        found: Payload = json.loads(self._texts[name])
+        return found
+
+    def __iter__(self) -> Iterator[Name]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._texts
+
+    def put(self, name: Name, entry: Payload) -> None:
+        """Enter or replace one."""
+        self._texts[name] = json.dumps(entry, separators=(",", ":"))
+        value = actual(entry)
+        if value is None:
+            self._actual.pop(name, None)
+        else:
+            self._actual[name] = value
+        (self._settable.add if settable(entry) else self._settable.discard)(name)
+
+    def actual(self, name: Name) -> str | None:
+        """The Actual value of one, None = it has none, or is not there."""
+        return self._actual.get(name)
+
+    def settable(self, name: Name) -> bool:
+        """Whether an operator can set it."""
+        return name in self._settable
+
+    def text(self) -> str:
+        """All of them as a JSON list."""
+        return f"[{','.join(self._texts.values())}]"
 
 
 class Place(NamedTuple):
@@ -52,12 +102,13 @@ class Index:
 
 @dataclass(slots=True)
 class Reading:
-    """A report as it comes. begun_mono_s, heard_mono_s: since when, and the last page."""
+    """A report as it comes. begun_mono_s, heard_mono_s: since when, and the last page. most: variables that are taken."""
 
     request_id: int
     begun_mono_s: float
     heard_mono_s: float
-    entries: Entries = field(default_factory=dict)
+    most: int = MOST_VARIABLES
+    entries: Entries = field(default_factory=Entries)
     bare: dict[Name, str] = field(default_factory=dict)
     pages: set[int] = field(default_factory=set)
     last: int | None = None
@@ -65,7 +116,7 @@ class Reading:
     @property
     def complete(self) -> bool:
         """Whether all pages are here, or as many variables as we take of one charger."""
-        return len(self.entries) >= MOST_VARIABLES or (self.last is not None and len(self.pages) == self.last + 1)
+        return len(self.entries) >= self.most or (self.last is not None and len(self.pages) == self.last + 1)
 
     def page(self, payload: Payload) -> None:
         """One NotifyReport. A page that comes twice counts once."""
@@ -77,11 +128,12 @@ class Reading:
             self.last = seq
             self.pages = {page for page in self.pages if page <= seq}
         for item in filter(readable, payload.get("reportData") or []):
-            if len(self.entries) >= MOST_VARIABLES:
+            if len(self.entries) >= self.most:
                 return
-            name = name_of(item["component"], item["variable"])
-            self.entries[name] = _merged(self.entries.get(name), item)
-            self.bare[name] = _bare(self.entries[name])
+            name = _named(item)
+            entry = _merged(self.entries.get(name), item)
+            self.entries.put(name, entry)
+            self.bare[name] = _bare(entry)
 
     def shape(self) -> str:
         """A digest of everything but the values."""
@@ -95,15 +147,21 @@ def actual(entry: Payload) -> str | None:
     return found[0] if found and isinstance(found[0], str) else None
 
 
+def settable(entry: Payload) -> bool:
+    """Whether an operator can set a variable. Without a word about it, it can be."""
+    return any(one.get("mutability", "ReadWrite") != "ReadOnly" for one in entry["variableAttribute"])
+
+
 def index_of(numbering: Numbering, station_id: str, entries: Entries) -> Index:
     """The index of a charger's entries."""
     index = Index()
     shown_as: dict[tuple[str, str, int, int], tuple[str, int] | None] = {}
-    for name, entry in entries.items():
+    for name in entries:
         index.by_key.setdefault((name.component, name.variable, name.variable_instance), []).append(name)
         owner = name.owner
         if owner not in shown_as:
-            shown_as[owner] = _enter(index, up(numbering, station_id, entry["component"]), entry["component"])
+            component = entries[name]["component"]
+            shown_as[owner] = _enter(index, up(numbering, station_id, component), component)
             if name.evse_id and name.connector_id:
                 index.connectors.setdefault(name.evse_id, set()).add(name.connector_id)
         place = shown_as[owner]
@@ -123,6 +181,17 @@ def _enter(index: Index, shown: Payload | None, component: Payload) -> tuple[str
     if not name.evse_id and is_cut(str(shown.get("instance") or "")):
         index.cut[name.component, name.instance] = component
     return name.instance, name.evse_id
+
+
+def share_of(stations: int) -> int:
+    """How many variables of one charger are taken where there are so many chargers."""
+    return max(AT_LEAST, min(MOST_VARIABLES, MOST_IN_ALL // max(1, stations)))
+
+
+def _named(item: Payload) -> Name:
+    """The name of an element; chargers have most of their words in common, so each is kept once."""
+    name = name_of(item["component"], item["variable"])
+    return name._replace(component=sys.intern(name.component), variable=sys.intern(name.variable))
 
 
 def readable(item: Any) -> bool:
@@ -154,8 +223,7 @@ def _bare(entry: Payload) -> str:
 
 def packed(entries: Entries, shape: str) -> str:
     """As text for the memory, its shape first."""
-    text = json.dumps(list(entries.values()), separators=(",", ":"))
-    return f"{shape}:{base64.b85encode(zlib.compress(text.encode(), PACKING)).decode()}"
+    return f"{shape}:{base64.b85encode(zlib.compress(entries.text().encode(), PACKING)).decode()}"
 
 
 def shape_of(stored: Any) -> str:
@@ -170,4 +238,7 @@ def unpacked(stored: Any) -> Entries:
         items = json.loads(zlib.decompress(base64.b85decode(text))) if text else []
     except (ValueError, zlib.error):
         items = []
-    return {name_of(item["component"], item["variable"]): item for item in items if readable(item)} if isinstance(items, list) else {}
+    entries = Entries()
+    for item in filter(readable, items if isinstance(items, list) else []):
+        entries.put(_named(item), item)
+    return entries

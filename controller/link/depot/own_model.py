@@ -18,7 +18,6 @@ from controller.config import ROOT_CIRCUIT, CircuitConfig, GridConfig
 from controller.facts import EvseKey
 from controller.link.depot.addresses import Name, component_of
 from controller.link.depot.inventory import Inventories
-from controller.link.depot.inventory_entries import actual
 from controller.link.depot.office import Card, Office
 from controller.link.depot.own_words import BYTES, DERIVED, FANNED, FOR_ALL, ITEMS, STATES, UNITED, Own, Setting, flag_of, text_of
 from controller.link.depot.registration import BEAT_KEY, LONGEST_S, SHORTEST_BEAT_S
@@ -301,7 +300,7 @@ class OwnModel:
         for station_id in filter(self._inventories.at_hand, self._office.cards):
             entries = self._inventories.of(station_id)
             for name in self._inventories.index(station_id).by_key.get(wanted, ()):
-                value = actual(entries[name])
+                value = entries.actual(name)
                 if name.connector_id == 0 and value is not None:
                     found.append(value)
         return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from controller.link.depot.asking import OFFLINE, ask_each, ask_one, named, no_evse, numbered, place_of, refused, relayed
+from controller.link.depot.asking import OFFLINE, ask_each, ask_in_time, named, no_evse, numbered, place_of, refused, relayed
 from controller.link.depot.gathering import Gathering
 from controller.link.depot.office import Card, FromCsms, FromStation, Office
 from controller.link.depot.site_profiles import SiteProfiles
@@ -98,7 +98,7 @@ class Reports:
         place = place_of(self._office, evse_id)
         if place is None:
             return no_evse("Rejected", evse_id)
-        heard = yield from ask_one(place[0], message.action, {**message.payload, "evseId": place[1]})
+        heard = yield from ask_in_time(place[0], message.action, {**message.payload, "evseId": place[1]})
         schedule = heard.payload.get("schedule")
         if isinstance(schedule, dict):
             return Said({**heard.payload, "schedule": {**schedule, "evseId": evse_id}})

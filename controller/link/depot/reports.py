@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from controller.link.depot.addresses import Name, size_of, up
 from controller.link.depot.inventory import Inventories
-from controller.link.depot.inventory_entries import Entries, Index
+from controller.link.depot.inventory_entries import Entries, Index, settable
 from controller.link.depot.matching import filter_of
 from controller.link.depot.office import Office
 from controller.link.depot.own_model import OwnModel
@@ -36,6 +36,7 @@ REFRESH_S: Final = 120.0
 SUMMARY: Final = frozenset({"availabilitystate"})
 TROUBLE: Final = frozenset({"problem", "tripped", "overload", "fallback"})
 PROBLEM: Final = "problem"
+YES: Final = ("true", "1")
 CRITERIA: Final = frozenset({"Active", "Available", "Enabled", "Problem"})
 
 
@@ -43,13 +44,14 @@ CRITERIA: Final = frozenset({"Active", "Available", "Enabled", "Problem"})
 class Wanted:
     """What a report is about. name, entry: both must be right, the cheap one is asked first. criteria: in small letters, none = no matter.
 
-    components: nothing else is looked at, None = all.
+    components: nothing else is looked at, None = all. settable: only what an operator can set.
     """
 
     name: Callable[[Name], bool] | None = None
     entry: Callable[[Payload], bool] | None = None
     criteria: frozenset[str] = frozenset()
     components: frozenset[str] | None = None
+    settable: bool = False
 
     def takes(self, name: Name, flags: Flags) -> bool:
         """The criteria: one of them is true, or is no variable of the component; a problem must be told (B08.FR.07-10)."""
@@ -61,7 +63,8 @@ class Wanted:
         return any(stated.get(one, one != PROBLEM) for one in self.criteria)
 
     def tells(self, entry: Payload) -> bool:
-        return self.entry is None or self.entry(entry)
+        """Whether the variable itself is right."""
+        return (self.entry is None or self.entry(entry)) and (not self.settable or settable(entry))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +172,7 @@ class Reports:
             numbers.setdefault(evse.station_id, []).append(number)
         for station_id, here in numbers.items():
             tier = [(own.name, own) for number in here for own in self._own.of_evse(number)]
-            yield from self._station(station_id, *known.get(station_id, ({}, Index())), tier, wanted)
+            yield from self._station(station_id, *known.get(station_id, (Entries(), Index())), tier, wanted)
 
     def _station(self, station_id: str, entries: Entries, index: Index, tier: list[tuple[Name, Own]], wanted: Wanted) -> Iterator[Payload]:
         """A charger's own words, and the depot's about its EVSEs where they count or it has none."""
@@ -180,15 +183,18 @@ class Reports:
         components = index.by_component if wanted.components is None else wanted.components
         for component in components:
             for shown, own in index.by_component.get(component, ()):
-                if wanted.takes(shown, flags) and shown not in ours and wanted.tells(entries[own]):
-                    yield _tidy({**entries[own], "component": up(self._office.numbering, station_id, entries[own]["component"])})
+                if (wanted.settable and not entries.settable(own)) or shown in ours or not wanted.takes(shown, flags):
+                    continue
+                entry = entries[own]
+                if wanted.tells(entry):
+                    yield _tidy({**entry, "component": up(self._office.numbering, station_id, entry["component"])})
         theirs = {place.shown for name, _ in tier for place in index.by_component.get(name.component, ())} - ours
         yield from _told([(name, own) for name, own in tier if name not in theirs], wanted, flags)
 
 
 def _told(tier: list[tuple[Name, Own]], wanted: Wanted, flags: Flags) -> Iterator[Payload]:
     """Of the depot's own variables, those that are wanted."""
-    stated = flags or (_flags({}, Index(), tier, wanted.criteria) if wanted.criteria else {})
+    stated = flags or (_flags(Entries(), Index(), tier, wanted.criteria) if wanted.criteria else {})
     for name, own in tier:
         if wanted.takes(name, stated) and wanted.tells(report := own.report()):
             yield report
@@ -201,7 +207,7 @@ def _flags(entries: Entries, index: Index, tier: list[tuple[Name, Own]], criteri
             found.setdefault(name.owner, {})[name.variable] = own.value == "true"
     for shown, own_name in index.flags:
         if shown.variable in criteria:
-            found.setdefault(shown.owner, {}).setdefault(shown.variable, _is_true(entries[own_name]))
+            found.setdefault(shown.owner, {}).setdefault(shown.variable, str(entries.actual(own_name)).casefold() in YES)
     return found
 
 
@@ -216,11 +222,6 @@ def _chosen(filters: list[Payload], criteria: set[str]) -> Wanted:
     )
 
 
-def _settable(item: Payload) -> bool:
-    """ConfigurationInventory: what an operator can set. Without a word about it, it can be."""
-    return any(one.get("mutability", "ReadWrite") != "ReadOnly" for one in item["variableAttribute"])
-
-
 def _short(name: Name) -> bool:
     """SummaryInventory: availability of all, and what is wrong."""
     return name.variable in TROUBLE or (name.variable in SUMMARY and name.component in ("chargingstation", "evse", "connector"))
@@ -231,7 +232,7 @@ def _summary(item: Payload) -> bool:
 
 
 def _is_true(item: Payload) -> bool:
-    return any(one.get("type", "Actual") == "Actual" and str(one.get("value", "")).casefold() in ("true", "1") for one in item["variableAttribute"])
+    return any(one.get("type", "Actual") == "Actual" and str(one.get("value", "")).casefold() in YES for one in item["variableAttribute"])
 
 
 def _tidy(entry: Payload) -> Payload:
@@ -250,6 +251,6 @@ def _tidy(entry: Payload) -> Payload:
 
 BASES: Final = {
     "FullInventory": Wanted(),
-    "ConfigurationInventory": Wanted(entry=_settable),
+    "ConfigurationInventory": Wanted(settable=True),
     "SummaryInventory": Wanted(name=_short, entry=_summary),
 }

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from controller.link.depot import reserved
-from controller.link.depot.asking import BY_POLICY, OFFLINE, Asking, Heard, ask_one, configured, no_evse, place_of, refused, relayed, tell
+from controller.link.depot.asking import BY_POLICY, OFFLINE, Asking, Heard, ask_in_time, configured, no_evse, place_of, refused, relayed, tell
 from controller.link.depot.office import Card, FromCsms, FromStation, Office, Quiet
 from controller.link.depot.standing import Standing
 from controller.link.depot.starts import Place, states
@@ -61,7 +61,7 @@ class Reservations(Quiet):
     def _at(self, place: Place, request: Payload, floating: bool) -> Asking[Heard]:
         card, evse_id = place
         before = reserved.reservation(self._office, request["id"])
-        heard = yield from ask_one(card, "ReserveNow", {**request, "evseId": evse_id})
+        heard = yield from ask_in_time(card, "ReserveNow", {**request, "evseId": evse_id})
         if heard.status == "Accepted":
             reserved.keep(self._office, card.station_id, evse_id, request, floating)
             yield Keep()
@@ -108,7 +108,7 @@ class Reservations(Quiet):
             reserved.end(self._office, reservation_id)
             yield Keep()
             return Said({"status": "Accepted"})
-        heard = yield from ask_one(card, message.action, message.payload)
+        heard = yield from ask_in_time(card, message.action, message.payload)
         if not heard.away:
             reserved.end(self._office, reservation_id)
             yield Keep()

@@ -12,7 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from controller.link.depot.asking import BY_POLICY, OFFLINE, ask_everyone, ask_one, merged, no_evse, nothing_to_ask, place_of, refused, relayed, told
+from controller.link.depot.asking import (
+    BY_POLICY,
+    OFFLINE,
+    ask_everyone,
+    ask_in_time,
+    merged,
+    no_evse,
+    nothing_to_ask,
+    place_of,
+    refused,
+    relayed,
+    told,
+)
 from controller.link.depot.office import Card, FromCsms, Office, Quiet
 from controller.ocpp.hub import Conversation, Message
 
@@ -93,7 +105,7 @@ class Resets(Quiet):
         card, evse_id = place
         rest = {key: value for key, value in message.payload.items() if key != "evseId"}
         # A charger with one EVSE is that EVSE; one with several judges itself whether it can reset one alone.
-        heard = yield from ask_one(card, message.action, rest if _is_whole(card) else {**rest, "evseId": evse_id})
+        heard = yield from ask_in_time(card, message.action, rest if _is_whole(card) else {**rest, "evseId": evse_id})
         return relayed(heard, "Rejected")
 
 

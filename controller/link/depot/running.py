@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.link.depot.asking import UNKNOWN_TX, Asking, Heard, ask_one, refused, relayed
+from controller.link.depot.asking import UNKNOWN_TX, Asking, Heard, ask_in_time, refused, relayed
 from controller.link.depot.office import Card, Office
 from controller.ocpp.hub import Conversation, Message, Payload, Said
 
@@ -28,7 +28,7 @@ def station_of(office: Office, transaction_id: object) -> Card | None:
 def ask_where(office: Office, transaction_id: object, action: str, payload: Payload) -> Asking[Heard | None]:
     """Ask the station of a transaction; None if nobody knows of it."""
     card = station_of(office, transaction_id)
-    return (yield from ask_one(card, action, payload)) if card is not None else None
+    return (yield from ask_in_time(card, action, payload)) if card is not None else None
 
 
 def answer_where(heard: Heard | None, transaction_id: object, no: str, unknown: str = "") -> Said:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from controller.link.depot import profile_book
-from controller.link.depot.asking import BY_POLICY, OFFLINE, ask_one, configured, no_evse, place_of, refused, relayed
+from controller.link.depot.asking import BY_POLICY, OFFLINE, ask_in_time, configured, no_evse, place_of, refused, relayed
 from controller.link.depot.office import Card, FromCsms, Office, Quiet
 from controller.link.depot.reserved import reserved_for, reserved_places
 from controller.link.depot.running import ask_its_station
@@ -44,7 +44,7 @@ class Starts(Quiet):
         if place is None:
             return no_evse("Rejected", payload["evseId"]) if "evseId" in payload else self._no_place()
         card, evse_id = place
-        heard = yield from ask_one(card, message.action, {**payload, "evseId": evse_id})
+        heard = yield from ask_in_time(card, message.action, {**payload, "evseId": evse_id})
         if heard.status == "Accepted":
             self._promised[card.station_id, evse_id] = self._office.now().mono_s + PROMISED_S
         if heard.status == "Accepted" and isinstance(payload.get("chargingProfile"), dict):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from controller.link.depot.asking import UNSUPPORTED, ask_each, ask_one, configured, merged, no_evse, place_of, refused, relayed
+from controller.link.depot.asking import UNSUPPORTED, ask_each, ask_in_time, configured, merged, no_evse, place_of, refused, relayed
 from controller.link.depot.office import Card, FromCsms, Office, Quiet
 from controller.ocpp.hub import Conversation, Message, Payload, Post, Said
 
@@ -92,7 +92,7 @@ class Triggers(Quiet):
         card, evse_id = place
         if payload["requestedMessage"] == "TransactionEvent" and evse_id not in card.transactions:
             return refused("Rejected", "NotFound", f"no transaction runs at EVSE {evse['id']}")
-        heard = yield from ask_one(card, "TriggerMessage", {**payload, "evse": {**evse, "id": evse_id}})
+        heard = yield from ask_in_time(card, "TriggerMessage", {**payload, "evse": {**evse, "id": evse_id}})
         return relayed(heard, "Rejected")
 
     def _all(self, wanted: str) -> Conversation:

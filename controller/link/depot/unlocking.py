@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from controller.link.depot.asking import UNKNOWN_EVSE, ask_one, place_of, refused, relayed
+from controller.link.depot.asking import UNKNOWN_EVSE, ask_in_time, place_of, refused, relayed
 from controller.link.depot.office import FromCsms, Office, Quiet
 from controller.ocpp.hub import Conversation, Message
 
@@ -23,5 +23,5 @@ class Unlocking(Quiet):
         place = place_of(self._office, message.payload.get("evseId"))
         if place is None:
             return refused("UnknownConnector", UNKNOWN_EVSE, f"there is no EVSE {message.payload.get('evseId')}")
-        heard = yield from ask_one(place[0], message.action, {**message.payload, "evseId": place[1]})
+        heard = yield from ask_in_time(place[0], message.action, {**message.payload, "evseId": place[1]})
         return relayed(heard, "UnlockFailed")

@@ -45,8 +45,7 @@ class Desk:
     def tag(self, id_token: Any) -> Talk:
         """idTag of an idToken as Said({"idTag"}); its alias is on disk before anybody sees it (trap 28)."""
         found = self.aliases.tag(id_token)
-        if self.around.shared.changed:
-            yield Keep()
+        yield Keep()  # also for what another conversation has changed and is still being written
         return Said({"idTag": found})
 
     def call(self, action: str, payload: Payload) -> Ask:

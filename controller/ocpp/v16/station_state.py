@@ -61,9 +61,8 @@ class StationState:
     # -- disk ------------------------------------------------------------------------------------------------
 
     def keep(self) -> Silent:
-        """What changed must be on disk before the conversation goes on."""
-        if self.memory.changed or self.around.shared.changed:
-            yield Keep()
+        """What changed must be on disk before the conversation goes on; also what another has changed and is still being written."""
+        yield Keep()
 
     # -- the station -------------------------------------------------------------------------------------------
 

@@ -346,6 +346,29 @@ def test_a_car_without_charge_does_not_give_and_the_others_do() -> None:
     assert story.flow[-1] == pytest.approx(-15_000.0, abs=10.0)
 
 
+def test_others_give_what_a_car_that_is_bounded_by_itself_may_not() -> None:
+    story = GivingStory(3)
+    story.park()
+    story.control(1_000.0, story.keys[0])
+    story.wish_w(-9_000.0)
+    story.run(20)
+    assert [story.drawn_a[key] * W_PER_A for key in story.keys] == pytest.approx([-1_000.0, -4_000.0, -4_000.0])
+
+
+def test_with_a_silent_meter_nothing_is_given_back_whatever_the_csms_wants() -> None:
+    story = GivingStory(3)
+    story.park()
+    story.wish_w(-9_000.0)
+    story.run(20)
+    story.run(20, None)
+    begin = len(story.flow)
+    story.wish_w(-24_000.0)
+    story.run(60, None)
+    assert min(story.flow[begin:]) >= -SLACK_W
+    story.run(30)
+    assert story.flow[-1] == pytest.approx(-24_000.0)
+
+
 def test_a_car_that_comes_while_a_setpoint_holds_takes_its_part_from_the_first_word_on() -> None:
     """It was booked a moment before, as nobody commanded it: that is no reason to let it charge with all it can for a second."""
     story = GivingStory(3)

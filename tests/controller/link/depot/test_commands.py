@@ -136,6 +136,31 @@ def test_a_charger_that_is_silent_does_not_hold_up_a_command_for_all(silent: str
     assert silent in answer["statusInfo"]["additionalInfo"]
 
 
+@pytest.mark.parametrize(
+    ("action", "payload", "no"),
+    [
+        ("UnlockConnector", {"evseId": 4, "connectorId": 1}, "UnlockFailed"),
+        ("Reset", {"type": "Immediate", "evseId": 4}, "Rejected"),
+        ("RequestStartTransaction", {"remoteStartId": 1, "idToken": TOKEN, "evseId": 4}, "Rejected"),
+        ("TriggerMessage", {"requestedMessage": "MeterValues", "evse": {"id": 4}}, "Rejected"),
+    ],
+)
+def test_a_command_for_one_charger_that_is_silent_is_answered_in_time(action: str, payload: dict[str, object], no: str) -> None:
+    book = desk()
+    real = book._station_frame
+
+    def mute(name: str, frame: list[object]) -> None:
+        if name != "CP21" or frame[0] != 2:
+            real(name, frame)
+
+    book._station_frame = mute  # type: ignore[method-assign]
+    book.csms(action, payload)
+    message_id = f"csms-{book._count}"
+    book.wait(22)
+    answer = book.answers[message_id]
+    assert (answer["status"], answer["statusInfo"]["reasonCode"]) == (no, "Timeout")
+
+
 def test_tokens_are_never_told() -> None:
     book = desk()
     book.csms("RequestStartTransaction", {"remoteStartId": 1, "idToken": TOKEN, "evseId": 4})

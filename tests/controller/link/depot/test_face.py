@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controller.facts import UpstreamClosed, UpstreamFrame
+from controller.facts import PersistFailed, UpstreamClosed, UpstreamFrame
 from controller.link.faces import memory_of
 from controller.link.keeper import SPACE
 from controller.ocpp.times import timestamp
@@ -306,3 +306,20 @@ def test_however_slow_the_csms_is_one_heartbeat_waits() -> None:
     book.after_s = 25
     book.wait(120)
     assert 2 <= len(book.heard("Heartbeat")) <= 5
+
+
+def test_the_csms_hears_no_evse_number_before_it_is_on_disk() -> None:
+    book = DepotBook()
+    book.disk = False
+    book.start()
+    book.wait(30)
+    assert book.generation is None, "it does not even dial"
+    (numbers,) = [order for order in book.unwritten if any("numbers" in key for _, key in order.remember)]
+    book.unwritten.clear()
+    book.feed(PersistFailed(book.at, numbers.token, "disk is full"))
+    book.wait(2)
+    assert book.generation is None
+    book.written()
+    book.wait(5)
+    assert book.generation is not None
+    assert any("numbers" in key for _, key in book.memories)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from controller.link.depot.addresses import name_of
+from controller.link.depot.inventory_entries import share_of
 from controller.link.depot.model import DeviceModel
 from controller.ocpp.hub import Said
 from tests.support.model_charger import NOW, ModelCharger, entry, usual
@@ -124,6 +127,11 @@ def test_one_charger_fills_no_memory() -> None:
         assert desk.station("CP1", "NotifyReport", {**head, "reportData": items}) == Said({})
     desk.seconds(3)
     assert len(part.inventories.of("CP1")) == 4000
+
+
+@pytest.mark.parametrize(("stations", "most"), [(0, 4000), (1, 4000), (37, 4000), (100, 1500), (1000, 500)])
+def test_many_chargers_share_what_there_is(stations: int, most: int) -> None:
+    assert share_of(stations) == most
 
 
 def test_after_a_start_they_are_unpacked_little_by_little_and_a_report_waits_for_them() -> None:

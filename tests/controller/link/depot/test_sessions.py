@@ -129,6 +129,7 @@ def test_an_end_is_on_disk_before_the_charger_may_forget_it() -> None:
     """Else the session would run for ever at its EVSE after a power cut: nobody says its end a second time."""
     book = opened()
     book.event("CP1", "Started", UUID, 0)
+    book.wait(2)
     book.disk = False
     assert book.event("CP1", "Ended", UUID, 1) is None
     assert len(book.heard("TransactionEvent")) == 2

@@ -330,6 +330,5 @@ class _Port:
         return self._keeper.keep(at, then)
 
 
-
 def _nobody(at: Stamp, reply: Reply) -> list[Outcome]:
     return []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from controller.config import Config
-from controller.facts import OutboxRow, Restored, Stamp, StationConnected, TimePassed, UpstreamClosed
+from controller.facts import OutboxRow, Persisted, Restored, Stamp, StationConnected, TimePassed, UpstreamClosed
 from controller.io.schemas import shapes
 from controller.link.contained import contained
 from controller.link.depot.face import DepotFace
@@ -17,7 +17,7 @@ from controller.link.links import Links
 from controller.link.session import Session
 from controller.ocpp.hub import Said
 from controller.ocpp.times import wall_time
-from controller.orders import DialUpstream, Severity, Tell
+from controller.orders import DialUpstream, Persist, Severity, Tell
 from tests.support.depot_book import DepotBook
 from tests.support.depot_book import site as depot_site
 
@@ -73,7 +73,9 @@ def test_a_defect_in_the_second_of_one_station_leaves_the_others_theirs(monkeypa
 
 def test_a_defect_in_the_second_of_one_depot_leaves_the_other_one_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     links = Links(site("depot", "depot"), "test", wall_time, shapes=shapes())
-    links.handle(Restored(AT, {}, {}))
+    for order in links.handle(Restored(AT, {}, {})):
+        if isinstance(order, Persist):
+            links.handle(Persisted(AT, order.token, ()))
     monkeypatch.setattr(DepotFace, "tick", broken(DepotFace.tick, "D-CP1"))
     outcomes = links.handle(TimePassed(AT))
     assert [one.subject for one in alarms(outcomes)] == ["D-CP1"]

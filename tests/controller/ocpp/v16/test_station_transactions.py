@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controller.ocpp.hub import NO_ANSWER, Failed, Said
+from controller.ocpp.hub import NO_ANSWER, Failed, Keep, Message, Said
 from controller.ocpp.v16.station_side import StationSide16
 from tests.support.talking import NOON, Talking
 
@@ -363,6 +363,16 @@ def test_a_reservation_is_named() -> None:
     peer = talking()
     peer.said("StartTransaction", {**START, "reservationId": 5})
     assert events(peer)[-1]["reservationId"] == 5
+
+
+def test_a_start_that_comes_again_while_the_disk_still_writes_it_waits_for_the_disk_too() -> None:
+    """Its id is in memory, and in memory only: power may fail before it is anywhere else."""
+    peer = talking()
+    first = peer.side.said(Message("StartTransaction", START))
+    assert isinstance(next(first), Keep)
+    peer.memory.changes()  # the disk has them, and is not done
+    peer.shared.changes()
+    assert isinstance(next(peer.side.said(Message("StartTransaction", START))), Keep)
 
 
 # -- what is forgotten ----------------------------------------------------------------------------------------------------

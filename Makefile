@@ -12,7 +12,7 @@ ARGS ?=
 help:
 	@echo "make demo         watch a depot charge: simulated stations, CSMS, meters and a page at http://127.0.0.1:8080/"
 	@echo "                  ARGS are handed on, e.g. make demo ARGS='--port 8081'; ARGS=--help shows them"
-	@echo "make test         run all tests, two files side by side (installs mosquitto and chromium if it may)"
+	@echo "make test         run all tests, four files side by side (installs mosquitto and chromium if it may)"
 	@echo "                  e.g. make test ARGS='-q tests/optimizer'"
 	@echo "make test-kill    kill -9 the controller 200 times under traffic (about 8 minutes); ARGS='--rounds 1000' for more"
 	@echo "make test-power-cut  cut the power 50 times under traffic (about 6 minutes; mounts an image if it may); ARGS='--rounds 200' for more"
@@ -42,7 +42,7 @@ demo: .venv-demo
 
 test: .venv-dev
 	@deploy/install-test-tools.sh
-	@exec $(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist loadfile)
+	@exec $(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-n 4 --dist loadfile)
 
 test-kill: .venv-dev
 	@exec $(BIN)/python -m tests.support.kill_rounds $(ARGS)

@@ -256,14 +256,20 @@ def test_the_witness_gives_way_to_who_does_not_follow(story: Story, temper: str)
     assert story.seen[f"{temper}-witness"][-1][2] <= FUSE_A - 3 * MOST_A + 0.5
 
 
-@each
-def test_a_station_that_keeps_the_older_profile_is_not_counted_on(story: Story, version: str) -> None:
-    """It says Accepted to a cut and goes on as before, until the older profile ends by itself: hence the short lives."""
-    name = f"mis_stacks-{version}"
-    told = [(at, profile["schedule"]["chargingSchedulePeriod"][0]["limit"]) for at, profile, _ in story.setpoints(name)]
-    before_a = [limit for at, limit in told if at <= story.cut_s][-1]
-    cut_s, cut_a = next((at, limit) for at, limit in told if at > story.cut_s and limit < before_a)
-    assert max(allowed for at, allowed, _ in story.seen[name] if at > cut_s) > cut_a + 0.9
+def test_stations_that_keep_the_older_profile_are_not_counted_on(story: Story) -> None:
+    """They say Accepted to a cut and go on as before, until the older profile ends by itself: hence the short lives.
+
+    Who of the three is cut is the arbiter's choice: one that has little already may keep it.
+    """
+    cut = 0
+    for name in ("mis_stacks-16", "mis_stacks-201", "mis_stacks-21"):
+        told = [(at, profile["schedule"]["chargingSchedulePeriod"][0]["limit"]) for at, profile, _ in story.setpoints(name)]
+        before_a = [limit for at, limit in told if at <= story.cut_s][-1]
+        lower = [(at, limit) for at, limit in told if at > story.cut_s and limit < before_a]
+        if lower:
+            cut += 1
+            assert max(allowed for at, allowed, _ in story.seen[name] if at > lower[0][0]) > lower[0][1] + 0.9, name
+    assert cut
     later = [total for at, total in story.sums("mis_stacks") if at > story.cut_s + 12.0]
     assert max(later) <= LOWERED_A + 0.5
 

@@ -17,12 +17,18 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 
 
+_GIVEN: set[int] = set()
+
+
 def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that was free a moment ago; never the same one twice, or two doors of one site could meet."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port not in _GIVEN:
+            _GIVEN.add(port)
+            return port
 
 
 def site(folder: Path, **parts: Any) -> dict[str, Any]:
@@ -33,6 +39,7 @@ def site(folder: Path, **parts: Any) -> dict[str, Any]:
         "stations": [{"id": "CP1", "evses": [{"id": 1, "max_current_a": 32, "fallback_a": 6}]}],
         "listen": {"host": "127.0.0.1", "port": free_port()},
         "api": {"host": "127.0.0.1", "port": free_port()},
+        "files": {"host": "127.0.0.1", "port": free_port()},
         "data_dir": str(folder / "data"),
     }
     return {**data, **parts}

@@ -9,6 +9,7 @@ names. ``tests/controller/ocpp/test_conformance_page.py`` holds the page to them
 from __future__ import annotations
 
 import ast
+import gc
 import importlib
 import pkgutil
 import re
@@ -147,11 +148,22 @@ def citations() -> dict[str, list[str]]:
     return dict(found)
 
 
+def _parsed(text: str) -> ast.Module:
+    """The syntax tree. CPython 3.11 fails with a SystemError when the garbage collector runs somebody's finaliser meanwhile (gh-106905)."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return ast.parse(text)
+    finally:
+        if collects:
+            gc.enable()
+
+
 def _blocks(text: str) -> Iterator[tuple[str, str]]:
     """(name, text) of each test function with its decorators and comments above, then ("", the rest)."""
     lines = text.splitlines()
     taken: set[int] = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(_parsed(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
             while first and lines[first - 1].startswith("#"):

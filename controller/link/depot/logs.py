@@ -17,8 +17,9 @@ from controller.facts import Fact, FilesCollected, FileServed
 from controller.link.depot.asking import refused
 from controller.link.depot.log_sources import Source, absent, manifest, note, request_of, sender_of
 from controller.link.depot.office import FromCsms, FromStation, Office, Quiet
-from controller.link.depot.publishing import MOST_WAITING, is_file_url, retries_of
-from controller.ocpp.hub import HUB, NO_ANSWER, Ask, AskAll, Conversation, Emit, Failed, Keep, Message, Said, answered
+from controller.link.depot.publishing import is_file_url, retries_of
+from controller.link.depot.state_line import StateLine
+from controller.ocpp.hub import HUB, Ask, AskAll, Conversation, Emit, Keep, Message, Said, answered
 from controller.ocpp.times import timestamp
 from controller.orders import OpenBox, SendBox, Severity, StopServing, Tell
 
@@ -65,7 +66,7 @@ class Logs(Quiet):
         self._office = office
         self._work: _Work | None = None
         self._rejoined_mono_s: float | None = None
-        self._telling = False
+        self._states = StateLine(office, ACTION, QUEUE)
         office.says[ACTION] = self._say
 
     def of_csms(self) -> Mapping[str, FromCsms]:
@@ -152,10 +153,7 @@ class Logs(Quiet):
         job = self._office.memory.get(JOB)
         if job is not None:
             talks += self._go_on(job)
-        if self._office.accepted and not self._telling and self._office.memory.get(QUEUE):
-            self._telling = True
-            talks.append(self._tell())
-        return talks
+        return [*talks, *self._states.tick()]
 
     def _go_on(self, job: Payload) -> list[Conversation]:
         now_s, work = self._office.now().mono_s, self._work
@@ -236,18 +234,7 @@ class Logs(Quiet):
         payload: Payload = {"status": status, "requestId": request_id}
         if words:
             payload["statusInfo"] = {"reasonCode": "Unspecified", "additionalInfo": words[:500]}
-        self._office.memory.put(QUEUE, [*self._office.memory.get(QUEUE, []), payload][-MOST_WAITING:])
-
-    def _tell(self) -> Conversation:
-        try:
-            reply = yield Ask(ACTION, self._office.memory.get(QUEUE)[0], to=HUB)
-            if isinstance(reply, Failed) and reply == NO_ANSWER:
-                return reply
-            self._office.memory.put(QUEUE, self._office.memory.get(QUEUE)[1:] or None)
-            yield Keep()
-            return Said({})
-        finally:
-            self._telling = False
+        self._states.add(payload)
 
     def _say(self) -> Conversation:
         """Triggered: Uploading while a job runs, else Idle (N01.FR.11)."""

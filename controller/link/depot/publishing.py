@@ -18,7 +18,8 @@ from urllib.parse import unquote, urlsplit
 from controller.facts import Fact, FileFetched, FilesCollected, FileServed
 from controller.link.depot.asking import refused
 from controller.link.depot.office import FromCsms, Office, Quiet
-from controller.ocpp.hub import HUB, NO_ANSWER, Ask, Conversation, Emit, Failed, Keep, Message, Said, answered
+from controller.link.depot.state_line import StateLine
+from controller.ocpp.hub import HUB, Ask, Conversation, Emit, Keep, Message, Said, answered
 from controller.orders import FetchFile, ServeFile, Severity, StopServing, Tell
 
 Payload = dict[str, Any]
@@ -37,8 +38,6 @@ DEFAULT_RETRIES: Final = 3
 DEFAULT_RETRY_S: Final = 30
 MOST_RETRIES: Final = 20
 LONGEST_RETRY_S: Final = 86_400.0
-MOST_WAITING: Final = 100
-"""States that wait for the CSMS; the oldest go first."""
 AGAIN_S: Final = 60.0
 """What is published and cannot be served now (its port is taken, say) is tried again so often."""
 REFUSED: Final[dict[str, str]] = {
@@ -54,7 +53,7 @@ class Publishing(Quiet):
         self._begun: set[str] = set()
         self._again_mono_s: dict[str, float] = {}
         self._fetching_by: dict[str, int] = {}
-        self._telling = False
+        self._states = StateLine(office, ACTION, QUEUE)
         office.says[ACTION] = self._say
 
     def of_csms(self) -> Mapping[str, FromCsms]:
@@ -80,12 +79,12 @@ class Publishing(Quiet):
         key = PREFIX + checksum
         if old is not None and old["stage"] == SERVED:  # it is here already: the addresses once more
             self._put(key, {**old, "requestId": payload["requestId"]})
-            self._queue({"status": "Published", "requestId": payload["requestId"], "location": old["urls"]})
+            self._states.add({"status": "Published", "requestId": payload["requestId"], "location": old["urls"]})
         else:
             kept: Payload = {word: payload[word] for word in KEPT if word in payload}
             self._put(key, {**kept, "stage": FETCHING})
             self._begun.discard(key)
-            self._queue({"status": "Downloading", "requestId": payload["requestId"]})
+            self._states.add({"status": "Downloading", "requestId": payload["requestId"]})
         yield Keep()
         return Said({"status": "Accepted"})
 
@@ -124,11 +123,11 @@ class Publishing(Quiet):
         if not fact.ok:
             yield from self._fail(key, "DownloadFailed", request_id, f"the download failed: {fact.reason}")
         elif fact.md5.lower() != key.removeprefix(PREFIX):
-            self._queue({"status": "Downloaded", "requestId": request_id})
+            self._states.add({"status": "Downloaded", "requestId": request_id})
             yield from self._fail(key, "InvalidChecksum", request_id, "the download is not what the CSMS announced: its MD5 is another one")
         else:
-            self._queue({"status": "Downloaded", "requestId": request_id})
-            self._queue({"status": "ChecksumVerified", "requestId": request_id})
+            self._states.add({"status": "Downloaded", "requestId": request_id})
+            self._states.add({"status": "ChecksumVerified", "requestId": request_id})
             self._put(key, {**job, "stage": FETCHED, "path": fact.path, "sha256": fact.sha256})
             yield Keep()
             yield Emit(ServeFile(key, fact.path, file_name(job["location"])))
@@ -142,7 +141,7 @@ class Publishing(Quiet):
         else:
             self._again_mono_s.pop(key, None)
             if job["stage"] == FETCHED or list(fact.urls) != job.get("urls"):
-                self._queue({"status": "Published", "requestId": job["requestId"], "location": list(fact.urls)})
+                self._states.add({"status": "Published", "requestId": job["requestId"], "location": list(fact.urls)})
             self._put(key, {**job, "stage": SERVED, "urls": list(fact.urls)})
             yield Keep()
         return Said({})
@@ -150,7 +149,7 @@ class Publishing(Quiet):
     def _not_served(self, key: str, job: Payload, fact: FileServed) -> Conversation:
         """Published, and not there: fetched again if the file is gone, else offered again in a while. It is told once."""
         if fact.missing:
-            self._queue({"status": "Downloading", "requestId": job["requestId"]})
+            self._states.add({"status": "Downloading", "requestId": job["requestId"]})
             self._put(key, {**{word: job[word] for word in KEPT if word in job}, "stage": FETCHING})
             self._begun.discard(key)
             self._again_mono_s.pop(key, None)
@@ -163,7 +162,7 @@ class Publishing(Quiet):
         return Said({})
 
     def _fail(self, key: str, status: str, request_id: int, text: str) -> Conversation:
-        self._queue({"status": status, "requestId": request_id, "statusInfo": {"reasonCode": "Unspecified", "additionalInfo": text[:500]}})
+        self._states.add({"status": status, "requestId": request_id, "statusInfo": {"reasonCode": "Unspecified", "additionalInfo": text[:500]}})
         self._put(key, None)
         yield Keep()
         yield Emit(StopServing(key))
@@ -177,10 +176,7 @@ class Publishing(Quiet):
         now_s = self._office.now().mono_s
         self._begun -= {key for key, due_s in self._again_mono_s.items() if due_s <= now_s}
         talks = [self._resume(key, job) for key, job in self._jobs().items() if key not in self._begun]
-        if self._office.accepted and not self._telling and self._office.memory.get(QUEUE):
-            self._telling = True
-            talks.append(self._tell())
-        return talks
+        return [*talks, *self._states.tick()]
 
     def _resume(self, key: str, job: Payload) -> Conversation:
         self._begun.add(key)
@@ -200,20 +196,6 @@ class Publishing(Quiet):
     def _put(self, key: str, job: Payload | None) -> None:
         left = {one: other for one, other in self._jobs().items() if one != key}
         self._office.memory.put(JOBS, {**left, **({} if job is None else {key: job})} or None)
-
-    def _queue(self, payload: Payload) -> None:
-        self._office.memory.put(QUEUE, [*self._office.memory.get(QUEUE, []), payload][-MOST_WAITING:])
-
-    def _tell(self) -> Conversation:
-        try:
-            reply = yield Ask(ACTION, self._office.memory.get(QUEUE)[0], to=HUB)
-            if isinstance(reply, Failed) and reply == NO_ANSWER:
-                return reply
-            self._office.memory.put(QUEUE, self._office.memory.get(QUEUE)[1:] or None)
-            yield Keep()
-            return Said({})
-        finally:
-            self._telling = False
 
     def _say(self) -> Conversation:
         """Triggered: where a running download is, else Idle (L03.FR.08)."""

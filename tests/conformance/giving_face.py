@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,6 +95,10 @@ class GivingFace:
             values = payload["scheduleUpdate"] if profile is None else profile["chargingSchedule"][0]["chargingSchedulePeriod"][0]
             found.append((at, float(values["setpoint"] if "setpoint" in values else 690.0 * values.get("limit", 0.0))))
         return found
+
+    async def told_since(self, begin_s: float, readings: int, names: Iterable[str], seconds: float = 30.0) -> None:
+        """Wait until each of these stations has told so many flows after a moment [s, as in ``flows``]."""
+        await self.wait(lambda: all(sum(at > begin_s for at, _ in self.flows(name)) >= readings for name in names), seconds)
 
     def flows(self, name: str) -> list[tuple[float, float]]:
         """(time, W) as a station measured itself, charging positive."""

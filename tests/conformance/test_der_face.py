@@ -103,7 +103,7 @@ async def limit_and_back(face: GivingFace, seen: Seen) -> None:
     await face.wait(lambda: all(watts >= 0 for watts in face.last_w(*everybody)), 10)
     seen.at["last"] = max(at for name in giving for at, watts in face.powers(name) if at > seen.at["limit"] and watts >= 0)
     await face.wait(lambda: [one for _, _, one in face.at_csms("NotifyDERAlarm") if one["controlType"] == "LimitMaxDischarge"])
-    await asyncio.sleep(3.0)
+    await face.told_since(now_s(), 3, everybody)
     seen.at["clear"] = now_s()
     seen.answers["clear"] = await face.order("ClearDERControl", {"isDefault": True, "controlId": "17"})
     await face.wait(lambda: abs(sum(face.last_w(*everybody)) - SETPOINT_W) < 60, 10)

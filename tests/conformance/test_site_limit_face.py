@@ -65,7 +65,7 @@ async def live(folder: Path, version: str) -> Seen:
         await face.wait(lambda: face.connected)
         seen.answers["set"] = await face.order("SetChargingProfile", max_profile(version))
         await face.wait(lambda: sum(face.last_w(*NAMES)) <= 690.0 * LIMIT_A + 1, 10)
-        seen.most_w = await watch(face, 4.0)
+        seen.most_w = await watch(face, 3)
         seen.answers["composite"] = await face.order("GetCompositeSchedule", composite(version))
         seen.site = await face.state()
         seen.why = await asked(face, "/api/v1/evses/Y1/1/why")
@@ -77,10 +77,10 @@ async def live(folder: Path, version: str) -> Seen:
     return seen
 
 
-async def watch(face: GivingFace, seconds: float) -> float:
-    """The most all cars took together for a while, as they measured themselves [W]; what they tell in one second is not told at one moment."""
+async def watch(face: GivingFace, readings: int) -> float:
+    """The most all cars took together in so many readings, as they measured themselves [W]; those of one second are not of one moment."""
     begin = now_s() + 1.5
-    await asyncio.sleep(seconds)
+    await face.told_since(begin, readings, NAMES)
     told = [{int(at): watts for at, watts in face.flows(name) if at > begin} for name in NAMES]
     return max(sum(flow[second] for flow in told) for second in set.intersection(*map(set, told)))
 

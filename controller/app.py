@@ -24,13 +24,13 @@ from controller.engine import Engine
 from controller.facts import EvseKey, Fact, TimePassed
 from controller.io.clock import fresh_seed
 from controller.io.journal import JournalShell
-from controller.io.shell import Clock, Shell, StartError, Submit, TraceUser, WhyUser
+from controller.io.shell import Clock, Shell, StartError, Submit, Topics, TopicUser, TraceUser, WhyUser
 from controller.io.stations import StationsShell
 from controller.io.system import SystemShell, on_stop_signal
 from controller.io.tap import Tap, TapUser
 from controller.io.tasks import end, keep
 from controller.io.upstream import UpstreamShell
-from controller.orders import Order, Publish, RecordPoint, Severity, SolvePlan, Tell
+from controller.orders import AnswerEvent, AnswerSignal, Order, Publish, RecordPoint, Severity, SolvePlan, Tell, TellSource
 from controller.snapshot import Snapshot, WhyView
 
 log = logging.getLogger("yardmaster")
@@ -39,7 +39,7 @@ STOP_S = 2.5
 JOURNAL_STOP_S = 1.0
 """Of STOP_S, kept for the journal, which stops last: what is queued for it must reach the disk."""
 
-OPTIONAL: frozenset[type[Order]] = frozenset({Publish, RecordPoint, SolvePlan})
+OPTIONAL: frozenset[type[Order]] = frozenset({Publish, RecordPoint, SolvePlan, AnswerSignal, AnswerEvent, TellSource})
 """Orders for neighbours a site may lack (no broker is legal): without one they end here."""
 
 TELEMETRY: frozenset[type[Order]] = frozenset({Publish, RecordPoint})
@@ -83,7 +83,10 @@ class App:
             Part("system", self.system),
         )
         self.tap = Tap(config, lambda: self.engine.links.view(), lambda: self.engine.links.faces(), lambda name: self.engine.links.translates(name))
+        broker = next((part.shell for part in self.parts if isinstance(part.shell, Topics)), None)
         for part in self.parts:
+            if isinstance(part.shell, TopicUser):
+                part.shell.topics = broker
             if isinstance(part.shell, TapUser):
                 part.shell.tap = self.tap
             if isinstance(part.shell, TraceUser):
@@ -299,6 +302,7 @@ def build_neighbours(config: Config, clock: Clock, submit: Submit, snapshot: Cal
     from controller.io.history import HistoryShell
     from controller.io.modbus import ModbusShell
     from controller.io.mqtt import MqttShell
+    from controller.io.signals.shell import SignalsShell
     from controller.io.solver import SolverShell
     from controller.paths import config_dir
     from meters.template import TemplateError
@@ -311,11 +315,13 @@ def build_neighbours(config: Config, clock: Clock, submit: Submit, snapshot: Cal
     mqtt = (Part("mqtt", MqttShell(config, clock, submit)),) if config.mqtt is not None else ()
     depot = any(upstream.face == "depot" for upstream in config.upstreams)
     files = (Part("files", FilesShell(config, clock, submit, snapshot)),) if depot else ()
+    signals = (Part("signals", SignalsShell(config, clock, submit)),) if config.signals else ()
     return (
         Part("solver", SolverShell(config, clock, submit)),
         Part("history", history),
         Part("api", ApiShell(config, clock, submit, snapshot, history)),
         *mqtt,
         Part("modbus", modbus),
+        *signals,
         *files,
     )

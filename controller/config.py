@@ -10,22 +10,43 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
-Phase = Literal["L1", "L2", "L3"]
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,48}$")]
+from controller.config_base import PHASE_INDEX, ROOT_CIRCUIT, Identifier, Model, Phase
+from controller.config_devices import BatteryControlConfig, InverterConfig, RelayConfig
+from controller.config_meters import (
+    ChargersSource,
+    HttpSource,
+    MeterConfig,
+    ModbusServerConfig,
+    ModbusSource,
+    MqttSource,
+    SunSpecSource,
+    VirtualSource,
+)
+from controller.config_prices import MarketConfig, PlainFeed, PvPlantConfig
+from controller.config_signals import Section14aConfig, SignalConfig
+
+__all__ = [
+    "PHASE_INDEX",
+    "ROOT_CIRCUIT",
+    "ChargersSource",
+    "HttpSource",
+    "Identifier",
+    "MeterConfig",
+    "ModbusServerConfig",
+    "ModbusSource",
+    "Model",
+    "MqttSource",
+    "Phase",
+    "SunSpecSource",
+    "VirtualSource",
+]
+
 OcppIdentity = Annotated[str, Field(pattern=r"^[^:/\x00-\x1f]{1,48}$")]
 
-PHASE_INDEX: dict[str, int] = {"L1": 0, "L2": 1, "L3": 2}
-ROOT_CIRCUIT = "grid"
 NO_UPSTREAM = "none"
 """As stations[].upstream: this station has no CSMS."""
-
-
-class Model(BaseModel):
-    """Base of all configuration models: unknown keys are errors, values are frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class SiteConfig(Model):
@@ -359,41 +380,6 @@ class AuthorizationConfig(Model):
         return self.unknown == "accept"
 
 
-class ModbusSource(Model):
-    """A meter read over Modbus."""
-
-    type: Literal["modbus"] = Field(description="This source is Modbus.")
-    host: str = Field(description="Host name or address of the meter or gateway.")
-    port: int = Field(default=502, ge=1, le=65535, description="TCP port.")
-    unit: int = Field(default=1, ge=0, le=255, description="Modbus unit id.")
-    framing: Literal["tcp", "rtu_over_tcp"] = Field(default="tcp", description="Modbus TCP, or RTU frames through a serial gateway.")
-    map: Identifier = Field(description="Register map, a file name in config/meters without .yaml.")
-    poll_s: float = Field(default=1.0, ge=0.1, le=60, description="Time between two readings [s].")
-    timeout_s: float = Field(default=1.0, gt=0, le=30, description="How long the meter may take to answer [s].")
-
-
-class MqttSource(Model):
-    """A meter that publishes over the site's MQTT broker."""
-
-    type: Literal["mqtt"] = Field(description="This source is an MQTT topic.")
-    topic: str = Field(
-        min_length=1,
-        max_length=255,
-        description="Topic with a JSON object: current_a (list of 1 or 3), power_w, voltage_v, energy_import_wh, energy_export_wh, "
-        "soc_percent; import positive.",
-    )
-
-
-class MeterConfig(Model):
-    """One meter."""
-
-    id: Identifier = Field(description="Name of the meter.")
-    role: Literal["grid", "circuit", "pv", "battery"] = Field(
-        description="What it measures. grid and circuit meters are named by grid.meter / circuits[].meter."
-    )
-    source: Annotated[ModbusSource | MqttSource, Field(discriminator="type")] = Field(description="Where its values come from.")
-
-
 class MqttConfig(Model):
     """The MQTT broker of the site."""
 
@@ -404,6 +390,10 @@ class MqttConfig(Model):
     password_file: Path | None = Field(default=None, description="File that holds the password instead.")
     tls: bool = Field(default=False, description="Use TLS.")
     ca_file: Path | None = Field(default=None, description="CA certificate file for TLS; default: the system's.")
+    home_assistant: bool = Field(default=False, description="Announce site, chargers and meters to Home Assistant (MQTT discovery).")
+    discovery_prefix: str = Field(
+        default="homeassistant", pattern=r"^[A-Za-z0-9_.\-/]{1,80}$", description="Head of the discovery topics, as set in Home Assistant."
+    )
 
 
 class LimitsConfig(Model):
@@ -431,6 +421,7 @@ class BatteryConfig(Model):
         default=0.0, ge=0, le=100, description="Kept for outages and grid events; given only where a fuse or a car's energy would suffer [%]."
     )
     meter: Identifier | None = Field(default=None, description="Meter with role battery that tells power and state of charge.")
+    command: BatteryControlConfig | None = Field(default=None, description="How it is commanded; default: not at all, it is only planned with.")
 
 
 class PriceWindow(Model):
@@ -466,6 +457,8 @@ class TariffConfig(Model):
     seasons: tuple[SeasonConfig, ...] = Field(
         default=(), max_length=24, description="Other prices by season and weekday; the first that fits a day holds, else tariff.buy."
     )
+    market: MarketConfig | None = Field(default=None, description="Prices from a feed; buy and seasons hold where it has none.")
+    sell_market: MarketConfig | None = Field(default=None, description="The same for exported energy; default: sell and sell_per_kwh.")
     sell_per_kwh: float = Field(default=0.07, ge=-10, le=10, description="Price paid for exported energy [currency/kWh].")
     sell: tuple[PriceWindow, ...] = Field(default=(), description="The same by time of day; default: sell_per_kwh all day.")
     demand_per_kw: float = Field(
@@ -479,6 +472,9 @@ class TariffConfig(Model):
     co2_per_kg: float = Field(default=0.0, ge=0, le=10, description="What a kilogram of CO2 of the grid's energy counts in planning [currency/kg].")
     co2_kg_per_kwh: tuple[float, ...] = Field(
         default=(), max_length=24, description="CO2 of the grid's energy [kg/kWh]: one value, or 24 by local hour; needed for co2_per_kg."
+    )
+    co2_feed: PlainFeed | None = Field(
+        default=None, description="CO2 of the grid's energy from a feed [kg/kWh]; co2_kg_per_kwh holds where it has none."
     )
     missing_per_kwh: float | None = Field(
         default=None,
@@ -512,6 +508,11 @@ class ForecastConfig(Model):
         le=99,
         description="Share of days whose load and PV a plan leaves room for, as far as learnt; 50 = plan with the mean [%].",
     )
+    pv_plants: tuple[PvPlantConfig, ...] = Field(
+        default=(), max_length=20, description="PV plants: their clear-sky power, corrected by what is measured, is the forecast."
+    )
+    pv_feed: PlainFeed | None = Field(default=None, description="PV forecast from a feed [W], >= 0; wins where it has values.")
+    load_feed: PlainFeed | None = Field(default=None, description="Forecast of the building's load from a feed [W]; wins where it has values.")
     keep_days: float = Field(default=90.0, ge=7, le=730, description="Past sessions older than this are forgotten [days].")
 
 
@@ -520,6 +521,8 @@ class EmbeddedHistory(Model):
 
     type: Literal["embedded"] = Field(default="embedded", description="Embedded store.")
     retention_days: float = Field(default=90.0, gt=0, le=3660, description="Points older than this are deleted [days].")
+    fine_days: float = Field(default=8.0, gt=0, le=3660, description="Older points are kept as means over five minutes [days].")
+    coarse_days: float = Field(default=35.0, gt=0, le=3660, description="Still older ones as means over a quarter of an hour [days].")
 
 
 class InfluxHistory(Model):
@@ -531,6 +534,7 @@ class InfluxHistory(Model):
     bucket: str = Field(description="Bucket.")
     token: SecretStr | None = Field(default=None, description="API token.")
     token_file: Path | None = Field(default=None, description="File that holds the token instead.")
+    gzip: bool = Field(default=True, description="Send batches compressed.")
     spool_bytes: int = Field(
         default=64 * 1024 * 1024, ge=65536, description="Largest spool on disk while the server is away; the oldest points go first [bytes]."
     )
@@ -581,7 +585,16 @@ class Config(Model):
     meters: tuple[MeterConfig, ...] = Field(default=(), description="Meters.")
     mqtt: MqttConfig | None = Field(default=None, description="MQTT broker; none is legal.")
     limits: LimitsConfig = Field(default=LimitsConfig(), description="Rules for received limits.")
+    section_14a: Section14aConfig = Field(default=Section14aConfig(), description="The minimum the grid operator leaves under section 14a EnWG.")
+    signals: tuple[SignalConfig, ...] = Field(
+        default=(), max_length=20, description="Who may hold the site down: grid operator, aggregator, fleet manager. The lowest limit wins."
+    )
     battery: BatteryConfig | None = Field(default=None, description="Stationary battery.")
+    inverters: tuple[InverterConfig, ...] = Field(default=(), max_length=50, description="PV inverters that may be curtailed.")
+    relays: tuple[RelayConfig, ...] = Field(default=(), max_length=50, description="Relay outputs.")
+    modbus_server: ModbusServerConfig | None = Field(
+        default=None, description="Offers the site's values over Modbus TCP, read-only; default: no server."
+    )
     tariff: TariffConfig = Field(default=TariffConfig(), description="Prices.")
     forecast: ForecastConfig = Field(default=ForecastConfig(), description="Simple forecasts.")
     history: Annotated[EmbeddedHistory | InfluxHistory, Field(discriminator="type")] = Field(

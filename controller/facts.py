@@ -394,6 +394,167 @@ class ParkedReturned(Fact):
     rows: tuple[OutboxRow, ...]
 
 
+# -- from the shells: the grid's signals ------------------------------------------------------
+
+
+class Direction(StrEnum):
+    """Which way a limit looks: what is drawn from the grid, or what is fed in."""
+
+    CONSUMPTION = "consumption"
+    PRODUCTION = "production"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitStated(Fact):
+    """A source of ``signals`` states what holds from now on, in one direction (LPC/LPP write, contact, REST, MQTT).
+
+    value_w: >= 0 [W], also for production; None = known unlimited (isActive false). Negative or not finite is refused by the site.
+    duration_s: monotonic seconds after which it ends by itself, None = it does not (APCL_DUR_02). sequence, issued_wall_s, retained: for
+    the order and age of messages, as far as the sender told them. number: comes back in ``AnswerSignal``.
+    """
+
+    source: str
+    direction: Direction
+    value_w: float | None
+    duration_s: float | None = None
+    sequence: int | None = None
+    issued_wall_s: float | None = None
+    retained: bool = False
+    number: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalBeat(Fact):
+    """A source of ``signals`` lives: a heartbeat, a successful poll. Its limit is not told anew by that (LPC-916)."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailsafeStated(Fact):
+    """A source sets the failsafe values of a direction (LPC scenario 2). None = leave as it is. duration_s: 7200..86400."""
+
+    source: str
+    direction: Direction
+    value_w: float | None = None
+    duration_s: float | None = None
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ContactsRead(Fact):
+    """The contacts of a source, in the order of the site file: True = closed, None = could not be read."""
+
+    source: str
+    closed: tuple[bool | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GridEvent:
+    """One event of a schedule a source keeps (OpenADR event interval, DERControl, DefaultDERControl).
+
+    event_id: stable, unique per source. version: rises when the source changes it. start_wall_s, duration_s: wall clock; start
+    -inf and duration None = a default that holds while nothing else does. consumption_w, production_w: limits >= 0 [W], None = not
+    limited. setpoint_w: grid power asked for, import positive. battery_w: power asked of the battery, charging positive. price_per_kwh:
+    a price it tells. primacy: lower wins over higher at the same time; equal: the later created_wall_s. randomize_start_s,
+    randomize_duration_s: most it may be shifted (2030.5), drawn once and kept by the site. cancelled: it shall not run (any more).
+    opt: whether the source wants to hear what we do. connected False: the site shall disconnect its generation (opModConnect/Energize).
+    """
+
+    event_id: str
+    version: int
+    start_wall_s: float
+    duration_s: float | None
+    consumption_w: float | None = None
+    production_w: float | None = None
+    setpoint_w: float | None = None
+    battery_w: float | None = None
+    price_per_kwh: float | None = None
+    primacy: int = 0
+    created_wall_s: float = 0.0
+    randomize_start_s: float = 0.0
+    randomize_duration_s: float = 0.0
+    cancelled: bool = False
+    answers: bool = False
+    connected: bool = True
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EventsTold(Fact):
+    """Everything a source has scheduled, whole: what is not in it any more is cancelled. Counts as a heartbeat."""
+
+    source: str
+    events: tuple[GridEvent, ...]
+
+
+class SeriesKind(StrEnum):
+    """What a series of values over time is about."""
+
+    BUY = "buy"
+    SELL = "sell"
+    CO2 = "co2"
+    PV = "pv"
+    LOAD = "load"
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesTold(Fact):
+    """Prices or forecasts came. slots: (start_wall_s, end_wall_s, value), ascending, not overlapping, gaps allowed.
+
+    value: currency/kWh (buy, sell; may be negative), kg/kWh (co2), W >= 0 (pv, load). source: of the feed. Later ones replace earlier
+    ones where they overlap.
+    """
+
+    kind: SeriesKind
+    source: str
+    slots: tuple[tuple[float, float, float], ...]
+
+
+# -- from the shells: what we command besides chargers ----------------------------------------
+
+
+class Steering(StrEnum):
+    """Who commands a device now, as far as it tells."""
+
+    FREE = "free"
+    OURS = "ours"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRead(Fact):
+    """What an inverter, battery or relay of the site file says about itself. None = it does not tell.
+
+    device: its id ("battery" for the stationary one). power_w: what flows, charging positive, production >= 0 for an inverter. command_w:
+    the command in force (inverter: most production; battery: setpoint, charging positive), None = none. steering: whose it is.
+    closed: of a relay. max_charge_w, max_discharge_w: what it can now, >= 0. soc_percent: of a battery.
+    """
+
+    device: str
+    power_w: float | None = None
+    command_w: float | None = None
+    steering: Steering = Steering.UNKNOWN
+    closed: bool | None = None
+    max_charge_w: float | None = None
+    max_discharge_w: float | None = None
+    soc_percent: float | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceAnswered(Fact):
+    """A ``SteerDevice`` was carried out and read back (ok), or not. reason: for people, "" if ok. confirmed: it was read back."""
+
+    device: str
+    number: int
+    ok: bool
+    reason: str = ""
+    confirmed: bool = True
+
+
 # -- from link for site: neutral words about stations ----------------------------------------
 
 

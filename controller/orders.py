@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from controller.facts import EvseKey, OutboxRow
+from controller.facts import Direction, EvseKey, OutboxRow
 from optimizer.problem import Problem
 
 
@@ -173,6 +173,89 @@ class RecordPoint(Order):
     tags: dict[str, str]
     fields: dict[str, float]
     wall_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCompliance(Order):
+    """One line of the compliance log: on disk for years, exported as CSV.
+
+    source, direction, circuit: whose limit. event: received, refused, obeyed, measured, ended, failsafe, released ... limit_w: the limit in
+    force [W], None = none. measured_w: what flowed where it binds [W], None = not known. detail: for people.
+    """
+
+    wall_s: float
+    source: str
+    direction: Direction
+    circuit: str
+    event: str
+    limit_w: float | None
+    measured_w: float | None
+    detail: str = ""
+
+
+# -- to the shells of grid signals, inverters, battery, relays -----------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSignal(Order):
+    """What became of a ``LimitStated`` or ``FailsafeStated`` with this number, for its sender. in_force_w: of the source, None = no limit."""
+
+    source: str
+    number: int
+    accepted: bool
+    reason: str
+    in_force_w: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerEvent(Order):
+    """What the site does about an event whose source wants to know: received, started, completed, superseded, cancelled, rejected,
+    partial (in part or not at all obeyed). wall_s: since when."""
+
+    source: str
+    event_id: str
+    version: int
+    what: str
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TellSource(Order):
+    """What the site measures, for sources that want readings (OpenADR reports, mirror usage points). None = not known.
+
+    power_w, energy_import_wh, energy_export_wh, voltage_v: at the grid connection, import positive. controllable_w: chargers and the battery's
+    charging. limit_w, production_limit_w: of this source, now in force. state: of its limit machine (``snapshot.SignalView.state``).
+    """
+
+    source: str
+    wall_s: float
+    power_w: float | None
+    energy_import_wh: float | None
+    energy_export_wh: float | None
+    voltage_v: float | None
+    controllable_w: float | None
+    pv_w: float | None
+    battery_w: float | None
+    soc_percent: float | None
+    limit_w: float | None
+    production_limit_w: float | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class SteerDevice(Order):
+    """Command an inverter (power_w >= 0: its most production), the battery (charging positive) or a relay (closed).
+
+    power_w None and closed None = give it free. life_s: after so long without a new order the device shall be free by itself, where it can;
+    the shell renews nothing. number: comes back in ``DeviceAnswered``. urgent: overtakes readings.
+    """
+
+    device: str
+    number: int
+    power_w: float | None = None
+    closed: bool | None = None
+    life_s: float = 60.0
+    urgent: bool = False
 
 
 class Severity(StrEnum):

@@ -102,6 +102,58 @@ class SourceView:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalView:
+    """One source of limits from outside (``signals``). state: waiting (failsafe until the first limit), unlimited, limited, failsafe, released (free
+    after a failsafe that has lasted), silent (nothing said, no failsafe). limit_w, production_limit_w: in force, None = none; their
+    ends. heard_s: seconds since it was heard, None = never. binds: it is what holds the site now. measured_w: what flows where it binds.
+    next: the next event for people, "" = none. trouble: "" = all is well.
+    """
+
+    id: str
+    kind: str
+    circuit: str
+    controllable: bool
+    state: str
+    limit_w: float | None
+    ends_wall_s: float | None
+    production_limit_w: float | None
+    production_ends_wall_s: float | None
+    heard_s: float | None
+    binds: bool
+    measured_w: float | None
+    next: str = ""
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """An inverter, the battery or a relay we command. kind: inverter, battery, relay. state: free, commanded, confirmed, refused, other (something
+    else commands it and we let it), silent. wanted_w, command_w: what we want and what it says is in force. reason: why.
+    """
+
+    id: str
+    kind: str
+    state: str
+    power_w: float | None
+    wanted_w: float | None
+    command_w: float | None
+    closed: bool | None
+    reason: str
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesView:
+    """Prices or a forecast from a feed. kind: buy, sell, co2, pv, load. until_wall_s: end of what is known."""
+
+    kind: str
+    source: str
+    until_wall_s: float | None
+    value_now: float | None
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PlanView:
     """The plan in force; per-slot tuples are as long as start_wall_s.
 
@@ -311,6 +363,9 @@ class SiteView:
     sources: tuple[SourceView, ...]
     plan: PlanView | None
     explain: ExplainView | None = None
+    signals: tuple[SignalView, ...] = ()
+    devices: tuple[DeviceView, ...] = ()
+    series: tuple[SeriesView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

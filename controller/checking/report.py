@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from controller.checking.cautions import summary
 from controller.checking.fallback import FallbackSum, fallback_sums, path_to_grid, spelled_out
 from controller.checking.problems import listed
-from controller.config import ROOT_CIRCUIT, Config, EmbeddedHistory, ModbusSource, UpstreamConfig
+from controller.config import ROOT_CIRCUIT, Config, EmbeddedHistory, ModbusSource, MqttSource, UpstreamConfig
 
 WIDTH = 110
 DEPOT_VERSIONS: Final = ("ocpp2.1", "ocpp2.0.1", "ocpp1.6")
@@ -265,7 +265,7 @@ def _connections(config: Config) -> Iterator[str]:
         if isinstance(source, ModbusSource):
             place = f"{source.host}:{source.port}, unit {source.unit}"
             yield f"Meter {meter.id}: read every {seconds(source.poll_s)} from {place}, map {source.map}. Nothing is written to it."
-        else:
+        elif isinstance(source, MqttSource):
             yield f"Meter {meter.id}: MQTT topic {source.topic}."
     if config.mqtt is not None:
         root = f"yardmaster/{config.site.id}"

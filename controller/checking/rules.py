@@ -185,7 +185,7 @@ def _meter_sources(site: Site) -> Iterator[Problem]:
         where: Where = ("meters", number, "source")
         if isinstance(meter.source, MqttSource):
             yield from _mqtt_source(site, where, meter.source)
-        else:
+        elif isinstance(meter.source, ModbusSource):
             yield from _unknown((*where, "map"), "register map (file in config/meters)", meter.source.map, site.maps)
             yield from _broken_map(site, where, meter.source)
             yield from _poll_time(site, where, meter, meter.source)

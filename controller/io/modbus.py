@@ -72,7 +72,7 @@ class ModbusBus:
         self._timeout_s = timeout_s
         self._connect_delay_s = connect_delay_s
         self._client = AsyncModbusTcpClient(
-            source.host,
+            source.host or "",
             port=source.port,
             framer=FramerType.SOCKET if self._has_ids else FramerType.RTU,
             timeout=timeout_s,
@@ -275,7 +275,7 @@ def build_meters(config: Config, maps_dir: Path) -> list[ModbusMeter]:
     """Every Modbus meter of the site; those behind the same address share a line. Raises TemplateError."""
     chosen = [(meter, meter.source) for meter in config.meters if isinstance(meter.source, ModbusSource)]
     templates = {source.map: find_template(maps_dir, source.map) for _, source in chosen}
-    lines: dict[tuple[str, int, str], list[ModbusSource]] = {}
+    lines: dict[tuple[str | None, int, str], list[ModbusSource]] = {}
     for _, source in chosen:
         lines.setdefault((source.host, source.port, source.framing), []).append(source)
     buses = {key: _bus(sources, templates) for key, sources in lines.items()}

@@ -50,6 +50,24 @@ class WhyUser(Protocol):
     why: Why | None
 
 
+@runtime_checkable
+class Topics(Protocol):
+    """The site's MQTT broker, for shells that have topics of their own there."""
+
+    def listen(self, topic: str, take: Callable[[str, bytes, bool], None]) -> None:
+        """Hand every message on a topic to ``take`` (topic, payload, retained), on the event loop; also before the start. topic may hold + and #."""
+
+    def say(self, topic: str, payload: str, retain: bool = False) -> None:
+        """Publish as soon as the broker is there; of retained ones the newest, of others at most an hour's worth."""
+
+
+@runtime_checkable
+class TopicUser(Protocol):
+    """A shell with topics of its own; the app gives it the broker before the start, None without one."""
+
+    topics: Topics | None
+
+
 class Shell(Protocol):
     """One connection to the outside world.
 

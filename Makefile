@@ -42,7 +42,7 @@ demo: .venv-demo
 
 test: .venv-dev
 	@deploy/install-test-tools.sh
-	@exec $(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-n 4 --dist loadfile)
+	@exec $(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-n 4 --dist loadfile --no-loadscope-reorder)
 
 test-kill: .venv-dev
 	@exec $(BIN)/python -m tests.support.kill_rounds $(ARGS)

@@ -6,12 +6,34 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 
 HOST = "127.0.0.1"
 SERVER_PATHS = "/usr/sbin:/usr/local/sbin"
+
+
+LONGEST = (
+    "tests/system/test_kill_rounds.py",
+    "tests/conformance/test_depot_lab.py",
+    "tests/journeys/test_closed_loop.py",
+    "tests/controller/sim/test_virtual.py",
+    "tests/conformance/test_matrix.py",
+    "tests/journeys/test_v2g.py",
+)
+WAITING = ("tests/system/", "tests/conformance/", "tests/browser/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, so that none is left alone at the end; then those that mostly wait in turn with those that mostly work."""
+    files = list(dict.fromkeys(item.nodeid.partition("::")[0] for item in items))
+    waiting = [name for name in files if name.startswith(WAITING)]
+    working = [name for name in files if not name.startswith(WAITING)]
+    in_turn = [name for pair in zip_longest(waiting, working) for name in pair if name is not None]
+    place = {name: number for number, name in enumerate(dict.fromkeys([*(name for name in LONGEST if name in files), *in_turn]))}
+    items.sort(key=lambda item: place[item.nodeid.partition("::")[0]])
 
 
 def _free_port() -> int:

@@ -1,8 +1,9 @@
 """Shell: the site's MQTT broker. Limits and meter values in, state and refusals out.
 
 Topics below ``yardmaster/<site>/``: ``limit/set`` in; everything the engine publishes, ``status``
-(retained "online"/"offline", also our last will) and ``heartbeat`` out. Meter topics are taken
-as configured. What a limit means is not decided here; this shell checks the payload's form.
+(retained "online"/"offline", also our last will) and ``heartbeat`` out. What a limit means is not
+decided here; this shell checks the payload's form. Other shells have topics of their own through
+``listen`` and ``say`` (``controller.io.shell.Topics``); meters do.
 
 paho's thread only hands over. An exception in a callback would end that thread while paho still
 says "connected" (fault F58), so callbacks cannot raise, and our own heartbeat has to come back
@@ -20,20 +21,20 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from controller.config import Config, MqttConfig, MqttSource
-from controller.facts import LimitRefused, MeterFailed, MeterRead, SourceChanged
-from controller.io.meter_rules import expectation
-from controller.io.payloads import MAX_PAYLOAD_BYTES, PayloadError, parse_limit, parse_meter, shown
+from controller.config import Config, MqttConfig
+from controller.facts import LimitRefused, SourceChanged
+from controller.io.mqtt_meters import MqttMeters
+from controller.io.payloads import PayloadError, parse_limit, shown
 from controller.io.shell import Clock, Submit
 from controller.io.tasks import end, keep
+from controller.io.topic_board import Take, TopicBoard
 from controller.orders import Order, Publish
-from meters.quality import Expectation, judge_reading
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,8 @@ QUEUE_LENGTH = 5000
 KEEPALIVE_S = 20
 CONNECT_TIMEOUT_S = 5.0
 CLOSE_S = 0.4
+LONGEST_BYTES = 262_144
+"""Payloads are cut one byte behind this: two days of quarter hours of prices in a talkative format fit many times."""
 LIMIT_TOPIC, STATUS_TOPIC, HEARTBEAT_TOPIC = "limit/set", "status", "heartbeat"
 
 
@@ -58,7 +61,7 @@ class Message(NamedTuple):
 
 
 class Arrived(NamedTuple):
-    """One message that came in, cut behind the longest payload we read."""
+    """One message that came in, cut behind the longest payload anybody here reads."""
 
     topic: str
     payload: bytes
@@ -112,7 +115,8 @@ class MqttShell:
         self._submit = submit
         self._timing = timing or Timing()
         self._root = f"yardmaster/{config.site.id}/"
-        self._meters = meter_topics(config)
+        self._board = TopicBoard()
+        self._asked: dict[int, list[str]] = {}  # subscriptions under way, by message number
         self._outbox = Outbox()
         self._unacknowledged: dict[int, Message] = {}
         self._client: paho.Client | None = None
@@ -120,6 +124,24 @@ class MqttShell:
         self._healthy: bool | None = None
         self._last_heard_s = 0.0
         self._tasks: list[asyncio.Task[None]] = []
+        MqttMeters(config, clock, submit).join(self)
+
+    # -- topics of other shells ----------------------------------------------------------------
+
+    def listen(self, topic: str, take: Take) -> None:
+        """Hand every message on a topic (it may hold + and #) to ``take`` as (topic, payload, retained), on the event loop.
+
+        Also before the start; it survives lost connections. A message may come twice (QoS 1, filters that overlap, a
+        second listener of the same filter brings the retained ones again). Payloads end one byte behind LONGEST_BYTES.
+        Raises ValueError for what is no topic filter.
+        """
+        self._board.add(topic, take)
+        if self._connected:
+            self._subscribe([topic])
+
+    def say(self, topic: str, payload: str, retain: bool = False) -> None:
+        """Publish on a topic of one's own, written out in full; an empty retained payload clears what the broker keeps."""
+        self._send(Message(topic, payload, retain, _now_s()))
 
     # -- shell shape ---------------------------------------------------------------------------
 
@@ -199,8 +221,9 @@ class MqttShell:
             refusal = str(reason) if reason.is_failure else ""
             hand_over(lambda: self._on_connect(refusal))
 
-        def on_subscribe(_client: paho.Client, _userdata: Any, _number: int, _reasons: Any, _properties: Any) -> None:
-            hand_over(self._on_subscribed)
+        def on_subscribe(_client: paho.Client, _userdata: Any, number: int, reasons: Any, _properties: Any) -> None:
+            refused = [bool(reason.is_failure) for reason in reasons]
+            hand_over(lambda: self._on_subscribed(number, refused))
 
         def on_connect_fail(_client: paho.Client, _userdata: Any) -> None:
             hand_over(lambda: self._on_lost("the broker cannot be reached"))
@@ -210,7 +233,7 @@ class MqttShell:
             hand_over(lambda: self._on_lost(f"the connection ended: {detail}"))
 
         def on_message(_client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
-            arrived = Arrived(message.topic, bytes(message.payload[: MAX_PAYLOAD_BYTES + 1]), message.retain)
+            arrived = Arrived(message.topic, bytes(message.payload[: LONGEST_BYTES + 1]), message.retain)
             hand_over(lambda: self._on_message(arrived))
 
         def on_publish(_client: paho.Client, _userdata: Any, number: int, _reason: Any, _properties: Any) -> None:
@@ -242,11 +265,23 @@ class MqttShell:
         if refusal or self._client is None:
             self._report(False, f"the broker refuses us: {refusal}; check user name and password")
             return
-        topics = [self._root + LIMIT_TOPIC, self._root + HEARTBEAT_TOPIC, *self._meters]
-        self._client.subscribe([(topic, 1) for topic in topics])
+        self._asked.clear()
+        self._subscribe([self._root + LIMIT_TOPIC, self._root + HEARTBEAT_TOPIC, *self._board.filters])
 
-    def _on_subscribed(self) -> None:
+    def _subscribe(self, topics: list[str]) -> None:
+        if self._client is None:
+            return
+        _, number = self._client.subscribe([(topic, 1) for topic in topics])
+        if number is not None:
+            self._asked[number] = topics
+
+    def _on_subscribed(self, number: int, refused: list[bool]) -> None:
         """Only now do we publish: by this time paho has repeated what was in flight before, and newer state must come after it."""
+        for topic, no in zip(self._asked.pop(number, []), refused, strict=False):
+            if no:
+                log.error("the broker does not let us read %s; nothing will come from there; allow it in the broker's access list", topic)
+        if self._connected:
+            return
         self._connected = True
         for message in [*self._outbox.state.values(), *self._outbox.take_waiting(_now_s())]:
             self._send(message)
@@ -265,8 +300,7 @@ class MqttShell:
             self._report(True, f"connected to {self._mqtt.host}:{self._mqtt.port}")  # only now limits are known to reach us
         elif message.topic == self._root + LIMIT_TOPIC:
             self._take_limit(message)
-        elif message.topic in self._meters:
-            self._take_meter(message)
+        self._board.hand_over(message.topic, message.payload, message.retained)
 
     def _take_limit(self, message: Arrived) -> None:
         at = self._clock.stamp()
@@ -276,20 +310,6 @@ class MqttShell:
             self._submit(LimitRefused(at, SOURCE, str(error), shown(message.payload)))
             return
         self._submit(fact)
-
-    def _take_meter(self, message: Arrived) -> None:
-        if message.retained:
-            return  # of unknown age; the next live value counts
-        for meter_id, expected in self._meters[message.topic]:
-            at = self._clock.stamp()
-            try:
-                reading = parse_meter(message.payload, meter_id)
-            except PayloadError as error:
-                self._submit(MeterFailed(at, meter_id, str(error)))
-                continue
-            if reading.current_a == (None, None, None):
-                expected = replace(expected, current_phases=())  # a meter that publishes power only
-            self._submit(MeterRead(at, judge_reading(reading, expected)))
 
     # -- out -----------------------------------------------------------------------------------------
 
@@ -314,15 +334,6 @@ class MqttShell:
         if healthy != self._healthy:
             self._healthy = healthy
             self._submit(SourceChanged(self._clock.stamp(), SOURCE, healthy, detail))
-
-
-def meter_topics(config: Config) -> dict[str, list[tuple[str, Expectation]]]:
-    """Topic -> the meters that listen to it, and what is expected of each."""
-    topics: dict[str, list[tuple[str, Expectation]]] = {}
-    for meter in config.meters:
-        if isinstance(meter.source, MqttSource):
-            topics.setdefault(meter.source.topic, []).append((meter.id, expectation(config, meter)))
-    return topics
 
 
 def _password(mqtt: MqttConfig) -> str | None:

@@ -298,6 +298,7 @@ def build_neighbours(config: Config, clock: Clock, submit: Submit, snapshot: Cal
     Imported here: each brings a heavy package that no other verb needs.
     """
     from controller.io.api import ApiShell
+    from controller.io.bus import Buses
     from controller.io.files import FilesShell
     from controller.io.history import HistoryShell
     from controller.io.modbus import ModbusShell
@@ -308,14 +309,15 @@ def build_neighbours(config: Config, clock: Clock, submit: Submit, snapshot: Cal
     from meters.template import TemplateError
 
     history = HistoryShell(config, clock, submit)
+    buses = Buses()
     try:
-        modbus = ModbusShell(config, clock, submit, config_dir() / "meters")
+        modbus = ModbusShell(config, clock, submit, config_dir() / "meters", buses)
     except TemplateError as error:
         raise StartError(f"a register map cannot be used: {error}") from None
     mqtt = (Part("mqtt", MqttShell(config, clock, submit)),) if config.mqtt is not None else ()
     depot = any(upstream.face == "depot" for upstream in config.upstreams)
     files = (Part("files", FilesShell(config, clock, submit, snapshot)),) if depot else ()
-    signals = (Part("signals", SignalsShell(config, clock, submit)),) if config.signals else ()
+    signals = (Part("signals", SignalsShell(config, clock, submit, buses)),) if config.signals else ()
     return (
         Part("solver", SolverShell(config, clock, submit)),
         Part("history", history),

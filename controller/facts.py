@@ -497,19 +497,24 @@ class SeriesKind(StrEnum):
     CO2 = "co2"
     PV = "pv"
     LOAD = "load"
+    CLEAR_SKY = "clear_sky"
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesTold(Fact):
     """Prices or forecasts came. slots: (start_wall_s, end_wall_s, value), ascending, not overlapping, gaps allowed.
 
-    value: currency/kWh (buy, sell; may be negative), kg/kWh (co2), W >= 0 (pv, load). source: of the feed. Later ones replace earlier
-    ones where they overlap.
+    value: currency/kWh (buy, sell; may be negative), kg/kWh (co2), W >= 0 (pv, load; clear_sky: what the plants would give without a
+    cloud, past days too). source: of the feed. Later ones replace earlier ones where they overlap. origin: names what the source is set to
+    ask, without secrets; what it told while it was set otherwise is forgotten. whole: what the source told of this kind before and is not
+    in slots is withdrawn, too (a cancelled event).
     """
 
     kind: SeriesKind
     source: str
     slots: tuple[tuple[float, float, float], ...]
+    origin: str = ""
+    whole: bool = False
 
 
 # -- from the shells: what we command besides chargers ----------------------------------------

@@ -144,7 +144,10 @@ class DeviceView:
 
 @dataclass(frozen=True, slots=True)
 class SeriesView:
-    """Prices or a forecast from a feed. kind: buy, sell, co2, pv, load. until_wall_s: end of what is known."""
+    """Prices or a forecast from a feed. kind: buy, sell, co2, pv, load, clear_sky. until_wall_s: end of what is known, None = nothing is.
+
+    value_now: as the feed told it, without what the tariff adds; None = it has none for now. trouble: what holds instead.
+    """
 
     kind: str
     source: str
@@ -159,6 +162,7 @@ class PlanView:
 
     status: proved, feasible (the solver's time ended first), rules (no plan was made). trouble: why no newer plan came: late, dead,
     wrong, no plan; "" = all is well. ev_power_w: cars that are here; expected_power_w: those that usually still come, nobody's setpoint.
+    announced: whether a slot's buying price was told by a market; else it is the tariff's. () = there is no market.
     """
 
     created_wall_s: float
@@ -180,6 +184,8 @@ class PlanView:
     expected_power_w: tuple[float, ...] = ()
     expected_cars: int = 0
     trouble: str = ""
+    sell_per_kwh: tuple[float, ...] = ()
+    announced: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

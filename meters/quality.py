@@ -3,7 +3,8 @@
 Turns the quantities of a meter into a ``Reading`` in our one convention (import positive,
 per site phase) and judges it. BAD counts as silence, SUSPECT makes the site take the safer
 side. It never repairs a number, it never guesses a missing one, and it keeps no memory:
-stuck values and wrong CT directions (F41, F43) show only over time and are judged elsewhere.
+stuck values, jumps and wrong CT directions (F41, F43) show only over time: ``steadiness`` judges
+one meter by itself, the site compares it with its stations.
 
 Rules (catalogue F42, F44, F45, B42): frequency 45..65 Hz, voltage 50..300 V, |current| within
 ten fuses, phase powers add up to the total, power fits current and voltage.
@@ -45,22 +46,35 @@ class Expectation:
     """What this meter is expected to tell.
 
     fuse_a: fuse of what it measures, per phase [A]. voltage_v: nominal, phase to neutral [V].
-    current_phases: phases (0..2) whose current must be present; a reading without one is BAD.
+    current_phases: site phases (0..2) whose current must be present; a reading without one is BAD.
+    wiring: the site phase (0..2) behind each of the meter's own phases, first to last; its further
+    phases are not connected. reversed: its current transformers look the wrong way.
     """
 
     fuse_a: float
     voltage_v: float = 230.0
     current_phases: tuple[int, ...] = ()
+    wiring: tuple[int, ...] = (0, 1, 2)
+    reversed: bool = False
 
 
 def judge(meter_id: str, quantities: Mapping[str, float | None], convention: Convention, expected: Expectation) -> Reading:
-    """The reading of one poll. ``quantities``: names of ``template``, SI units, the device's own signs."""
+    """The reading of one poll. ``quantities``: names of ``template``, SI units, the device's own signs and phases."""
     finite = {name: value for name, value in quantities.items() if value is not None and math.isfinite(value)}
-    return judge_reading(_in_our_convention(meter_id, finite, convention), expected, bool(finite), _direction_unknown(finite, convention))
+    if expected.reversed:
+        finite = _turned(finite, convention)
+    reading = _wired(_in_our_convention(meter_id, finite, convention), expected)
+    return _judged(reading, expected, bool(finite), _direction_unknown(finite, convention))
 
 
 def judge_reading(reading: Reading, expected: Expectation, any_value: bool = True, direction_unknown: bool = False) -> Reading:
-    """Judge a reading that is already in our convention (MQTT sources)."""
+    """Judge a reading that is import positive already, phases still as the meter names them (MQTT, virtual meters)."""
+    if expected.reversed:
+        reading = _turned_reading(reading)
+    return _judged(_wired(reading, expected), expected, any_value, direction_unknown)
+
+
+def _judged(reading: Reading, expected: Expectation, any_value: bool, direction_unknown: bool) -> Reading:
     if not any_value:
         return replace(reading, quality=Quality.BAD, reason="the meter reports no value at all")
     bad = [*_missing(reading, expected), *_out_of_range(reading, expected)]
@@ -70,6 +84,59 @@ def judge_reading(reading: Reading, expected: Expectation, any_value: bool = Tru
     suspect += _opposite_signs(reading)
     quality = Quality.BAD if bad else Quality.SUSPECT if suspect else Quality.GOOD
     return replace(_without_nonsense(reading), quality=quality, reason="; ".join(bad or suspect))
+
+
+# -- how it is wired ---------------------------------------------------------------------------
+
+
+def _turned(values: Mapping[str, float], convention: Convention) -> dict[str, float]:
+    """The quantities of transformers that look the wrong way. Currents without sign stay: their direction is that of the power."""
+    signed = convention.current == "signed"
+    turned: dict[str, float] = {}
+    for name, value in values.items():
+        if name.endswith("_imp"):
+            turned[f"{name[:-4]}_exp"] = value
+        elif name.endswith("_exp"):
+            turned[f"{name[:-4]}_imp"] = value
+        else:
+            turns = name == "p" or name.startswith("p_") or (signed and name.startswith("i_"))
+            turned[name] = -value if turns else value
+    return turned
+
+
+def _turned_reading(reading: Reading) -> Reading:
+    first, second, third = (None if amps is None else -amps for amps in reading.current_a)
+    one, two, three = (None if watts is None else -watts for watts in reading.phase_power_w)
+    return replace(
+        reading,
+        current_a=(first, second, third),
+        phase_power_w=(one, two, three),
+        power_w=None if reading.power_w is None else -reading.power_w,
+        energy_import_wh=reading.energy_export_wh,
+        energy_export_wh=reading.energy_import_wh,
+    )
+
+
+def _wired(reading: Reading, expected: Expectation) -> Reading:
+    """The reading by site phase. A meter of one phase has its power there."""
+    if expected.wiring == (0, 1, 2):
+        return reading
+    power_w = reading.phase_power_w
+    if len(expected.wiring) == 1 and power_w[0] is None:
+        power_w = (reading.power_w, None, None)
+    return replace(
+        reading,
+        current_a=_moved(reading.current_a, expected.wiring),
+        phase_power_w=_moved(power_w, expected.wiring),
+        voltage_v=_moved(reading.voltage_v, expected.wiring),
+    )
+
+
+def _moved(values: PhaseTriple, wiring: tuple[int, ...]) -> PhaseTriple:
+    amps: list[float | None] = [None, None, None]
+    for own, phase in enumerate(wiring):
+        amps[phase] = values[own]
+    return amps[0], amps[1], amps[2]
 
 
 # -- convention ------------------------------------------------------------------------------

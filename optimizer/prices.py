@@ -1,4 +1,4 @@
-"""Prices by the local clock: windows of the day, by season and weekday, or a series of announced prices. Piecewise constant.
+"""Prices by the local clock: windows of the day, by season and weekday, or announced for a time. Piecewise constant.
 
 A price is looked up by the absolute time of a slot, so the days with 23 and 25 hours come out right: what counts is the clock on the
 site's wall at that moment. Pure. Raises ForecastError for unknown zones, odd times of day, and a book without a price.
@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from optimizer.forecast import ForecastError, zone_of
 from optimizer.problem import Slot
+from optimizer.told import NOTHING_TOLD, Told
 
 Windows = tuple[tuple[int, float], ...]
 """(minute of the local day, price [currency/kWh]), each holding until the next one begins, around midnight."""
@@ -42,24 +43,24 @@ class Season:
 class PriceBook:
     """What a kWh costs when. seasons: the first that covers the day holds; on days that none covers, the last one does.
 
-    series: announced prices (begin [wall s], price), ascending; from its first entry on they win over the seasons, each holding for at
-    most series_hold_s.
+    announced: prices that were told for a time; they win over the seasons, which hold in its gaps.
     """
 
     seasons: tuple[Season, ...]
     timezone: str = "UTC"
-    series: tuple[Segment, ...] = ()
-    series_hold_s: float = 3600.0
+    announced: Told = NOTHING_TOLD
 
     def at(self, wall_s: float) -> float:
         """Price at a moment [currency/kWh]."""
-        announced = self._announced(wall_s)
+        announced = self.announced.at(wall_s)
         return announced if announced is not None else self._usual(wall_s, zone_of(self.timezone))
 
     def segments(self, start_wall_s: float, end_wall_s: float) -> list[Segment]:
         """The price from start to end; neighbours differ."""
         zone = zone_of(self.timezone)
-        moments = {start_wall_s, *self._of_series(start_wall_s, end_wall_s)}
+        moments = {start_wall_s}
+        for begin_s, stop_s, _ in self.announced.within(start_wall_s, end_wall_s):
+            moments |= {moment for moment in (begin_s, stop_s) if start_wall_s < moment < end_wall_s}
         moments |= {at_s for at_s in self._changes_of_clock(start_wall_s, end_wall_s, zone) if start_wall_s < at_s < end_wall_s}
         found: list[Segment] = []
         for at_s in sorted(moments):
@@ -80,21 +81,6 @@ class PriceBook:
         segments = self.segments(slots[0].start_wall_s, end_wall_s)
         starts = [at_s for at_s, _ in segments]
         return tuple(_mean(segments, starts, slot) for slot in slots)
-
-    def _announced(self, wall_s: float) -> float | None:
-        index = bisect_right(self.series, (wall_s, float("inf"))) - 1
-        if index < 0 or wall_s >= self.series[index][0] + self.series_hold_s:
-            return None
-        return self.series[index][1]
-
-    def _of_series(self, start_wall_s: float, end_wall_s: float) -> Iterator[float]:
-        first = max(0, bisect_right(self.series, (start_wall_s - self.series_hold_s, float("-inf"))))
-        for at_s, _ in self.series[first:]:
-            if at_s >= end_wall_s:
-                return
-            for moment in (at_s, at_s + self.series_hold_s):
-                if start_wall_s < moment < end_wall_s:
-                    yield moment
 
     def _season(self, day: date) -> Season:
         if not self.seasons:

@@ -33,7 +33,7 @@ from controller.io.mqtt_meters import MqttMeters
 from controller.io.payloads import PayloadError, parse_limit, shown
 from controller.io.shell import Clock, Submit
 from controller.io.tasks import end, keep
-from controller.io.topic_board import Take, TopicBoard
+from controller.io.topic_board import Take, TopicBoard, check_filter
 from controller.orders import Order, Publish
 
 log = logging.getLogger(__name__)
@@ -120,7 +120,8 @@ class MqttShell:
         self._outbox = Outbox()
         self._unacknowledged: dict[int, Message] = {}
         self._client: paho.Client | None = None
-        self._connected = False
+        self._greeted = False  # the broker let us in
+        self._connected = False  # and has taken our subscriptions
         self._healthy: bool | None = None
         self._last_heard_s = 0.0
         self._tasks: list[asyncio.Task[None]] = []
@@ -136,11 +137,17 @@ class MqttShell:
         Raises ValueError for what is no topic filter.
         """
         self._board.add(topic, take)
-        if self._connected:
+        if self._greeted:
             self._subscribe([topic])
 
     def say(self, topic: str, payload: str, retain: bool = False) -> None:
-        """Publish on a topic of one's own, written out in full; an empty retained payload clears what the broker keeps."""
+        """Publish on a topic of one's own, written out in full; an empty retained payload clears what the broker keeps.
+
+        Raises ValueError for a topic with + or #.
+        """
+        check_filter(topic)
+        if "+" in topic or "#" in topic:
+            raise ValueError(f"{topic}: + and # are for listening only")
         self._send(Message(topic, payload, retain, _now_s()))
 
     # -- shell shape ---------------------------------------------------------------------------
@@ -253,7 +260,7 @@ class MqttShell:
         if polite and self._connected:
             farewell = client.publish(self._root + STATUS_TOPIC, "offline", qos=1, retain=True)
             await _in_thread(lambda: _wait_published(farewell))
-        self._connected = False
+        self._connected = self._greeted = False
         for message in self._unacknowledged.values():
             self._outbox.put(message)
         self._unacknowledged.clear()
@@ -266,6 +273,7 @@ class MqttShell:
             self._report(False, f"the broker refuses us: {refusal}; check user name and password")
             return
         self._asked.clear()
+        self._greeted = True
         self._subscribe([self._root + LIMIT_TOPIC, self._root + HEARTBEAT_TOPIC, *self._board.filters])
 
     def _subscribe(self, topics: list[str]) -> None:
@@ -288,7 +296,7 @@ class MqttShell:
         self._beat()
 
     def _on_lost(self, detail: str) -> None:
-        self._connected = False
+        self._connected = self._greeted = False
         self._report(False, f"{detail}; limits keep until their end, state is kept for the broker's return")
 
     def _on_published(self, number: int) -> None:

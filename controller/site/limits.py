@@ -1,37 +1,46 @@
-"""Limits: how many amps each circuit may carry per phase, who said so, and until when.
+"""Limits: the one state machine behind every limit from outside, whoever sends it and in whatever protocol.
 
-Decides which received limits are believed, when they end, and what holds after the broker that
-brought them is lost. A later source can only lower (smallest wins, F57); nothing here ever raises
-a limit above the copper. Ends run on the monotonic clock; the wall end is for people and for a
-restart. Serves F51 (broker down), F52 (duplicates, order), F53 (old retained limits), F54 (no
-limit without an end), F55 (0 is obeyed, nonsense refused), F56 (failsafe until a *new* limit), F57
-(contradictions), F77/F78 (a wall clock that jumps or is not known).
+Its rules are those of the EEBUS use cases LPC and LPP (ECOSYSTEM 4.1). It keeps "nothing said", "known to be unlimited" and "limited"
+apart, holds a failsafe until the first limit and while its source is silent, and never goes unlimited by silence. Values may be watts or
+amps: the machine does not care. Ends run on the monotonic clock; the wall end is for people and for a restart. It can only lower: what
+holds on a circuit is the smallest of all (F57, ``limit_store``). Serves F51-F57, F77 and F78.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
 
-from controller.config import ROOT_CIRCUIT, Config
-from controller.facts import LimitReceived, LimitUnit, Stamp
-from controller.site.state import number_or_none
+from controller.facts import LimitUnit, Stamp
 
-BROKER = "mqtt"
-"""Channel whose limits get a failsafe when it is lost; sources on it are "mqtt" or "mqtt:<sender>"."""
-FUTURE_S = 60.0
+FUTURE_S: Final = 60.0
 """A limit issued further in the future than this has a wrong clock behind it [s]."""
-DARK_S = 60.0
-"""A broker's limit that ended while we were down holds this much longer [s]: time to learn whether the broker lives."""
-ABSURD_FACTOR = 10.0
-"""A limit above this multiple of the circuit's fuse is a wrong unit, not a wish."""
+ANSWER_S: Final = 120.0
+"""After its heartbeat is back a source has so long to state a limit; then the failsafe ends (LPC-921) [s]."""
+LINK_S: Final = 120.0
+"""A source that sends no heartbeat is taken for silent when its connection has been known to be down so long [s]."""
+FAILSAFE_MIN_S: Final = 7200.0
+FAILSAFE_MAX_S: Final = 86_400.0
+"""Bounds of the shortest life of a failsafe (LPC-TS-012) [s]."""
+
+
+class State(StrEnum):
+    """Where a machine stands. waiting: failsafe until the first limit; silent: nothing said, no failsafe; released: free after a failsafe."""
+
+    SILENT = "silent"
+    WAITING = "waiting"
+    UNLIMITED = "unlimited"
+    LIMITED = "limited"
+    FAILSAFE = "failsafe"
+    RELEASED = "released"
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One limit in force. limit_a: per phase [A]. ends_*: None = for ever. reason: as shown on a setpoint."""
+    """One limit in force. limit_a: per phase [A]. ends_*: None = for ever. reason: as shown on a setpoint. operator: the grid's own word."""
 
     source: str
     circuit: str
@@ -43,6 +52,7 @@ class Limit:
     ends_wall_s: float | None = None
     sequence: int | None = None
     issued_wall_s: float | None = None
+    operator: bool = False
 
     def alive(self, now_mono_s: float) -> bool:
         """Whether the limit is still in force."""
@@ -59,199 +69,237 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The last word of a source about a circuit: for the order of later ones."""
+    """The last word of a source: for the order of later ones. Forgotten after until_mono_s."""
 
     sequence: int | None
     issued_wall_s: float | None
     until_mono_s: float
 
 
-Key = tuple[str, str]
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a message says about its own order and age. duration_s: how long its limit holds [monotonic s], None = it has no end."""
 
-
-def by_broker(source: str) -> bool:
-    """Whether a limit came over the broker."""
-    return source.partition(":")[0] == BROKER
-
-
-class LimitStore:
-    """All limits of the site. Mutable; every method takes the time it happens at."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._voltage_v = config.grid.voltage_v
-        self._phases = config.grid.phases
-        self._fuses = {ROOT_CIRCUIT: config.grid.fuse_a} | {one.id: one.fuse_a for one in config.circuits}
-        self._received: dict[Key, Limit] = {}
-        self._heard: dict[Key, Heard] = {}
-        self._broker_up = False
-        self._failsafe = False
-        self._standing = self._contract()
-
-    def _contract(self) -> tuple[Limit, ...]:
-        max_import_w = self._config.grid.max_import_w
-        if max_import_w is None:
-            return ()
-        amps = self.amps(max_import_w, LimitUnit.W)
-        return (Limit("contract", ROOT_CIRCUIT, max_import_w, LimitUnit.W, amps, "import limit (contract)"),)
-
-    def amps(self, value: float, unit: LimitUnit) -> float:
-        """Limit per phase [A]. A total in W is spread evenly, so that no phase can break it alone."""
-        return value if unit is LimitUnit.A else value / (self._voltage_v * self._phases)
-
-    # -- a limit comes in ------------------------------------------------------------------------
-
-    def receive(self, fact: LimitReceived) -> Refusal | None:
-        """Take a limit, or say why not. A value of None withdraws the source's limit."""
-        refusal = self._nonsense(fact) or self._out_of_order(fact) or self._too_old(fact)
-        if refusal is not None:
-            return refusal
-        key = (fact.source, fact.circuit)
-        self._heard[key] = Heard(fact.sequence, fact.issued_wall_s, fact.at.mono_s + self._config.limits.max_valid_for_s)
-        if by_broker(fact.source):
-            self._failsafe = False
-            self._broker_up = True
-        if fact.value is None:
-            self._received.pop(key, None)
-            return None
-        self._received[key] = self._limit_of(fact, fact.value)
-        return None
-
-    def _nonsense(self, fact: LimitReceived) -> Refusal | None:
-        fuse_a = self._fuses.get(fact.circuit)
-        if fuse_a is None:
-            return Refusal(f"unknown circuit {fact.circuit!r}; this site has {', '.join(sorted(self._fuses))}")
-        if not fact.valid_for_s > 0:
-            return Refusal("valid_for_s must be more than 0 seconds")
-        if fact.value is None:
-            return None
-        if not math.isfinite(fact.value) or fact.value < 0:
-            return Refusal("the limit must be a number, 0 or more")
-        amps = self.amps(fact.value, fact.unit)
-        if amps > ABSURD_FACTOR * fuse_a:
-            return Refusal(f"{amps:.0f} A per phase is more than {ABSURD_FACTOR:.0f} times the {fuse_a:g} A fuse; check the unit")
-        return None
-
-    def _out_of_order(self, fact: LimitReceived) -> Refusal | None:
-        heard = self._heard.get((fact.source, fact.circuit))
-        if heard is None or fact.at.mono_s >= heard.until_mono_s:
-            return None
-        if fact.sequence is not None and heard.sequence is not None:
-            if fact.sequence > heard.sequence:
-                return None
-            return Refusal(f"sequence {fact.sequence} is not newer than {heard.sequence}", repeat=fact.sequence == heard.sequence)
-        if fact.issued_wall_s is not None and heard.issued_wall_s is not None and fact.issued_wall_s < heard.issued_wall_s:
-            return Refusal("issued before the limit already taken")
-        return None
-
-    def _too_old(self, fact: LimitReceived) -> Refusal | None:
-        if not fact.at.wall_trusted:
-            return None
-        if fact.issued_wall_s is None:
-            return Refusal("a retained limit must say when it was issued") if fact.retained else None
-        if fact.issued_wall_s > fact.at.wall_s + FUTURE_S * fact.at.wall_speed:
-            return Refusal("issued in the future; check the sender's clock")
-        if fact.retained and self._valid_for_s(fact) <= self._waited_s(fact):
-            return Refusal("a retained limit that has already ended")
-        return None
-
-    def _valid_for_s(self, fact: LimitReceived) -> float:
-        return min(fact.valid_for_s, self._config.limits.max_valid_for_s)
-
-    @staticmethod
-    def _waited_s(fact: LimitReceived) -> float:
-        """How long ago [monotonic s] a retained limit was issued."""
-        if not fact.retained or fact.issued_wall_s is None or not fact.at.wall_trusted:
-            return 0.0
-        return max(0.0, (fact.at.wall_s - fact.issued_wall_s) / fact.at.wall_speed)
-
-    def _limit_of(self, fact: LimitReceived, value: float) -> Limit:
-        left_s = self._valid_for_s(fact) - self._waited_s(fact)
-        return Limit(
-            fact.source,
-            fact.circuit,
-            value,
-            fact.unit,
-            self.amps(value, fact.unit),
-            f"fleet limit ({fact.source})",
-            fact.at.mono_s + left_s,
-            fact.at.wall_in(left_s),
-            fact.sequence,
-            fact.issued_wall_s,
-        )
-
-    # -- time, broker, restart -------------------------------------------------------------------
-
-    def broker(self, up: bool) -> None:
-        """The broker's connection changed. Coming back alone ends no failsafe (F56)."""
-        self._broker_up = up
-
-    def expire(self, now_mono_s: float) -> list[Limit]:
-        """Drop what has ended and return it; starts the failsafe when the broker is away."""
-        ended = [limit for limit in self._received.values() if not limit.alive(now_mono_s)]
-        for limit in ended:
-            del self._received[(limit.source, limit.circuit)]
-            if by_broker(limit.source) and not self._broker_up and self._config.limits.failsafe_a is not None:
-                self._failsafe = True
-        return ended
+    at: Stamp
+    sequence: int | None
+    issued_wall_s: float | None
+    retained: bool
+    duration_s: float | None
 
     @property
-    def failsafe(self) -> bool:
-        """Whether the failsafe limit of a lost broker holds."""
-        return self._failsafe
+    def waited_s(self) -> float:
+        """How long ago [monotonic s] a retained limit was issued."""
+        if not self.retained or self.issued_wall_s is None or not self.at.wall_trusted:
+            return 0.0
+        return max(0.0, (self.at.wall_s - self.issued_wall_s) / self.at.wall_speed)
 
-    def memory(self, source: str, circuit: str) -> dict[str, Any]:
-        """What the journal keeps about this source and circuit."""
-        limit, heard = self._received.get((source, circuit)), self._heard.get((source, circuit))
+
+def out_of_order(heard: Heard | None, word: Word) -> Refusal | None:
+    """F52: the sequence decides, else the moment of issue; neither repeats nor late ones count."""
+    if heard is None or word.at.mono_s >= heard.until_mono_s:
+        return None
+    if word.sequence is not None and heard.sequence is not None:
+        if word.sequence > heard.sequence:
+            return None
+        return Refusal(f"sequence {word.sequence} is not newer than {heard.sequence}", repeat=word.sequence == heard.sequence)
+    if word.issued_wall_s is not None and heard.issued_wall_s is not None and word.issued_wall_s < heard.issued_wall_s:
+        return Refusal("issued before the limit already taken")
+    return None
+
+
+def too_old(word: Word) -> Refusal | None:
+    """F53: what a broker kept must say when it was issued and for how long. An unknown clock cannot judge that."""
+    if word.retained and word.duration_s is None:
+        return Refusal("a retained limit must say how long it holds")
+    if not word.at.wall_trusted:
+        return None
+    if word.issued_wall_s is None:
+        return Refusal("a retained limit must say when it was issued") if word.retained else None
+    if word.issued_wall_s > word.at.wall_s + FUTURE_S * word.at.wall_speed:
+        return Refusal("issued in the future; check the sender's clock")
+    if word.retained and word.duration_s is not None and word.duration_s <= word.waited_s:
+        return Refusal("a retained limit that has already ended")
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What a source last stated. value: None = it states that there is no limit. ends_*: None = it does not end by itself (APCL_DUR_02)."""
+
+    value: float | None
+    ends_mono_s: float | None = None
+    ends_wall_s: float | None = None
+
+    def alive(self, now: float) -> bool:
+        """Whether it has not ended."""
+        return self.ends_mono_s is None or now < self.ends_mono_s
+
+
+@dataclass(slots=True)
+class Rules:
+    """What one source has to keep to.
+
+    heartbeat_s: silence after which the failsafe holds, 0 = it need not say anything. failsafe: its value, None = none. failsafe_min_s: so
+    long a lower last word without an end outlasts its source. write_beats: a statement is a heartbeat, too (not in EEBUS). waits: the
+    failsafe holds from the start until the first limit.
+    """
+
+    heartbeat_s: float = 0.0
+    failsafe: float | None = None
+    failsafe_min_s: float = FAILSAFE_MIN_S
+    write_beats: bool = True
+    waits: bool = True
+
+
+class LimitMachine:
+    """One source, one direction. Mutable; ``now`` is monotonic seconds."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.state = State.SILENT
+        self.since_mono_s = -math.inf
+        self.stated: Stated | None = None
+        self.heard_mono_s = -math.inf
+        self._back_mono_s: float | None = None
+        self._link_lost_mono_s: float | None = None
+        self._wait()
+
+    def _wait(self) -> None:
+        if self.rules.waits and self.rules.failsafe is not None:
+            self.state = State.WAITING
+
+    # -- what is heard ---------------------------------------------------------------------------------
+
+    def beat(self, now: float) -> None:
+        """The source lives. That alone ends no failsafe (LPC-916); it begins the time it has for a limit (LPC-921)."""
+        if self._back_mono_s is None or not self.lives(now):
+            self._back_mono_s = now
+        self.heard_mono_s = max(self.heard_mono_s, now)
+
+    def lives(self, now: float) -> bool:
+        """Whether its heartbeat is there, or it needs none."""
+        return self.rules.heartbeat_s <= 0 or now - self.heard_mono_s < self.rules.heartbeat_s
+
+    def write(self, stated: Stated, now: float, doubtful: bool = False, heard_mono_s: float | None = None) -> None:
+        """The source states a limit, or that there is none.
+
+        doubtful: of unknown age, it may only lower. heard_mono_s: when it was said, if a broker kept it since. In failsafe a limit counts
+        only behind a heartbeat (LPC-916); the first one of all needs none (LPC-TS-017).
+        """
+        self.stated = stated
+        self.since_mono_s = now if self.since_mono_s == -math.inf else self.since_mono_s
+        held = self.state in (State.WAITING, State.FAILSAFE)
+        if doubtful and held:
+            return
+        if self.rules.write_beats or self.heard_mono_s == -math.inf:
+            self.beat(now if heard_mono_s is None else heard_mono_s)
+        if self.state is State.FAILSAFE and not self.lives(now):
+            return
+        self._go(State.UNLIMITED if stated.value is None else State.LIMITED, now)
+
+    def restate(self, stated: Stated, now: float) -> None:
+        """What a schedule the source told before says now. No word of the source: it ends no failsafe."""
+        self.stated = stated
+        if self.state in (State.LIMITED, State.UNLIMITED):
+            self._go(State.UNLIMITED if stated.value is None else State.LIMITED, now)
+
+    def failsafe(self, value: float | None, duration_s: float | None) -> None:
+        """The source sets its failsafe (LPC scenario 2); None = as it was."""
+        if value is not None:
+            self.rules.failsafe = value
+        if duration_s is not None:
+            self.rules.failsafe_min_s = duration_s
+
+    def link(self, up: bool, now: float) -> None:
+        """The connection to the source is known to be there or gone."""
+        if up:
+            self._link_lost_mono_s = None
+        elif self._link_lost_mono_s is None:
+            self._link_lost_mono_s = now
+
+    # -- time --------------------------------------------------------------------------------------------
+
+    def look(self, now: float) -> None:
+        """Let time pass."""
+        if self.state is State.LIMITED and self.stated is not None and not self.stated.alive(now):
+            self._go(State.UNLIMITED, now)
+        if self.state in (State.LIMITED, State.UNLIMITED, State.RELEASED):
+            self._listen(now)
+        elif self.state is State.FAILSAFE:
+            self._come_back(now)
+
+    def _listen(self, now: float) -> None:
+        """LPC-911: silence begins the failsafe at once. Without one the last limit holds until its end."""
+        if self.lives(now) and not self._unlinked(now):
+            return
+        if self.rules.failsafe is not None:
+            self.fail(now)
+        elif self.state is not State.LIMITED:
+            self._go(State.SILENT, now)
+
+    def _unlinked(self, now: float) -> bool:
+        """A source without a heartbeat whose connection is gone: a limit keeps until its end, nothing else does (F51)."""
+        lost = self._link_lost_mono_s
+        return self.rules.heartbeat_s <= 0 and lost is not None and now - lost >= LINK_S and self.state is not State.LIMITED
+
+    def _come_back(self, now: float) -> None:
+        """LPC-921: the heartbeat is back, and no limit came in the time there was for it."""
+        if not self.lives(now):
+            self._back_mono_s = None
+        elif self.rules.heartbeat_s > 0 and self._back_mono_s is not None and now - self._back_mono_s >= ANSWER_S:
+            self.stated = None
+            self._go(State.RELEASED, now)
+
+    def fail(self, now: float) -> None:
+        """The failsafe holds from now on."""
+        self._back_mono_s = None
+        self._go(State.FAILSAFE, now)
+
+    def _go(self, state: State, now: float) -> None:
+        if state is not self.state:
+            self.state, self.since_mono_s = state, now
+
+    # -- what holds ----------------------------------------------------------------------------------------
+
+    def value(self, now: float) -> float | None:
+        """The limit in force, None = none. A failsafe never raises a lower last word: that holds until its end, or without one for
+        ``failsafe_min_s``."""
+        stated = self.stated
+        if self.state is State.LIMITED and stated is not None and stated.alive(now):
+            return stated.value
+        if self.state not in (State.WAITING, State.FAILSAFE) or self.rules.failsafe is None:
+            return None
+        last = stated.value if stated is not None and self._outlasts(stated, now) else None
+        return self.rules.failsafe if last is None else min(last, self.rules.failsafe)
+
+    def _outlasts(self, stated: Stated, now: float) -> bool:
+        return stated.alive(now) and (stated.ends_mono_s is not None or now - self.since_mono_s < self.rules.failsafe_min_s)
+
+    def ends(self, now: float) -> Stated | None:
+        """The statement whose end is the end of the limit in force; None for a failsafe."""
+        return self.stated if self.state is State.LIMITED and self.stated is not None and self.stated.alive(now) else None
+
+    # -- restart -------------------------------------------------------------------------------------------
+
+    def memory(self) -> dict[str, Any]:
+        """What the journal keeps."""
+        stated = self.stated
         return {
-            "value": limit.value if limit else None,
-            "unit": str(limit.unit) if limit else "A",
-            "ends_wall_s": limit.ends_wall_s if limit else None,
-            "sequence": heard.sequence if heard else None,
-            "issued_wall_s": heard.issued_wall_s if heard else None,
+            "state": self.state.value,
+            "value": stated.value if stated is not None else None,
+            "ends_wall_s": stated.ends_wall_s if stated is not None else None,
+            "failsafe": self.rules.failsafe,
+            "failsafe_min_s": self.rules.failsafe_min_s,
         }
 
-    def restore(self, source: str, circuit: str, memory: Mapping[str, Any], at: Stamp) -> None:
-        """Take back a limit from the journal. Without a trusted clock it counts as still valid (F78)."""
-        if circuit not in self._fuses:
+    def restore(self, memory: Mapping[str, Any], stated: Stated | None, at: Stamp) -> None:
+        """Back after a restart: with a failsafe it holds until the source speaks again, and a lower last word with it; without one the
+        last limit goes on. That there was no limit is not believed any more. stated: the last word, None if it has ended."""
+        self._wait()
+        self.since_mono_s = at.mono_s
+        if stated is None or stated.value is None or memory.get("state") == State.RELEASED.value:
             return
-        longest_s = self._config.limits.max_valid_for_s
-        sequence, issued = number_or_none(memory.get("sequence")), number_or_none(memory.get("issued_wall_s"))
-        sequence = int(sequence) if sequence is not None else None
-        self._heard[(source, circuit)] = Heard(sequence, issued, at.mono_s + longest_s)
-        value, ends_wall_s = number_or_none(memory.get("value")), number_or_none(memory.get("ends_wall_s"))
-        if value is None or ends_wall_s is None or value < 0:
-            return
-        left_s = min(at.mono_at(ends_wall_s) - at.mono_s, longest_s) if at.wall_trusted else longest_s
-        if by_broker(source) and self._config.limits.failsafe_a is not None:
-            left_s = max(left_s, DARK_S)
-        if left_s <= 0:
-            return
-        unit = LimitUnit.W if memory.get("unit") == LimitUnit.W.value else LimitUnit.A
-        limit = Limit(source, circuit, value, unit, self.amps(value, unit), f"fleet limit ({source})")
-        self._received[(source, circuit)] = replace(
-            limit, ends_mono_s=at.mono_s + left_s, ends_wall_s=at.wall_in(left_s), sequence=sequence, issued_wall_s=issued
-        )
-
-    def restore_failsafe(self) -> None:
-        """The failsafe held when we went down: only a new limit ends it (F56)."""
-        self._failsafe = self._config.limits.failsafe_a is not None
-
-    # -- what holds now ----------------------------------------------------------------------------
-
-    def in_force(self, now_mono_s: float) -> tuple[Limit, ...]:
-        """All limits but the fuses, smallest first per circuit is up to the reader."""
-        limits = list(self._standing)
-        limits += [limit for limit in self._received.values() if limit.alive(now_mono_s)]
-        failsafe_a = self._config.limits.failsafe_a
-        if self._failsafe and failsafe_a is not None:
-            limits.append(Limit(BROKER, ROOT_CIRCUIT, failsafe_a, LimitUnit.A, failsafe_a, "failsafe limit (broker lost)"))
-        return tuple(limits)
-
-    def smallest(self, now_mono_s: float) -> dict[str, Limit]:
-        """The binding limit of each circuit that has one (F57: the smallest wins, never the newest only)."""
-        lowest: dict[str, Limit] = {}
-        for limit in self.in_force(now_mono_s):
-            if limit.circuit not in lowest or limit.limit_a < lowest[limit.circuit].limit_a:
-                lowest[limit.circuit] = limit
-        return lowest
+        self.stated = stated
+        if self.state is State.SILENT:
+            self.heard_mono_s = at.mono_s
+            self.state = State.LIMITED

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from optimizer.forecast import ForecastError, make_slots
 from optimizer.prices import PriceBook, Season, prices_per_slot, windows_of
 from optimizer.problem import Slot
+from optimizer.told import Told
 
 BERLIN = "Europe/Berlin"
 TWO_PRICES = [("06:00", 0.30), ("22:00", 0.10)]
@@ -91,7 +92,7 @@ class TestSeasons:
 class TestSeries:
     def test_announced_prices_win_while_they_hold(self) -> None:
         begin = utc("2026-05-01T10:00:00")
-        book = PriceBook((Season(windows_of(TWO_PRICES)),), "UTC", ((begin, -0.02), (begin + 3600.0, 0.5)))
+        book = PriceBook((Season(windows_of(TWO_PRICES)),), "UTC", Told(((begin, begin + 3600.0, -0.02), (begin + 3600.0, begin + 7200.0, 0.5))))
         assert [book.at(begin + hours * 3600.0) for hours in (-0.5, 0.0, 0.99, 1.5, 2.0)] == [0.30, -0.02, -0.02, 0.5, 0.30]
         assert book.changes(begin - 1800.0, begin + 4 * 3600.0) == [begin, begin + 3600.0, begin + 7200.0]
         assert book.per_slot([Slot(begin - 1800.0, 3600.0)]) == pytest.approx((0.14,))

@@ -7,22 +7,24 @@ and tells its neighbour what the site answered. It decides nothing: which limit 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from controller.config import Config
+from controller.io.bus import Buses
 from controller.io.shell import Clock, Submit, Topics
 from controller.orders import AnswerEvent, AnswerSignal, TellSource
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a driver is given. topics: the site's MQTT broker, None = the site has none."""
+    """What a driver is given. topics: the site's MQTT broker, None = the site has none. buses: the Modbus lines, shared with meters and devices."""
 
     config: Config
     clock: Clock
     submit: Submit
     topics: Topics | None
+    buses: Buses = field(default_factory=Buses)
 
 
 class Driver(Protocol):

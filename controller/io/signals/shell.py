@@ -9,6 +9,7 @@ from importlib import import_module
 
 from controller.config import Config
 from controller.config_signals import SignalConfig
+from controller.io.bus import Buses
 from controller.io.shell import Clock, Submit, Topics
 from controller.io.signals.driver import Driver, Notified, Surroundings
 from controller.io.tasks import end, keep
@@ -34,8 +35,8 @@ class SignalsShell:
 
     orders: tuple[type[Order], ...] = (AnswerSignal, AnswerEvent, TellSource)
 
-    def __init__(self, config: Config, clock: Clock, submit: Submit) -> None:
-        self._config, self._clock, self._submit = config, clock, submit
+    def __init__(self, config: Config, clock: Clock, submit: Submit, buses: Buses | None = None) -> None:
+        self._config, self._clock, self._submit, self._buses = config, clock, submit, buses or Buses()
         self.topics: Topics | None = None
         self._drivers: dict[str, Driver] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -47,7 +48,7 @@ class SignalsShell:
 
     async def start(self) -> None:
         """Build the drivers and let them work. Raises StartError where an entry cannot work at all (a certificate that cannot be read)."""
-        surroundings = Surroundings(self._config, self._clock, self._submit, self.topics)
+        surroundings = Surroundings(self._config, self._clock, self._submit, self.topics, self._buses)
         for entry in self._config.signals:
             build: Build = import_module(f"controller.io.signals.{MODULES[entry.type]}").build
             driver = self._drivers[entry.id] = build(entry, surroundings)

@@ -16,6 +16,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from controller.config import Config
 from controller.facts import Fact, MeterFailed, MeterRead, Stamp
+from controller.io.bus import Buses
 from controller.io.modbus import ModbusShell, build_meters, next_beat
 from meters.decode import encode_value
 from meters.reading import Quality, ReadingError
@@ -128,7 +129,7 @@ async def test_every_map_round_trips_through_a_server(name: str, free_port: int)
     template = load_template(MAPS / f"{name}.yaml").model_copy(update={"connect_delay_ms": 0, "min_gap_ms": 0})
     config = site({"port": free_port, "map": name})
     async with simulator(free_port, image_of(template)):
-        meter = build_meters(config, MAPS)[0]
+        meter = build_meters(config, MAPS, Buses())[0]
         meter.template = template
         meter.bus._connect_delay_s = 0.0
         reading = await meter.poll()
@@ -270,7 +271,7 @@ async def test_f46_after_a_timeout_the_rtu_line_is_left_silent(free_port: int, t
     ):
         await facts.until(lambda: len(facts.reads()) >= 1)
     failed = [fact.at.mono_s for fact in facts.all if isinstance(fact, MeterFailed)]
-    assert len(failed) >= 2, "polls within the silence must fail instead of asking"
+    assert len(failed) == 1
     assert facts.reads()[0].at.mono_s - failed[0] >= 0.25
     assert meter.connections == 2
 
@@ -380,7 +381,7 @@ async def test_f46_without_its_constant_a_device_is_not_believed(name: str, addr
     template = load_template(MAPS / f"{name}.yaml")
     image = image_of(template) | {address: 0x1234}
     async with simulator(free_port, image):
-        meter = build_meters(site({"port": free_port, "map": name}), MAPS)[0]
+        meter = build_meters(site({"port": free_port, "map": name}), MAPS, Buses())[0]
         with pytest.raises(ReadingError, match="check map and unit id"):
             await meter.poll()
 
@@ -392,8 +393,8 @@ async def test_meters_behind_one_gateway_take_turns_and_a_dead_one_does_not_stop
         async with running(site(*units), tiny(tmp_path)) as facts:
             await facts.until(lambda: all(sum(read.reading.meter_id == name for read in facts.reads()) >= 8 for name in ("m0", "m2")))
     failed = [fact for fact in facts.all if isinstance(fact, MeterFailed) and fact.meter_id == "m1"]
-    assert failed
-    assert len(failed) <= 6, "a meter that keeps failing on a shared line is asked less often"
+    assert "asked less often" in failed[-1].reason
+    assert sum(unit == 2 for unit, _, _ in meter.requests) <= 4, "a meter that keeps failing on a shared line is asked less often"
     assert never_shifted(facts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -327,3 +328,125 @@ async def test_stop_is_quick_and_may_be_called_twice(free_port: int, ca: str | N
     async with asyncio.timeout(2):
         await shell.stop()
         await shell.stop()
+
+
+# -- topics of other shells ---------------------------------------------------------------------
+
+
+async def test_listeners_hear_filters_before_and_after_the_start_and_over_a_restart(mosquitto: Any) -> None:
+    heard = Collected()
+    shell = MqttShell(site(mosquitto.port), LoopClock(), facts := Collected(), FAST)
+    shell.listen("yardmaster/else/+/power", lambda *message: heard(message))
+    await shell.start()
+    try:
+        await facts.until(lambda: facts.health() == [True])
+        shell.listen("yardmaster/late/#", lambda *message: heard(message))
+        async with neighbour(mosquitto.port) as other:
+            other.say("yardmaster/else/pump/power", "1")
+            other.say("yardmaster/else/pump/other", "2")
+            await heard.until(lambda: len(heard.all) == 1)
+            other.say("yardmaster/late", "kept", retain=True)
+            await heard.until(lambda: len(heard.all) == 2)
+        mosquitto.restart()
+        await facts.until(lambda: facts.health() == [True, False, True])
+        async with neighbour(mosquitto.port) as other:
+            other.say("yardmaster/late/a/b", "3")
+            other.say("yardmaster/else/x/power", "4")
+            await heard.until(lambda: len(heard.all) == 4)
+    finally:
+        await shell.stop()
+    assert heard.all == [
+        ("yardmaster/else/pump/power", b"1", False),
+        ("yardmaster/late", b"kept", False),
+        ("yardmaster/late/a/b", b"3", False),
+        ("yardmaster/else/x/power", b"4", False),
+    ]
+
+
+async def test_f58_listeners_survive_a_client_that_is_built_anew(mosquitto: Any) -> None:
+    heard = Collected()
+    async with running(site(mosquitto.port)) as (shell, facts), neighbour(mosquitto.port) as other:
+        shell.listen("yardmaster/prices", lambda *message: heard(message))
+        await facts.until(lambda: facts.health() == [True])
+        assert shell._client is not None
+        shell._client._thread_terminate = True
+        await facts.until(lambda: facts.health() == [True, False, True])
+        other.say("yardmaster/prices", "x" * 100_000)
+        await heard.until(lambda: bool(heard.all))
+    assert len(heard.all[0][1]) == 100_000, "longer than any limit or reading may be"
+
+
+async def test_a_retained_message_says_so_and_a_failing_listener_harms_only_itself(mosquitto: Any) -> None:
+    heard = Collected()
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("defect")
+
+    async with neighbour(mosquitto.port) as other:
+        other.say("yardmaster/kept", "old", retain=True)
+        await other.seen.until(lambda: bool(other.seen.all))
+        async with running(site(mosquitto.port)) as (shell, facts):
+            shell.listen("yardmaster/kept", fail)
+            shell.listen("yardmaster/kept", lambda *message: heard(message))
+            await heard.until(lambda: bool(heard.all))
+            await facts.until(lambda: facts.health() == [True])
+            other.say(ROOT + "limit/set", {"value": 2, "unit": "A"})
+            await facts.until(lambda: bool(facts.of(LimitReceived)))
+    assert heard.all[0] == ("yardmaster/kept", b"old", True)
+
+
+async def test_what_is_said_before_the_broker_is_there_arrives_and_wildcards_are_refused(mosquitto: Any) -> None:
+    mosquitto.stop()
+    async with running(site(mosquitto.port)) as (shell, _):
+        shell.say("yardmaster/own/state", "1", retain=True)
+        shell.say("yardmaster/own/state", "2", retain=True)
+        shell.say("yardmaster/own/news", "3")
+        with pytest.raises(ValueError, match="listening"):
+            shell.say("yardmaster/+", "4")
+        mosquitto.start()
+        async with neighbour(mosquitto.port) as other:
+            await other.seen.until(lambda: {"yardmaster/own/state", "yardmaster/own/news"} <= {message.topic for message in other.seen.all})
+    said = [(message.topic, message.payload) for message in other.seen.all if "own" in message.topic]
+    assert ("yardmaster/own/state", b"1") not in said
+    assert ("yardmaster/own/state", b"2") in said
+
+
+async def refusing_broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Takes the connection and refuses every subscription but the first two (MQTT 3.1.1, 3.9.3: 0x80)."""
+    while head := await reader.read(2):
+        body = await reader.readexactly(head[1])  # our packets stay below 128 bytes
+        if head[0] >> 4 == 1:
+            writer.write(b"\x20\x02\x00\x00")
+        if head[0] >> 4 == 8:
+            count, rest = 0, body[2:]
+            while rest:
+                count, rest = count + 1, rest[2 + int.from_bytes(rest[:2], "big") + 1 :]
+            codes = bytes([1] * min(count, 2) + [0x80] * max(0, count - 2))
+            writer.write(bytes([0x90, 2 + count]) + body[:2] + codes)
+    writer.close()
+
+
+class Lines(logging.Handler):
+    """The log, as something a test can wait on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = Collected()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen(record.getMessage())
+
+
+async def test_a_filter_the_broker_refuses_is_named_in_the_log() -> None:
+    lines, server = Lines(), await asyncio.start_server(refusing_broker, "127.0.0.1", 0)
+    logging.getLogger("controller.io.mqtt").addHandler(lines)
+    shell = MqttShell(site(server.sockets[0].getsockname()[1]), LoopClock(), lambda _: None, FAST)
+    shell.listen("prices/#", lambda *_: None)
+    await shell.start()
+    try:
+        async with server:
+            await lines.seen.until(lambda: bool(lines.seen.all))
+            await shell.stop()
+    finally:
+        logging.getLogger("controller.io.mqtt").removeHandler(lines)
+    assert [line.split(";")[0] for line in lines.seen.all] == ["the broker does not let us read prices/#"]

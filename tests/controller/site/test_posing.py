@@ -17,6 +17,7 @@ from optimizer.live import Live
 from optimizer.prices import PriceBook, Season
 from optimizer.problem import Problem
 from optimizer.terms import defects
+from optimizer.told import Told
 from tests.support.site_story import Story, depot
 
 CP1, CP2 = EvseKey("CP1", 1), EvseKey("CP2", 1)
@@ -104,7 +105,8 @@ class TestMoney:
 
     def test_announced_prices_come_before_the_site_files(self) -> None:
         told = story()
-        series = ((told.at().wall_s // 3600 * 3600, -0.05),)
+        hour_s = told.at().wall_s // 3600 * 3600
+        series = Told(((hour_s, hour_s + 3600.0, -0.05),))
         told.site.planner.books = Books(PriceBook((Season(((0, 0.3),)),), "UTC", series), PriceBook((Season(((0, 0.0),)),)))
         assert posed(told).buy_per_kwh[0] == -0.05
 

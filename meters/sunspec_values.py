@@ -1,0 +1,309 @@
+"""SunSpec: from a picture of a device to the quantities of a meter, by what it measures for the site.
+
+Which models hold them is chosen by the meter's role unless the site file names them. A hybrid
+inverter's PV is its DC inputs without the battery's, as the battery is a meter of its own.
+
+Directions: a meter model counts import as positive unless ``sign`` says export (SolarEdge);
+inverters and DC ports count what they give as positive, so PV reads negative here. Currents of
+SunSpec models may be magnitudes: they get the direction of their phase's power. At night many
+inverters say "not available" for everything (S3): that is a good reading without values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from meters.quality import Convention, Expectation, judge
+from meters.reading import Quality, Reading, ReadingError
+from meters.sunspec_models import Found, Picture, layout
+
+Role = Literal["grid", "circuit", "pv", "battery", "load"]
+
+METERS = (201, 202, 203, 204, 211, 212, 213, 214)
+INVERTERS = (101, 102, 103, 111, 112, 113, 701)
+BATTERIES = (802, 713, 124, 714)
+MPPT, PORTS, STORAGE = 160, 714, 124
+
+HYBRID_MODULES = 4
+"""Inputs in model 160 of a hybrid: PV 1, PV 2, charging, discharging."""
+PORT_PV, PORT_STORAGE = 0, 1
+CHARGING, DISCHARGING = 4, 3
+_ASLEEP = {101: (1, 2, 8), 701: (0, 1, 7)}
+ASLEEP = "the inverter sleeps and tells no values"
+
+Quantities = dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a meter's values are in a device. main: the model that must be there; with: models that add to it."""
+
+    role: Role
+    main: Found
+    others: tuple[Found, ...]
+
+    @property
+    def wanted(self) -> tuple[tuple[Found, int], ...]:
+        """For a ``Reader``: the models and how many registers of each are needed."""
+        return tuple((model, _NEEDED.get(model.model_id, 0)) for model in (self.main, *self.others))
+
+
+_NEEDED = {**dict.fromkeys((201, 202, 203, 204), 55), **dict.fromkeys((211, 212, 213, 214), 76), 701: 123}
+"""Registers with the values we use and all their scale factors; the rest need not be asked for."""
+
+
+def choose(models: Iterable[Found], role: Role, ids: tuple[int, ...] = (), nth: int = 1) -> Source:
+    """The models for a meter's role, or those named by ``ids``; nth: which of several. Raises ReadingError if there is none."""
+    present = tuple(models)
+    wanted = ids or {"pv": INVERTERS, "battery": BATTERIES}.get(role, METERS)
+    fitting = [model for model in present if model.model_id in wanted]
+    if role == "battery" and not ids:  # of several models of one battery the one that tells most
+        best = next((model_id for model_id in BATTERIES if any(model.model_id == model_id for model in fitting)), 0)
+        fitting = [model for model in fitting if model.model_id == best]
+    usable = [model for model in fitting if model.usable]
+    if len(usable) >= nth:
+        return Source(role, usable[nth - 1], _others(present, role, usable[nth - 1]))
+    raise ReadingError("model missing", _missing(fitting, wanted, nth))
+
+
+def reading(meter_id: str, picture: Picture, source: Source, sign: Literal["import", "export"] | None, expected: Expectation) -> Reading:
+    """The judged reading of one picture."""
+    values, asleep = quantities(picture, source, sign), _asleep(picture, source.main)
+    if asleep and not any(values[name] is not None for name in values if name not in ("e_imp", "e_exp")):
+        energy = judge(meter_id, values, Convention(), replace(expected, current_phases=()))
+        missing = expected.current_phases
+        return replace(energy, quality=Quality.BAD if missing else Quality.GOOD, reason=ASLEEP)
+    return judge(meter_id, values, Convention(current=_currents(values)), expected)
+
+
+def quantities(picture: Picture, source: Source, sign: Literal["import", "export"] | None = None) -> Quantities:
+    """Values in our directions (import, charging positive), names as in ``meters.template``; None = not available."""
+    main = source.main
+    if source.role == "battery" and main.model_id not in METERS:
+        return _battery(picture, source)
+    if main.model_id in METERS:
+        return _meter(picture, main, -1.0 if sign == "export" else 1.0)
+    if main.model_id in INVERTERS:
+        return _inverter(picture, source)
+    if main.model_id == MPPT:
+        return {"p": _negative(_dc_module_power(picture, main, picture.first(STORAGE) is not None)[0])}
+    if main.model_id == PORTS:
+        return {"p": _negative(_ports_w(picture, main, PORT_PV))}
+    raise ReadingError("model missing", f"model {main.model_id} holds no values of a meter with role {source.role}")
+
+
+# -- what control needs, too ------------------------------------------------------------------
+
+
+def ac_power_w(picture: Picture) -> float | None:
+    """AC power of the device's inverter, production negative; None = not available."""
+    return _negative(picture.value(picture.first(*INVERTERS), "W"))
+
+
+def dc_production_w(picture: Picture) -> float | None:
+    """What its PV inputs give, >= 0, where they are told apart from the battery; else None."""
+    ports = picture.first(PORTS)
+    if ports is not None:
+        return _ports_w(picture, ports, PORT_PV)
+    mppt = picture.first(MPPT)
+    return None if mppt is None else _dc_module_power(picture, mppt, picture.first(STORAGE) is not None)[0]
+
+
+def battery_power_w(picture: Picture, battery: Found | None = None) -> float | None:
+    """What flows into the battery, from the model that tells it best; None = not available."""
+    bank = battery if battery is not None and battery.model_id == 802 else picture.first(802)
+    power_w = _bank_power_w(picture, bank)
+    ports, mppt = picture.first(PORTS), picture.first(MPPT)
+    if power_w is None and ports is not None:
+        power_w = _negative(_ports_w(picture, ports, PORT_STORAGE))
+    if power_w is None and mppt is not None:
+        power_w = _dc_module_power(picture, mppt, picture.first(STORAGE) is not None)[1]
+    if power_w is None and ports is None and mppt is None and picture.first(713, 802) is not None:
+        power_w = ac_power_w(picture)  # no PV inputs: what the inverter does is the battery's
+    return power_w
+
+
+def soc_percent(picture: Picture, battery: Found | None = None) -> float | None:
+    """State of charge, 0..100; None = not available."""
+    bank = battery if battery is not None and battery.model_id == 802 else picture.first(802)
+    told = (picture.value(bank, "SoC"), picture.value(picture.first(713), "SoC"), picture.value(picture.first(STORAGE), "ChaState"))
+    return next((soc for soc in told if soc is not None and 0.0 <= soc <= 100.0), None)
+
+
+# -- by kind ----------------------------------------------------------------------------------
+
+_METER_NAMES = {
+    **{f"i_l{number}": f"Aph{phase}" for number, phase in enumerate("ABC", 1)},
+    **{f"u_l{number}": f"PhVph{phase}" for number, phase in enumerate("ABC", 1)},
+    **{f"p_l{number}": f"Wph{phase}" for number, phase in enumerate("ABC", 1)},
+    "p": "W",
+    "f": "Hz",
+    "e_imp": "TotWhImp",
+    "e_exp": "TotWhExp",
+}
+_INVERTER_NAMES = {
+    **{f"i_l{number}": f"Aph{phase}" for number, phase in enumerate("ABC", 1)},
+    **{f"u_l{number}": f"PhVph{phase}" for number, phase in enumerate("ABC", 1)},
+    "p": "W",
+    "f": "Hz",
+    "e_exp": "WH",
+}
+_DER_NAMES = {
+    **{f"i_l{number}": f"AL{number}" for number in (1, 2, 3)},
+    **{f"u_l{number}": f"VL{number}" for number in (1, 2, 3)},
+    **{f"p_l{number}": f"WL{number}" for number in (1, 2, 3)},
+    "p": "W",
+    "f": "Hz",
+    "e_imp": "TotWhAbs",
+    "e_exp": "TotWhInj",
+}
+_SINGLE_PHASE = (101, 111, 201, 211)
+_DELTA = (204, 214)
+
+
+def _read(picture: Picture, model: Found, names: dict[str, str]) -> Quantities:
+    values = {name: picture.value(model, point) for name, point in names.items()}
+    if model.model_id in _SINGLE_PHASE:  # one phase only: its values may be told as totals
+        for name, total in (("i_l1", "A"), ("p_l1", "W")):
+            if values.get(name) is None:
+                values[name] = picture.value(model, total)
+    return values
+
+
+def _meter(picture: Picture, model: Found, factor: float) -> Quantities:
+    values = _read(picture, model, _METER_NAMES)
+    if model.model_id in _DELTA:
+        values |= dict.fromkeys(("u_l1", "u_l2", "u_l3"), None)  # no neutral there: what is told is not a phase voltage
+    return {name: -value if value is not None and factor < 0 and name[0] in "pi" else value for name, value in values.items()}
+
+
+def _inverter(picture: Picture, source: Source) -> Quantities:
+    names = _DER_NAMES if source.main.model_id == 701 else _INVERTER_NAMES
+    values = _read(picture, source.main, names)
+    for name in ("p", "p_l1", "p_l2", "p_l3"):
+        values[name] = _negative(values.get(name))
+    values |= {name: _like(values.get(name), values[f"p_l{name[-1]}"] or values["p"]) for name in ("i_l1", "i_l2", "i_l3")}
+    produced_w = _pv_of_hybrid_w(picture, source)
+    if produced_w is None:
+        return values
+    kept = {name: value for name, value in values.items() if name[0] in "uf"}
+    return {**kept, "p": -produced_w}  # currents and energies at its AC side are those of PV and battery together
+
+
+def _pv_of_hybrid_w(picture: Picture, source: Source) -> float | None:
+    """DC power of the PV inputs, if the same inverter has a battery on other inputs."""
+    for model in source.others:
+        if model.model_id == MPPT and _battery_modules(picture, model, _has_storage(source)) is not None:
+            return _dc_module_power(picture, model, _has_storage(source))[0] or 0.0
+        if model.model_id == PORTS and any(picture.value(model, "PrtTyp", port) == PORT_STORAGE for port in picture.groups(model)):
+            return _ports_w(picture, model, PORT_PV) or 0.0
+    return None
+
+
+def _has_storage(source: Source) -> bool:
+    return any(model.model_id == STORAGE for model in source.others)
+
+
+def _battery(picture: Picture, source: Source) -> Quantities:
+    if source.main.model_id in INVERTERS:
+        values = _inverter(picture, replace(source, others=()))
+        return {**values, "soc": soc_percent(picture)}
+    return {"p": battery_power_w(picture, source.main), "soc": soc_percent(picture, source.main)}
+
+
+def _bank_power_w(picture: Picture, bank: Found | None) -> float | None:
+    """Model 802 does not say which sign is charging: its state does; without one, what it gives is positive as elsewhere in SunSpec."""
+    power_w = picture.value(bank, "W")
+    if power_w is None:
+        return None
+    state = picture.value(bank, "ChaSt")
+    if state in (CHARGING, DISCHARGING):
+        return abs(power_w) if state == CHARGING else -abs(power_w)
+    return -power_w
+
+
+def _battery_modules(picture: Picture, mppt: Found, has_storage: bool) -> tuple[int, int] | None:
+    """Numbers of the inputs that charge and discharge the battery: by their names, or the last two of a hybrid's four."""
+    groups = picture.groups(mppt)
+    names = [picture.text(mppt, "IDStr", group).lower().replace(" ", "") for group in groups]
+    discharging = next((group for group in groups if "discha" in names[group]), None)
+    charging = next((group for group in groups if "cha" in names[group] and "discha" not in names[group]), None)
+    if charging is not None and discharging is not None:
+        return charging, discharging
+    return (2, 3) if has_storage and len(groups) == HYBRID_MODULES else None
+
+
+def _dc_module_power(picture: Picture, mppt: Found, has_storage: bool) -> tuple[float | None, float | None]:
+    """(what PV inputs give, what flows into the battery) of model 160."""
+    powers = [picture.value(mppt, "DCW", group) for group in picture.groups(mppt)]
+    pair = _battery_modules(picture, mppt, has_storage)
+    produced = [power for group, power in enumerate(powers) if power is not None and group not in (pair or ())]
+    battery_w = None
+    if pair is not None:
+        charging_w, discharging_w = powers[pair[0]], powers[pair[1]]
+        battery_w = None if charging_w is None or discharging_w is None else charging_w - discharging_w
+    return (sum(produced) if produced else None), battery_w
+
+
+def _ports_w(picture: Picture, model: Found, kind: int) -> float | None:
+    """What all DC ports of a type give."""
+    said = [picture.value(model, "DCW", port) for port in picture.groups(model) if picture.value(model, "PrtTyp", port) == kind]
+    known = [power for power in said if power is not None]
+    return sum(known) if known and (kind == PORT_PV or len(known) == len(said)) else None
+
+
+# -- small rules ------------------------------------------------------------------------------
+
+
+def _others(models: tuple[Found, ...], role: Role, main: Found) -> tuple[Found, ...]:
+    """What belongs to the main model: nothing for a meter; else the models of the same device that tell battery and PV apart."""
+    if main.model_id in METERS or role not in ("pv", "battery"):
+        return ()
+    ids = (MPPT, PORTS, STORAGE) if role == "pv" else (802, 713, STORAGE, PORTS, MPPT, *INVERTERS)
+    hybrid = any(model.model_id in (STORAGE, 713, 802) and model.usable for model in models)
+    if role == "pv" and not hybrid and not _many_inputs(models):
+        return ()
+    firsts = (next((model for model in models if model.model_id == model_id and model.usable), None) for model_id in ids)
+    chosen = [model for model in firsts if model is not None and model != main and model.model_id != main.model_id]
+    if role == "battery":
+        inverters = [model for model in chosen if model.model_id in INVERTERS]
+        chosen = [model for model in chosen if model not in inverters[1:]]
+    return tuple(chosen)
+
+
+def _many_inputs(models: tuple[Found, ...]) -> bool:
+    return any(model.model_id == MPPT and model.usable and layout(MPPT).groups(model.length) >= HYBRID_MODULES for model in models)
+
+
+def _missing(fitting: list[Found], wanted: tuple[int, ...], nth: int) -> str:
+    odd = [f"model {model.model_id} has length {model.length}, which does not fit" for model in fitting if not model.usable]
+    names = ", ".join(str(model_id) for model_id in wanted)
+    there = sum(1 for model in fitting if model.usable)
+    lack = f"the device has no model of {names}" if nth == 1 else f"number {nth} of models {names} is wanted, the device has {there}"
+    return "; ".join([lack, *odd])
+
+
+def _asleep(picture: Picture, model: Found) -> bool:
+    if model.model_id not in INVERTERS:
+        return False
+    if model.model_id == 701:
+        return picture.value(model, "InvSt") in (*_ASLEEP[701], None)
+    return picture.value(model, "St") in (*_ASLEEP[101], None)
+
+
+def _currents(values: Quantities) -> Literal["signed", "unsigned"]:
+    """Magnitudes get the direction of their phase's power; a device without phase powers that writes a minus knows directions itself."""
+    blind = all(values.get(f"p_l{phase}") is None for phase in (1, 2, 3))
+    return "signed" if blind and any((values.get(f"i_l{phase}") or 0.0) < 0 for phase in (1, 2, 3)) else "unsigned"
+
+
+def _like(current_a: float | None, power_w: float | None) -> float | None:
+    if current_a is None:
+        return None
+    return -abs(current_a) if power_w is not None and power_w < 0 else abs(current_a)
+
+
+def _negative(value: float | None) -> float | None:
+    return None if value is None else -value

@@ -289,7 +289,7 @@ _PLAIN: Final = ("primacy", "created_wall_s", "randomize_start_s", "randomize_du
 
 def _kept_memory(kept: Kept) -> dict[str, Any]:
     event = kept.event
-    told = {name: getattr(event, name) for name in (*_NUMBERS, *_PLAIN)}
+    told = {"version": event.version} | {name: getattr(event, name) for name in (*_NUMBERS, *_PLAIN)}
     told["start_wall_s"] = None if kept.default else event.start_wall_s
     finite = {name: value for name, value in told.items() if not isinstance(value, float) or math.isfinite(value)}
     return {

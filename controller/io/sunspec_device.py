@@ -1,0 +1,95 @@
+"""One SunSpec device on a bus: runs the conversations of ``meters.sunspec`` and carries out commands.
+
+    device = SunSpecDevice(buses.of(line), line, base=None)
+    picture = await device.read(control_reads)           # discovers when it has to
+    await device.carry_out(limit_production(picture, 3000.0, 60.0))
+    done = confirmed(await device.read(control_reads), command)
+
+Everything that goes wrong on the line is a ``ReadingError``. What was discovered is forgotten when
+the models have moved (S8) or when what is needed is missing; a lost connection alone is no reason,
+as each poll checks every model's id and length.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from controller.config_base import ModbusLine
+from controller.io.bus import Bus, RefusedError
+from meters.reading import ReadingError
+from meters.sunspec import BASES, Conversation, MovedError, Reader, Refused, Result, discover, summary
+from meters.sunspec_control import Command
+from meters.sunspec_models import Found, Picture
+
+log = logging.getLogger(__name__)
+
+Wanted = Callable[[tuple[Found, ...]], tuple[tuple[Found, int], ...]]
+"""Which models are read, and how many registers of each (0 = all), given all there are."""
+
+
+class SunSpecDevice:
+    """One unit. models: what was discovered, empty until then."""
+
+    def __init__(self, bus: Bus, line: ModbusLine, base: int | None = None) -> None:
+        self.models: tuple[Found, ...] = ()
+        self._bus, self._line = bus, line
+        self._bases = BASES if base is None else (base,)
+        self._readers: dict[Wanted, Reader] = {}
+
+    async def read(self, wanted: Wanted) -> Picture:
+        """One picture of the models ``wanted`` chooses; it is called after each discovery only. Raises ReadingError."""
+        async with self._bus.turn(self._line):
+            if not self.models:
+                await self._discover()
+            reader = self._readers.get(wanted)
+            try:
+                if reader is None:
+                    reader = self._readers[wanted] = Reader(self.models, wanted(self.models))
+                return await self._converse(reader.poll())
+            except ReadingError as error:
+                if isinstance(error, MovedError) or reader is None:
+                    self.forget()
+                raise
+
+    async def carry_out(self, command: Command) -> None:
+        """Write a command, in its order, before all polls that wait. Raises ReadingError; what was written until then stands."""
+        async with self._bus.turn(self._line, urgent=True):
+            for write in command.writes:
+                try:
+                    await self._bus.write_registers(self._line, write.address, write.words)
+                except RefusedError as error:
+                    if not write.optional:
+                        raise
+                    log.debug("%s does without the write at %d: %s", self._bus.name, write.address, error)
+
+    def forget(self) -> None:
+        """Discover anew before the next read."""
+        self.models = ()
+        self._readers.clear()
+
+    async def _discover(self) -> None:
+        try:
+            self.models = await self._converse(discover(self._bases))
+        except ReadingError as error:
+            if error.reason == "no answer":  # perhaps only where we asked first: some devices do not even refuse
+                self._bases = (*self._bases[1:], self._bases[0])
+            raise
+        log.info("%s unit %d speaks SunSpec, models: %s", self._bus.name, self._line.unit, summary(self.models))
+
+    async def _converse(self, conversation: Conversation[Result]) -> Result:
+        """Ask what a conversation wants to know until it ends."""
+        try:
+            block = next(conversation)
+            while True:
+                try:
+                    answer = await self._bus.read_registers(self._line, 3, block.address, block.length)
+                except RefusedError as error:
+                    block = conversation.send(Refused(error.code, str(error)))
+                else:
+                    block = conversation.send(answer)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        finally:
+            conversation.close()

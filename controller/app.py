@@ -31,6 +31,7 @@ from controller.io.tap import Tap, TapUser
 from controller.io.tasks import end, keep
 from controller.io.upstream import UpstreamShell
 from controller.orders import AnswerEvent, AnswerSignal, Order, Publish, RecordPoint, Severity, SolvePlan, Tell, TellSource
+from controller.site.series import FEEDS, feed_of
 from controller.snapshot import Snapshot, WhyView
 
 log = logging.getLogger("yardmaster")
@@ -298,13 +299,17 @@ def build_neighbours(config: Config, clock: Clock, submit: Submit, snapshot: Cal
     Imported here: each brings a heavy package that no other verb needs.
     """
     from controller.io.api import ApiShell
+    from controller.io.feeds import FeedsShell
     from controller.io.bus import Buses
     from controller.io.files import FilesShell
     from controller.io.history import HistoryShell
+    from controller.io.http_meters import HttpMetersShell
     from controller.io.modbus import ModbusShell
+    from controller.io.modbus_server import ModbusServerShell
     from controller.io.mqtt import MqttShell
     from controller.io.signals.shell import SignalsShell
     from controller.io.solver import SolverShell
+    from controller.io.sunspec import SunSpecShell
     from controller.paths import config_dir
     from meters.template import TemplateError
 
@@ -315,15 +320,26 @@ def build_neighbours(config: Config, clock: Clock, submit: Submit, snapshot: Cal
     except TemplateError as error:
         raise StartError(f"a register map cannot be used: {error}") from None
     mqtt = (Part("mqtt", MqttShell(config, clock, submit)),) if config.mqtt is not None else ()
+    asked = any(meter.source.type == "http" for meter in config.meters)
+    http_meters = (Part("http meters", HttpMetersShell(config, clock, submit)),) if asked else ()
+    discovered = any(meter.source.type == "sunspec" for meter in config.meters)
+    sunspec = (Part("sunspec", SunSpecShell(config, clock, submit, buses)),) if discovered else ()
+    offered = (Part("modbus server", ModbusServerShell(config, snapshot)),) if config.modbus_server is not None else ()
     depot = any(upstream.face == "depot" for upstream in config.upstreams)
     files = (Part("files", FilesShell(config, clock, submit, snapshot)),) if depot else ()
     signals = (Part("signals", SignalsShell(config, clock, submit, buses)),) if config.signals else ()
+    asked = any(feed_of(config, key) is not None for key in FEEDS) or bool(config.forecast.pv_plants)
+    feeds = (Part("feeds", FeedsShell(config, clock, submit)),) if asked else ()
     return (
         Part("solver", SolverShell(config, clock, submit)),
         Part("history", history),
         Part("api", ApiShell(config, clock, submit, snapshot, history)),
         *mqtt,
         Part("modbus", modbus),
+        *sunspec,
+        *offered,
+        *http_meters,
         *signals,
+        *feeds,
         *files,
     )

@@ -79,6 +79,9 @@ class InverterConfig(Model):
         default=60.0, ge=5, le=3600, description="The command ends by itself after so long without a new one, where the device can [s]."
     )
     control: InverterControl = Field(description="How it is commanded.")
+    other_master: Literal["yield", "insist"] = Field(
+        default="yield", description="When something else commands it, too: leave it alone for a while and say so, or command it again."
+    )
 
 
 class BatteryControlConfig(Model):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import Field, field_validator, model_validator
 
 from controller.config_base import ALL_PHASES, HttpAccess, Identifier, ModbusLine, Model, Phase
+from meters.json_fields import parse_path
 
 Quantity = Annotated[str, Field(pattern=r"^(u|i|p)_l[123]$|^p_l[123]_(imp|exp)$|^p(_imp|_exp)?$|^f$|^e_(imp|exp)$|^soc$")]
 
@@ -38,8 +39,19 @@ class SunSpecSource(ModbusLine):
 class FieldPath(Model):
     """Where one value is in a JSON document."""
 
-    path: str = Field(min_length=1, max_length=200, description="Keys with dots, lists with [n], e.g. StatusSNS.ENERGY.Power or emeters[0].power.")
+    path: str = Field(
+        min_length=1,
+        max_length=200,
+        description="Keys with dots, lists with [n], e.g. StatusSNS.ENERGY.Power or emeters[0].power; keys with dots as [\"1.8.0\"]; "
+        "$ is the whole document.",
+    )
     scale: float = Field(default=1.0, description="Value in A, W, V, Hz, Wh or percent per unit of the document; -1 turns the sign.")
+
+    @field_validator("path")
+    @classmethod
+    def _readable(cls, path: str) -> str:
+        parse_path(path)
+        return path
 
     @field_validator("scale")
     @classmethod

@@ -132,12 +132,33 @@ class OAuthConfig(Model):
     scope: str = Field(default="", max_length=400, description="Scopes to ask for, with spaces between.")
 
 
+class LevelConfig(Model):
+    """What one level of load shed means here."""
+
+    consumption_w: float | None = Field(default=None, ge=0, le=1e9, description="Consumption that is left [W].")
+    consumption_percent: float | None = Field(
+        default=None, ge=0, le=100, description="The same as a part of what the circuit may draw: its fuse, or grid.max_import_w [%]."
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.consumption_w is None) == (self.consumption_percent is None):
+            raise ValueError("a level says either consumption_w or consumption_percent")
+        return self
+
+
+Levels = tuple[LevelConfig, LevelConfig, LevelConfig]
+USUAL_LEVELS: Levels = (LevelConfig(consumption_percent=75), LevelConfig(consumption_percent=50), LevelConfig(consumption_percent=0))
+
+
 class OpenAdr3Signal(SignalModel, HttpAccess):
     """Events of an OpenADR 3 VTN: capacity limits, prices, dispatch setpoints, load control levels."""
 
     type: Literal["openadr3"] = Field(description="Limits come from an OpenADR 3 VTN.")
     oauth: OAuthConfig | None = Field(default=None, description="How a token is got; default: token or none.")
     ven_name: str = Field(min_length=1, max_length=128, description="Name of this VEN.")
+    resource_name: str | None = Field(default=None, min_length=1, max_length=128, description="Name of the site as its resource; default: site.id.")
+    version: Literal["auto", "3.0", "3.1"] = Field(default="auto", description="Generation of the VTN; auto: as its address or its answers tell.")
     programs: tuple[str, ...] = Field(default=(), max_length=20, description="Names of the programs that count; default: all this VEN sees.")
     targets: tuple[str, ...] = Field(default=(), max_length=20, description="Targets of events that mean us, beside our VEN and resource name.")
     poll_s: float = Field(default=30.0, ge=1, le=3600, description="Time between two polls [s].")
@@ -147,6 +168,10 @@ class OpenAdr3Signal(SignalModel, HttpAccess):
         description="Where the VTN can reach our API's /api/v1/openadr3/<id>, for notifications; default: polling only.",
     )
     reports: bool = Field(default=True, description="Send the readings that the VTN's events ask for.")
+    levels: Levels = Field(default=USUAL_LEVELS, description="What the levels 1, 2 and 3 of SIMPLE events leave; 0 is normal operation.")
+    alert_level: int = Field(
+        default=0, ge=0, le=3, description="Level that holds while ALERT_GRID_EMERGENCY or ALERT_BLACK_START lasts; 0: they are only told."
+    )
 
 
 class OpenAdr2Signal(SignalModel):
@@ -161,6 +186,7 @@ class OpenAdr2Signal(SignalModel):
     vtn_fingerprint: str | None = Field(default=None, max_length=100, description="Fingerprint of the VTN's certificate for signed messages.")
     poll_s: float = Field(default=10.0, ge=1, le=3600, description="Time between two polls, unless the VTN asks for another [s].")
     reports: bool = Field(default=True, description="Offer power readings (TELEMETRY_USAGE) to the VTN.")
+    levels: Levels = Field(default=USUAL_LEVELS, description="What the levels 1, 2 and 3 of SIMPLE signals leave; 0 is normal operation.")
 
     @field_validator("url")
     @classmethod

@@ -267,9 +267,13 @@ class UpstreamClosed(Fact):
 
 @dataclass(frozen=True, slots=True)
 class MeterRead(Fact):
-    """A meter answered. The reading carries its own quality; BAD readings come too."""
+    """A meter answered. The reading carries its own quality; BAD readings come too.
+
+    age_s: how long before ``at`` the oldest of its values was measured, for meters worked out from others [s].
+    """
 
     reading: Reading
+    age_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -483,10 +487,14 @@ class GridEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventsTold(Fact):
-    """Everything a source has scheduled, whole: what is not in it any more is cancelled. Counts as a heartbeat."""
+    """Everything a source has scheduled, whole: what is not in it any more is cancelled. Counts as a heartbeat.
+
+    notes: what the source asks for and nobody here can do, one sentence for people each; the same as last time if nothing changed.
+    """
 
     source: str
     events: tuple[GridEvent, ...]
+    notes: tuple[str, ...] = ()
 
 
 class SeriesKind(StrEnum):
@@ -771,7 +779,8 @@ class GridControlled(Fact):
     """A DER control of the CSMS is in force now, begins, changes or ends (R04); told for each EVSE and for the site.
 
     evse: station_id "" and evse_id 0 = the whole site. max_discharge_w >= 0: the most that may be given back, None = not limited.
-    max_export_w >= 0: at the grid connection, site only. control: id and type, for people, "" = nothing is in force.
+    max_export_w >= 0: at the grid connection, site only. part: of their rated output (0..1) that inverters and battery may give, site only.
+    control: id and type, for people, "" = nothing is in force.
     """
 
     face: str
@@ -779,6 +788,7 @@ class GridControlled(Fact):
     max_discharge_w: float | None
     max_export_w: float | None = None
     control: str = ""
+    part: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ METERS = (201, 202, 203, 204, 211, 212, 213, 214)
 INVERTERS = (101, 102, 103, 111, 112, 113, 701)
 BATTERIES = (802, 713, 124, 714)
 MPPT, PORTS, STORAGE = 160, 714, 124
+MEASURING = (*INVERTERS, *METERS, *BATTERIES, MPPT)
+"""Models that can be named as the ones that hold a meter's values."""
 
 HYBRID_MODULES = 4
 """Inputs in model 160 of a hybrid: PV 1, PV 2, charging, discharging."""
@@ -306,4 +308,4 @@ def _like(current_a: float | None, power_w: float | None) -> float | None:
 
 
 def _negative(value: float | None) -> float | None:
-    return None if value is None else -value
+    return None if value is None else 0.0 - value

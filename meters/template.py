@@ -121,6 +121,16 @@ class Probe(_Model):
         return Block(self.address, WIDTHS[self.type])
 
 
+class Mark(Probe):
+    """A constant that tells which model answers, for people who look for meters (``yardmaster meters scan``).
+
+    Unlike the probe it is no condition: not every device of a family has it. says: the model. function: how it is read, default the map's.
+    """
+
+    says: str = Field(min_length=1, max_length=60)
+    function: Literal[3, 4] | None = None
+
+
 class BlockModel(_Model):
     """A read written down in the map, for devices that insist on certain ranges."""
 
@@ -131,7 +141,8 @@ class BlockModel(_Model):
 class Template(_Model):
     """The register map of one meter model.
 
-    transport, port, unit, min_poll_s: hints for people and for ``yardmaster check``.
+    transport, port, unit, baud, parity, min_poll_s: hints for people and for ``yardmaster check``; baud and parity: as delivered.
+    marks: constants by which ``yardmaster meters scan`` tells the model.
     sign: what a positive raw power means. "import": consumption from the grid, charging.
     current: "signed" if the current registers are known to go negative with the power; otherwise
     "unsigned": only their magnitude is used and the direction is taken from the phase power.
@@ -145,6 +156,8 @@ class Template(_Model):
     transport: Literal["tcp", "rtu", "rtu_or_tcp", "rtu_over_tcp"]
     port: int | None = Field(default=None, ge=1, le=65_535)
     unit: int | None = Field(default=None, ge=0, le=255)
+    baud: int | None = Field(default=None, ge=300, le=1_000_000)
+    parity: Literal["N", "E", "O"] | None = None
     min_poll_s: float = Field(default=0.0, ge=0, le=3600)
     single_client: bool = False
     function: Literal[3, 4]
@@ -156,6 +169,7 @@ class Template(_Model):
     connect_delay_ms: int = Field(default=0, ge=0, le=60_000)
     nan: dict[RegisterType, tuple[int, ...]] = {}
     probe: Probe | None = None
+    marks: tuple[Mark, ...] = ()
     registers: dict[str, Register] = Field(min_length=1)
     blocks: tuple[BlockModel, ...] = ()
     caution: tuple[str, ...] = ()

@@ -196,9 +196,10 @@ def write_peak(model: Model, now: Now, sheet: Sheet) -> None:
 
 
 def write_pv_curtailment(model: Model, now: Now, sheet: Sheet) -> None:
-    """No more than there is."""
+    """No more than there is, and nothing where nobody can hold it down."""
     if model.site.curtailed >= 0:
-        sheet.high[model.site.curtailed : model.site.curtailed + len(now.hours)] = now.pv_w / 1000.0 * now.hours
+        most_w = np.zeros_like(now.pv_w) if model.problem.pv_fixed else now.pv_w
+        sheet.high[model.site.curtailed : model.site.curtailed + len(now.hours)] = most_w / 1000.0 * now.hours
 
 
 def write_battery(model: Model, battery: Battery | None, now: Now, blocked: Truths | None, sheet: Sheet) -> None:
@@ -209,7 +210,8 @@ def write_battery(model: Model, battery: Battery | None, now: Now, blocked: Trut
     start_kwh, rests = battery.soc_wh / 1000.0, np.zeros(count, dtype=bool)
     if blocked is not None:
         rests = blocked[-1][:, model.tree.site_phases].any(axis=1)
-    sheet.high[store.charge : store.charge + count] = np.where(rests, 0.0, battery.max_charge_w / 1000.0 * now.hours)
+    charge_w = np.minimum(battery.max_charge_w, now.pv_w) if battery.sun_only else np.full(count, battery.max_charge_w)
+    sheet.high[store.charge : store.charge + count] = np.where(rests, 0.0, charge_w / 1000.0 * now.hours)
     sheet.high[store.give : store.give + count] = np.where(now.sound, battery.max_discharge_w / 1000.0 * now.hours, 0.0)
     sheet.low[store.level : store.level + count] = min(battery.min_soc_wh / 1000.0, start_kwh)
     sheet.low[store.level + count - 1] = start_kwh

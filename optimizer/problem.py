@@ -112,7 +112,7 @@ class Battery:
     """The stationary battery. Energies at the cells; power at the grid side, charging positive.
 
     min_soc_wh is never planned below. reserve_wh: kept for outages and grid events; broken only where an overload or a
-    missing kWh of a car would cost more, and reported.
+    missing kWh of a car would cost more, and reported. sun_only: it charges no more than PV makes in a slot.
     """
 
     capacity_wh: float
@@ -123,6 +123,7 @@ class Battery:
     efficiency_one_way: float = 0.96
     wear_per_kwh: float = 0.0
     reserve_wh: float = 0.0
+    sun_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class Problem:
     averaged. window_import_wh: what the running window has imported before the first slot [Wh].
     co2_kg_per_kwh per slot, with co2_per_kg [currency/kg] added to the buy price. reserve_w per slot: import left free below
     the import limit (or the fuse) for an announced grid event, soft at reserve_per_kwh. grid_setpoint_w per slot: the grid
-    power somebody asks for (DER setpoint, import positive), None = nobody; soft at setpoint_per_kwh.
+    power somebody asks for (DER setpoint, import positive), None = nobody; soft at setpoint_per_kwh. pv_fixed: PV cannot be held down.
     """
 
     created_wall_s: float
@@ -165,6 +166,7 @@ class Problem:
     reserve_per_kwh: float = 1.0
     grid_setpoint_w: tuple[float | None, ...] = ()
     setpoint_per_kwh: float = 1.0
+    pv_fixed: bool = False
 
 
 class PlanStatus(StrEnum):

@@ -13,8 +13,8 @@ rubbish from a journal counts as nothing learnt.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
 from optimizer.forecast import QUARTER_S, zone_of
@@ -81,7 +81,7 @@ class Usual:
         return self._learn(before_s, mean_w) if learnt else None
 
     def _learn(self, wall_s: float, mean_w: float) -> str:
-        day, index = self._place(wall_s)
+        day, index = self.place(wall_s)
         name = day.isoformat()
         if name not in self._days:
             self._profiles.clear()
@@ -95,10 +95,26 @@ class Usual:
             del self._days[name]
         return gone
 
-    def _place(self, wall_s: float) -> tuple[date, int]:
+    @property
+    def days(self) -> Mapping[str, Sequence[float | None]]:
+        """What was measured, by local day (ISO): the mean of each quarter hour of its clock [W]."""
+        return self._days
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone of the days' clock."""
+        return self._zone
+
+    def place(self, wall_s: float) -> tuple[date, int]:
         """Local day and quarter hour 0..95 of its clock."""
         local = datetime.fromtimestamp(wall_s, UTC).astimezone(self._zone)
         return local.date(), (local.hour * 60 + local.minute) // 15
+
+    def measured_at(self, wall_s: float) -> float | None:
+        """Mean of the quarter hour that contains a moment [W]; None if it was not measured."""
+        day, index = self.place(wall_s)
+        quarters = self._days.get(day.isoformat())
+        return quarters[index] if quarters is not None else None
 
     # -- the journal ------------------------------------------------------------------------------------
 
@@ -133,11 +149,11 @@ class Usual:
         if not slots:
             return ()
         now_s = slots[0].start_wall_s
-        today, _ = self._place(now_s)
+        today, _ = self.place(now_s)
         raised = self._level(now_s) - 1.0
 
         def expected(wall_s: float) -> float | None:
-            day, index = self._place(wall_s)
+            day, index = self.place(wall_s)
             mean = self._profile(today, self._kind(day))[index]
             if mean is None or day != today or not raised:
                 return mean
@@ -153,7 +169,7 @@ class Usual:
         back = timedelta(weeks=weeks)
 
         def then(wall_s: float) -> float | None:
-            day, index = self._place(wall_s)
+            day, index = self.place(wall_s)
             quarters = self._days.get((day - back).isoformat())
             return quarters[index] if quarters is not None else None
 
@@ -171,11 +187,11 @@ class Usual:
         if not slots:
             return ()
         begin_s = slots[0].start_wall_s
-        today, _ = self._place(begin_s)
+        today, _ = self.place(begin_s)
         known: dict[tuple[bool, int], float | None] = {}
 
         def spread(wall_s: float) -> float | None:
-            day, index = self._place(wall_s)
+            day, index = self.place(wall_s)
             key = (self._kind(day), index)
             if key not in known:
                 known[key] = self._spread(today, *key, quantile)
@@ -215,7 +231,7 @@ class Usual:
 
     def _level(self, now_s: float) -> float:
         """Today's last quarter hours against what they are usually; 1 while there are too few."""
-        today, index = self._place(now_s)
+        today, index = self.place(now_s)
         quarters, usual = self._days.get(today.isoformat()), self._profile(today, self._kind(today))
         known = [mean for mean in usual if mean is not None]
         if quarters is None or not known:

@@ -21,7 +21,7 @@ CODES: Final[dict[str, int]] = {
     "completed": COMPLETED,
     "superseded": SUPERSEDED,
     "cancelled": CANCELLED,
-    "rejected": 252,
+    "rejected": 253,
     "partial": PARTLY,
 }
 """What the site says -> response code. opt-out and opt-in (4, 5) are a person's choice, which nobody is offered here."""

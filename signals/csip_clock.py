@@ -36,6 +36,12 @@ class ServerClock:
         offset_s = self.offset_s if held else (low_s + high_s) / 2
         return ServerClock(offset_s, low_s, high_s, answered_s)
 
+    def jumped(self, by_s: float) -> ServerClock:
+        """After our wall clock was set forward by so much."""
+        if self.offset_s is None:
+            return self
+        return ServerClock(self.offset_s - by_s, self.low_s - by_s, self.high_s - by_s, self.at_s + by_s)
+
     def server_s(self, wall_s: float) -> float:
         """The server's time at one of our wall clock."""
         return wall_s + (self.offset_s or 0.0)

@@ -339,5 +339,16 @@ def merged(listed: Iterable[Control], active: Iterable[Control]) -> tuple[Contro
     return tuple(found.values())
 
 
+def held(states: Iterable[ProgramState], before: Iterable[ProgramState]) -> tuple[ProgramState, ...]:
+    """States in which a control that cannot be read any more stays as it was read before: a garbled limit is not lifted."""
+    known = {control.mrid: control for state in before for control in state.controls}
+    found = []
+    for state in states:
+        kept = {item.mrid: known[item.mrid] for item, _ in state.bad if item.mrid in known}
+        bad = tuple(one for one in state.bad if one[0].mrid not in kept)
+        found.append(replace(state, controls=(*state.controls, *kept.values()), bad=bad))
+    return tuple(found)
+
+
 def _age(control: Control) -> tuple[int, int, int]:
     return control.version, control.status_s, control.status

@@ -14,6 +14,7 @@ where the site file names any, as one VEN may serve many places.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -26,6 +27,7 @@ NO_PRIORITY: Final = 1_000_000
 STANDING: Final = 1_000_001
 SUBSCRIBED: Final = 2_000_000
 MOST_WINDOWS: Final = 1000
+MOST_VALUES: Final = 3000
 ENDED_S: Final = 600.0
 """Windows stay in the schedule so long after their end."""
 
@@ -85,7 +87,7 @@ class Us:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What holds from start_s for length_s [s], None = without an end. Limits >= 0 [W], None = not limited. setpoint_w: asked for, import positive."""
+    """What holds from start_s for length_s [s], None = without an end. Limits >= 0 [W], None = not limited. setpoint_w: import positive."""
 
     key: str
     start_s: float
@@ -148,6 +150,18 @@ def meaning(event: Event, program: Program | None, us: Us, seen_s: float, now_s:
     return Meaning(tuple(reader.windows[:MOST_WINDOWS]), tuple(reader.values), tuple(dict.fromkeys(reader.notes)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    label: str
+    consumption_w: float | None = None
+    production_w: float | None = None
+    setpoint_w: float | None = None
+
+
+def _limiting(label: str, production: bool, watts: float) -> _Hold:
+    return _Hold(label, production_w=watts) if production else _Hold(label, consumption_w=watts)
+
+
 @dataclass(slots=True)
 class _Reader:
     event: Event
@@ -179,19 +193,18 @@ class _Reader:
             return self._level(slot, place, self.us.alert_level, payload.type)
         if payload.type == "DISPATCH_SETPOINT":
             watts = limit_w(number(_single(payload), "a setpoint"), self._units(payload), self.us.base, _hours(slot))
-            return self._window(slot, place, setpoint_w=watts, label=payload.type)
+            return self._window(f"{slot.number}/{place}", slot.start_s, slot.end_s, _Hold(payload.type, setpoint_w=watts))
         return self._note(payload.type, _reason(payload))
 
     def _limit(self, slot: Slot, place: int, payload: Payload) -> None:
-        production, base = LIMITS[payload.type], self.us.base
+        production = LIMITS[payload.type]
         for part, start_s, end_s, raw in _parts(slot, payload):
-            hours = (end_s - start_s) / 3600
-            watts = limit_w(number(raw, "a limit"), self._units(payload), base, hours, production)
-            self._window(slot, place, part, start_s, end_s, payload.type, **{"production_w" if production else "consumption_w": watts})
+            watts = limit_w(number(raw, "a limit"), self._units(payload), self.us.base, (end_s - start_s) / 3600, production)
+            self._window(f"{slot.number}/{place}" + (f".{part}" if part else ""), start_s, end_s, _limiting(payload.type, production, watts))
 
     def _level(self, slot: Slot, place: int, level: int, label: str) -> None:
         if (watts := level_w(level, self.us.base)) is not None:
-            self._window(slot, place, consumption_w=watts, label=label)
+            self._window(f"{slot.number}/{place}", slot.start_s, slot.end_s, _Hold(label, consumption_w=watts))
 
     def _unreadable(self, slot: Slot, place: int, payload: Payload) -> None:
         if payload.type not in LIMITS and payload.type != "SIMPLE":
@@ -199,37 +212,24 @@ class _Reader:
         production, base = LIMITS.get(payload.type, False), self.us.base
         watts = base.failsafe_production_w if production else base.failsafe_w
         if watts is not None:
-            self._window(slot, place, label=f"{payload.type} unreadable", **{"production_w" if production else "consumption_w": watts})
+            hold = _limiting(f"{payload.type} that cannot be read", production, watts)
+            self._window(f"{slot.number}/{place}", slot.start_s, slot.end_s, hold)
 
-    def _window(
-        self,
-        slot: Slot,
-        place: int,
-        part: int = 0,
-        start_s: float | None = None,
-        end_s: float | None = None,
-        label: str = "",
-        *,
-        consumption_w: float | None = None,
-        production_w: float | None = None,
-        setpoint_w: float | None = None,
-    ) -> None:
-        begin_s, stop_s = slot.start_s if start_s is None else start_s, slot.end_s if end_s is None else end_s
-        if stop_s <= self.now_s - ENDED_S or stop_s <= begin_s:
+    def _window(self, place: str, start_s: float, end_s: float, hold: _Hold) -> None:
+        if end_s <= self.now_s - ENDED_S or end_s <= start_s or len(self.windows) >= MOST_WINDOWS:
             return
-        endless = stop_s == float("inf")
-        key = f"{self.event.id}/{slot.number}/{place}" + (f".{part}" if part else "")
+        event, endless = self.event, end_s == float("inf")
         self.windows.append(
             Window(
-                key,
-                begin_s,
-                None if endless else stop_s - begin_s,
-                self._primacy(endless, label),
-                self.event.created_s or 0.0,
-                consumption_w,
-                production_w,
-                setpoint_w,
-                f"{self.event.name or self.event.id} ({label})"[:120],
+                f"{event.id}/{place}",
+                start_s,
+                None if endless else end_s - start_s,
+                self._primacy(endless, hold.label),
+                event.created_s or 0.0,
+                hold.consumption_w,
+                hold.production_w,
+                hold.setpoint_w,
+                f"{event.name or event.id} ({hold.label})"[:120],
             )
         )
 
@@ -247,6 +247,8 @@ class _Reader:
             value = number(raw, "a value") * factor
             if abs(value) > 1e4:
                 raise Refused(f"{value:g} per kWh is no price anybody pays")
+            if end_s <= self.now_s - ENDED_S or len(self.values) >= MOST_VALUES:
+                continue
             self.values.append(Value(SERIES[payload.type], start_s, end_s, value, primacy, self.event.created_s or 0.0))
 
     def _series_factor(self, payload: Payload) -> float:
@@ -308,18 +310,18 @@ def merged(values: Iterable[Value], kind: str, from_s: float, until_s: float) ->
     wanted = [each for each in values if each.kind == kind and each.end_s > from_s and each.start_s < until_s]
     taken: list[tuple[float, float, float]] = []
     for each in sorted(wanted, key=lambda one: (one.primacy, -one.created_s, one.start_s)):
-        free = [(max(each.start_s, from_s), min(each.end_s, until_s))]
-        for start_s, end_s, _ in taken:
-            free = [piece for begin_s, stop_s in free for piece in _without(begin_s, stop_s, start_s, end_s)]
-            if not free:
-                break
-        taken.extend((begin_s, stop_s, each.value) for begin_s, stop_s in free)
-    return tuple(sorted(taken))
-
-
-def _without(begin_s: float, stop_s: float, start_s: float, end_s: float) -> Iterator[tuple[float, float]]:
-    """A span without another one."""
-    if begin_s < min(stop_s, start_s):
-        yield begin_s, min(stop_s, start_s)
-    if max(begin_s, end_s) < stop_s:
-        yield max(begin_s, end_s), stop_s
+        begin_s, stop_s = max(each.start_s, from_s), min(each.end_s, until_s)
+        place = bisect_left(taken, (begin_s,))
+        if place and taken[place - 1][1] > begin_s:
+            begin_s = taken[place - 1][1]
+        pieces = []
+        while place < len(taken) and taken[place][0] < stop_s and begin_s < stop_s:
+            if begin_s < taken[place][0]:
+                pieces.append((begin_s, taken[place][0], each.value))
+            begin_s = taken[place][1]
+            place += 1
+        if begin_s < stop_s:
+            pieces.append((begin_s, stop_s, each.value))
+        for piece in pieces:
+            insort(taken, piece)
+    return tuple(taken)

@@ -22,7 +22,7 @@ LONG_LIMIT_S = 7 * 86_400.0
 
 def warnings_about(site: Site) -> list[Problem]:
     """All warnings, in the order of the rules below."""
-    rules = (_grid, _circuits, _stations, _chargers, _unbalance, _passwords, _fallbacks, _meters, _upstreams, _limits, _times, _battery)
+    rules = (_grid, _circuits, _stations, _chargers, _unbalance, _passwords, _fallbacks, _meters, _offered, _upstreams, _limits, _times, _battery)
     return [*(found for rule in rules for found in rule(site)), *link_cautions(site.config)]
 
 
@@ -150,6 +150,13 @@ def _modbus(site: Site, where: Where, role: str, source: ModbusSource) -> Iterat
         yield Problem((*where, "poll_s"), f"{template.name} gives new values only every {template.min_poll_s:g} s; polling faster may disturb it")
     if template.transport == "tcp" and source.framing == "rtu_over_tcp":
         yield Problem((*where, "framing"), f"{template.name} speaks Modbus TCP; rtu_over_tcp is for a serial gateway in raw mode")
+
+
+def _offered(site: Site) -> Iterator[Problem]:
+    offered = site.config.modbus_server
+    if offered is not None and not is_loopback(offered.host):
+        message = f"everybody who reaches {offered.host} can read the site's values: Modbus knows no passwords; keep it in the plant's own network"
+        yield Problem(("modbus_server", "host"), message)
 
 
 def _upstreams(site: Site) -> Iterator[Problem]:

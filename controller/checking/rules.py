@@ -30,7 +30,9 @@ from controller.config import (
     PriceWindow,
     StationConfig,
 )
+from controller.config_meters import SunSpecSource
 from controller.site.charger import ChargerModel
+from meters.sunspec_values import MEASURING
 from meters.template import Template
 
 Rule = Callable[["Site"], Iterator[Problem]]
@@ -189,6 +191,16 @@ def _meter_sources(site: Site) -> Iterator[Problem]:
             yield from _unknown((*where, "map"), "register map (file in config/meters)", meter.source.map, site.maps)
             yield from _broken_map(site, where, meter.source)
             yield from _poll_time(site, where, meter, meter.source)
+        elif isinstance(meter.source, SunSpecSource):
+            yield from _sunspec_models(where, meter.source)
+            yield from _poll_time(site, where, meter, meter.source)
+
+
+def _sunspec_models(where: Where, source: SunSpecSource) -> Iterator[Problem]:
+    for position, model_id in enumerate(source.models):
+        if model_id not in MEASURING:
+            message = f"SunSpec model {model_id} holds no values of a meter; known are {listed([str(known) for known in MEASURING], 30)}"
+            yield Problem((*where, "models", position), message)
 
 
 def _mqtt_source(site: Site, where: Where, source: MqttSource) -> Iterator[Problem]:
@@ -203,7 +215,7 @@ def _broken_map(site: Site, where: Where, source: ModbusSource) -> Iterator[Prob
         yield Problem((*where, "map"), f"the register map itself cannot be used: {site.broken_maps[source.map]}")
 
 
-def _poll_time(site: Site, where: Where, meter: MeterConfig, source: ModbusSource) -> Iterator[Problem]:
+def _poll_time(site: Site, where: Where, meter: MeterConfig, source: ModbusSource | SunSpecSource) -> Iterator[Problem]:
     lost_s = site.config.control.meter_lost_s
     if meter.role in ("grid", "circuit") and source.poll_s >= lost_s:
         message = f"polled every {source.poll_s:g} s it would count as lost between two readings (control.meter_lost_s: {lost_s:g} s); poll faster"
@@ -364,6 +376,10 @@ def _same_door(site: Site) -> Iterator[Problem]:
     api, listen = site.config.api, site.config.listen
     if api.port == listen.port != 0:
         yield Problem(("api", "port"), f"port {api.port} is also listen.port, where the stations connect; choose another one")
+    offered = site.config.modbus_server
+    for name, port in (("api.port", api.port), ("listen.port", listen.port)):
+        if offered is not None and offered.port == port != 0:
+            yield Problem(("modbus_server", "port"), f"port {port} is also {name}; choose another one")
 
 
 def _secrets_given_twice(site: Site) -> Iterator[Problem]:

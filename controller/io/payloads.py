@@ -125,12 +125,12 @@ def parse_meter(payload: bytes, meter_id: str) -> Reading:
     )
 
 
-def load_json(payload: bytes) -> Any:
-    """Strict JSON: UTF-8, no NaN or Infinity, no duplicate keys, at most 4 KiB. Raises PayloadError."""
+def load_json(payload: bytes, max_bytes: int = MAX_PAYLOAD_BYTES) -> Any:
+    """Strict JSON: UTF-8, no NaN or Infinity, no duplicate keys, at most ``max_bytes``. Raises PayloadError."""
     if not payload.strip():
         raise PayloadError("the payload is empty")
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise PayloadError(f"the payload is longer than {MAX_PAYLOAD_BYTES} bytes")
+    if len(payload) > max_bytes:
+        raise PayloadError(f"the payload is longer than {max_bytes} bytes")
     try:
         return json.loads(payload.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
     except UnicodeDecodeError:
@@ -181,8 +181,9 @@ def _refuse_constant(name: str) -> float:
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    twice = next((key for key in keys if keys.count(key) > 1), None)
-    if twice is not None:
-        raise PayloadError(f"{twice[:80]} is given twice")
-    return dict(pairs)
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise PayloadError(f"{key[:80]} is given twice")
+        found[key] = value
+    return found

@@ -6,12 +6,13 @@
     done = confirmed(await device.read(control_reads), command)
 
 Everything that goes wrong on the line is a ``ReadingError``. What was discovered is forgotten when
-the models have moved (S8) or when what is needed is missing; a lost connection alone is no reason,
-as each poll checks every model's id and length.
+the models have moved (S8) or when what is needed is missing (then it is searched ever less often); a
+lost connection alone is no reason, as each poll checks every model's id and length.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -23,6 +24,9 @@ from meters.sunspec_control import Command
 from meters.sunspec_models import Found, Picture
 
 log = logging.getLogger(__name__)
+
+SEARCH_PAUSE_S = (2.0, 60.0)
+"""First and longest pause between searches that found nothing, or not what is needed: each asks for a lot of registers."""
 
 Wanted = Callable[[tuple[Found, ...]], tuple[tuple[Found, int], ...]]
 """Which models are read, and how many registers of each (0 = all), given all there are."""
@@ -36,21 +40,25 @@ class SunSpecDevice:
         self._bus, self._line = bus, line
         self._bases = BASES if base is None else (base,)
         self._readers: dict[Wanted, Reader] = {}
+        self._pause_s = 0.0
+        self._search_from_s = -1e9
+        self._lack = ""
 
     async def read(self, wanted: Wanted) -> Picture:
         """One picture of the models ``wanted`` chooses; it is called after each discovery only. Raises ReadingError."""
-        async with self._bus.turn(self._line):
-            if not self.models:
-                await self._discover()
-            reader = self._readers.get(wanted)
-            try:
-                if reader is None:
-                    reader = self._readers[wanted] = Reader(self.models, wanted(self.models))
-                return await self._converse(reader.poll())
-            except ReadingError as error:
-                if isinstance(error, MovedError) or reader is None:
-                    self.forget()
-                raise
+        if not self.models:
+            await self._discover()
+        reader = self._readers.get(wanted)
+        if reader is None:
+            reader = self._readers[wanted] = Reader(self.models, self._chosen(wanted))
+        try:
+            async with self._bus.turn(self._line):
+                picture = await self._converse(reader.poll())
+        except MovedError:
+            self.forget()
+            raise
+        self._pause_s = 0.0
+        return picture
 
     async def carry_out(self, command: Command) -> None:
         """Write a command, in its order, before all polls that wait. Raises ReadingError; what was written until then stands."""
@@ -69,13 +77,32 @@ class SunSpecDevice:
         self._readers.clear()
 
     async def _discover(self) -> None:
+        """Each request takes its own turn: a long list must not keep the neighbours on the line waiting."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s < self._search_from_s:
+            raise ReadingError("not searched yet", f"{self._lack}; searched again in {self._search_from_s - now_s:.0f} s")
         try:
             self.models = await self._converse(discover(self._bases))
         except ReadingError as error:
             if error.reason == "no answer":  # perhaps only where we asked first: some devices do not even refuse
                 self._bases = (*self._bases[1:], self._bases[0])
+            elif error.reason == "no SunSpec":
+                self._search_later(error)
             raise
         log.info("%s unit %d speaks SunSpec, models: %s", self._bus.name, self._line.unit, summary(self.models))
+
+    def _chosen(self, wanted: Wanted) -> tuple[tuple[Found, int], ...]:
+        try:
+            return wanted(self.models)
+        except ReadingError as error:
+            self.forget()
+            self._search_later(error)
+            raise
+
+    def _search_later(self, error: ReadingError) -> None:
+        self._pause_s = min(SEARCH_PAUSE_S[1], max(SEARCH_PAUSE_S[0], 2 * self._pause_s))
+        self._search_from_s = asyncio.get_running_loop().time() + self._pause_s
+        self._lack = str(error)
 
     async def _converse(self, conversation: Conversation[Result]) -> Result:
         """Ask what a conversation wants to know until it ends."""

@@ -119,14 +119,14 @@ def server_context(files: Sequence[CertificateConfig]) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_RENEGOTIATION
     context.set_ciphers(CIPHERS)
     for file in files:
-        _add(context, file)
+        add_pair(context, file.cert_file, file.key_file)
     return context
 
 
-def _add(context: ssl.SSLContext, file: CertificateConfig) -> None:
-    cert, key = file.cert_file, file.key_file
+def add_pair(context: ssl.SSLContext, cert: Path, key: Path, user: str = "listen.tls") -> None:
+    """Put a certificate and its key into a context. user: the section that needs them. Raises CertificateError."""
     for path in (cert, key):
-        _check_readable(path)
+        _check_readable(path, user)
     if os.name == "posix" and key.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP):
         raise CertificateError(f"the key file {key} may be read or changed by others; make it private with: chmod 600 {key}")
     locked = False
@@ -144,12 +144,12 @@ def _add(context: ssl.SSLContext, file: CertificateConfig) -> None:
         raise CertificateError(f"the certificate {cert} with the key {key} cannot be used: {error}") from None
 
 
-def _check_readable(path: Path) -> None:
+def _check_readable(path: Path, user: str) -> None:
     try:
         with path.open("rb"):
             pass
     except OSError as error:
-        raise CertificateError(f"cannot read {path}: {error.strerror}; listen.tls needs it, readable for the user Yardmaster runs as") from None
+        raise CertificateError(f"cannot read {path}: {error.strerror}; {user} needs it, readable for the user Yardmaster runs as") from None
 
 
 def _trouble(error: ssl.SSLError, cert: Path, key: Path, locked: bool) -> str:

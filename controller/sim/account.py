@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from controller.config import Config, TariffConfig
+from controller.config import Config, PriceWindow, TariffConfig
 from controller.facts import PhaseAmps
 from controller.sim.car import VOLTAGE_V
 from controller.sim.scenario import DAY_S, hour_of
@@ -75,7 +75,7 @@ class Account:
         grid_w = sum(grid_a) * VOLTAGE_V
         energy_wh = grid_w * passed_s / 3600.0
         tariff = self.config.tariff
-        self.energy_cost += energy_wh / 1000.0 * (buy_price(tariff, wall_s - passed_s) if grid_w > 0 else tariff.sell_per_kwh)
+        self.energy_cost += energy_wh / 1000.0 * (buy_price(tariff, wall_s - passed_s) if grid_w > 0 else sell_price(tariff, wall_s - passed_s))
         quarter = int((wall_s - passed_s) // QUARTER_S)
         self._quarters_wh[quarter] = self._quarters_wh.get(quarter, 0.0) + energy_wh
         worst_a = max(abs(current_a) for current_a in grid_a)
@@ -116,9 +116,18 @@ def wear_per_kwh(config: Config, item: Plugged) -> float:
 
 def buy_price(tariff: TariffConfig, wall_s: float) -> float:
     """Price of bought energy at a moment [currency/kWh]; the simulated site keeps UTC."""
+    return _price_at(tariff.buy, wall_s)
+
+
+def _price_at(told: Iterable[PriceWindow], wall_s: float) -> float:
     hour = hour_of(wall_s)
-    windows = sorted((_hour(window.start), window.price_per_kwh) for window in tariff.buy)
+    windows = sorted((_hour(window.start), window.price_per_kwh) for window in told)
     return next((price for start, price in reversed(windows) if start <= hour), windows[-1][1])
+
+
+def sell_price(tariff: TariffConfig, wall_s: float) -> float:
+    """Price paid for energy fed in at a moment [currency/kWh]; negative = it costs."""
+    return _price_at(tariff.sell, wall_s) if tariff.sell else tariff.sell_per_kwh
 
 
 def mean_price(tariff: TariffConfig) -> float:

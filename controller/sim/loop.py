@@ -30,7 +30,7 @@ from controller.facts import (
     UpstreamFrame,
     UpstreamOpened,
 )
-from controller.orders import CloseStation, CloseUpstream, DialUpstream, Order, Persist, SendStation, SendUpstream, SolvePlan, Tell
+from controller.orders import CloseStation, CloseUpstream, DialUpstream, Order, Persist, SendStation, SendUpstream, SolvePlan, SteerDevice, Tell
 from controller.sim.books import CsmsBooks
 from controller.sim.station import SimStation
 from controller.site.charger import ChargerModel
@@ -172,6 +172,11 @@ class EngineLoop:
                 self._todo.append(self._solve(at, order))
             case Tell():
                 self.told.append(order)
+            case SteerDevice():
+                self.steered(at, order)
+
+    def steered(self, at: Stamp, order: SteerDevice) -> None:
+        """A command for an inverter, the battery or a relay; a site without them ignores it."""
 
     def _persist(self, at: Stamp, order: Persist) -> Fact:
         rows = tuple(replace(row, number=self._rows + index + 1) for index, row in enumerate(order.rows))

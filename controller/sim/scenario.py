@@ -217,4 +217,37 @@ DEMO = Scenario(
     ),
 )  # fmt: skip
 
-SCENARIOS = {DEMO.id: DEMO}
+ENERGY_CARS = (
+    Visit("Y1", 1, "bus-11", 8.50, 16.00, 90_000, 180_000, 0.35, max_current_a=32),
+    Visit("A1", 1, "van-01", 9.00, 15.50, 46_000, soc=0.25, max_current_a=32),
+    Visit("A2", 1, "staff-4", 8.10, 16.80, 38_000, soc=0.35),
+    Visit("A4", 1, "staff-2", 8.20, 16.50, 18_000, 52_000, 0.4, 1, 32),
+    Visit("B1", 1, "van-03", 10.50, 15.00, 40_000, soc=0.25, max_current_a=32),
+    Visit("B1", 2, "van-06", 12.20, 16.50, 34_000, 80_000, 0.30),
+    Visit("B3", 1, "staff-3", 8.75, 17.10, 16_000, 52_000, 0.5, 1, 16),
+)
+ENERGY_STORY = (
+    Happening(9.50, "Half past nine on a bright day. The roof begins to make more than the depot needs; cars wait for what it will give."),
+    Happening(10.98, "From eleven to three the market is full of sun: who feeds in pays for it. So the battery was kept empty for now."),
+    Happening(11.05, "Cars and battery take the surplus. What nobody can take, the inverters do not make: the grid connection stays at zero."),
+    Happening(12.15, "A cloud. The inverters are let up at once as far as it matters; the battery takes less, the cars go on."),
+    Happening(13.40, "The grid operator bounds what may be fed in. Here that costs nothing: nothing is fed in anyway."),
+    Happening(15.02, "Feeding in pays again, up to 30 kW. The inverters are let up slowly, and held only at that bound."),
+    Happening(17.00, "Energy is dear until eight. The battery gives back what the sun gave at noon."),
+    Happening(20.02, "That was the day. Ctrl-C ends the demo."),
+)
+ENERGY = Scenario(
+    id="energy",
+    start_h=9.4,
+    visits=(*ENERGY_CARS, *NIGHT_VANS[2:]),
+    story=ENERGY_STORY,
+    battery_soc=((7, 0.3), (11, 0.2), (15, 0.9), (21, 0.3)),
+    speaks={"A4": "1.6", "A5": "1.6", "B2": "1.6", "A3": "2.1", "Y1": "2.1"},
+    building=((0, 5_000), (5, 6_000), (7, 12_000), (9, 15_000), (12, 17_000), (13, 14_000), (16, 15_000), (18, 18_000), (20, 12_000), (24, 5_000)),
+    pv=(
+        (5.5, 0), (8, 18_000), (10, 46_000), (11.5, 64_000), (12.14, 67_000), (12.18, 30_000), (12.38, 28_000), (12.42, 68_000),
+        (13.5, 69_000), (15, 58_000), (17, 33_000), (19, 9_000), (20.5, 0),
+    ),
+)  # fmt: skip
+
+SCENARIOS = {DEMO.id: DEMO, ENERGY.id: ENERGY}

@@ -2,14 +2,14 @@
 
 Nothing here knows a limit or a controller. Currents are by site phase, import and charging positive.
 The battery minds its own business: it takes surplus and shaves what the site imports above a
-threshold; the controller cannot command it.
+threshold, unless somebody commands it (``follow``); likewise the inverters (``sun``).
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from controller.config import PHASE_INDEX, BatteryConfig, Config, StationConfig
@@ -20,6 +20,8 @@ from controller.sim.scenario import Arrival, Scenario, at_hour, hour_of
 from controller.sim.station import SimStation, StationSpec
 
 NOTHING: PhaseAmps = (0.0, 0.0, 0.0)
+Follow = Callable[[float], float]
+"""From what a device would do by itself [W] to what it does under its commands."""
 SHAVE_ABOVE_W = 35_000.0
 LOOK_AHEAD_S = 40 * 86_400.0
 
@@ -60,6 +62,7 @@ class SimBattery:
         self._config = config
         self.stored_wh = soc * config.capacity_wh if config else 0.0
         self.power_w = 0.0
+        self.follow: Follow | None = None
 
     @property
     def soc_percent(self) -> float | None:
@@ -72,6 +75,7 @@ class SimBattery:
         if config is None:
             return 0.0
         wanted = -others_w if others_w < 0 else min(0.0, SHAVE_ABOVE_W - others_w)
+        wanted = self.follow(wanted) if self.follow is not None else wanted
         hours = max(wall_s, 1.0) / 3600.0
         one_way = (config.efficiency_percent / 100.0) ** 0.5
         room_w = (config.capacity_wh - self.stored_wh) / one_way / hours
@@ -87,6 +91,7 @@ class SitePhysics:
     def __init__(self, config: Config, scenario: Scenario, start_wall_s: float) -> None:
         self.battery = SimBattery(config.battery, at_hour(scenario.battery_soc, hour_of(start_wall_s)))
         self._scenario = scenario
+        self.sun: Follow | None = None
         self._registers = {name: Register() for name in ("grid", "pv", "battery")}
         self.grid = self.pv = self.battery_meter = MeterValues(NOTHING)
 
@@ -94,6 +99,7 @@ class SitePhysics:
         """The moment ``wall_s``, after ``passed_s`` wall seconds with these EV currents."""
         hour = hour_of(wall_s)
         building_w, pv_w = self._scenario.building_w(hour), self._scenario.pv_w(hour)
+        pv_w = self.sun(pv_w) if self.sun is not None else pv_w
         others_w = building_w - pv_w + sum(ev_current_a) * VOLTAGE_V
         battery_w = self.battery.step(others_w, passed_s)
         shares = self._scenario.building_shares

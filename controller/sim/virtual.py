@@ -9,7 +9,9 @@ from collections.abc import Mapping
 
 from controller.config import Config
 from controller.facts import EvseKey, NeedStated, Stamp
+from controller.orders import SteerDevice
 from controller.sim.account import Account, Outcome
+from controller.sim.devices import SimDevices
 from controller.sim.loop import EngineLoop
 from controller.sim.scenario import Scenario
 from controller.sim.site import MeterValues, SimSite
@@ -26,6 +28,7 @@ class VirtualDay(EngineLoop):
     def __init__(self, config: Config, scenario: Scenario, start_wall_s: float, models: Mapping[str, ChargerModel]) -> None:
         self.site = SimSite(config, scenario, start_wall_s, sample_s=SAMPLE_S)
         super().__init__(config, models, self.site.stations)
+        self.devices = SimDevices(config, self.site.physics)
 
     def begin(self, at: Stamp) -> None:
         """Start the controller and plug in every station's network cable."""
@@ -35,6 +38,7 @@ class VirtualDay(EngineLoop):
 
     def step(self, at: Stamp) -> None:
         """One step of the world, then one turn of the control loop."""
+        self.devices.advance(at)
         self.site.advance(at)
         for station_id, station in self.site.stations.items():
             if not station.connected:
@@ -46,7 +50,13 @@ class VirtualDay(EngineLoop):
             self.submit(NeedStated(at, evse, item.car.missing_wh, item.car.spec.departure_wall_s, "fleet"))
         for reading in self._readings():
             self.read(at, reading)
+        for fact in self.devices.facts(at):
+            self.submit(fact)
         self.tick(at)
+
+    def steered(self, at: Stamp, order: SteerDevice) -> None:
+        """The simulated devices take the command."""
+        self.devices.take(at, order)
 
     def _readings(self) -> list[Reading]:
         physics = self.site.physics

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from controller.config import Config
+from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import EvseKey, GridControlled, LimitStep, SiteWished
 from controller.site.inputs import FaceWish
 from controller.site.state import Layout
@@ -24,12 +24,16 @@ Bound = tuple[float, str]
 
 @dataclass(frozen=True, slots=True)
 class FaceSteps:
-    """A CSMS's schedule for all chargers of its face, for the planner. discharge_w: bound of a DER control now, None = none."""
+    """A CSMS's schedule for all chargers of its face, for the planner. discharge_w: bound of a DER control now, None = none.
+
+    circuit: below which the chargers hang.
+    """
 
     face: str
     stations: frozenset[str]
     steps: tuple[LimitStep, ...]
     discharge_w: float | None
+    circuit: str = ROOT_CIRCUIT
 
 
 class GridWishes:
@@ -56,7 +60,7 @@ class GridWishes:
     def controlled(self, fact: GridControlled) -> None:
         """A DER control is in force, another one, or none any more."""
         key = (fact.face, fact.evse)
-        if fact.max_discharge_w is None and fact.max_export_w is None:
+        if fact.max_discharge_w is None and fact.max_export_w is None and fact.part is None:
             self._controls.pop(key, None)
         else:
             self._controls[key] = fact
@@ -110,6 +114,11 @@ class GridWishes:
         """The most the grid connection may feed in by DER controls."""
         bounds = [(_bound(one.max_export_w), one.control) for one in self._controls.values() if one.max_export_w is not None]
         return min(bounds, default=None)
+
+    def part(self) -> Bound | None:
+        """The part of their rated output (0..1) that inverters and battery may give by DER controls."""
+        parts = [(min(1.0, _bound(one.part)), one.control or "DER control") for one in self._controls.values() if one.part is not None]
+        return min(parts, default=None)
 
     def limit_a(self, wall_s: float) -> tuple[float, str, float | None] | None:
         """(lowest limit of a CSMS for all its chargers per phase [A], who says so, its end)."""

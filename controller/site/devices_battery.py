@@ -22,7 +22,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from controller.config import BatteryConfig, BatteryControlConfig
+from controller.config import BatteryConfig
+from controller.config_devices import BatteryControlConfig
 from controller.site.devices_scene import PlanSlot, Rest, Scene
 
 NEAR_W: Final = 300.0
@@ -99,7 +100,7 @@ class BatteryLaw:
     def _wanted(scene: Scene, rest_w: float) -> tuple[float, str]:
         if scene.asked_w is not None:
             return scene.asked_w
-        if scene.slot is None:
+        if scene.slot is None or not scene.slot.battery:
             return -rest_w, "no plan: keeps the grid connection at zero"
         return bent_w(scene.slot, rest_w)
 
@@ -111,9 +112,7 @@ class BatteryLaw:
             return -max(0.0, rest_w), "feeds nothing into the grid"
         return watts, reason
 
-    def _fed_in(
-        self, scene: Scene, watts: float, reason: str, rest_w: float, shown_w: float, curtailed: bool, now: float
-    ) -> tuple[float, str, bool]:
+    def _fed_in(self, scene: Scene, watts: float, reason: str, rest_w: float, shown_w: float, curtailed: bool, now: float) -> tuple[float, str, bool]:
         """Take what may not be fed in. While PV is held down nobody sees how much more there is: it rises step by step."""
         bound = min([*scene.exports, (scene.fuse_w, "fuse")])
         least_w = -rest_w - max(0.0, bound[0] - EXPORT_SPARE_PART * self._config.max_charge_w)
@@ -150,9 +149,7 @@ class BatteryLaw:
             return before_w
         return min(watts, before_w + RISE_PART * self._config.max_charge_w * min(5.0, max(0.0, now - self._last_mono_s)))
 
-    def _inside(
-        self, scene: Scene, watts: float, reason: str, counted_w: float, rest_w: float, power: Power
-    ) -> tuple[float, str, bool]:
+    def _inside(self, scene: Scene, watts: float, reason: str, counted_w: float, rest_w: float, power: Power) -> tuple[float, str, bool]:
         """Fuses and limits."""
         most_w = room_up_w(counted_w, scene.room_w)
         if watts > most_w:

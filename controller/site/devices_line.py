@@ -31,12 +31,16 @@ FAILS: Final = 2
 """So many commands in a row that fail make it one that does not obey."""
 FOREIGN_READS: Final = 2
 """So many readings in a row must show somebody else's command."""
+STRAY_S: Final = 20.0
+"""What flows may differ from the command for so long before that is told [s]."""
 YIELD_S: Final = 300.0
 LONGEST_YIELD_S: Final = 3600.0
 PEACE_S: Final = 900.0
 """After so long without a dispute the next one begins with a short pause again [s]."""
 FREE_S: Final = 30.0
 """A device that says it is free for so long is tried before the pause is over [s]."""
+MOVE_PART: Final = 0.05
+"""A change of the command by more than this part of the rated power takes the device a while to follow; smaller ones it has followed."""
 SAME_W: Final = 50.0
 SAME_PART: Final = 0.02
 
@@ -90,6 +94,7 @@ class Line:
         self.before: Wish = FREE
         self.read: DeviceRead | None = None
         self.trouble = ""
+        self.moved_mono_s = -math.inf
         self._ours = False
         self._left_behind = False
         self._fails = 0
@@ -139,7 +144,7 @@ class Line:
     def bounds_w(self, measured_w: float, now: float, reaction_s: float) -> tuple[float, float]:
         """(what it shows, what it may be doing by its command): while that is young it may be anywhere between [W]."""
         told_w = self.commanded_w
-        if told_w is None or self.sent is None or now - self.sent.at_mono_s > reaction_s:
+        if told_w is None or now - self.moved_mono_s > reaction_s:
             return measured_w, measured_w
         return measured_w, told_w
 
@@ -198,6 +203,9 @@ class Line:
     def _order(self, wish: Wish, now: float, urgent: bool) -> Order:
         self.before = self.sent.wish if self.sent is not None else FREE
         self.sent = Sent(self._numbers.next(), wish, now)
+        before_w, told_w = self.before.power_w, wish.power_w
+        if (before_w is None) != (told_w is None) or abs((told_w or 0.0) - (before_w or 0.0)) > MOVE_PART * self.rated_w:
+            self.moved_mono_s = now
         self._began_mono_s = now if self._began_mono_s is None else self._began_mono_s
         return SteerDevice(self.device, self.sent.number, wish.power_w, wish.closed, self.life_s, urgent)
 
@@ -330,7 +338,3 @@ class Line:
         self.strays, self.trouble = True, "it confirms commands and does not follow them"
         text = f"{self.device} confirms its commands but does something else - the site does not count on it; check its settings"
         return [Tell(Severity.WARNING, self.device, text)]
-
-
-STRAY_S: Final = 20.0
-"""What flows may differ from the command for so long before that is told [s]."""

@@ -27,7 +27,8 @@ def _demand_a(layout: Layout, rows: Sequence[Row], claims: Sequence[Claim]) -> l
     numbers = {name: number for number, name in enumerate(layout.circuits)}
     demand = [0.0] * (3 * len(numbers))
     for claim in claims:
-        own_a = max(claim.ceiling_a, claim.present_a, min(claim.cap_a, claim.want_a) if math.isfinite(claim.cap_a) else claim.present_a)
+        wanted_a = min(claim.cap_a, claim.want_a)
+        own_a = max(claim.ceiling_a, claim.present_a, wanted_a if math.isfinite(wanted_a) else 0.0)
         first = 3 * numbers[layout.places[claim.key].circuit]
         for row in claim.rows:
             if first <= row < first + 3:

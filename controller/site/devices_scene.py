@@ -22,6 +22,7 @@ class PlanSlot:
     """What the plan in force says about this moment, mean powers [W]. battery_w: charging positive. grid_w: import positive.
 
     curtailed_w >= 0: PV thrown away of the pv_w expected. peak_w: import that costs nothing more as it is paid for, None = peaks cost nothing.
+    battery: there is one in the plan.
     """
 
     battery_w: float
@@ -29,6 +30,7 @@ class PlanSlot:
     curtailed_w: float
     pv_w: float
     peak_w: float | None
+    battery: bool = True
 
 
 @dataclass(frozen=True, slots=True)

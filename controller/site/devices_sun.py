@@ -112,7 +112,7 @@ class SunLaw:
             self.rest.forget()
             bounds += [(max(0.0, watts - spare_w), f"{why}; nobody knows what flows at the grid connection") for watts, why in scene.exports]
         else:
-            rest_w = self.rest.read(scene.grid_w, -made_w, -min(told_w, max(made_w, told_w)))
+            rest_w = self.rest.read(scene.grid_w, -made_w, -told_w)
             bounds += [(watts - spare_w + rest_w, why) for watts, why in scene.exports]
             bounds += self._by_plan(scene, rest_w, made_w, rated_w)
         if scene.part is not None:

@@ -12,6 +12,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final
 
 from controller.facts import GridEvent, Stamp
@@ -243,7 +244,7 @@ class Schedule:
             return ()
         until_s = at.wall_s + horizon_s
         edges = [at.wall_s, *(edge for edge in self._edges(at.wall_s) if edge < until_s), until_s]
-        return tuple(Stretch(begin_s, end_s, self._at(begin_s)) for begin_s, end_s in zip(edges, edges[1:], strict=False))
+        return tuple(Stretch(begin_s, end_s, self._at(begin_s)) for begin_s, end_s in pairwise(edges))
 
     def next_words(self, at: Stamp) -> tuple[float, str] | None:
         """(when the next event begins, its name)."""
@@ -306,11 +307,10 @@ def _event_of(event_id: str, memory: Any) -> GridEvent | None:
     if not isinstance(memory, dict):
         return None
     try:
-        numbers: dict[str, float | None] = {name: number_or_none(memory.get(name)) for name in _NUMBERS}
-        start_s, duration_s = number_or_none(memory.get("start_wall_s")), numbers.pop("duration_s")
-        version = int(memory.get("version", 0))
-        plain = {name: memory[name] for name in _PLAIN if name in memory}
-        event = GridEvent(event_id, version, -math.inf if start_s is None else start_s, duration_s, **numbers, **plain)
+        start_s, version = number_or_none(memory.get("start_wall_s")), int(memory.get("version", 0))
+        told: dict[str, Any] = {name: number_or_none(memory.get(name)) for name in _NUMBERS}
+        told |= {name: memory[name] for name in _PLAIN if name in memory}
+        event = GridEvent(event_id, version, -math.inf if start_s is None else start_s, **told)
         return event if not nonsense(event) else None
     except (TypeError, ValueError):
         return None

@@ -150,8 +150,8 @@ class MeterWatch:
         """Whether it is late every time (F50)."""
         return self._rhythm.usual_s >= self._late_s
 
-    def read(self, reading: Reading, currents_a: PhaseAmps | None, cars: Cars, now_mono_s: float) -> bool:
-        """Take a reading with its currents per phase; True if it is believed."""
+    def read(self, reading: Reading, currents_a: PhaseAmps | None, cars: Cars, now_mono_s: float, age_s: float = 0.0) -> bool:
+        """Take a reading with its currents per phase; True if it is believed. age_s: how old its oldest value is [s]."""
         trouble = self._trouble(reading, currents_a, cars, now_mono_s)
         self.polls.add(reading.quality is Quality.BAD, reading.reason if reading.quality is Quality.BAD else "")
         if currents_a is None or trouble:
@@ -161,8 +161,9 @@ class MeterWatch:
             return False
         self._bad_run = 0
         self._good_run += 1
-        self._rhythm.add(now_mono_s - self._believed_mono_s)
-        self._believed_mono_s = now_mono_s
+        if now_mono_s - age_s > self._believed_mono_s:  # else one part of a virtual meter is as old as it was
+            self._rhythm.add(now_mono_s - age_s - self._believed_mono_s)
+            self._believed_mono_s = now_mono_s - age_s
         self.currents_a, self.last = currents_a if not self.unsorted else worst_phase(currents_a, self._phase_count), reading
         if self.health is not Health.LOST or self._good_run >= BACK_AFTER:
             self.health, self.trouble = Health.GOOD, ""

@@ -68,6 +68,7 @@ class MeterRoom:
         self.steps = {circuit: StepWatch() for circuit in layout.metered.values()}
         self.above = Above()
         self.reserve = Reserve(config.battery, layout.voltage_v, layout.phase_count)
+        self.rising_a = 0.0  # room that a commanded rise of the battery needs before it is measured, per phase [A]
         # With generation behind the meter the grid may well carry less than the cars draw (F45 does not apply).
         roles_present = {meter.role for meter in config.meters}
         self.storage = "battery" in roles_present or config.battery is not None
@@ -105,7 +106,7 @@ class MeterRoom:
         reading, now = fact.reading, fact.at.mono_s
         side = self.sides.get(reading.meter_id)
         if side is not None:
-            side.read(reading, now)
+            side.read(reading, now - fact.age_s)
             return None
         watch = self.watches.get(reading.meter_id)
         if watch is None:
@@ -114,7 +115,7 @@ class MeterRoom:
         currents_a = phase_currents(reading, self._layout.voltage_v, self._layout.phase_count)
         if currents_a is not None and reading.quality is not Quality.BAD:
             self.steps[circuit].read(currents_a, now)
-        return circuit if watch.read(reading, currents_a, self.cars(circuit, evses, channels, now), now) else None
+        return circuit if watch.read(reading, currents_a, self.cars(circuit, evses, channels, now), now, fact.age_s) else None
 
     def failed(self, fact: MeterFailed) -> None:
         """A poll failed."""
@@ -234,7 +235,7 @@ class MeterRoom:
         if watch is not None and watch.health is not Health.LOST and name in self.other_a:
             late = watch.health is Health.LATE
             margin_a += watch.margin_part(now) * circuit.fuse_a
-            kept_a = self.reserve.now_a if circuit.parent is None else 0.0
+            kept_a = max(self.reserve.now_a, self.rising_a) if circuit.parent is None else 0.0
             passing_a = self._others[name].passing_a(now)
             return self.other_a[name], CircuitLoad(self.other_a[name], margin_a, False, hold or late, watch.meter_id, kept_a, passing_a)
         sums = [sum(amps[phase] for amps in below) for phase in PHASES]
@@ -291,6 +292,11 @@ class MeterRoom:
     def side_power_w(self, role: str) -> float | None:
         """Sum of the fresh PV or battery meters [W], import and charging positive; None if none speaks."""
         return power_w(self.sides.values(), role)
+
+    def meter_power_w(self, meter_id: str) -> float | None:
+        """Power of one PV or battery meter [W], import and charging positive; None while it does not speak."""
+        side = self.sides.get(meter_id)
+        return power_w([side], side.role) if side is not None else None
 
     def soc_percent(self) -> float | None:
         """State of charge of the stationary battery [%]."""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from controller.facts import EvseKey, FeaturesLearned, PhaseAmps, Stamp
+from controller.site.layers import UPSTREAM
 from controller.site.limits import Limit
 from controller.site.state import EvseState
 from controller.site.turns import Turn
@@ -45,6 +46,7 @@ class FaceWish:
 
     limit_a: of their sum, per phase [A]. discharge_w >= 0: the most they may give back together [W]; discharge_reason: who says so.
     setpoint_w: what they shall take together, negative = give back [W]. ends_wall_s: when the next step of its schedule begins.
+    source: a word of ``layers``; an external limit on the controllable loads is such a sum, too.
     """
 
     face: str
@@ -55,6 +57,7 @@ class FaceWish:
     discharge_w: float | None = None
     discharge_reason: str = ""
     setpoint_w: float | None = None
+    source: str = UPSTREAM
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,26 @@ into a row of their sum (``Faced``), what bounds feed-in goes to whoever gives b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
 from controller.config import ROOT_CIRCUIT, Config
-from controller.facts import Direction, LimitReceived, LimitUnit, Stamp
+from controller.facts import Direction, LimitReceived, LimitStep, LimitUnit, Stamp
+from controller.site import layers
+from controller.site.announced import Ahead
+from controller.site.der import FaceSteps
 from controller.site.fleet_limits import ABSURD_FACTOR, BROKER, DARK_S, FleetLimits, by_broker
-from controller.site.limits import FUTURE_S, Limit, Refusal
+from controller.site.inputs import FaceWish
+from controller.site.limits import FUTURE_S, Limit, Refusal, State
 from controller.site.measures import Measures
 from controller.site.signal import Signal
+from controller.site.state import Layout
+from controller.site.trims import Trims
+
+SUM: Final = "controllable loads of"
+"""Name of a node of the plan."""
 
 __all__ = ["ABSURD_FACTOR", "BROKER", "DARK_S", "FUTURE_S", "Limit", "LimitStore", "Refusal", "by_broker"]
 
@@ -28,6 +39,8 @@ class LimitStore:
         fuses = {ROOT_CIRCUIT: config.grid.fuse_a} | {one.id: one.fuse_a for one in config.circuits}
         self._fleet = FleetLimits(config.limits, fuses, self.measures)
         self._max_import_w = config.grid.max_import_w
+        self.trims = Trims()
+        self.battery_charging_w = 0.0
 
     # -- fleet managers ------------------------------------------------------------------------------
 
@@ -94,6 +107,85 @@ class LimitStore:
         found = (limit for signal in self.signals.values() if signal.entry.binds == "controllable" and (limit := self._of(signal, now_mono_s)))
         return _lowest(found)
 
+    def faces(self, now_mono_s: float, layout: Layout) -> tuple[FaceWish, ...]:
+        """The limits of controllable loads as rows of the chargers' sum; what the commanded battery charges with comes off (``charging_w``)."""
+        found = []
+        for circuit, limit in self.controllable(now_mono_s).items():
+            watts = max(0.0, self.trims.of(circuit, limit.value) - self.charging_w(circuit))
+            source = layers.OPERATOR if limit.operator else layers.LIMIT
+            amps = self.measures.amps(watts)
+            found.append(FaceWish("", stations_below(layout, circuit), amps, limit.reason, limit.ends_wall_s, source=source))
+        return tuple(found)
+
+    def charging_w(self, circuit: str) -> float:
+        """What the commanded battery takes of a limit of the controllable loads [W]: it hangs on the grid connection."""
+        return self.battery_charging_w if circuit == ROOT_CIRCUIT else 0.0
+
+    def setpoint_w(self, now_mono_s: float) -> tuple[float, str] | None:
+        """(grid power asked for [W], import positive; who asks): of the first source that asks."""
+        return next(((one.says.setpoint_w, one.id) for one in self.signals.values() if one.says.setpoint_w is not None), None)
+
+    def battery_w(self, now_mono_s: float) -> tuple[float, str] | None:
+        """(power asked of the battery [W], charging positive; who asks), for ``site.devices``; None = nobody asks."""
+        return next(((one.says.battery_w, one.id) for one in self.signals.values() if one.says.battery_w is not None), None)
+
+    def connected(self) -> bool:
+        """False: a source wants all generation disconnected (opModConnect, opModEnergize); feed-in is limited to 0 with it."""
+        return all(signal.says.connected for signal in self.signals.values())
+
+    # -- for the planner ---------------------------------------------------------------------------------
+
+    def planned(self, at: Stamp) -> tuple[Limit, ...]:
+        """``in_force`` with the ends that schedules announce."""
+        return tuple(self._ending(limit, at) for limit in self.in_force(at.mono_s))
+
+    def _ending(self, limit: Limit, at: Stamp) -> Limit:
+        if limit.ends_mono_s is not None or limit.ends_wall_s is None or not at.wall_trusted:
+            return limit
+        return replace(limit, ends_mono_s=at.mono_at(limit.ends_wall_s))
+
+    def ahead(self, at: Stamp, horizon_s: float) -> tuple[Ahead, ...]:
+        """What schedules announce, beside what holds now. A source in failsafe announces nothing: that holds on."""
+        return tuple(one for signal in self.signals.values() for one in self._announced(signal, at, horizon_s))
+
+    def _announced(self, signal: Signal, at: Stamp, horizon_s: float) -> Iterable[Ahead]:
+        if signal.schedule is None:
+            return
+        circuit, whole = signal.entry.circuit, signal.entry.binds == "circuit"
+        for stretch in signal.schedule.ahead(at, horizon_s):
+            says, begin_s, end_s = stretch.says, stretch.start_wall_s, stretch.end_wall_s
+            limit_a = self.measures.amps(says.consumption_w) if says.consumption_w is not None and whole else None
+            export_w = says.production_w if says.connected else 0.0
+            if (limit_a, export_w, says.setpoint_w) != (None, None, None):
+                yield Ahead(signal.id, circuit, begin_s, end_s, limit_a, export_w, says.setpoint_w)
+
+    def sums(self, at: Stamp, horizon_s: float, layout: Layout) -> tuple[FaceSteps, ...]:
+        """The limits of controllable loads over time, one per circuit."""
+        circuits = dict.fromkeys(signal.entry.circuit for signal in self.signals.values() if signal.entry.binds == "controllable")
+        found = (self._sum(circuit, at, horizon_s, layout) for circuit in circuits)
+        return tuple(face for face in found if any(step.limit_a is not None for step in face.steps))
+
+    def _sum(self, circuit: str, at: Stamp, horizon_s: float, layout: Layout) -> FaceSteps:
+        mine = [signal for signal in self.signals.values() if signal.entry.binds == "controllable" and signal.entry.circuit == circuit]
+        stretches = [stretch for signal in mine for stretch in self._stretches(signal, at, horizon_s)]
+        edges = sorted({at.wall_s, *(edge for begin_s, end_s, _ in stretches for edge in (begin_s, end_s) if at.wall_s < edge < math.inf)})
+        steps = [LimitStep(edge, _least_a([amps for begin_s, end_s, amps in stretches if begin_s <= edge < end_s])) for edge in edges]
+        return FaceSteps(f"{SUM} {circuit}", stations_below(layout, circuit), tuple(steps), None, circuit)
+
+    def _stretches(self, signal: Signal, at: Stamp, horizon_s: float) -> Iterable[tuple[float, float, float]]:
+        """(begin, end, limit per phase [A]) of one source."""
+        now_w = signal.value_w(Direction.CONSUMPTION, at.mono_s)
+        held = signal.worst() in (State.FAILSAFE, State.WAITING)
+        if signal.schedule is not None and not held and at.wall_trusted:
+            for stretch in signal.schedule.ahead(at, horizon_s):
+                if stretch.says.consumption_w is not None:
+                    yield stretch.start_wall_s, stretch.end_wall_s, self.measures.amps(stretch.says.consumption_w)
+        elif now_w is not None:
+            _, ends_wall_s = signal.ends(Direction.CONSUMPTION, at.mono_s)
+            yield at.wall_s, math.inf if ends_wall_s is None else ends_wall_s, self.measures.amps(now_w)
+
+    # -- feed-in -------------------------------------------------------------------------------------------
+
     def export(self, now_mono_s: float) -> tuple[float, str, str] | None:
         """(most feed-in at the grid connection [W], who says so, its id) of all signals; None = none says anything."""
         found = [
@@ -102,6 +194,15 @@ class LimitStore:
             if (value_w := signal.value_w(Direction.PRODUCTION, now_mono_s)) is not None
         ]
         return min(found, default=None)
+
+
+def stations_below(layout: Layout, circuit: str) -> frozenset[str]:
+    """The chargers below a circuit."""
+    return frozenset(key.station_id for key in layout.below[circuit])
+
+
+def _least_a(amps: Sequence[float]) -> float | None:
+    return min(amps, default=None)
 
 
 def _lowest(limits: Iterable[Limit]) -> dict[str, Limit]:

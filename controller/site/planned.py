@@ -7,6 +7,7 @@ from enum import StrEnum
 from controller.orders import Order, Severity, Tell
 from controller.snapshot import PlanView
 from optimizer.problem import Plan, PlanStatus, Problem
+from optimizer.told import Told
 
 UNPROVED, PROVED_AGAIN = 3, 10
 """So many plans in a row are feasible only before that is told, and so many proved before its end is."""
@@ -73,8 +74,8 @@ class Fitness:
         return []
 
 
-def plan_view(plan: Plan, problem: Problem, trouble: Trouble) -> PlanView:
-    """The plan for the page. Expected cars are shown apart from those that are here."""
+def plan_view(plan: Plan, problem: Problem, trouble: Trouble, announced: Told | None = None) -> PlanView:
+    """The plan for the page. Expected cars are shown apart from those that are here. announced: prices of a market, None = there is none."""
     count = len(plan.slots)
     nothing = (0.0,) * count
     expected = {ev.ev_id for ev in problem.evs if ev.expected}
@@ -100,6 +101,8 @@ def plan_view(plan: Plan, problem: Problem, trouble: Trouble) -> PlanView:
         expected_power_w=tuple(map(sum, zip(*coming, strict=True))) if coming else nothing,
         expected_cars=len(coming),
         trouble=trouble.value,
+        sell_per_kwh=problem.sell_per_kwh,
+        announced=tuple(announced.at(slot.start_wall_s) is not None for slot in plan.slots) if announced else (),
     )
 
 

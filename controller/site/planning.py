@@ -19,10 +19,12 @@ from controller.orders import Order, Severity, SolvePlan, Tell
 from controller.site.actuate import Channel
 from controller.site.budget import Target
 from controller.site.contained import Contained
+from controller.site.devices_scene import PlanSlot
 from controller.site.habits import NOTHING_LEARNT
 from controller.site.planned import Fitness, Trouble, plan_view, trouble_of
 from controller.site.posing import PlanInputs, build_problem
 from controller.site.rounding import Rounding
+from controller.site.series import NOTHING_FORESEEN
 from controller.site.state import EvseState, Layout
 from controller.site.tariffs import Books
 from controller.snapshot import PlanView
@@ -103,8 +105,8 @@ class Planner:
         return [SolvePlan(problem)]
 
     def _posed(self, inputs: PlanInputs, at: Stamp) -> Problem | None:
-        """The problem; after a defect the one without anything learnt, None when that fails, too."""
-        plain = replace(inputs, learnt=NOTHING_LEARNT, load=None, sun=None)
+        """The problem; after a defect the one without anything learnt or told, None when that fails, too."""
+        plain = replace(inputs, learnt=NOTHING_LEARNT, load=None, sun=None, foreseen=NOTHING_FORESEEN, books=None)
 
         def build(of: PlanInputs, haste: Waiting | None = None) -> Problem | None:
             return build_problem(self._config, self._layout, of, at, haste)
@@ -226,6 +228,17 @@ class Planner:
         begun_s = at.mono_s - at.mono_at(self.plan.slots[slot].start_wall_s)
         return slot - 1 if begun_s < NEXT_SLOT_S else slot
 
+    def slot_now(self, at: Stamp) -> PlanSlot | None:
+        """What the plan means for battery and inverters now; None without a plan, or without a battery in it."""
+        slot, plan, problem = self._slot_in_force(at), self.plan, self.problem
+        if plan is None or problem is None or slot is None or plan.status is PlanStatus.RULES:
+            return None
+        battery_w = plan.battery_power_w[slot] if plan.battery_power_w else 0.0
+        curtailed_w = plan.pv_curtailed_w[slot] if plan.pv_curtailed_w else 0.0
+        peak_w = max(plan.peak_w, problem.peak_so_far_w) if problem.demand_per_kw > 0 else None
+        pv_w = problem.pv_w[slot] if problem.pv_w else 0.0
+        return PlanSlot(battery_w, plan.grid_power_w[slot], curtailed_w, pv_w, peak_w, problem.battery is not None)
+
     def _target(self, evse: EvseState, power_w: float, amps: float, ends_wall_s: float) -> Target:
         if amps < 0:
             watts = -amps * self._layout.voltage_v * len(evse.phases)
@@ -247,7 +260,7 @@ class Planner:
         """The plan for the page."""
         if self.plan is None or self.problem is None:
             return None
-        return plan_view(self.plan, self.problem, self.trouble)
+        return plan_view(self.plan, self.problem, self.trouble, self.books.buy.announced if self.books is not None else None)
 
 
 def cars_of(evses: Mapping[EvseKey, EvseState]) -> dict[str, str]:

@@ -11,19 +11,25 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import EvseKey, FeaturesLearned, LimitStep, PhaseAmps, Stamp
+from controller.site.announced import Ahead, with_announced
 from controller.site.budget import CircuitLoad
 from controller.site.cars import Wishes, car_of
 from controller.site.der import FaceSteps
+from controller.site.devices_battery import Power
 from controller.site.habits import NOTHING_LEARNT, Learnt
 from controller.site.limits import Limit
 from controller.site.posing_faces import bounded_giving, limited_sums, with_setpoint
+from controller.site.series import NOTHING_FORESEEN, Foreseen
 from controller.site.state import PHASES, EvseState, Layout
+from controller.site.sunshine import darker_w, sun_again_w, sun_w
 from controller.site.tariffs import Books, books_of
 from optimizer.forecast import QUARTER_S, blended_w, profile_w, prorated_demand
-from optimizer.grid import make_grid
+from optimizer.grid import make_grid, quarter_of
+from optimizer.prices import PriceBook
 from optimizer.problem import Battery, Ev, Node, Problem, Slot
 from optimizer.usual import Usual
 from optimizer.waiting import Waiting, at_one_price
@@ -38,6 +44,10 @@ EDGE_S = 60.0
 MOST_EDGES = 16
 """So many edges of limits and schedules cut the grid, the most frequent first; inside a slot the lowest of a schedule holds."""
 
+NEAR_S = 8 * 3600.0
+MOST_STEPS = 24
+"""Every change of a price cuts the grid up to so far ahead [s]; of the later ones so many."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlanInputs:
@@ -48,7 +58,10 @@ class PlanInputs:
     demand window so far. learnt: from past sessions. load, sun: what is usual, None = not learnt. books: prices, None = the tariff's.
     worthwhile_w: the peak that is worth paying for in this billing period (``rehearsing``), None = nobody knows. period_left_s: of that
     period, None = not told. faces: what CSMSs want of all their chargers; give_bounds: the most single EVSEs may give back [W] and who says
-    so; export_w: the most the connection may feed in by a DER control.
+    so; export_w: the most the connection may feed in by anything but the site file. foreseen: forecasts and CO2 that were told. ahead: limits
+    and setpoints that schedules announce.
+    sun_w: what PV could make now where inverters are held down, else pv_w. sun_fixed: nobody can hold PV down here. battery_can: of a
+    battery we command; None = it does not do what we want.
     """
 
     evses: Mapping[EvseKey, EvseState]
@@ -72,6 +85,11 @@ class PlanInputs:
     faces: tuple[FaceSteps, ...] = ()
     give_bounds: Mapping[EvseKey, tuple[float, str]] = field(default_factory=dict)
     export_w: float | None = None
+    foreseen: Foreseen = NOTHING_FORESEEN
+    ahead: tuple[Ahead, ...] = ()
+    sun_w: float | None = None
+    sun_fixed: bool = False
+    battery_can: Power | None = None
 
 
 def build_problem(config: Config, layout: Layout, inputs: PlanInputs, at: Stamp, waiting: Waiting | None = None) -> Problem:
@@ -83,7 +101,7 @@ def build_problem(config: Config, layout: Layout, inputs: PlanInputs, at: Stamp,
     hurry = config.control.energy_first
     coming = () if hurry else _expected(layout, inputs, slots, books.buy.per_slot(slots), config.tariff.demand_per_kw, at)
     problem = _posed(config, layout, inputs, slots, (*evs, *coming), at)
-    problem = replace(problem, pv_w=_sun_w(config, inputs, slots), demand_per_kw=_demand_per_kw(config, inputs))
+    problem = replace(problem, pv_w=sun_w(config, inputs.foreseen, inputs.sun, inputs.sun_w, slots), demand_per_kw=_demand_per_kw(config, inputs))
     problem = with_setpoint(problem, inputs.faces, _booked_w(layout, inputs), layout.phase_count) if inputs.faces else problem
     problem = at_one_price(problem) if hurry else problem
     return waiting.priced(problem, _leaving_s(layout, inputs, at), hurry) if waiting is not None else problem
@@ -126,7 +144,7 @@ def build_rest(config: Config, layout: Layout, inputs: PlanInputs, rest: Rest, w
     evs = tuple(car for key, evse in inputs.evses.items() if (car := car_of(config, layout, inputs, key, evse, wishes, at)) is not None)
     problem = _posed(config, layout, inputs, slots, evs, at, weeks)
     demand_per_kw = config.tariff.demand_per_kw * rest.part
-    return replace(problem, pv_w=_sun_again_w(config, inputs, slots, weeks), demand_per_kw=demand_per_kw, window_import_wh=0.0)
+    return replace(problem, pv_w=sun_again_w(config, inputs.foreseen, inputs.sun, slots, weeks), demand_per_kw=demand_per_kw, window_import_wh=0.0)
 
 
 def _posed(
@@ -135,6 +153,7 @@ def _posed(
     """A problem over these slots, without sun and demand charge yet. weeks: the building as so many weeks ago, 0 = as expected."""
     tariff, grid, books, count = config.tariff, config.grid, _books(config, inputs), len(slots)
     export_w = min((watts for watts in (grid.max_export_w, inputs.export_w) if watts is not None), default=None)
+    co2_kg = _co2(config, inputs, slots)
     problem = Problem(
         created_wall_s=at.wall_s,
         slots=slots,
@@ -147,14 +166,16 @@ def _posed(
         import_limit_w=(grid.max_import_w,) * count if grid.max_import_w is not None else (),
         export_limit_w=(export_w,) * count if export_w is not None else (),
         peak_so_far_w=inputs.peak_w if weeks else (1.0 - PEAK_SPARE) * max(inputs.peak_w, inputs.worthwhile_w or 0.0),
-        battery=_battery(config, inputs.soc_percent),
+        battery=_battery(config, inputs),
+        pv_fixed=inputs.sun_fixed,
         shortfall_per_kwh=tariff.missing_per_kwh,
         currency=tariff.currency,
         demand_window_s=tariff.demand_minutes * 60.0,
         window_import_wh=inputs.window_import_wh,
-        co2_kg_per_kwh=_co2(config, slots),
-        co2_per_kg=tariff.co2_per_kg if tariff.co2_kg_per_kwh else 0.0,
+        co2_kg_per_kwh=co2_kg,
+        co2_per_kg=tariff.co2_per_kg if co2_kg else 0.0,
     )
+    problem = with_announced(problem, inputs.ahead)
     if not inputs.faces and not inputs.give_bounds:
         return problem
     problem = limited_sums(problem, inputs.faces, layout, Wishes(slots), inputs.booked_a)
@@ -190,6 +211,9 @@ def edges(inputs: PlanInputs, books: Books, at: Stamp) -> list[float]:
     for limit in inputs.limits:
         if limit.ends_mono_s is not None:
             found[math.ceil(at.wall_in(limit.ends_mono_s - at.mono_s) / EDGE_S) * EDGE_S] += 1
+    for one in inputs.ahead:
+        found[math.floor(one.start_wall_s / EDGE_S) * EDGE_S] += 1
+        found[math.ceil(min(one.end_wall_s, end_wall_s) / EDGE_S) * EDGE_S] += 1
     schedules: Counter[tuple[LimitStep, ...]] = Counter(evse.wish for evse in inputs.evses.values() if len(evse.wish) > 1)
     schedules.update(tuple(steps) for steps in inputs.station_wishes.values())
     schedules.update(face.steps for face in inputs.faces)
@@ -199,33 +223,51 @@ def edges(inputs: PlanInputs, books: Books, at: Stamp) -> list[float]:
                 continue
             found[math.floor(step.start_wall_s / EDGE_S) * EDGE_S] += times
     inside = sorted(((-times, edge) for edge, times in found.items() if at.wall_s - HORIZON_S < edge < end_wall_s))
-    return [*books.buy.changes(at.wall_s, end_wall_s), *books.sell.changes(at.wall_s, end_wall_s), *(edge for _, edge in inside[:MOST_EDGES])]
+    return [*price_edges(books.buy, at.wall_s), *price_edges(books.sell, at.wall_s), *(edge for _, edge in inside[:MOST_EDGES])]
 
 
-def _battery(config: Config, soc_percent: float | None) -> Battery | None:
-    """The stationary battery, if its state of charge is known."""
-    store = config.battery
-    if store is None or soc_percent is None:
+def price_edges(book: PriceBook, now_wall_s: float) -> list[float]:
+    """Moments of the horizon at which the price changes [wall s]: all that are near, of the later ones the largest steps.
+
+    Quarter-hourly prices would make 96 slots of 42 and a large site's plan five times as slow, for hours that are planned again many
+    times before they come; between two edges the mean price counts. Counted from the running quarter hour, so that edges stay in it.
+    """
+    begin_s = quarter_of(now_wall_s)
+    segments = book.segments(begin_s, now_wall_s + HORIZON_S)
+    near = [at_s for at_s, _ in segments[1:] if at_s < begin_s + NEAR_S]
+    steps = [(-abs(price - before), at_s) for (_, before), (at_s, price) in pairwise(segments) if at_s >= begin_s + NEAR_S]
+    return [*near, *(at_s for _, at_s in sorted(steps)[:MOST_STEPS])]
+
+
+def _battery(config: Config, inputs: PlanInputs) -> Battery | None:
+    """The stationary battery, if its state of charge is known. One that should do what we want and does not is no part of a plan."""
+    store, soc_percent, can = config.battery, inputs.soc_percent, inputs.battery_can
+    if store is None or soc_percent is None or (can is None and store.command is not None):
         return None
     whole_wh = store.capacity_wh
     return Battery(
         capacity_wh=whole_wh,
         soc_wh=whole_wh * min(100.0, max(0.0, soc_percent)) / 100.0,
         min_soc_wh=whole_wh * store.min_soc_percent / 100.0,
-        max_charge_w=store.max_charge_w,
-        max_discharge_w=store.max_discharge_w,
+        max_charge_w=store.max_charge_w if can is None else can.charge_w,
+        max_discharge_w=store.max_discharge_w if can is None else can.discharge_w,
         efficiency_one_way=math.sqrt(store.efficiency_percent / 100.0),
         wear_per_kwh=store.wear_per_kwh,
         reserve_wh=whole_wh * store.reserve_percent / 100.0,
+        sun_only=store.command is not None and not store.command.grid_charging,
     )
 
 
-def _co2(config: Config, slots: Sequence[Slot]) -> tuple[float, ...]:
-    """CO2 of bought energy per slot [kg/kWh]; () where nobody tells it."""
-    told = config.tariff.co2_kg_per_kwh
-    if not told or config.tariff.co2_per_kg <= 0:
+def _co2(config: Config, inputs: PlanInputs, slots: Sequence[Slot]) -> tuple[float, ...]:
+    """CO2 of bought energy per slot [kg/kWh]; () where nobody tells it. A gap without a figure of the site file counts as the mean of the rest."""
+    configured, told = config.tariff.co2_kg_per_kwh, inputs.foreseen.co2_kg
+    if config.tariff.co2_per_kg <= 0 or not slots:
         return ()
-    return profile_w(slots, told, config.site.timezone) if len(told) == 24 else (told[0],) * len(slots)
+    if configured:
+        plain = profile_w(slots, configured, config.site.timezone) if len(configured) == 24 else (configured[0],) * len(slots)
+        return told.per_slot(slots, plain) if told else plain
+    mean = told.mean(slots[0].start_wall_s, slots[-1].start_wall_s + slots[-1].duration_s)
+    return told.per_slot(slots, (mean,) * len(slots)) if mean is not None else ()
 
 
 def _expected(layout: Layout, inputs: PlanInputs, slots: Sequence[Slot], buy: Sequence[float], demand_per_kw: float, at: Stamp) -> Iterable[Ev]:
@@ -328,39 +370,26 @@ def _building_a(
 
 
 def _building_w(config: Config, inputs: PlanInputs, slots: Sequence[Slot]) -> tuple[float, ...] | None:
-    """What the building usually draws [W]; None where neither days nor the owner have told."""
-    told, zone = config.forecast.base_load_w, config.site.timezone
+    """What the building is expected to draw [W]: as a feed tells, else as usual; None where neither feed, days nor the owner have told."""
+    told, zone, fed = config.forecast.base_load_w, config.site.timezone, inputs.foreseen.load_w
     configured = profile_w(slots, told, zone) if told else None
-    if inputs.load is None or not inputs.load.knows:
-        return configured
-    return inputs.load.expected_w(slots, configured or (0.0,) * len(slots)) if configured or inputs.load.knows_all else None
-
-
-def _sun_w(config: Config, inputs: PlanInputs, slots: Sequence[Slot]) -> tuple[float, ...]:
-    """Expected PV [W], never negative. Without a profile the present production fades to 0 within the hour: the safer side."""
-    return tuple(max(0.0, watts) for watts in blended_w(slots, _usual_sun_w(config, inputs, slots), inputs.pv_w))
-
-
-def _usual_sun_w(config: Config, inputs: PlanInputs, slots: Sequence[Slot]) -> tuple[float, ...]:
-    told, zone = config.forecast.pv_w, config.site.timezone
-    expected = profile_w(slots, told, zone) if told else (0.0,) * len(slots)
-    return inputs.sun.expected_w(slots, expected) if inputs.sun is not None else expected
-
-
-def _sun_again_w(config: Config, inputs: PlanInputs, slots: Sequence[Slot], weeks: int) -> tuple[float, ...]:
-    """PV as so many weeks ago [W]."""
-    expected = _usual_sun_w(config, inputs, slots)
-    again = inputs.sun.again_w(slots, weeks, expected) if inputs.sun is not None else expected
-    return tuple(max(0.0, watts) for watts in again)
+    usual = configured
+    if inputs.load is not None and inputs.load.knows:
+        usual = inputs.load.expected_w(slots, configured or (0.0,) * len(slots)) if configured or inputs.load.knows_all else None
+    if not fed or not slots:
+        return usual
+    mean = fed.mean(slots[0].start_wall_s, slots[-1].start_wall_s + slots[-1].duration_s)
+    return fed.per_slot(slots, usual if usual is not None else (mean,) * len(slots)) if mean is not None else usual
 
 
 def _worse_day_a(config: Config, layout: Layout, inputs: PlanInputs, slots: Sequence[Slot]) -> tuple[float, ...]:
     """Room for a day on which the building draws more and the sun gives less, per phase and slot [A]; () until days have taught it."""
     sure = config.forecast.load_certainty_percent / 100.0
-    parts = [
-        usual.above_w(slots, quantile) for usual, quantile in ((inputs.load, sure), (inputs.sun, 1.0 - sure)) if usual is not None and usual.knows
-    ]
-    if not parts or sure <= 0.5:
+    if sure <= 0.5:
+        return ()
+    higher = inputs.load.above_w(slots, sure) if inputs.load is not None and inputs.load.knows else ()
+    parts = [watts for watts in (higher, darker_w(config, inputs.foreseen, inputs.sun, slots, 1.0 - sure)) if watts]
+    if not parts:
         return ()
     per_w = 1.0 / (layout.phase_count * layout.voltage_v)
     return tuple(math.hypot(*watts) * per_w for watts in zip(*parts, strict=True))

@@ -101,7 +101,7 @@ def limited_sums(problem: Problem, faces: Sequence[FaceSteps], layout: Layout, w
 
 def _limited(problem: Problem, face: FaceSteps, layout: Layout, limits_a: tuple[float, ...]) -> Problem:
     moved = _moved(problem, face, layout)
-    root = next(node for node in problem.nodes if node.parent is None)
+    root = next((node for node in problem.nodes if node.node_id == face.circuit), problem.nodes[0])
     if moved is None or any(node.node_id == _name(face) for node in problem.nodes):
         return problem
     below = _below(problem.nodes, moved)
@@ -127,19 +127,28 @@ def _belongs(ev: Ev, face: FaceSteps) -> bool:
 
 
 def _moved(problem: Problem, face: FaceSteps, layout: Layout) -> set[str] | None:
-    """The nodes right below the grid connection that hold cars of this face only; None if one holds those of others, too."""
-    root = next(node.node_id for node in problem.nodes if node.parent is None)
+    """The nodes right below the grid connection (or the face's circuit) that hold cars of this face only; None if one holds those of others, too."""
     found: set[str] = set()
     for node in problem.nodes:
-        if node.parent != root:
+        if node.parent != face.circuit:
             continue
-        stations = {key.station_id for key in layout.below.get(node.node_id, ())} or {node.node_id.removeprefix("station ")}
+        stations = _stations_below(problem, node.node_id, layout)
         mine = stations & face.stations
         if mine and mine != stations:
             return None
         if mine:
             found.add(node.node_id)
     return found
+
+
+def _stations_below(problem: Problem, name: str, layout: Layout) -> set[str]:
+    """Stations of a circuit, of a station's own node, or of a node that was put in between for another face."""
+    if name in layout.below:
+        return {key.station_id for key in layout.below[name]}
+    within = _below(problem.nodes, {name})
+    stations = {station_of(ev) for ev in problem.evs if ev.node_id in within and not ev.expected}
+    circuits = {key.station_id for node in within for key in layout.below.get(node, ())}
+    return stations | circuits or {name.removeprefix("station ")}
 
 
 def _below(nodes: Sequence[Node], tops: set[str]) -> set[str]:

@@ -120,6 +120,8 @@ class Reporter:
                 fields["power_w"] = evse.power_w
             yield RecordPoint("evse", {"evse": str(key)}, fields, at.wall_s)
 
+        yield from site.devices.points(site.meters.side_power_w("battery"), at)
+
     def _grid_fields(self, site: Site, at: Stamp) -> dict[str, float]:
         fields = {"ev_power_w": self._ev_power_w(site)}
         root = next(iter(self._circuits(site, at)))
@@ -155,6 +157,8 @@ class Reporter:
             sources=tuple(self._sources(site, at)),
             plan=site.planner.view(),
             explain=self._telling.look(site.explained, site.planner.plan if site.planner.usable(at) else None, at),
+            devices=site.devices.views(site.meters.side_power_w("battery"), at.mono_s),
+            series=site.series.view(at),
         )
 
     def _grid(self, site: Site, at: Stamp) -> GridView:

@@ -52,11 +52,18 @@ class Reserve:
         return self._battery.max_discharge_w if self._battery is not None and not waiting else 0.0
 
 
+def floor_percent(battery: BatteryConfig | None) -> float:
+    """State of charge at which its discharge ends [%]: one that we command stops at its reserve."""
+    if battery is None:
+        return 0.0
+    return battery.min_soc_percent if battery.command is None else max(battery.min_soc_percent, battery.reserve_percent)
+
+
 def part(soc_percent: float | None, discharge_w: float, battery: BatteryConfig | None, wall_speed: float) -> float:
     """Part of the discharge that counts as other load (0..1). soc_percent None = nobody knows."""
     if soc_percent is None or not math.isfinite(soc_percent):
         return 1.0
-    least = battery.min_soc_percent if battery is not None else 0.0
+    least = floor_percent(battery)
     left_percent = max(0.0, soc_percent - least)
     by_charge = (FAR_PERCENT - left_percent) / (FAR_PERCENT - NEAR_PERCENT)
     by_time = 0.0

@@ -140,7 +140,7 @@ class Rows:
                 for station_id in face.stations:
                     table.face_rows.setdefault(station_id, []).append(len(table.capacity))
                 for _ in PHASES:
-                    table.add(face.limit_a, face.reason, layers.UPSTREAM, face.ends_wall_s)
+                    table.add(face.limit_a, face.reason, face.source, face.ends_wall_s)
         if self._gives:
             self._export(table, inputs)
         return table
@@ -150,7 +150,7 @@ class Rows:
         circuit, load, limit = self._layout.circuits[name], inputs.loads[name], inputs.limits.get(name)
         copper_a = circuit.fuse_a - load.margin_a
         if limit is not None and limit.limit_a < copper_a:
-            source = layers.OPERATOR if by_operator(limit.source) else layers.LIMIT
+            source = layers.OPERATOR if limit.operator or by_operator(limit.source) else layers.LIMIT
             for phase in PHASES:
                 table.add(limit.limit_a - load.other_a[phase] - load.reserve_a, limit.reason, source, limit.ends_wall_s, load.passing_a[phase])
             return

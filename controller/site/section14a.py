@@ -7,7 +7,7 @@ they are among the n devices. A table and a formula, nothing else; both are conf
 from __future__ import annotations
 
 from controller.config import Config
-from controller.config_signals import SECTION_14A, PowerOrMinimum, Section14aConfig
+from controller.config_signals import PowerOrMinimum, Section14aConfig
 
 
 def minimum_w(devices: int, config: Section14aConfig) -> float:
@@ -27,4 +27,4 @@ def devices_of(config: Config) -> int:
 
 def resolved_w(value: PowerOrMinimum | None, config: Config) -> float | None:
     """A number of the site file, or the minimum in its place [W]."""
-    return minimum_w(devices_of(config), config.section_14a) if value == SECTION_14A else value
+    return minimum_w(devices_of(config), config.section_14a) if isinstance(value, str) else value

@@ -25,6 +25,7 @@ from controller.orders import Order, Persist, RecordPoint, Severity, Tell
 from controller.site.state import number_or_none
 from controller.site.tariffs import Books, books_of
 from controller.snapshot import SeriesView
+from optimizer.sunny import ClearSky
 from optimizer.told import NOTHING_TOLD, Stretch, Told
 from signals.prices.slots import PriceError, Slot, layered
 
@@ -90,12 +91,12 @@ def origin_of(config: BaseModel | Iterable[BaseModel]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """What was told about the coming hours, laid over each other. clear_w: PV without a cloud, past days too."""
+    """What was told about the coming hours, laid over each other. sky: PV without a cloud, None = nobody told it."""
 
     co2_kg: Told = NOTHING_TOLD
     pv_w: Told = NOTHING_TOLD
     load_w: Told = NOTHING_TOLD
-    clear_w: Told = NOTHING_TOLD
+    sky: ClearSky | None = None
 
 
 NOTHING_FORESEEN: Final = Foreseen()
@@ -189,7 +190,10 @@ class SeriesRoom:
         tariff, plain = self._config.tariff, books_of(self._config.tariff, self._config.site.timezone)
         buy, sell = self._over(SeriesKind.BUY, tariff.market), self._over(SeriesKind.SELL, tariff.sell_market)
         self.books = Books(replace(plain.buy, announced=buy), replace(plain.sell, announced=sell)) if buy or sell else None
-        self.foreseen = Foreseen(*(self._over(kind) for kind in (SeriesKind.CO2, SeriesKind.PV, SeriesKind.LOAD, SeriesKind.CLEAR_SKY)))
+        clear, sky = self._over(SeriesKind.CLEAR_SKY), self.foreseen.sky
+        if sky is None or sky.told != clear:  # what was learnt of a sky that stays is kept
+            sky = ClearSky(clear) if clear else None
+        self.foreseen = Foreseen(self._over(SeriesKind.CO2), self._over(SeriesKind.PV), self._over(SeriesKind.LOAD), sky)
 
     def _over(self, kind: SeriesKind, market: MarketConfig | None = None) -> Told:
         """All series of a kind: those of signals first, the youngest of them on top."""

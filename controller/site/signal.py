@@ -52,10 +52,14 @@ class Signal:
         self._heard: dict[Direction, Heard] = {}
         self.heard_mono_s: float | None = None
         self.schedule: Schedule | None = None
-        self._new_schedule = lambda: Schedule(entry.id, config.site.id, config.battery is not None and config.battery.command is not None)
+        self._site_id = config.site.id
+        self._battery = config.battery is not None and config.battery.command is not None
         self.contacts = Contacts(config, entry) if isinstance(entry, ContactsSignal) else None
         self.level: Level | None = None
         self.says = InForce()
+
+    def _new_schedule(self) -> Schedule:
+        return Schedule(self.id, self._site_id, self._battery)
 
     # -- what is heard --------------------------------------------------------------------------------------
 

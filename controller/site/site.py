@@ -12,19 +12,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from controller.config import Config
+from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import (
     ChargingState,
+    ContactsRead,
+    DeviceAnswered,
+    DeviceRead,
     DriverKnown,
+    EventsTold,
     EvseKey,
     EvseMeasured,
     EvseStatusChanged,
     Fact,
+    FailsafeStated,
     FeaturesLearned,
     FloorConfirmed,
     GridControlled,
     LimitReceived,
     LimitRefused,
+    LimitStated,
     LimitStep,
     MeterFailed,
     MeterRead,
@@ -35,9 +41,11 @@ from controller.facts import (
     PlanSolved,
     Restored,
     ScheduleAnnounced,
+    SeriesTold,
     SessionChanged,
     SetpointAnswered,
     SetpointInForce,
+    SignalBeat,
     SiteWished,
     SourceChanged,
     Stamp,
@@ -55,6 +63,8 @@ from controller.site.budget import Budget, Inputs, SiteState, StationWish
 from controller.site.charger import ChargerModel
 from controller.site.commissioning import Commissioning
 from controller.site.der import SITE, GridWishes
+from controller.site.devices import Devices
+from controller.site.devices_picture import EXPORT_LIMIT, Pictures, battery_phases, exports
 from controller.site.draws import draw_of
 from controller.site.explained import SPACE as EXPLAINED_SPACE
 from controller.site.explained import Explained
@@ -64,21 +74,28 @@ from controller.site.guard import HOLD_S, Excess, cut
 from controller.site.habits import NOTHING_LEARNT, History
 from controller.site.habits import SPACE as PAST_SPACE
 from controller.site.health import MeterRoom, ModeNow
-from controller.site.limits import BROKER, LimitStore
+from controller.site.limit_store import BROKER, LimitStore
+from controller.site.measured import flows_of
 from controller.site.otherload import Draw
+from controller.site.outside import SPACE as SIGNAL_SPACE
+from controller.site.outside import SPEAKS, Outcome, Outside
 from controller.site.oversight import Oversight
 from controller.site.peak import peak_meter
 from controller.site.planning import PlanInputs, Planner
-from controller.site.posing import building_w
+from controller.site.posing import HORIZON_S, building_w
 from controller.site.proof import Proof
+from controller.site.readings import Readings
 from controller.site.rehearsing import Rehearsals
 from controller.site.reports import Reporter, SourceNow
+from controller.site.series import SPACE as SERIES_SPACE
+from controller.site.series import SeriesRoom
 from controller.site.site_news import SiteNews
 from controller.site.state import EvseState, layout_of
 from controller.site.switching import Switcher
 from controller.site.turns import Turns, waiting_circuits
 from controller.site.usual_days import SPACE as DAYS_SPACE
 from controller.site.usual_days import UsualDays
+from controller.site.virtual_meters import Found
 from controller.site.why import explain
 from controller.snapshot import SiteView, WhyProfile, WhyView
 
@@ -100,7 +117,9 @@ class Site:
         self.evses: dict[EvseKey, EvseState] = {key: EvseState(place) for key, place in self.layout.places.items()}
         self.actuator = Actuator(self.layout, config.control)
         self.limits = LimitStore(config)
+        self.outside = Outside(self.limits, lambda at: flows_of(self))
         self.meters = MeterRoom(config, self.layout)
+        self.readings = Readings(config)
         self.proof = Proof(self.layout, self.meters, self.evses, self.actuator.channels)
         self.commissioning = Commissioning(self.evses, self.actuator, config.control.setpoint_life_s)
         self.oversight = Oversight(self.layout, self.actuator, self._metered_a, self.commissioning.spares, self.commissioning.tests)
@@ -109,6 +128,8 @@ class Site:
         self._announcer = Announcer()
         self._drivers: dict[EvseKey, DriverKnown] = {}
         self.grid_wishes = GridWishes(config, self.layout)
+        self.devices = Devices(config)
+        self.pictures = Pictures(battery_phases(self))
         self._fleet = Fleet()
         self._news = SiteNews(config)
         self.planner = Planner(config, self.layout)
@@ -117,6 +138,7 @@ class Site:
         self.history = History(config)
         self.days = UsualDays(config)
         self.explained = Explained(config)
+        self.series = SeriesRoom(config)
         self.sources: dict[str, SourceNow] = {}
         self.mode = ModeNow(Mode.FAILSAFE, "starting") if self.meters.watches else ModeNow(Mode.NORMAL, "")
         self.grants: dict[EvseKey, Grant] = {}
@@ -147,6 +169,8 @@ class Site:
             FeaturesLearned: self._features_learned,
             UpstreamWished: self._upstream_wished,
             SiteWished: self._site_wished,
+            DeviceRead: self._device_read,
+            DeviceAnswered: self._device_answered,
             GridControlled: self._grid_controlled,
             SetpointAnswered: self._setpoint_answered,
             FloorConfirmed: self._floor_confirmed,
@@ -155,8 +179,10 @@ class Site:
             LimitReceived: self._limit_received,
             LimitRefused: self._limit_refused,
             SourceChanged: self._source_changed,
+            **dict.fromkeys(SPEAKS, self._signalled),
             PlanSolved: self._plan_solved,
             PlanFailed: self._plan_failed,
+            SeriesTold: self._series_told,
         }
 
     def handle(self, fact: Fact) -> list[Order]:
@@ -255,10 +281,13 @@ class Site:
             evse = self.evses[fact.evse]
             after = self.evses[fact.evse] = state.measured(evse, fact, self.layout.voltage_v, setpoint_a)
             self.proof.moved(evse, after, now)
+            found = self.readings.chargers(self.evses, self.actuator.channels, fact.at, fact.evse.station_id)
+            orders = self._take_readings(found) if found else []
             if self.meters.above.take(after, channel, now):
-                return self._cut(self._derived(now), fact.at)
+                return orders + self._cut(self._derived(now), fact.at)
             if evse.session is not None and after.session is not None and _worth_keeping(evse.session, after.session):
-                return [self._remember_session(fact.evse)]
+                return [*orders, self._remember_session(fact.evse)]
+            return orders
         return []
 
     def _needs_announced(self, fact: NeedsAnnounced) -> list[Order]:
@@ -359,13 +388,40 @@ class Site:
 
     def _meter_read(self, fact: MeterRead) -> list[Order]:
         """The fast path: reading -> excess -> lowered setpoints, all in this call (P3)."""
+        return self._take_readings(self.readings.read(fact))
+
+    def _take_readings(self, found: list[Found]) -> list[Order]:
+        """What a meter, and the meters worked out from it, said."""
+        orders: list[Order] = []
+        for one in found:
+            if isinstance(one, MeterRead):
+                orders += self._metered(one)
+            else:
+                self.meters.failed(one)
+        return orders
+
+    def _metered(self, fact: MeterRead) -> list[Order]:
         circuit = self.meters.read(fact, self.evses, self.actuator.channels)
         if circuit is None:
             return []
         now = fact.at.mono_s
         limit = self.limits.smallest(now).get(circuit)
         self.meters.estimate(circuit, self._draws(circuit, now), limit, now)
-        return self._cut(self.meters.check_over(circuit, limit, now), fact.at)
+        orders = self._cut(self.meters.check_over(circuit, limit, now), fact.at)
+        return orders + self._look_at_devices(fact.at) if circuit == ROOT_CIRCUIT else orders
+
+    def _look_at_devices(self, at: Stamp) -> list[Order]:
+        """Battery, inverters and relays. A defect there must not keep the guard from the cars."""
+        if not self.devices.any:
+            return []
+        orders: list[Order] = self.planner.contained.run("battery and inverters", lambda: self.devices.look(self.pictures.take(self, at)), list)
+        return orders
+
+    def _device_read(self, fact: DeviceRead) -> list[Order]:
+        return self.devices.read(fact)
+
+    def _device_answered(self, fact: DeviceAnswered) -> list[Order]:
+        return self.devices.answered(fact)
 
     def _derived(self, now: float) -> tuple[Excess, ...]:
         """Excesses of circuits that nobody measures, by what their stations say."""
@@ -387,8 +443,7 @@ class Site:
         return {key: draw_of(self.evses[key], channels[key], self._booked.get(key), now, unused_s, volts) for key in self.layout.below[circuit]}
 
     def _meter_failed(self, fact: MeterFailed) -> list[Order]:
-        self.meters.failed(fact)
-        return []
+        return self._take_readings(self.readings.failed(fact))
 
     # -- limits and sources --------------------------------------------------------------------------------
 
@@ -413,6 +468,24 @@ class Site:
         self.planner.ask()
         return [*orders, *self._control(fact.at, at_once=True)]
 
+    def _signalled(self, fact: LimitStated | SignalBeat | FailsafeStated | ContactsRead | EventsTold) -> list[Order]:
+        """A source of ``signals`` spoke."""
+        return self._obey(self.outside.handle(fact), fact.at)
+
+    def _obey(self, outcome: Outcome, at: Stamp) -> list[Order]:
+        """A limit in force has changed: plan, tell and decide anew, at once."""
+        if not outcome.changed:
+            return outcome.orders
+        self.planner.ask()
+        self.reporter.hurry()
+        return [*outcome.orders, self.reporter.limits_order(self, at), *self._control(at, at_once=True)]
+
+    def export(self, at: Stamp) -> tuple[float, str] | None:
+        """(most the grid connection may feed in [W], who says so) of signals and DER controls: the lowest; None = nobody says anything."""
+        told, control = self.limits.export(at.mono_s), self.grid_wishes.export()
+        bounds = [bound for bound in (told[:2] if told is not None else None, control) if bound is not None]
+        return min(bounds, default=None)
+
     def _limit_refused(self, fact: LimitRefused) -> list[Order]:
         text = f"limit from {fact.source} refused: {fact.reason} - the limits in force stay; correct the sender"
         payload = {"source": fact.source, "reason": fact.reason, "payload": fact.payload[:200]}
@@ -423,6 +496,7 @@ class Site:
         self.sources[fact.source] = SourceNow(fact.healthy, fact.detail, fact.at.mono_s)
         if fact.source == BROKER:
             self.limits.broker(fact.healthy)
+        self.outside.link(fact.source, fact.healthy, fact.at)
         if before is None and fact.healthy:
             return []
         if before is not None and before.healthy == fact.healthy:
@@ -441,6 +515,8 @@ class Site:
                 self.limits.restore(source, circuit, memory, fact.at)
             elif space == "failsafe" and memory is not None:
                 self.limits.restore_failsafe()
+            elif space == SIGNAL_SPACE:
+                self.outside.restore(name, memory, fact.at)
             elif space == actuate.SPACE:
                 self.actuator.recall(name, memory)
             elif space == oversight.SPACE:
@@ -453,7 +529,20 @@ class Site:
                 self.days.recall(name, memory)
             elif space == EXPLAINED_SPACE:
                 self.explained.recall(name, memory)
+            elif space == SERIES_SPACE:
+                self.series.recall(name, memory, fact.at)
+        self.planner.books = self.series.books
+        self.devices.restored(fact)
         return []
+
+    def _series_told(self, fact: SeriesTold) -> list[Order]:
+        """Prices or a forecast came: planned with from the next plan on."""
+        run = self.planner.contained.run
+        orders: list[Order] = run("taking a series", lambda: self.series.told(fact), list)
+        if self.planner.books != self.series.books:
+            self.planner.books = self.series.books
+            self.planner.ask()
+        return orders + self.planner.contained.tell()
 
     # -- plans ------------------------------------------------------------------------------------------------
 
@@ -495,6 +584,7 @@ class Site:
 
     def _plan(self, at: Stamp) -> list[Order]:
         orders: list[Order] = self._notice_steps(at)
+        orders += self.series.tick(at)
         if self.peak.add(self.meters.grid_power_w(), at.wall_s):
             orders.append(Persist(0, remember={("peak", "grid"): self.peak.memory()}))
         if self.planner.overdue(at):
@@ -508,7 +598,8 @@ class Site:
         if not self.planner.due(at):
             return orders + run("rehearsing", lambda: self._rehearse(at), list)
         inputs = self._plan_inputs(at)
-        orders += run("learning the usual day", lambda: self.days.seen(building_w(self.layout, inputs), inputs.pv_w, at), list)
+        pv_w = None if self.devices.holds_sun() else inputs.pv_w
+        orders += run("learning the usual day", lambda: self.days.seen(building_w(self.layout, inputs), pv_w, at), list)
         return orders + self.planner.order(inputs, at)
 
     def _rehearse(self, at: Stamp) -> list[Order]:
@@ -524,16 +615,18 @@ class Site:
         return self.explained.passed(self.planner.plan if in_force else None, self.planner.problem if in_force else None, at)
 
     def _plan_inputs(self, at: Stamp) -> PlanInputs:
-        now, pv_w = at.mono_s, self.meters.side_power_w("pv")
+        now, pv_w, battery = at.mono_s, self.meters.side_power_w("pv"), self.config.battery
+        made_w = max(0.0, -pv_w) if pv_w is not None else None
+        bounds = [watts for watts, why in exports(self, at) if why != EXPORT_LIMIT]
         return PlanInputs(
             self.evses,
             self.meters.loads(now),
-            self.limits.in_force(now),
+            self.limits.planned(at),
             {name: one.wish for name, one in self.station_wishes.items() if one.wish},
             self._booked,
-            max(0.0, -pv_w) if pv_w is not None else None,
-            self.meters.side_power_w("battery"),
-            self.meters.soc_percent(),
+            made_w,
+            self._battery_w(now),
+            self.devices.soc_percent(self.meters.soc_percent()),
             self.peak.peak_w,
             self.features,
             frozenset(key for key, channel in self.actuator.channels.items() if channel.giving_refused or not self._may_give),
@@ -543,10 +636,19 @@ class Site:
             self.days.sun,
             worthwhile_w=self.rehearsals.worthwhile_w,
             period_left_s=self.peak.ends_wall_s(at.wall_s) - at.wall_s,
-            faces=self.grid_wishes.plans(),
+            faces=(*self.grid_wishes.plans(), *self.limits.sums(at, HORIZON_S, self.layout)),
             give_bounds=self.grid_wishes.of_evses(),
-            export_w=export[0] if (export := self.grid_wishes.export()) is not None else None,
+            export_w=min(bounds, default=None),
+            ahead=self.limits.ahead(at, HORIZON_S),
+            foreseen=self.series.foreseen,
+            sun_w=self.devices.free_sun_w(made_w, now),
+            sun_fixed=bool(self.config.inverters) and not self.devices.can_curtail(now),
+            battery_can=self.devices.battery_power(battery) if battery is not None and self.devices.battery_obeys(now) else None,
         )
+
+    def _battery_w(self, now: float) -> float | None:
+        """What the stationary battery carries [W], charging positive."""
+        return self.devices.battery_w(self.meters.side_power_w("battery"), now)
 
     # -- time: the arbiter ----------------------------------------------------------------------------------------
 
@@ -554,6 +656,7 @@ class Site:
         at, now = fact.at, fact.at.mono_s
         self.actuator.writes.clock(now, at.wall_s)
         orders = self._limits_ended(at)
+        orders += self._take_readings(self.readings.chargers(self.evses, self.actuator.channels, at))
         orders += self.meters.look(now, at.wall_s, at.wall_speed)
         orders += self.proof.tick(now)
         orders += self._cut(self._derived(now), at)
@@ -561,6 +664,8 @@ class Site:
         orders += self.oversight.look(self.evses, self.meters.lasting(now), at)
         orders += self.actuator.tick(now)
         orders += self._control(at, at_once=True)
+        self.pictures.decided(self)
+        orders += self._look_at_devices(at)
         run = self.planner.contained.run
         orders += run("planning", lambda: self._plan(at), list)
         orders += run("what the page and history are told", lambda: self.reporter.tick(self, at), list)
@@ -603,6 +708,7 @@ class Site:
 
     def _freeze(self, at: Stamp) -> SiteState:
         now = at.mono_s
+        self.meters.rising_a = self.devices.kept_w(self._battery_w(now), now) / (self.layout.voltage_v * self.pictures.phase_count)
         wishes = {name: (*one.wish_step(at.wall_s), one.wish_reason or "upstream profile") for name, one in self.station_wishes.items()}
         inputs = Inputs(
             at,
@@ -621,9 +727,9 @@ class Site:
             self.turns.lifted,
             self.actuator.features,
             self._may_give,
-            self.grid_wishes.now(at.wall_s),
+            (*self.grid_wishes.now(at.wall_s), *self.limits.faces(now, self.layout)),
             self.grid_wishes.of_evses(),
-            self.grid_wishes.export(),
+            self.export(at),
         )
         targets = dict(inputs.targets)
         if any(face.setpoint_w is not None for face in inputs.faces):

@@ -1,6 +1,7 @@
 """Is a reading believable? Tables of what meters really send (F42, F44, F45, B42)."""
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -133,3 +134,46 @@ def test_law_a_reading_that_is_not_bad_has_every_expected_current_within_ten_fus
         assert all(i is not None and abs(i) <= 630.0 for i in reading.current_a)
     if reading.quality is not Quality.GOOD:
         assert reading.reason
+
+
+# -- how a meter is wired (MeterConfig.phases, reversed) ----------------------------------------------
+
+
+def wired(quantities: dict[str, float | None], convention: Convention = IMPORT, **expected: Any) -> Reading:
+    return judge("m", quantities, convention, Expectation(63.0, 230.0, **expected))
+
+
+def test_f44_phases_are_put_where_they_belong() -> None:
+    """The meter's own L1, L2, L3 are the site's L2, L3, L1: what its L1 shows is L2's."""
+    values = {"i_l1": 1.0, "i_l2": 2.0, "i_l3": 3.0, "p_l1": 230.0, "p_l2": 460.0, "p_l3": 690.0, "u_l1": 231.0, "u_l2": 232.0, "u_l3": 233.0}
+    reading = wired(values, wiring=(1, 2, 0), current_phases=(0, 1, 2))
+    assert (reading.current_a, reading.phase_power_w, reading.voltage_v) == ((3, 1, 2), (690, 230, 460), (233, 231, 232))
+    assert reading.quality is Quality.GOOD
+
+
+def test_a_meter_of_one_phase_on_l2_shows_nothing_elsewhere_and_its_power_there() -> None:
+    reading = wired({"i_l1": 5.0, "p": 1150.0, "i_l2": 99.0}, wiring=(1,))
+    assert (reading.current_a, reading.phase_power_w, reading.power_w) == ((None, 5, None), (None, 1150, None), 1150)
+    assert wired({"i_l1": 5.0}, wiring=(1,), current_phases=(0, 1, 2)).reason == "current of L1 is not available; current of L3 is not available"
+
+
+@pytest.mark.parametrize("current", ["signed", "unsigned"])
+def test_f43_reversed_transformers(current: Any) -> None:
+    """Import is shown as export: powers change their sign, registers their place, magnitudes follow the power."""
+    shown = 10.0 if current == "unsigned" else -10.0
+    currents, powers = (dict.fromkeys([f"{head}_l{n}" for n in (1, 2, 3)], value) for head, value in (("i", shown), ("p", -2300.0)))
+    values: dict[str, float | None] = {**currents, **powers, "p": -6900.0, "e_imp": 1.0, "e_exp": 9.0}
+    reading = wired(values, Convention(current=current), reversed=True)
+    assert (reading.current_a, reading.power_w, reading.quality) == ((10, 10, 10), 6900, Quality.GOOD)
+    assert (reading.energy_import_wh, reading.energy_export_wh) == (9, 1)
+
+
+def test_reversed_with_powers_kept_apart_and_a_magnitude_without_direction_counts_as_load() -> None:
+    reading = wired({"i_l1": 4.0, "p_imp": 0.0, "p_exp": 920.0}, Convention(current="unsigned"), reversed=True)
+    assert (reading.power_w, reading.current_a[0]) == (920, 4), "never turned into room that is not there"
+
+
+def test_readings_that_come_in_our_convention_are_wired_and_turned_as_well() -> None:
+    told = Reading("m", Quality.GOOD, current_a=(-1.0, -2.0, -3.0), power_w=-1380.0, energy_import_wh=5.0)
+    reading = judge_reading(told, Expectation(63.0, 230.0, wiring=(2, 0, 1), reversed=True))
+    assert (reading.current_a, reading.power_w, reading.energy_export_wh) == ((2, 3, 1), 1380, 5)

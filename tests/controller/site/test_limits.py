@@ -7,7 +7,8 @@ import math
 import pytest
 
 from controller.facts import LimitReceived, LimitUnit, Stamp
-from controller.site.limits import LimitStore, Refusal
+from controller.site.limit_store import LimitStore
+from controller.site.limits import Refusal
 from tests.support.site_story import depot
 
 WALL_S = 1_780_000_000.0

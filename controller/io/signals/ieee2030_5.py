@@ -1,0 +1,243 @@
+"""Driver: an IEEE 2030.5 (CSIP) utility server over mutual TLS.
+
+Polled, as often as the server's resources ask for; subscriptions are not used. Each whole poll of our programs is told to the site as
+one schedule, in our clock; one that fails part-way tells nothing, so nothing is lifted by a server that stumbles. Where the server wants
+to be asked more rarely than the site's heartbeat allows, its Time is read in between: it lives. Demands nothing of the site: ``site`` decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from controller.config_signals import Ieee20305Signal, SignalConfig
+from controller.facts import EventsTold, GridEvent, SignalBeat, SourceChanged
+from controller.io.shell import StartError
+from controller.io.signals.driver import Surroundings
+from controller.io.signals.ieee2030_5_answers import Answers
+from controller.io.signals.ieee2030_5_http import Http, ServerError
+from controller.io.signals.ieee2030_5_reports import Reports
+from controller.io.signals.ieee2030_5_site import ourselves
+from controller.io.signals.ieee2030_5_walk import Places, UnregisteredError, Walk
+from controller.io.tls import CertificateError
+from controller.orders import AnswerEvent, AnswerSignal, TellSource
+from signals import csip_resources as resources
+from signals.csip_clock import ServerClock
+from signals.csip_schedule import Planned, ProgramState, Schedule, held, schedule
+from signals.csip_xml import XmlError
+
+log = logging.getLogger(__name__)
+
+TICK_S: Final = 1.0
+BACKOFF_S: Final = (5.0, 300.0)
+STRUCTURE_S: Final = 900.0
+"""Between two looks at what is assigned to us, where the server does not say (the standard's default)."""
+JUMP_S: Final = 2.0
+FAR_S: Final = 30.0
+"""A difference of the clocks that people should know of."""
+
+
+class Ieee20305Driver:
+    """One server. Times of the loop are monotonic."""
+
+    def __init__(self, entry: Ieee20305Signal, surroundings: Surroundings) -> None:
+        self.source_id = entry.id
+        self._entry, self._clock, self._submit = entry, surroundings.clock, surroundings.submit
+        self._we = ourselves(surroundings.config, entry)
+        self._http = Http(entry)
+        self._walk = Walk(entry, self._http, self._we)
+        self._server = ServerClock()
+        path = surroundings.config.data_dir / f"ieee2030_5-{entry.id}.json"
+        self._answers = Answers(path, self._we.lfdi, self._http, self._server_s)
+        self._reports = Reports(entry, self._http, self._we, self._server_s)
+        self._places: Places | None = None
+        self._states: tuple[ProgramState, ...] | None = None
+        self._schedule = Schedule((), {})
+        self._versions: dict[str, tuple[int, Planned]] = {}
+        self._due: dict[str, float] = {}
+        self._said: tuple[bool, str] | None = None
+        stamp = self._clock.stamp()
+        self._mono_to_wall_s = stamp.wall_s - stamp.mono_s * stamp.wall_speed
+
+    def answered(self, order: AnswerSignal | AnswerEvent | TellSource) -> None:
+        """What the site says: of events, and what it measures."""
+        if isinstance(order, AnswerEvent):
+            self._answers.told(order)
+        elif isinstance(order, TellSource):
+            self._reports.told(order)
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._http.close()
+
+    async def run(self) -> None:
+        """Poll, answer and report until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._poll_for_ever())
+            group.create_task(self._answers.run())
+            group.create_task(self._report_for_ever())
+
+    # -- the polls ---------------------------------------------------------------------------------------------
+
+    async def _poll_for_ever(self) -> None:
+        pause_s = BACKOFF_S[0]
+        while True:
+            try:
+                await self._round()
+                pause_s, wait_s = BACKOFF_S[0], TICK_S
+            except UnregisteredError as error:
+                self._places = None
+                wait_s = error.wait_s or self._entry.poll_s
+                self._say(False, str(error))
+            except (ServerError, XmlError) as error:
+                wait_s = max(pause_s, (error.retry_s or 0.0) if isinstance(error, ServerError) else 0.0)
+                pause_s = min(2 * pause_s, BACKOFF_S[1], max(self._entry.poll_s, BACKOFF_S[0]))
+                if isinstance(error, ServerError) and (error.gone or error.status in (401, 403)):
+                    self._places = None
+                self._say(False, f"{error}; what was scheduled stays so, we try again")
+            await asyncio.sleep(wait_s)
+
+    async def _round(self) -> None:
+        """Do what is due. Raises ServerError, XmlError, UnregisteredError."""
+        stamp = self._clock.stamp()
+        mono_s = stamp.mono_s
+        places = await self._find(mono_s, stamp.wall_s)
+        self._watch_jumps(mono_s, stamp.wall_s, stamp.wall_speed)
+        beat = await self._read_time(places, mono_s)
+        if self._is_due("programs", mono_s):
+            await self._read_programs(places, mono_s)
+        elif self._schedule.next_s is not None and self._server_s(self._clock.stamp().wall_s) >= self._schedule.next_s:
+            self._tell()
+        elif beat and self._states is not None:
+            self._submit(SignalBeat(self._clock.stamp(), self.source_id))
+        self._say(True, self._words())
+
+    async def _report_for_ever(self) -> None:
+        """Beside the polls: a server that takes readings slowly delays no limit."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            if self._places is not None and self._states is not None:
+                stamp = self._clock.stamp()
+                await self._reports.round(self._places, stamp.mono_s, stamp.wall_s, self._connected())
+
+    def _is_due(self, name: str, mono_s: float) -> bool:
+        return mono_s >= self._due.get(name, mono_s)
+
+    async def _find(self, mono_s: float, wall_s: float) -> Places:
+        if self._places is None or self._is_due("places", mono_s):
+            places = await self._walk.places(wall_s)
+            if self._places is None or places.programs != self._places.programs:
+                self._due.pop("programs", None)
+            self._places = places
+            self._due["places"] = mono_s + (places.poll_s or STRUCTURE_S)
+        return self._places
+
+    async def _read_time(self, places: Places, mono_s: float) -> bool:
+        """Whether the server has told its time just now. A server without Time goes by ours."""
+        if places.time is None or not self._is_due("time", mono_s):
+            return False
+        asked_s = self._clock.stamp().wall_s
+        got = await self._http.get(places.time)
+        found = resources.server_time(got.body)
+        before_s = self._server.offset_s
+        self._server = self._server.read(found.now_s, asked_s, self._clock.stamp().wall_s)
+        self._due["time"] = mono_s + min(found.poll_s or self._entry.poll_s, self._beat_s())
+        if before_s is not None and self._server.offset_s != before_s:
+            self._tell()
+        return True
+
+    def _beat_s(self) -> float:
+        """How often the server must be heard, so that the site does not think it silent."""
+        return self._entry.heartbeat_s / 3 if self._entry.heartbeat_s > 0 else float("inf")
+
+    def _watch_jumps(self, mono_s: float, wall_s: float, speed: float) -> None:
+        """Our clock was set (F77): ask for the server's time at once."""
+        now_s = wall_s - mono_s * speed
+        jump_s, self._mono_to_wall_s = now_s - self._mono_to_wall_s, now_s
+        if abs(jump_s) > JUMP_S * speed:
+            self._server = self._server.jumped(jump_s)
+            self._due.pop("time", None)
+            self._tell()
+
+    async def _read_programs(self, places: Places, mono_s: float) -> None:
+        states, poll_s = await self._walk.programs(places)
+        self._states = held(states, self._states or ())
+        self._due["programs"] = mono_s + (poll_s or self._entry.poll_s)
+        self._tell()
+
+    # -- what is told to the site ------------------------------------------------------------------------------------
+
+    def _server_s(self, wall_s: float) -> float:
+        return self._server.server_s(wall_s)
+
+    def _tell(self) -> None:
+        """The schedule as a whole, in our clock."""
+        if self._states is None:
+            return
+        stamp = self._clock.stamp()
+        known = self._answers.known
+        self._schedule = schedule(self._states, self._we.ratings, self._we.lfdi, self._server_s(stamp.wall_s), known)
+        self._answers.scheduled(self._schedule, stamp.wall_s)
+        self._versions = {event.event_id: self._version(event) for event in self._schedule.events}
+        self._submit(EventsTold(stamp, self.source_id, tuple(self._event(event) for event in self._schedule.events)))
+
+    def _version(self, event: Planned) -> tuple[int, Planned]:
+        """Its version for the site: rises with every change, also where the server forgot to count."""
+        number, before = self._versions.get(event.event_id, (event.version - 1, None))
+        return (number if before == event else max(event.version, number + 1)), event
+
+    def _event(self, event: Planned) -> GridEvent:
+        return GridEvent(
+            event.event_id,
+            self._versions[event.event_id][0],
+            self._server.wall_s(event.start_s),
+            event.duration_s,
+            event.effects.consumption_w,
+            event.effects.production_w,
+            event.effects.setpoint_w,
+            event.effects.battery_w,
+            primacy=event.primacy,
+            created_wall_s=event.created_s,
+            randomize_start_s=event.randomize_start_s,
+            randomize_duration_s=event.randomize_duration_s,
+            cancelled=event.cancelled,
+            answers=event.answers,
+            connected=event.effects.connected,
+            label=event.label,
+        )
+
+    def _connected(self) -> bool:
+        """Whether no control asks for disconnection now."""
+        now_s = self._server_s(self._clock.stamp().wall_s)
+        running = (
+            event for event in self._schedule.events if not event.cancelled and event.start_s <= now_s < event.start_s + (event.duration_s or 1e12)
+        )
+        return all(event.effects.connected for event in running)
+
+    def _words(self) -> str:
+        """How things stand, for people."""
+        offset_s = self._server.offset_s
+        parts = [f"connected as {self._we.words()}", f"{len(self._states or ())} programs"]
+        if self._places is not None and self._places.time is None:
+            parts.append("the server tells no time, so its schedules go by our clock")
+        if offset_s is not None and abs(offset_s) > FAR_S:
+            parts.append(f"its clock is {abs(offset_s):.0f} s {'ahead of' if offset_s > 0 else 'behind'} ours; its schedules go by its clock")
+        parts += self._schedule.troubles[:3]
+        parts += [self._reports.trouble] if self._reports.trouble else []
+        return "; ".join(parts)
+
+    def _say(self, healthy: bool, detail: str) -> None:
+        """Once per change."""
+        if self._said != (healthy, detail):
+            self._said = healthy, detail
+            self._submit(SourceChanged(self._clock.stamp(), self.source_id, healthy, detail))
+
+
+def build(entry: SignalConfig, surroundings: Surroundings) -> Ieee20305Driver:
+    """A driver for an entry. Raises StartError when its certificates cannot be used."""
+    assert isinstance(entry, Ieee20305Signal)
+    try:
+        return Ieee20305Driver(entry, surroundings)
+    except CertificateError as error:
+        raise StartError(f"the signal {entry.id} cannot work: {error}") from None

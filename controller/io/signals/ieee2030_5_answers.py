@@ -1,0 +1,126 @@
+"""Responses on their way to the server: kept on the disk, sent one by one, each once (2030.5 10.10)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from controller.io.signals.ieee2030_5_http import Http, ServerError
+from controller.orders import AnswerEvent
+from signals.csip_answers import Ledger, code
+from signals.csip_documents import response
+from signals.csip_schedule import Reply, Schedule
+
+log = logging.getLogger(__name__)
+
+MOST_EARLY: Final = 500
+EARLY_S: Final = 3600.0
+RETRY_S: Final = (5.0, 300.0)
+FINAL: Final = frozenset({400, 404, 405, 409, 410, 413, 415, 422})
+"""Refusals that another try would not change."""
+
+
+class Answers:
+    """What the site says of events becomes responses. path: where they outlive a restart. server_s: the server's time at a wall time."""
+
+    def __init__(self, path: Path, lfdi: str, http: Http, server_s: Callable[[float], float]) -> None:
+        self._path, self._lfdi, self._http, self._server_s = path, lfdi, http, server_s
+        self._replies: Mapping[str, Reply] = {}
+        self._early: list[AnswerEvent] = []
+        self._news = asyncio.Event()
+        self._unsaved = False
+        self._ledger = self._load()
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Events that something has been said about."""
+        return self._ledger.known()
+
+    def told(self, order: AnswerEvent) -> None:
+        """The site says something. Before the first poll after a start nobody knows where to: it waits."""
+        reply = self._replies.get(order.event_id)
+        if reply is None:
+            self._early = [*self._early, order][-MOST_EARLY:]
+            return
+        number = code(order.what, reply, self._replies.values())
+        if number is not None:
+            self._offer(order.event_id, number, reply, order.wall_s)
+
+    def scheduled(self, schedule: Schedule, wall_s: float) -> None:
+        """A whole poll: where answers go, and what is rejected at once."""
+        self._replies = schedule.replies
+        for mrid, number in schedule.rejected:
+            self._offer(mrid, number, schedule.replies[mrid], wall_s)
+        early, self._early = self._early, []
+        for order in early:
+            if abs(wall_s - order.wall_s) < EARLY_S or order.event_id in self._replies:
+                self.told(order)
+        if self._ledger.tidy(wall_s, frozenset(schedule.replies)):
+            self._changed()
+
+    def _offer(self, mrid: str, number: int, reply: Reply, wall_s: float) -> None:
+        if self._ledger.offer(mrid, number, reply, self._server_s(wall_s), wall_s):
+            self._changed()
+
+    def _changed(self) -> None:
+        self._unsaved = True
+        self._news.set()
+
+    async def run(self) -> None:
+        """Send what waits, for ever."""
+        pause_s = RETRY_S[0]
+        while True:
+            await self._save()
+            waiting = self._ledger.next()
+            if waiting is None:
+                await self._news.wait()
+                self._news.clear()
+                continue
+            try:
+                url = self._http.at(self._http.root, waiting.reply_to)
+                await self._http.send("POST", url, response(self._lfdi, waiting.mrid, waiting.code, waiting.server_s))
+            except ServerError as error:
+                if error.status in FINAL or "one only" in str(error):
+                    log.warning("response %d about the control %s was not taken: %s; it is not sent again", waiting.code, waiting.mrid, error)
+                else:
+                    await asyncio.sleep(error.retry_s or pause_s)
+                    pause_s = min(RETRY_S[1], 2 * pause_s)
+                    continue
+            pause_s = RETRY_S[0]
+            self._ledger.done(waiting)
+            self._unsaved = True
+
+    # -- the disk ------------------------------------------------------------------------------------------
+
+    def _load(self) -> Ledger:
+        try:
+            return Ledger.of(self._path.read_text("utf-8"))
+        except FileNotFoundError:
+            return Ledger()
+        except (OSError, ValueError) as error:
+            log.warning("the responses kept in %s cannot be read (%s); some may be sent twice", self._path, error)
+            return Ledger()
+
+    async def _save(self) -> None:
+        """Before anything is sent, and after. A disk that is full costs repeated responses after a restart, nothing else."""
+        if not self._unsaved:
+            return
+        self._unsaved = False
+        try:
+            await asyncio.to_thread(_write, self._path, self._ledger.text())
+        except OSError as error:
+            log.warning("the responses cannot be kept in %s (%s); after a restart some may be sent twice", self._path, error.strerror)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    with fresh.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, path)

@@ -1,0 +1,195 @@
+"""HTTP towards an IEEE 2030.5 server: one request at a time, bounded, on one server only.
+
+Links are followed relative to the document they stand in, and only to the server of the site file: a document cannot send us, and our
+certificate, elsewhere. Redirects are followed a few times under the same rule (2030.5 clause 5).
+"""
+
+from __future__ import annotations
+
+import math
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import aiohttp
+from yarl import URL
+
+from controller.config_signals import Ieee20305Signal
+from controller.io.signals.ieee2030_5_tls import client_context
+from signals.csip_resources import MOST_LIST, Item, Page, whole
+from signals.csip_xml import CONTENT_TYPE, MOST_BYTES, XmlError
+
+TIMEOUT: Final = aiohttp.ClientTimeout(total=30.0, sock_connect=10.0)
+MOST_HOPS: Final = 4
+PAGE_ITEMS: Final = 50
+MOST_PAGES: Final = 100
+LONGEST_RETRY_S: Final = 3600.0
+HEADERS: Final = {"Accept": CONTENT_TYPE, "User-Agent": "Yardmaster"}
+
+
+class ServerError(Exception):
+    """A request came to nothing. The text is a clause for a person. status: of HTTP, 0 = no answer. retry_s: the server asks us to wait."""
+
+    def __init__(self, text: str, status: int = 0, retry_s: float | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        self.retry_s = retry_s
+
+    @property
+    def gone(self) -> bool:
+        """The resource is not there: what led to it is to be read anew."""
+        return self.status in (404, 410)
+
+
+@dataclass(frozen=True, slots=True)
+class Got:
+    """A document and where it was."""
+
+    url: URL
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A request that changed something there. location: of what was made."""
+
+    status: int
+    location: URL | None
+
+
+class Http:
+    """Requests to one server. Raises CertificateError when made, ServerError when used."""
+
+    def __init__(self, entry: Ieee20305Signal) -> None:
+        self.root = URL(entry.url, encoded=True)
+        self._context = client_context(entry, self.root.host or "")
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def at(self, base: URL, href: str) -> URL:
+        """Where a link leads. Raises ServerError when it leaves the server."""
+        try:
+            url = base.join(URL(href, encoded=True))
+            same = url.origin() == self.root.origin()
+        except ValueError:
+            raise ServerError(f"the server gave {href[:80]!r} as an address, which is none") from None
+        if not same:
+            raise ServerError(f"the server sent us to another one ({url.host}); links are followed on {self.root.host} only")
+        return url
+
+    async def get(self, url: URL) -> Got:
+        """Read a resource."""
+        for _ in range(MOST_HOPS):
+            status, headers, body = await self._request("GET", url)
+            if status in (301, 302, 303, 307, 308) and "Location" in headers:
+                url = self.at(url, headers["Location"])
+                continue
+            if status == 204:
+                raise ServerError(f"{url.path} is empty (204)", 404)
+            if status != 200:
+                raise _refusal("GET", url, status, headers)
+            _check_type(url, headers.get("Content-Type", ""))
+            return Got(url, body)
+        raise ServerError(f"{self.root.host} sends us round in circles from {url.path}")
+
+    async def send(self, method: str, url: URL, body: bytes) -> Done:
+        """POST or PUT a document."""
+        for _ in range(MOST_HOPS):
+            status, headers, _ = await self._request(method, url, body)
+            if status in (301, 302, 307, 308) and "Location" in headers:
+                url = self.at(url, headers["Location"])
+                continue
+            if status not in (200, 201, 202, 204):
+                raise _refusal(method, url, status, headers)
+            return Done(status, self.at(url, headers["Location"]) if "Location" in headers else None)
+        raise ServerError(f"{self.root.host} sends us round in circles from {url.path}")
+
+    async def _request(self, method: str, url: URL, body: bytes | None = None) -> tuple[int, Mapping[str, str], bytes]:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(ssl=self._context, limit=4)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, headers=HEADERS, cookie_jar=aiohttp.DummyCookieJar())
+        headers = {"Content-Type": CONTENT_TYPE} if body is not None else None
+        try:
+            async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
+                return response.status, response.headers, await _bounded(response)
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            raise ServerError(self._why(error)) from None
+
+    def _why(self, error: BaseException) -> str:
+        where = f"{self.root.host}:{self.root.port}"
+        if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
+            return f"the certificate of {where} is not trusted ({_last(error)}); check ca_file and the address"
+        if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+            return f"no TLS with {where} ({_last(error)}); does it know our certificate, does it speak the ciphers of 2030.5 (ca_legacy_tls)?"
+        if isinstance(error, TimeoutError):
+            return f"{where} did not answer in time"
+        return f"{where} cannot be reached ({_last(error)})"
+
+    async def pages(self, url: URL, decode: PageDecoder[Item]) -> Page[Item]:
+        """A whole list, page by page (2030.5 4.6: s first item, l how many). A list that changes meanwhile is read again, else refused."""
+        for _ in range(3):
+            pages = await self._pages(url, decode)
+            if pages is not None:
+                return whole(pages)
+        raise ServerError(f"the list {url.path} changes while it is read")
+
+    async def _pages(self, url: URL, decode: PageDecoder[Item]) -> list[Page[Item]] | None:
+        pages: list[Page[Item]] = []
+        seen = 0
+        while len(pages) < MOST_PAGES:
+            page = decode((await self.get(url.update_query({"s": str(seen), "l": str(PAGE_ITEMS)}))).body)
+            if pages and page.all != pages[0].all:
+                return None
+            if pages and page.items and page.items == pages[-1].items:
+                raise XmlError(f"the list {url.path} has {page.all} items but gives the same {page.results} again and again")
+            pages.append(page)
+            seen += page.results
+            if seen >= page.all:
+                return pages if seen == page.all else None
+            if page.results == 0:
+                raise XmlError(f"the list {url.path} has {page.all} items but gives only {seen}")
+        raise XmlError(f"the list {url.path} has more than {min(MOST_LIST, MOST_PAGES)} pages")
+
+
+class PageDecoder(Protocol[Item]):
+    """Makes a page of a document. Raises XmlError."""
+
+    def __call__(self, body: bytes) -> Page[Item]: ...
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    """The body, of at most a mebibyte."""
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(16 * 1024):
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise ValueError(f"its answer is longer than {MOST_BYTES} bytes")
+    return bytes(body)
+
+
+def _check_type(url: URL, kind: str) -> None:
+    """sep+xml, or what careless servers call it; EXI we do not speak and do not ask for."""
+    name = kind.partition(";")[0].strip().lower()
+    if name not in (CONTENT_TYPE, "application/xml", "text/xml"):
+        raise ServerError(f"{url.path} came as {name[:60] or 'nothing'}, not as {CONTENT_TYPE}")
+
+
+def _refusal(method: str, url: URL, status: int, headers: Mapping[str, str]) -> ServerError:
+    wait_s: float | None = None
+    if status in (429, 503):
+        text = headers.get("Retry-After", "").strip()
+        wait_s = min(LONGEST_RETRY_S, float(text)) if text.isascii() and text.isdigit() and len(text) < 9 else None
+    words = {401: "does not let us in", 403: "does not let us in", 404: "is not there", 410: "is gone", 429: "is asked too often", 503: "is busy"}
+    return ServerError(f"{method} {url.path} {words.get(status, 'failed')} (HTTP {status})", status, wait_s if wait_s is None else math.ceil(wait_s))
+
+
+def _last(error: BaseException) -> str:
+    """The innermost cause, in its own words."""
+    text = str(getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error) or type(error).__name__
+    return text[:160]

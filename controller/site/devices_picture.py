@@ -1,0 +1,104 @@
+"""The picture that the laws of battery, inverters and relays look at, taken from the site at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from controller.config import PHASE_INDEX, ROOT_CIRCUIT
+from controller.facts import Stamp
+from controller.site.devices_room import room_a
+from controller.site.devices_scene import Bound, Scene
+from controller.site.freshness import Health, Mode
+from controller.site.state import PHASES
+
+if TYPE_CHECKING:
+    from controller.site.site import Site
+
+
+EXPORT_LIMIT: Final = "export limit"
+"""The bound of the site file, in the words of ``rows``."""
+
+
+class Pictures:
+    """Keeps the room that the last decision about cars has left."""
+
+    def __init__(self, battery_phases: tuple[int, ...]) -> None:
+        self._phases, self.phase_count = battery_phases, len(battery_phases)
+        self._room_w = 0.0
+        self._over_w = 0.0
+
+    def decided(self, site: Site) -> None:
+        """The arbiter has decided: what is left beside the cars."""
+        frozen, per_a = site.frozen, site.layout.voltage_v * len(self._phases)
+        if frozen is not None:
+            self._room_w = room_a(site.layout, frozen.rows, frozen.claims, self._phases) * per_a
+
+    def take(self, site: Site, at: Stamp) -> Scene:
+        """The picture now."""
+        now, meters = at.mono_s, site.meters
+        pv_w, battery_w = meters.side_power_w("pv"), site.devices.battery_w(meters.side_power_w("battery"), now)
+        smallest = site.limits.smallest(now)
+        root = site.layout.circuits[ROOT_CIRCUIT]
+        over_a = max((one.measured_a - one.limit_a for one in meters.over.get(ROOT_CIRCUIT, ()) if one.phase in self._phases), default=0.0)
+        return Scene(
+            at,
+            meters.grid_power_w(),
+            _late(site),
+            max(0.0, -pv_w) if pv_w is not None else None,
+            battery_w,
+            site.devices.soc_percent(meters.soc_percent()),
+            site.planner.slot_now(at),
+            self._room_w,
+            over_a * site.layout.voltage_v * len(self._phases),
+            tuple(exports(site, at)),
+            consumption=left_for_battery(site, now),
+            part=site.grid_wishes.part(),
+            limited=frozenset(name for name, limit in smallest.items() if limit.limit_a < site.layout.circuits[name].fuse_a),
+            over=frozenset(meters.over),
+            failsafe=site.mode.mode in (Mode.FAILSAFE, Mode.STOP),
+            fuse_w=max(0.0, root.fuse_a - site.config.grid.margin_a) * site.layout.voltage_v * site.layout.phase_count,
+            inverters_w={one.id: -watts for one in site.config.inverters if one.meter and (watts := meters.meter_power_w(one.meter)) is not None},
+        )
+
+
+def exports(site: Site, at: Stamp) -> Iterable[Bound]:
+    """Everything that bounds feeding in now."""
+    if site.config.grid.max_export_w is not None:
+        yield site.config.grid.max_export_w, EXPORT_LIMIT
+    told = site.grid_wishes.export()
+    if told is not None:
+        yield told
+    stated = site.limits.export(at.mono_s)
+    if stated is not None:
+        yield stated[0], stated[1]
+
+
+def left_for_battery(site: Site, now: float) -> Bound | None:
+    """What a limit of all controllable loads leaves to the battery's charging beside what cars may draw."""
+    found: list[Bound] = []
+    for circuit, limit in site.limits.controllable(now).items():
+        if circuit == ROOT_CIRCUIT and site.frozen is not None:
+            booked_a = site.frozen.booked_a
+            cars_a = sum(max(claim.ceiling_a, claim.present_a) * len(site.evses[claim.key].phases) for claim in site.frozen.claims if claim.rows)
+            cars_a += sum(amps * len(site.evses[key].phases) for key, amps in booked_a.items())
+            limit_w = limit.limit_a * site.layout.voltage_v * site.layout.phase_count
+            found.append((limit_w - cars_a * site.layout.voltage_v, limit.reason))
+    return min(found, default=None)
+
+
+def _late(site: Site) -> bool:
+    watch = site.meters.watches.get(site.layout.circuits[ROOT_CIRCUIT].meter or "")
+    return watch is not None and watch.health is Health.LATE
+
+
+def battery_phases(site: Site) -> tuple[int, ...]:
+    """Site phases the stationary battery is on: those of its meter."""
+    config = site.config
+    wanted = config.battery.meter if config.battery is not None else None
+    meter = next((one for one in config.meters if one.id == wanted or (wanted is None and one.role == "battery")), None)
+    phases = PHASES[: site.layout.phase_count]
+    if meter is None:
+        return phases
+    return tuple(PHASE_INDEX[name] for name in meter.phases if PHASE_INDEX[name] in phases) or phases
+

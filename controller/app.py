@@ -30,8 +30,7 @@ from controller.io.system import SystemShell, on_stop_signal
 from controller.io.tap import Tap, TapUser
 from controller.io.tasks import end, keep
 from controller.io.upstream import UpstreamShell
-from controller.orders import AnswerEvent, AnswerSignal, Order, Publish, RecordPoint, Severity, SolvePlan, Tell, TellSource
-from controller.site.series import FEEDS, feed_of
+from controller.orders import AnswerEvent, AnswerSignal, Order, Publish, RecordCompliance, RecordPoint, Severity, SolvePlan, Tell, TellSource
 from controller.snapshot import Snapshot, WhyView
 
 log = logging.getLogger("yardmaster")
@@ -40,7 +39,7 @@ STOP_S = 2.5
 JOURNAL_STOP_S = 1.0
 """Of STOP_S, kept for the journal, which stops last: what is queued for it must reach the disk."""
 
-OPTIONAL: frozenset[type[Order]] = frozenset({Publish, RecordPoint, SolvePlan, AnswerSignal, AnswerEvent, TellSource})
+OPTIONAL: frozenset[type[Order]] = frozenset({Publish, RecordPoint, RecordCompliance, SolvePlan, AnswerSignal, AnswerEvent, TellSource})
 """Orders for neighbours a site may lack (no broker is legal): without one they end here."""
 
 TELEMETRY: frozenset[type[Order]] = frozenset({Publish, RecordPoint})
@@ -299,8 +298,9 @@ def build_neighbours(config: Config, clock: Clock, submit: Submit, snapshot: Cal
     Imported here: each brings a heavy package that no other verb needs.
     """
     from controller.io.api import ApiShell
-    from controller.io.feeds import FeedsShell
     from controller.io.bus import Buses
+    from controller.io.compliance import ComplianceShell
+    from controller.io.feeds import FeedsShell
     from controller.io.files import FilesShell
     from controller.io.history import HistoryShell
     from controller.io.http_meters import HttpMetersShell
@@ -327,13 +327,18 @@ def build_neighbours(config: Config, clock: Clock, submit: Submit, snapshot: Cal
     offered = (Part("modbus server", ModbusServerShell(config, snapshot)),) if config.modbus_server is not None else ()
     depot = any(upstream.face == "depot" for upstream in config.upstreams)
     files = (Part("files", FilesShell(config, clock, submit, snapshot)),) if depot else ()
-    signals = (Part("signals", SignalsShell(config, clock, submit, buses)),) if config.signals else ()
-    asked = any(feed_of(config, key) is not None for key in FEEDS) or bool(config.forecast.pv_plants)
-    feeds = (Part("feeds", FeedsShell(config, clock, submit)),) if asked else ()
+    sources = SignalsShell(config, clock, submit, buses)
+    signals = (Part("signals", sources),) if config.signals else ()
+    api = ApiShell(config, clock, submit, snapshot, history)
+    compliance = api.record = ComplianceShell(config, clock, submit)
+    api.notify = sources.notified
+    foretold = bool(config.forecast.pv_plants or config.feeds())
+    feeds = (Part("feeds", FeedsShell(config, clock, submit)),) if foretold else ()
     return (
         Part("solver", SolverShell(config, clock, submit)),
         Part("history", history),
-        Part("api", ApiShell(config, clock, submit, snapshot, history)),
+        Part("compliance", compliance),
+        Part("api", api),
         *mqtt,
         Part("modbus", modbus),
         *sunspec,

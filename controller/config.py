@@ -24,8 +24,8 @@ from controller.config_meters import (
     SunSpecSource,
     VirtualSource,
 )
-from controller.config_prices import MarketConfig, PlainFeed, PvPlantConfig
-from controller.config_signals import Section14aConfig, SignalConfig
+from controller.config_prices import MarketConfig, PlainFeed, PriceFeed, PvPlantConfig
+from controller.config_signals import ComplianceConfig, Section14aConfig, SignalConfig
 
 __all__ = [
     "PHASE_INDEX",
@@ -586,6 +586,7 @@ class Config(Model):
     mqtt: MqttConfig | None = Field(default=None, description="MQTT broker; none is legal.")
     limits: LimitsConfig = Field(default=LimitsConfig(), description="Rules for received limits.")
     section_14a: Section14aConfig = Field(default=Section14aConfig(), description="The minimum the grid operator leaves under section 14a EnWG.")
+    compliance: ComplianceConfig = Field(default=ComplianceConfig(), description="The record of limits from outside.")
     signals: tuple[SignalConfig, ...] = Field(
         default=(), max_length=20, description="Who may hold the site down: grid operator, aggregator, fleet manager. The lowest limit wins."
     )
@@ -607,6 +608,14 @@ class Config(Model):
     def station(self, station_id: str) -> StationConfig | None:
         """The station with this identity, or None."""
         return next((station for station in self.stations if station.id == station_id), None)
+
+    def feeds(self) -> dict[str, PriceFeed]:
+        """The feeds the site asks: market, sell_market, co2_feed, pv_feed, load_feed, as far as they are given."""
+        tariff, forecast = self.tariff, self.forecast
+        markets = {"market": tariff.market, "sell_market": tariff.sell_market}
+        plain = {"co2_feed": tariff.co2_feed, "pv_feed": forecast.pv_feed, "load_feed": forecast.load_feed}
+        found: dict[str, PriceFeed] = {key: market.feed for key, market in markets.items() if market is not None}
+        return found | {key: feed for key, feed in plain.items() if feed is not None}
 
     def identity_of(self, upstream: UpstreamConfig) -> str:
         """OCPP identity of a depot face."""

@@ -37,6 +37,12 @@ class Section14aConfig(Model):
     large_share_percent: float = Field(default=40.0, ge=0, le=100, description="Part of large_device_w that is left to them [%].")
 
 
+class ComplianceConfig(Model):
+    """The record that limits from outside were received and obeyed."""
+
+    years: float = Field(default=3.0, gt=0, le=30, description="Lines are kept so long [years].")
+
+
 class SignalModel(Model):
     """One source of limits. consumption: import of what it binds; production: feed-in at the grid connection."""
 
@@ -52,7 +58,11 @@ class SignalModel(Model):
     )
     failsafe_production_w: float | None = Field(default=None, ge=0, description="The same for feed-in, as a positive number [W].")
     failsafe_min_s: float = Field(
-        default=7200.0, ge=7200, le=86_400, description="The failsafe holds at least so long, unless a new limit ends it [s]."
+        default=7200.0,
+        ge=7200,
+        le=86_400,
+        description="While the source is silent a lower last limit without an end outlasts it so long [s]; the failsafe itself holds until a new "
+        "limit comes, or its heartbeat has been back for 120 s.",
     )
     heartbeat_s: float = Field(
         default=120.0, ge=0, le=86_400, description="Silence of the source after which the failsafe holds; 0 = it need not say anything [s]."

@@ -70,8 +70,9 @@ class Command:
 class InverterState:
     """What an inverter says of its limit.
 
-    way: model for commands, 0 = none. enabled: its switch. limit_w: limit while enabled. steering: enabled and, as far as can be seen, obeyed
-    (S2). power_w: production as negative power, None at night (S3). rating_w: what 100 percent is. connected: None = not told.
+    way: model for commands, 0 = none. enabled: its switch. limit_w: limit while enabled, of all that leaves it at the AC side. steering:
+    enabled, and its power shows that it is obeyed (S2; so never at night). power_w: production as negative power, None at night (S3).
+    rating_w: what 100 percent is. connected: None = not told.
     """
 
     way: int
@@ -132,7 +133,7 @@ def read_inverter(picture: Picture) -> InverterState:
     enabled = picture.value(model, names["enable"]) == ENABLED
     percent = picture.value(model, names["percent"])
     limit_w = percent / 100.0 * rating_w if enabled and percent is not None and rating_w is not None else None
-    obeyed = limit_w is None or power_w is None or -power_w <= limit_w + max(ABOVE_W, ABOVE_SHARE * (rating_w or 0.0))
+    obeyed = limit_w is not None and power_w is not None and -power_w <= limit_w + max(ABOVE_W, ABOVE_SHARE * (rating_w or 0.0))
     connected = None if model.model_id != 123 else _flag(picture.value(model, "Conn"))
     remaining_s = picture.value(model, "WMaxLimPctRvrtRem") if model.model_id == 704 else None
     return InverterState(model.model_id, enabled, limit_w, enabled and obeyed, power_w, rating_w, remaining_s, connected)

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from meters.quality import Convention, Expectation, judge
+from meters.quality import VOLTAGE_V, Convention, Expectation, judge
 from meters.reading import Quality, Reading, ReadingError
 from meters.sunspec_models import Found, Picture, layout
 
@@ -70,6 +70,11 @@ def choose(models: Iterable[Found], role: Role, ids: tuple[int, ...] = (), nth: 
     raise ReadingError("model missing", _missing(fitting, wanted, nth))
 
 
+def settled(picture: Picture, source: Source) -> Source:
+    """The source without models that turned out to say nothing about it: no battery on the inverter, so its own values are PV."""
+    return replace(source, others=()) if source.role == "pv" and _pv_inputs(picture, source) is None else source
+
+
 def reading(meter_id: str, picture: Picture, source: Source, sign: Literal["import", "export"] | None, expected: Expectation) -> Reading:
     """The judged reading of one picture."""
     values, asleep = quantities(picture, source, sign), _asleep(picture, source.main)
@@ -90,7 +95,7 @@ def quantities(picture: Picture, source: Source, sign: Literal["import", "export
     if main.model_id in INVERTERS:
         return _inverter(picture, source)
     if main.model_id == MPPT:
-        return {"p": _negative(_dc_module_power(picture, main, picture.first(STORAGE) is not None)[0])}
+        return {"p": _negative(_dc_module_power(picture, main)[0])}
     if main.model_id == PORTS:
         return {"p": _negative(_ports_w(picture, main, PORT_PV))}
     raise ReadingError("model missing", f"model {main.model_id} holds no values of a meter with role {source.role}")
@@ -110,7 +115,7 @@ def dc_production_w(picture: Picture) -> float | None:
     if ports is not None:
         return _ports_w(picture, ports, PORT_PV)
     mppt = picture.first(MPPT)
-    return None if mppt is None else _dc_module_power(picture, mppt, picture.first(STORAGE) is not None)[0]
+    return None if mppt is None else _dc_module_power(picture, mppt)[0]
 
 
 def battery_power_w(picture: Picture, battery: Found | None = None) -> float | None:
@@ -121,7 +126,7 @@ def battery_power_w(picture: Picture, battery: Found | None = None) -> float | N
     if power_w is None and ports is not None:
         power_w = _negative(_ports_w(picture, ports, PORT_STORAGE))
     if power_w is None and mppt is not None:
-        power_w = _dc_module_power(picture, mppt, picture.first(STORAGE) is not None)[1]
+        power_w = _dc_module_power(picture, mppt)[1]
     if power_w is None and ports is None and mppt is None and picture.first(713, 802) is not None:
         power_w = ac_power_w(picture)  # no PV inputs: what the inverter does is the battery's
     return power_w
@@ -187,25 +192,23 @@ def _inverter(picture: Picture, source: Source) -> Quantities:
     for name in ("p", "p_l1", "p_l2", "p_l3"):
         values[name] = _negative(values.get(name))
     values |= {name: _like(values.get(name), values[f"p_l{name[-1]}"] or values["p"]) for name in ("i_l1", "i_l2", "i_l3")}
-    produced_w = _pv_of_hybrid_w(picture, source)
-    if produced_w is None:
+    values |= {name: _site_voltage(values.get(name)) for name in ("u_l1", "u_l2", "u_l3")}
+    inputs = _pv_inputs(picture, source)
+    if inputs is None:
         return values
     kept = {name: value for name, value in values.items() if name[0] in "uf"}
-    return {**kept, "p": -produced_w}  # currents and energies at its AC side are those of PV and battery together
+    produced_w = _ports_w(picture, inputs, PORT_PV) if inputs.model_id == PORTS else _dc_module_power(picture, inputs)[0]
+    return {**kept, "p": _negative(produced_w)}  # currents and energies at its AC side are those of PV and battery together
 
 
-def _pv_of_hybrid_w(picture: Picture, source: Source) -> float | None:
-    """DC power of the PV inputs, if the same inverter has a battery on other inputs."""
+def _pv_inputs(picture: Picture, source: Source) -> Found | None:
+    """The model that tells the PV inputs apart, if the same inverter has a battery on other inputs."""
     for model in source.others:
-        if model.model_id == MPPT and _battery_modules(picture, model, _has_storage(source)) is not None:
-            return _dc_module_power(picture, model, _has_storage(source))[0] or 0.0
+        if model.model_id == MPPT and _battery_modules(picture, model) is not None:
+            return model
         if model.model_id == PORTS and any(picture.value(model, "PrtTyp", port) == PORT_STORAGE for port in picture.groups(model)):
-            return _ports_w(picture, model, PORT_PV) or 0.0
+            return model
     return None
-
-
-def _has_storage(source: Source) -> bool:
-    return any(model.model_id == STORAGE for model in source.others)
 
 
 def _battery(picture: Picture, source: Source) -> Quantities:
@@ -223,10 +226,10 @@ def _bank_power_w(picture: Picture, bank: Found | None) -> float | None:
     state = picture.value(bank, "ChaSt")
     if state in (CHARGING, DISCHARGING):
         return abs(power_w) if state == CHARGING else -abs(power_w)
-    return -power_w
+    return 0.0 - power_w
 
 
-def _battery_modules(picture: Picture, mppt: Found, has_storage: bool) -> tuple[int, int] | None:
+def _battery_modules(picture: Picture, mppt: Found) -> tuple[int, int] | None:
     """Numbers of the inputs that charge and discharge the battery: by their names, or the last two of a hybrid's four."""
     groups = picture.groups(mppt)
     names = [picture.text(mppt, "IDStr", group).lower().replace(" ", "") for group in groups]
@@ -234,13 +237,14 @@ def _battery_modules(picture: Picture, mppt: Found, has_storage: bool) -> tuple[
     charging = next((group for group in groups if "cha" in names[group] and "discha" not in names[group]), None)
     if charging is not None and discharging is not None:
         return charging, discharging
+    has_storage = bool(picture.value(picture.first(STORAGE), "WChaMax"))  # SMA shows the model without any storage
     return (2, 3) if has_storage and len(groups) == HYBRID_MODULES else None
 
 
-def _dc_module_power(picture: Picture, mppt: Found, has_storage: bool) -> tuple[float | None, float | None]:
+def _dc_module_power(picture: Picture, mppt: Found) -> tuple[float | None, float | None]:
     """(what PV inputs give, what flows into the battery) of model 160."""
     powers = [picture.value(mppt, "DCW", group) for group in picture.groups(mppt)]
-    pair = _battery_modules(picture, mppt, has_storage)
+    pair = _battery_modules(picture, mppt)
     produced = [power for group, power in enumerate(powers) if power is not None and group not in (pair or ())]
     battery_w = None
     if pair is not None:
@@ -305,6 +309,11 @@ def _like(current_a: float | None, power_w: float | None) -> float | None:
     if current_a is None:
         return None
     return -abs(current_a) if power_w is not None and power_w < 0 else abs(current_a)
+
+
+def _site_voltage(voltage_v: float | None) -> float | None:
+    """A large inverter sits behind a transformer of its own: its 442 V is not the site's voltage, and no reason to doubt its power."""
+    return voltage_v if voltage_v is not None and VOLTAGE_V[0] <= voltage_v <= VOLTAGE_V[1] else None
 
 
 def _negative(value: float | None) -> float | None:

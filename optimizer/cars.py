@@ -117,4 +117,5 @@ def usable_battery(problem: Problem) -> Battery | None:
         wear_per_kwh=max(0.0, battery.wear_per_kwh),
         reserve_wh=min(max(0.0, battery.reserve_wh), battery.capacity_wh) if math.isfinite(battery.reserve_wh) else 0.0,
         sun_only=battery.sun_only,
+        feeds_grid=battery.feeds_grid,
     )

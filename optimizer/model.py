@@ -204,7 +204,7 @@ class Model:
         if (old is None) != (new is None):
             return False
         if old is not None and new is not None:
-            facts = [(battery.efficiency_one_way, battery.wear_per_kwh, battery.reserve_wh > 0.0) for battery in (old, new)]
+            facts = [(one.efficiency_one_way, one.wear_per_kwh, one.reserve_wh > 0.0) for one in (old, new)]
             if facts[0] != facts[1]:
                 return False
         return self.site.curtailed >= 0 or max(problem.pv_w) <= 0.0

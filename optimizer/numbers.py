@@ -212,13 +212,23 @@ def write_battery(model: Model, battery: Battery | None, now: Now, blocked: Trut
         rests = blocked[-1][:, model.tree.site_phases].any(axis=1)
     charge_w = np.minimum(battery.max_charge_w, now.pv_w) if battery.sun_only else np.full(count, battery.max_charge_w)
     sheet.high[store.charge : store.charge + count] = np.where(rests, 0.0, charge_w / 1000.0 * now.hours)
-    sheet.high[store.give : store.give + count] = np.where(now.sound, battery.max_discharge_w / 1000.0 * now.hours, 0.0)
+    give_w = np.full(count, battery.max_discharge_w) if battery.feeds_grid else np.minimum(battery.max_discharge_w, _takers_w(model, now))
+    sheet.high[store.give : store.give + count] = np.where(now.sound, give_w / 1000.0 * now.hours, 0.0)
     sheet.low[store.level : store.level + count] = min(battery.min_soc_wh / 1000.0, start_kwh)
     sheet.low[store.level + count - 1] = start_kwh
     sheet.high[store.level : store.level + count] = battery.capacity_wh / 1000.0
     sheet.right[store.chain_row] = start_kwh
     if store.under >= 0:
         _write_reserve(model, now, battery.reserve_wh / 1000.0, start_kwh, sheet)
+
+
+def _takers_w(model: Model, now: Now) -> Floats:
+    """The most that could be drawn besides the battery in each slot: what the building draws beyond PV, and every car that is there."""
+    drawn_w: Floats = np.maximum(0.0, now.fixed_a.sum(axis=(0, 2)) * model.problem.voltage_v - now.pv_w)
+    for ev in model.problem.evs:
+        first, last = model.window_of(ev)
+        drawn_w[first:last] += max(0.0, ev.max_power_w)
+    return drawn_w
 
 
 def _write_reserve(model: Model, now: Now, reserve_kwh: float, start_kwh: float, sheet: Sheet) -> None:

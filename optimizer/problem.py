@@ -113,6 +113,8 @@ class Battery:
 
     min_soc_wh is never planned below. reserve_wh: kept for outages and grid events; broken only where an overload or a
     missing kWh of a car would cost more, and reported. sun_only: it charges no more than PV makes in a slot.
+    feeds_grid: it may be discharged into the grid; False: it gives no more than the building draws beyond PV and
+    the cars that are there could take.
     """
 
     capacity_wh: float
@@ -124,6 +126,7 @@ class Battery:
     wear_per_kwh: float = 0.0
     reserve_wh: float = 0.0
     sun_only: bool = False
+    feeds_grid: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ IMPORT_CAPACITY_LIMIT in KW, without a priority, beside one long "safe mode" eve
 - Lower ``priority`` wins; none is lowest of all. Of two without one, an event without an end gives way to one that has one: it is there for
   the times nobody said anything about. Subscribed capacity holds behind every limit, as the user guide asks (8.10.1).
 - A limit that cannot be read is not dropped: while its interval lasts, the source's failsafe holds, if it has one.
+- DISPATCH_SETPOINT asks for a consumption: it is handed on as a setpoint and holds as a limit, as a depot can always take less, seldom more.
 - What cannot be obeyed comes back as a note, one sentence each; ``REFUSED`` has the payload types.
 
 Whether an event means us: VEN_NAME, RESOURCE_NAME and groups by any match; places (POWER_SERVICE_LOCATION and others) must match as well
@@ -193,7 +194,7 @@ class _Reader:
             return self._level(slot, place, self.us.alert_level, payload.type)
         if payload.type == "DISPATCH_SETPOINT":
             watts = limit_w(number(_single(payload), "a setpoint"), self._units(payload), self.us.base, _hours(slot))
-            return self._window(f"{slot.number}/{place}", slot.start_s, slot.end_s, _Hold(payload.type, setpoint_w=watts))
+            return self._window(f"{slot.number}/{place}", slot.start_s, slot.end_s, _Hold(payload.type, watts, setpoint_w=watts))
         return self._note(payload.type, _reason(payload))
 
     def _limit(self, slot: Slot, place: int, payload: Payload) -> None:

@@ -255,7 +255,7 @@ def report(
         "eventID": event.id,
         "clientName": names[0],
         "reportName": f"{names[0]} {event.name or event.id} {what.number}"[:128],
-        "payloadDescriptors": [_described(request, units.get(request.payload_type)) for request in requests if request.payload_type in units],
+        "payloadDescriptors": [_described(each, units.get(each.payload_type), generation) for each in requests if each.payload_type in units],
         "resources": [{"resourceName": "AGGREGATED_REPORT" if requests[0].aggregate else names[1], "intervals": intervals}],
     }
     return body
@@ -281,8 +281,10 @@ def _payloads(
     return payloads
 
 
-def _described(request: ReportRequest, unit: str | None) -> dict[str, Any]:
-    body: dict[str, Any] = {"objectType": "REPORT_PAYLOAD_DESCRIPTOR", "payloadType": request.payload_type}
+def _described(request: ReportRequest, unit: str | None, generation: str) -> dict[str, Any]:
+    """objectType is needed from 3.1 on; in 3.0 it is optional and some readers do not know it."""
+    body: dict[str, Any] = {"objectType": "REPORT_PAYLOAD_DESCRIPTOR"} if generation != "3.0" else {}
+    body["payloadType"] = request.payload_type
     if request.reading_type:
         body["readingType"] = request.reading_type
     return body | ({"units": unit} if unit else {})

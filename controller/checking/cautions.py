@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from controller.checking.fallback import path_to_grid
+from controller.checking.feeds import feed_cautions
 from controller.checking.links import is_loopback, link_cautions
 from controller.checking.problems import Problem, Where, listed
 from controller.checking.rules import Site
@@ -23,7 +24,7 @@ LONG_LIMIT_S = 7 * 86_400.0
 def warnings_about(site: Site) -> list[Problem]:
     """All warnings, in the order of the rules below."""
     rules = (_grid, _circuits, _stations, _chargers, _unbalance, _passwords, _fallbacks, _meters, _offered, _upstreams, _limits, _times, _battery)
-    return [*(found for rule in rules for found in rule(site)), *link_cautions(site.config)]
+    return [*(found for rule in rules for found in rule(site)), *link_cautions(site.config), *feed_cautions(site.config)]
 
 
 def _grid(site: Site) -> Iterator[Problem]:

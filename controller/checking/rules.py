@@ -15,7 +15,9 @@ from itertools import pairwise
 
 from controller.checking.drivers import drivers
 from controller.checking.fallback import fallback_problems
+from controller.checking.feeds import feed_problems
 from controller.checking.links import depot_faces, file_doors, is_loopback, listeners, password_hashes, upstream_names, upstream_settings
+from controller.checking.meters import meter_problems
 from controller.checking.problems import Problem, Where, did_you_mean, listed
 from controller.checking.salvage import pattern_of
 from controller.config import (
@@ -185,6 +187,7 @@ def _meter_references(site: Site) -> Iterator[Problem]:
 def _meter_sources(site: Site) -> Iterator[Problem]:
     for number, meter in enumerate(site.config.meters):
         where: Where = ("meters", number, "source")
+        yield from meter_problems(site.config, number, meter)
         if isinstance(meter.source, MqttSource):
             yield from _mqtt_source(site, where, meter.source)
         elif isinstance(meter.source, ModbusSource):
@@ -206,7 +209,7 @@ def _sunspec_models(where: Where, source: SunSpecSource) -> Iterator[Problem]:
 def _mqtt_source(site: Site, where: Where, source: MqttSource) -> Iterator[Problem]:
     if site.config.mqtt is None:
         yield Problem((*where, "type"), "this meter is read over MQTT, but the file has no 'mqtt' block that names the broker; add one")
-    if any(sign in source.topic for sign in "+#"):
+    if any(sign in source.topic for sign in "+#") and source.format != "shelly":  # whose first generation has a topic per number
         yield Problem((*where, "topic"), "must be one exact topic, without the wildcards + and #")
 
 
@@ -432,7 +435,7 @@ RULES: tuple[tuple[Rule, str], ...] = (
     (lambda site: drivers(site.config), "authorization"),
     (_unknown_models, "~stations.model"),
     (_meter_references, "meters.id meters.role grid.meter circuits.meter battery.meter"),
-    (_meter_sources, "meters.source mqtt control.meter_lost_s"),
+    (_meter_sources, "meters.source meters.id meters.phases mqtt control.meter_lost_s grid.phases ~stations.id"),
     (_evse_currents, f"~{_EVSE}.min_current_a ~{_EVSE}.max_current_a ~{_EVSE}.fallback_a"),
     (_evse_phases, f"grid.phases ~{_EVSE}.phases"),
     (_v2g, f"grid.voltage_v ~{_EVSE}.phases ~{_EVSE}.max_current_a ~{_EVSE}.v2g"),
@@ -443,6 +446,7 @@ RULES: tuple[tuple[Rule, str], ...] = (
     (_tariff, "tariff"),
     (_battery, "battery.reserve_percent battery.min_soc_percent"),
     (_forecast, "forecast"),
+    (lambda site: feed_problems(site.config), "tariff forecast mqtt"),
     (_open_door, "api.host api.token api.token_file"),
     (_same_door, "api.port listen.port"),
     (_secrets_given_twice, ""),

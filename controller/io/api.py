@@ -34,6 +34,7 @@ from controller.io.api_models import (
     read_json,
     read_query,
 )
+from controller.io.api_signals import Notify, Record, Signals
 from controller.io.api_traffic import Traffic, is_private
 from controller.io.api_why import Reasons
 from controller.io.door import quiet_log
@@ -109,6 +110,8 @@ class ApiShell:
         self.tap: Tap | None = None
         self.trace: Trace | None = None
         self.why: Why | None = None
+        self.notify: Notify | None = None  # set by the app: statements of sources go to their drivers
+        self.record: Record | None = None
         self._trials = Trials(config, clock, submit, lambda: self.trace)
         self._traffic = Traffic(config, clock, submit, lambda: self.tap, self._stopping)
         self.port = 0
@@ -160,6 +163,7 @@ class ApiShell:
         app.router.add_routes(Reasons(self._known_evse, lambda: self.why).routes())
         app.router.add_routes(Explain(self._snapshot).routes())
         app.router.add_routes(Faces(self._config, self._clock, self._submit, self._snapshot).routes())
+        app.router.add_routes(Signals(self._config, self._clock, self._snapshot, lambda: self.notify, lambda: self.record).routes())
         app.router.add_routes(self._traffic.routes())
         app.router.add_routes(self._trials.routes())
         return app

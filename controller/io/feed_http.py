@@ -43,13 +43,22 @@ class Reply:
     marks: dict[str, str]
 
 
-async def ask(session: aiohttp.ClientSession, question: Question, marks: dict[str, str], trust: ssl.SSLContext | None, now_wall_s: float) -> Reply:
-    """The answer to a question; "nothing there yet" is an empty body. trust: for https, None = the system's. Raises AskError."""
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How servers are reached. trust: for https, None = the system's certificates. deadline_s: for one whole answer."""
+
+    session: aiohttp.ClientSession
+    trust: ssl.SSLContext | None = None
+    deadline_s: float = DEADLINE_S
+
+
+async def ask(way: Way, question: Question, marks: dict[str, str], now_wall_s: float) -> Reply:
+    """The answer to a question; "nothing there yet" is an empty body. Raises AskError."""
     try:
-        async with asyncio.timeout(DEADLINE_S):
-            return await _followed(session, question, marks, trust, now_wall_s)
+        async with asyncio.timeout(way.deadline_s):
+            return await _followed(way, question, marks, now_wall_s)
     except TimeoutError:
-        raise AskError(f"no answer within {DEADLINE_S:g} s") from None
+        raise AskError(f"no whole answer within {way.deadline_s:g} s") from None
     except aiohttp.ClientConnectorCertificateError:
         raise AskError("its certificate is not trusted; check ca_file") from None
     except aiohttp.ClientConnectorError as error:
@@ -58,12 +67,10 @@ async def ask(session: aiohttp.ClientSession, question: Question, marks: dict[st
         raise AskError(f"the answer broke off ({type(error).__name__})") from None
 
 
-async def _followed(
-    session: aiohttp.ClientSession, question: Question, marks: dict[str, str], trust: ssl.SSLContext | None, now_wall_s: float
-) -> Reply:
+async def _followed(way: Way, question: Question, marks: dict[str, str], now_wall_s: float) -> Reply:
     url = URL(question.url).update_query(question.params)
     for _ in range(MOST_REDIRECTS + 1):
-        reply, moved = await _once(session, question, url, marks, trust, now_wall_s)
+        reply, moved = await _once(way, question, url, marks, now_wall_s)
         if reply is not None:
             return reply
         target = url.join(moved)
@@ -75,13 +82,11 @@ async def _followed(
     raise AskError(f"it redirects more than {MOST_REDIRECTS} times; correct url")
 
 
-async def _once(
-    session: aiohttp.ClientSession, question: Question, url: URL, marks: dict[str, str], trust: ssl.SSLContext | None, now_wall_s: float
-) -> tuple[Reply | None, URL]:
+async def _once(way: Way, question: Question, url: URL, marks: dict[str, str], now_wall_s: float) -> tuple[Reply | None, URL]:
     """One request: its reply, or where it is to be asked instead."""
     method, headers = "GET" if question.body is None else "POST", {"User-Agent": AGENT, "Accept": "*/*", **question.headers, **marks}
-    secure = trust if trust is not None else True
-    async with session.request(method, url, data=question.body, headers=headers, ssl=secure, allow_redirects=False) as answer:
+    secure = way.trust if way.trust is not None else True
+    async with way.session.request(method, url, data=question.body, headers=headers, ssl=secure, allow_redirects=False) as answer:
         status = answer.status
         if status == HTTPStatus.NOT_MODIFIED:
             return Reply(None, marks), url

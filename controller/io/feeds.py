@@ -11,22 +11,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import aiohttp
 
 from controller.config import Config
-from controller.config_prices import FileFeed, HttpFeed, MqttFeed
+from controller.config_prices import FileFeed, HttpFeed, MqttFeed, PriceFeed
 from controller.facts import SeriesKind, SeriesTold, SourceChanged
-from controller.io.feed_http import CONNECT_S, MOST_BYTES, AskError, ask, trust_of
+from controller.io.feed_http import CONNECT_S, DEADLINE_S, MOST_BYTES, AskError, Way, ask, trust_of
 from controller.io.feed_questions import DayAhead, WebFeed, judged, questions, read
 from controller.io.feed_timing import Record, wait_s
 from controller.io.shell import Clock, Submit, Topics
 from controller.io.sunlight import Sunlight
 from controller.io.tasks import end, keep
 from controller.orders import Order
-from controller.site.series import FEEDS, feed_of, origin_of, source_of
+from controller.site.series import FEEDS, origin_of, source_of
 from signals.prices.plain import decode_file, decode_payload
 from signals.prices.slots import PriceError, Slots
 
@@ -36,14 +37,13 @@ PRICES = (SeriesKind.BUY, SeriesKind.SELL)
 CLOCK_S = 5.0
 """While nobody knows what time it is, no day can be asked for; looked again after this [s]."""
 LEAST_WAIT_S = 1.0
-
-Feed = FileFeed | MqttFeed | WebFeed
+Sleep = Callable[[float], Awaitable[None]]
 
 
 class _Told:
     """What one feed tells the site. key: of ``site.series.FEEDS``."""
 
-    def __init__(self, key: str, feed: Feed, config: Config, clock: Clock, submit: Submit) -> None:
+    def __init__(self, key: str, feed: PriceFeed, config: Config, clock: Clock, submit: Submit) -> None:
         self.key, self.kind, self.source = key, FEEDS[key], source_of(key)
         self.config, self.clock = config, clock
         self._origin, self._submit = origin_of(feed), submit
@@ -52,8 +52,8 @@ class _Told:
     def series(self, slots: Slots) -> None:
         """A series came, judged as what it is. Raises PriceError."""
         sound = judged(slots, self.kind in PRICES)
-        slots = tuple((slot.start_wall_s, slot.end_wall_s, slot.value) for slot in sound)
-        self._submit(SeriesTold(self.clock.stamp(), self.kind, self.source, slots, self._origin))
+        rows = tuple((slot.start_wall_s, slot.end_wall_s, slot.value) for slot in sound)
+        self._submit(SeriesTold(self.clock.stamp(), self.kind, self.source, rows, self._origin))
 
     def health(self, healthy: bool, detail: str) -> None:
         """Tell a change."""
@@ -67,13 +67,14 @@ class FeedsShell:
 
     orders: tuple[type[Order], ...] = ()
 
-    def __init__(self, config: Config, clock: Clock, submit: Submit, sunlight: Sunlight | None = None) -> None:
+    def __init__(self, config: Config, clock: Clock, submit: Submit, sleep: Sleep = asyncio.sleep, deadline_s: float = DEADLINE_S) -> None:
+        """sleep, deadline_s: for tests, which wait for nothing."""
         self.topics: Topics | None = None
         self._config = config
-        feeds = {key: feed_of(config, key) for key in FEEDS}
-        self._feeds = {key: feed for key, feed in feeds.items() if isinstance(feed, Feed)}
+        self._feeds = config.feeds()
         self._told = {key: _Told(key, feed, config, clock, submit) for key, feed in self._feeds.items()}
-        self._sunlight = sunlight or (Sunlight(config, clock, submit) if config.forecast.pv_plants else None)
+        self._sunlight = Sunlight(config, clock, submit) if config.forecast.pv_plants else None
+        self._sleep, self._deadline_s = sleep, deadline_s
         self._tasks: list[asyncio.Task[None]] = []
         self._session: aiohttp.ClientSession | None = None
 
@@ -90,9 +91,9 @@ class FeedsShell:
             if isinstance(feed, MqttFeed):
                 self._listen(feed, told)
             elif isinstance(feed, FileFeed):
-                self._tasks.append(keep(_FileLooker(feed, told).run, told.source))
+                self._tasks.append(keep(_FileLooker(feed, told, self._sleep).run, told.source))
             elif self._session is not None:
-                self._tasks.append(keep(_WebLooker(feed, told, self._session).run, told.source))
+                self._tasks.append(keep(_WebLooker(feed, told, self._sleep, Way(self._session, deadline_s=self._deadline_s)).run, told.source))
         if self._sunlight is not None:
             self._tasks.append(keep(self._sunlight.run, "clear sky"))
 
@@ -128,8 +129,8 @@ class FeedsShell:
 class _Looker:
     """Looks at one feed again and again."""
 
-    def __init__(self, feed: FileFeed | WebFeed, told: _Told) -> None:
-        self._every_s, self._told = feed.every_s, told
+    def __init__(self, feed: FileFeed | WebFeed, told: _Told, sleep: Sleep) -> None:
+        self._every_s, self._told, self._sleep = feed.every_s, told, sleep
         self._day_ahead = isinstance(feed, DayAhead)
         self._record = Record()
 
@@ -138,12 +139,12 @@ class _Looker:
         clock = self._told.clock
         while True:
             if not clock.stamp().wall_trusted:
-                await asyncio.sleep(CLOCK_S)
+                await self._sleep(CLOCK_S)
                 continue
             await self._look()
             at = clock.stamp()
             next_s = wait_s(at.wall_s, self._every_s, self._record, self._day_ahead, random.random())
-            await asyncio.sleep(max(LEAST_WAIT_S, next_s / at.wall_speed))
+            await self._sleep(max(LEAST_WAIT_S, next_s / at.wall_speed))
 
     async def _look(self) -> None:
         try:
@@ -167,8 +168,8 @@ class _Looker:
 class _FileLooker(_Looker):
     """A file: read again when it has changed."""
 
-    def __init__(self, feed: FileFeed, told: _Told) -> None:
-        super().__init__(feed, told)
+    def __init__(self, feed: FileFeed, told: _Told, sleep: Sleep) -> None:
+        super().__init__(feed, told, sleep)
         self._feed = feed
         self._seen: tuple[float, int] | None = None
 
@@ -197,17 +198,17 @@ class _FileLooker(_Looker):
 class _WebLooker(_Looker):
     """A server."""
 
-    def __init__(self, feed: WebFeed, told: _Told, session: aiohttp.ClientSession) -> None:
-        super().__init__(feed, told)
+    def __init__(self, feed: WebFeed, told: _Told, sleep: Sleep, way: Way) -> None:
+        super().__init__(feed, told, sleep)
         self._feed: WebFeed = feed
-        self._session = session
+        self._way = way
         self._marks: dict[tuple[str, ...], dict[str, str]] = {}
 
     async def slots(self) -> Slots | None:
         """Raises AskError, PriceError."""
         config, now_s = self._told.config, self._told.clock.stamp().wall_s
         try:
-            trust = trust_of(self._feed.ca_file) if isinstance(self._feed, HttpFeed) else None
+            way = replace(self._way, trust=trust_of(self._feed.ca_file) if isinstance(self._feed, HttpFeed) else None)
         except OSError as error:
             raise AskError(f"ca_file cannot be used: {error.strerror or type(error).__name__}") from None
         bodies: list[bytes] = []
@@ -216,7 +217,7 @@ class _WebLooker(_Looker):
         for question in questions(self._feed, config.tariff.currency, now_s):
             key = (question.url, *sorted(question.params.values()))
             try:
-                reply = await ask(self._session, question, self._marks.get(key, {}), trust, now_s)
+                reply = await ask(way, question, self._marks.get(key, {}), now_s)
             except AskError as error:
                 failed = error
                 continue

@@ -18,11 +18,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from controller.config import Config, EmbeddedHistory, InfluxHistory
 from controller.facts import SourceChanged
+from controller.io.history_thinning import SCHEMA as THINNING_SCHEMA
+from controller.io.history_thinning import Level, Slice, counts_up, done, thin, todo
 from controller.io.shell import Clock, Submit
 from controller.io.sqlite_file import open_store
 from controller.io.tasks import end, keep
@@ -36,6 +39,8 @@ T = TypeVar("T")
 SOURCE = "history"
 FLUSH_S = 1.0
 PRUNE_EVERY = 3600  # flushes
+THIN_EVERY_S = 1800.0
+FINE_STEP_S, COARSE_STEP_S = 300, 900
 MAX_WAITING = 50_000  # points in memory while the disk does not take them
 PAGE_RETENTION_DAYS = 7.0
 LATEST_WALL_S = 253_402_300_799.0  # 9999-12-31; a point beyond it has no time at all
@@ -45,10 +50,14 @@ CREATE TABLE IF NOT EXISTS series(id INTEGER PRIMARY KEY, measurement TEXT NOT N
                                   UNIQUE(measurement, tags, field));
 CREATE TABLE IF NOT EXISTS points(series INTEGER NOT NULL, wall_ms INTEGER NOT NULL, value REAL NOT NULL,
                                   PRIMARY KEY(series, wall_ms)) WITHOUT ROWID;
-"""
+""" + THINNING_SCHEMA
 _COUNT = "SELECT COUNT(*) FROM points WHERE series = ? AND wall_ms >= ? AND wall_ms <= ?"
 _SELECT = """
 SELECT :since + (wall_ms - :since) / :bucket * :bucket AS at, AVG(value) FROM points
+WHERE series = :series AND wall_ms >= :since AND wall_ms <= :until GROUP BY at ORDER BY at
+"""
+_SELECT_LAST = """
+SELECT :since + (wall_ms - :since) / :bucket * :bucket AS at, value, MAX(wall_ms) FROM points
 WHERE series = :series AND wall_ms >= :since AND wall_ms <= :until GROUP BY at ORDER BY at
 """
 
@@ -102,10 +111,23 @@ class HistoryStore:
             db.execute("DELETE FROM series WHERE NOT EXISTS (SELECT 1 FROM points WHERE points.series = series.id)")
         self._ids.clear()
 
+    def todo(self, level: Level, now_wall_s: float) -> list[Slice]:
+        """The next day's work of a level, [] if nothing is due."""
+        return todo(self._opened(), level, _ms(now_wall_s))
+
+    def thin(self, part: Slice) -> int:
+        """Do one step of it; how many points became fewer."""
+        return thin(self._opened(), part)
+
+    def done(self, level: Level, until_ms: int) -> None:
+        """A day's work of a level is done."""
+        done(self._opened(), level, until_ms)
+
     def query(self, measurement: str, tags: Mapping[str, str], since_wall_s: float, until_wall_s: float, max_points: int) -> list[Series]:
         """Series of a measurement with all the given tags. All fields of one set of tags share their times.
 
-        Sets of tags share max_points. More are thinned to means over equal stretches of time; fewer are given as they are.
+        Sets of tags share max_points. More are thinned to means over equal stretches of time (counters: to their last
+        value there); fewer are given as they are.
         """
         db = self._opened()
         groups = self._groups(db, measurement, tags)
@@ -130,8 +152,9 @@ class HistoryStore:
         counts = [db.execute(_COUNT, (number, since_ms, until_ms)).fetchone()[0] for number, _ in fields]
         bucket = 1 if max(counts) <= budget else math.ceil((until_ms - since_ms + 1) / budget)
         for number, field in fields:
-            rows = db.execute(_SELECT, {"bucket": bucket, "series": number, "since": since_ms, "until": until_ms})
-            points = tuple((at_ms / 1000, value) for at_ms, value in rows)
+            where = {"bucket": bucket, "series": number, "since": since_ms, "until": until_ms}
+            rows = db.execute(_SELECT_LAST if counts_up(field) else _SELECT, where)
+            points = tuple((row[0] / 1000, row[1]) for row in rows)
             if points:
                 yield Series(tags, field, points)
 
@@ -182,6 +205,7 @@ class HistoryShell:
         self._submit = submit
         self._flush_s = flush_s
         self._retention_days = config.history.retention_days if isinstance(config.history, EmbeddedHistory) else PAGE_RETENTION_DAYS
+        self._levels = levels_of(config)
         self._store = HistoryStore(config.data_dir / "history.sqlite3")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="history")
         self._waiting: deque[RecordPoint] = deque(maxlen=MAX_WAITING)
@@ -208,7 +232,7 @@ class HistoryShell:
             self._tell("file", damage)
         if self._forwarder is not None:
             await self._forwarder.start()
-        self._tasks = [keep(self._write_on, "history writer")]
+        self._tasks = [keep(self._write_on, "history writer"), keep(self._thin_on, "history thinning")]
 
     async def stop(self) -> None:
         """Write what is left and close."""
@@ -256,6 +280,22 @@ class HistoryShell:
         except (sqlite3.Error, OSError) as error:
             self._tell("file", f"old history cannot be deleted: {error}")
 
+    async def _thin_on(self) -> None:
+        """Make old points coarser, one series and day at a time; questions and new points get in between."""
+        while True:
+            try:
+                for level in self._levels:
+                    await self._thin_level(level)
+            except (sqlite3.Error, OSError) as error:
+                self._tell("file", f"old history cannot be made coarser: {error}")
+            await asyncio.sleep(THIN_EVERY_S)
+
+    async def _thin_level(self, level: Level) -> None:
+        while day := await self._run(lambda: self._store.todo(level, self._wall_s())):
+            for part in day:
+                await self._run(partial(self._store.thin, part))
+            await self._run(partial(self._store.done, level, day[0].until_ms))
+
     async def _run(self, job: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, job)
 
@@ -275,7 +315,19 @@ class HistoryShell:
         from controller.io.influx import InfluxForwarder  # its library takes long to import and most sites do not need it
 
         self._trouble["server"] = None
-        return InfluxForwarder(config.history, config.data_dir / "spool.sqlite3", lambda trouble: self._tell("server", trouble), self._flush_s)
+        spool = config.data_dir / "spool.sqlite3"
+        return InfluxForwarder(config.history, spool, lambda trouble: self._tell("server", trouble), self._flush_s, self._wall_s)
+
+    def _wall_s(self) -> float:
+        return self._clock.stamp().wall_s
+
+
+def levels_of(config: Config) -> tuple[Level, ...]:
+    """How old points become coarser; a week's worth for the page (InfluxDB has the rest) stays as it is."""
+    history = config.history
+    if not isinstance(history, EmbeddedHistory):
+        return ()
+    return Level(FINE_STEP_S, history.fine_days), Level(COARSE_STEP_S, max(history.fine_days, history.coarse_days))
 
 
 def _ms(wall_s: float) -> int:

@@ -107,8 +107,7 @@ class HttpMeter:
         session = self._session or self._open()
         url = URL(way if "://" in way else self.source.url.rstrip("/") + way, encoded=True)
         for _ in (1, 2):
-            headers, auth = self._credentials()
-            async with session.get(url, headers=headers, auth=auth, allow_redirects=False) as answer:
+            async with session.get(url, headers=self._headers(), allow_redirects=False) as answer:
                 if answer.status == 200:
                     return await _bounded(answer, self._where)
                 asks_basic = answer.status == 401 and "basic" in answer.headers.get("WWW-Authenticate", "").lower()
@@ -136,13 +135,14 @@ class HttpMeter:
         has_password = source.password is not None or source.password_file is not None
         return source.username or ("admin" if has_password else "")
 
-    def _credentials(self) -> tuple[dict[str, str], aiohttp.BasicAuth | None]:
+    def _headers(self) -> dict[str, str]:
         source = self.source
         headers = {"Accept": "application/json"}
         if source.token is not None or source.token_file is not None:
             headers["Authorization"] = f"Bearer {_secret(source.token, source.token_file)}"
-        basic = self._basic and self._named()
-        return headers, aiohttp.BasicAuth(self._named(), _secret(source.password, source.password_file)) if basic else None
+        elif self._basic:
+            headers["Authorization"] = aiohttp.encode_basic_auth(self._named(), _secret(source.password, source.password_file))
+        return headers
 
     # -- failing --------------------------------------------------------------------------------------
 

@@ -105,7 +105,8 @@ class ModbusShell:
         """buses: shared with everything else of this process that speaks Modbus. Raises TemplateError: a register map is missing or wrong."""
         self._clock = clock
         self._submit = submit
-        self._meters = build_meters(config, maps_dir, buses or Buses())
+        self._buses = buses or Buses()
+        self._meters = build_meters(config, maps_dir, self._buses)
         self._tasks: list[asyncio.Task[None]] = []
 
     def carry(self, order: Order) -> None:
@@ -116,10 +117,9 @@ class ModbusShell:
         self._tasks = [keep(partial(self._watch, meter), f"meter {meter.meter_id}") for meter in self._meters]
 
     async def stop(self) -> None:
-        """Stop polling and close the connections."""
+        """Stop polling and close the lines of this process; everybody else on them has stopped by then."""
         await end(self._tasks)
-        for meter in self._meters:
-            await meter.bus.close()
+        await self._buses.close()
 
     async def _watch(self, meter: ModbusMeter) -> None:
         """Poll on the beat for ever. A beat that was missed (slow meter, F50) is skipped, not made up for."""

@@ -15,6 +15,7 @@ from controller.io.api_faces import FaceBody
 from controller.io.api_models import MAX_POINTS, ErrorBody, NeedBody
 from controller.io.api_traffic import MAX_PAGE, MaintenanceBody, ReturnBody
 from controller.io.payloads import LimitPayload
+from controller.io.signals.words import SignalPayload
 from controller.snapshot import EventView, ExplainView, SiteView, Snapshot, WhyView
 
 Schema = dict[str, Any]
@@ -117,6 +118,10 @@ def _paths() -> Schema:
             "get": _reading("Which CSMS each station has and shall have, and the sockets of depot faces", "Faces"),
             "post": _changing("Give one station or all to another CSMS, as soon as they are free", "FaceBody", "FaceAnswer", None, 404),
         },
+        "/api/v1/signals": {"get": _reading("The sources of limits from outside, and what holds", "Signals")},
+        "/api/v1/signals/{source}": {"post": _stating()},
+        "/api/v1/compliance": {"get": _reading("The record that limits were received and obeyed, oldest first", "Compliance", _record(), 422, 503)},
+        "/api/v1/compliance.csv": {"get": _record_csv()},
         "/api/v1/stations/{station}/maintenance": {
             "post": _changing("Let a CSMS move the station for a while", "MaintenanceBody", "MaintenanceAnswer", [_station_path()], 404)
         },
@@ -163,9 +168,32 @@ def _schemas() -> Schema:
             }
         ),
     }
-    models = _of_models(LimitPayload, NeedBody, ErrorBody, ReturnBody, MaintenanceBody, TrialBody, FaceBody)
+    models = _of_models(LimitPayload, SignalPayload, NeedBody, ErrorBody, ReturnBody, MaintenanceBody, TrialBody, FaceBody)
     views = _of_data(Snapshot) | _of_data(EventView) | _of_data(SiteView) | _of_data(WhyView) | _of_data(ExplainView)
-    return views | models | answers | _traffic_schemas()
+    return views | models | answers | _traffic_schemas() | _signal_schemas()
+
+
+def _signal_schemas() -> Schema:
+    text, watts = {"type": "string"}, {"type": ["number", "null"]}
+    said = {"direction": {"enum": ["consumption", "production"]}, "accepted": {"type": "boolean"}, "reason": text, "in_force_w": watts}
+    line = {
+        "number": {"type": "integer"},
+        "wall_s": {"type": "number"},
+        "source": text,
+        "direction": {"enum": ["consumption", "production"]},
+        "circuit": text,
+        "event": text,
+        "limit_w": watts,
+        "measured_w": watts,
+        "detail": text,
+    }
+    return {
+        "Signals": _object({"signals": _list(_ref("SignalView"))}),
+        "Said": _object(said),
+        "SignalAnswer": _object({"accepted": {"type": "boolean"}, "answers": _list(_ref("Said"))}),
+        "ComplianceLine": _object(line),
+        "Compliance": _object({"lines": _list(_ref("ComplianceLine")), "more": {"type": "boolean"}}),
+    }
 
 
 def _traffic_schemas() -> Schema:
@@ -269,6 +297,23 @@ def _window() -> list[Schema]:
         _query("until", "Last moment; default now.", moment),
         _query("tag", "Only points with this tag, as name:value; may repeat.", tag),
     ]
+
+
+def _record() -> list[Schema]:
+    since, until, _ = _window()
+    return [_query("source", "Only of this source.", {"type": "string"}), since, until, _after()]
+
+
+def _record_csv() -> Schema:
+    operation = _text("The record that limits were received and obeyed, as CSV", "text/csv")
+    return operation | {"parameters": _record(), "responses": {**operation["responses"], **_errors(422, 503)}}
+
+
+def _stating() -> Schema:
+    source = {"name": "source", "in": "path", "required": True, "description": "Id of a signal of the site file.", "schema": {"type": "string"}}
+    operation = _changing("State what a source of limits holds; for sources of type api", "SignalPayload", "SignalAnswer", [source], 404, 503)
+    taken = {"200": _answer("Taken; what holds of this source now.", _ref("SignalAnswer"))}
+    return operation | {"responses": taken | {status: told for status, told in operation["responses"].items() if status != "202"}}
 
 
 def _max_points() -> Schema:

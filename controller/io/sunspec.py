@@ -23,7 +23,7 @@ from controller.orders import Order
 from meters.quality import Expectation
 from meters.reading import Reading, ReadingError
 from meters.sunspec_models import Found
-from meters.sunspec_values import Source, choose, reading
+from meters.sunspec_values import Source, choose, reading, settled
 
 
 class SunSpecMeter:
@@ -36,6 +36,7 @@ class SunSpecMeter:
         self._wish = source
         self._expected = expected
         self._device = device
+        self._models: tuple[Found, ...] = ()
         self._source: Source | None = None
 
     async def poll(self) -> Reading:
@@ -43,10 +44,16 @@ class SunSpecMeter:
         picture = await self._device.read(self._choose)
         if self._source is None:  # never: it was chosen before the picture was read
             raise ReadingError("model missing", "no models were chosen")
-        return reading(self.meter_id, picture, self._source, self._wish.sign, self._expected)
+        result = reading(self.meter_id, picture, self._source, self._wish.sign, self._expected)
+        slim = settled(picture, self._source)
+        if slim != self._source:
+            self._source = slim
+            self._device.choose_again(self._choose)
+        return result
 
     def _choose(self, models: tuple[Found, ...]) -> tuple[tuple[Found, int], ...]:
-        self._source = choose(models, self._role, self._wish.models, self._wish.nth)
+        if self._source is None or models != self._models:
+            self._models, self._source = models, choose(models, self._role, self._wish.models, self._wish.nth)
         return self._source.wanted
 
 

@@ -71,6 +71,10 @@ class SunSpecDevice:
                         raise
                     log.debug("%s does without the write at %d: %s", self._bus.name, write.address, error)
 
+    def choose_again(self, wanted: Wanted) -> None:
+        """Ask ``wanted`` once more before its next read."""
+        self._readers.pop(wanted, None)
+
     def forget(self) -> None:
         """Discover anew before the next read."""
         self.models = ()

@@ -18,6 +18,8 @@ from envoy_schema.server.schema.sep2.base import BaseXmlModelWithNS
 from envoy_schema.server.schema.sep2.der_control_types import ActivePower
 from envoy_schema.server.schema.sep2.event import EventStatus
 from envoy_schema.server.schema.sep2.types import DateTimeIntervalType
+from pydantic_xml.fields import XmlEntityInfo
+from pydantic_xml.typedefs import EntityLocation
 
 SEP = "{urn:ieee:std:2030.5:ns}"
 SCHEDULED, ACTIVE = 0, 1
@@ -228,12 +230,12 @@ def _check_order(node: ElementTree.Element, model: type[BaseXmlModelWithNS]) -> 
 
 
 def _elements(model: type[BaseXmlModelWithNS]) -> dict[str, type[BaseXmlModelWithNS] | None]:
-    spaces = {"": SEP, None: SEP, "csipaus": "{https://csipaus.org/ns/v1.3}"}
+    spaces: dict[str | None, str] = {None: SEP, "csipaus": "{https://csipaus.org/ns/v1.3}"}
     found: dict[str, type[BaseXmlModelWithNS] | None] = {}
     for name, info in model.model_fields.items():
-        if type(info).__name__ == "XmlEntityInfo" and getattr(info, "location", None) is not None and info.location.name == "ELEMENT":  # type: ignore[attr-defined]
-            tag = info.path or name  # type: ignore[attr-defined]
-            found[spaces[info.ns] + tag] = _inner(info.annotation)  # type: ignore[attr-defined]
+        for entity in (one for one in info.metadata if isinstance(one, XmlEntityInfo)):
+            if entity.location is EntityLocation.ELEMENT:
+                found[spaces[entity.ns] + (entity.path or name)] = _inner(info.annotation)
     return found
 
 

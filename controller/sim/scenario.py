@@ -218,13 +218,11 @@ DEMO = Scenario(
 )  # fmt: skip
 
 ENERGY_CARS = (
-    Visit("Y1", 1, "bus-11", 8.50, 16.00, 90_000, 180_000, 0.35, max_current_a=32),
-    Visit("A1", 1, "van-01", 9.00, 15.50, 46_000, soc=0.25, max_current_a=32),
-    Visit("A2", 1, "staff-4", 8.10, 16.80, 38_000, soc=0.35),
-    Visit("A4", 1, "staff-2", 8.20, 16.50, 18_000, 52_000, 0.4, 1, 32),
-    Visit("B1", 1, "van-03", 10.50, 15.00, 40_000, soc=0.25, max_current_a=32),
-    Visit("B1", 2, "van-06", 12.20, 16.50, 34_000, 80_000, 0.30),
-    Visit("B3", 1, "staff-3", 8.75, 17.10, 16_000, 52_000, 0.5, 1, 16),
+    Visit("A1", 1, "van-01", 9.00, 15.50, 36_000, soc=0.25, max_current_a=32),
+    Visit("A2", 1, "staff-4", 8.10, 16.80, 22_000, soc=0.45),
+    Visit("A4", 1, "staff-2", 8.20, 16.50, 14_000, 52_000, 0.4, 1, 32),
+    Visit("B1", 1, "van-03", 10.50, 15.00, 30_000, soc=0.35, max_current_a=32),
+    Visit("B3", 1, "staff-3", 8.75, 17.10, 12_000, 52_000, 0.5, 1, 16),
 )
 ENERGY_STORY = (
     Happening(9.50, "Half past nine on a bright day. The roof begins to make more than the depot needs; cars wait for what it will give."),
@@ -239,7 +237,7 @@ ENERGY_STORY = (
 ENERGY = Scenario(
     id="energy",
     start_h=9.4,
-    visits=(*ENERGY_CARS, *NIGHT_VANS[2:]),
+    visits=(*ENERGY_CARS, *NIGHT_VANS[2:6]),
     story=ENERGY_STORY,
     battery_soc=((7, 0.3), (11, 0.2), (15, 0.9), (21, 0.3)),
     speaks={"A4": "1.6", "A5": "1.6", "B2": "1.6", "A3": "2.1", "Y1": "2.1"},

@@ -16,11 +16,11 @@ from controller.config import BatteryConfig, Config
 from controller.config_devices import InverterConfig, MqttControl, StageControl
 from controller.facts import DeviceAnswered, DeviceRead, Restored, Stamp
 from controller.orders import Order, RecordPoint, Severity, Tell
-from controller.site.devices_battery import BatteryLaw, Power, Setpoint
+from controller.site.devices_battery import BatteryLaw, Held, Power, Setpoint
 from controller.site.devices_line import FREE, SPACE, Line, Numbers, Wish
 from controller.site.devices_relays import Relay
 from controller.site.devices_scene import Scene
-from controller.site.devices_sun import Cap, Steps, SunLaw, closed_in, least_w, shares
+from controller.site.devices_sun import TIGHT_PART, Cap, Steps, SunLaw, closed_in, least_w, shares, spare_of_w
 from controller.snapshot import DeviceView
 
 BATTERY: Final = "battery"
@@ -66,6 +66,8 @@ class Devices:
         self._looked_mono_s = -math.inf
         self._free_sun: tuple[float, float] | None = None
         self._short_told = False
+        self._began_mono_s: float | None = None
+        self._seen = not any(one.role == "grid" for one in config.meters)
         self._parts_w: dict[str, float | None] = {}
         self._reasons: dict[str, str] = {}
 
@@ -93,6 +95,12 @@ class Devices:
         return line.answered(fact) if line is not None else []
 
     # -- what others ask --------------------------------------------------------------------------------------
+
+    @property
+    def export_spare_w(self) -> float:
+        """What the battery keeps free below a bound of feeding in [W]: more than the inverters do, so that it takes before they are held down."""
+        rated_w = sum(one.max_power_w for one in self.inverters.values())
+        return spare_of_w(rated_w) + 2.0 * TIGHT_PART * rated_w
 
     @property
     def commands_battery(self) -> bool:
@@ -162,10 +170,10 @@ class Devices:
 
     def look(self, scene: Scene) -> list[Order]:
         """Time has passed, or the grid meter was read."""
-        if not self.any:
+        if not self.any or self._waits(scene):
             return []
-        orders = self._look_at_sun(scene)
-        orders += self._look_at_battery(scene)
+        orders = self._look_at_battery(scene)
+        orders += self._look_at_sun(scene)
         staged = {name for one in self.inverters.values() if isinstance(one.control, StageControl) for s in one.control.stages for name in s.closed}
         for name, relay in self.relays.items():
             if name not in staged:
@@ -174,6 +182,13 @@ class Devices:
                 orders += self.lines[name].look(scene.at.mono_s, False)
         self._looked_mono_s = scene.at.mono_s
         return orders
+
+    def _waits(self, scene: Scene) -> bool:
+        """Right after the start nothing is known yet: whoever was left alone so far is left alone for a few seconds more."""
+        now = scene.at.mono_s
+        self._began_mono_s = now if self._began_mono_s is None else self._began_mono_s
+        self._seen = self._seen or scene.grid_w is not None
+        return not self._seen and now - self._began_mono_s < self._config.control.meter_lost_s
 
     def _tell(self, name: str, wish: Wish, reason: str, scene: Scene, *, urgent: bool = False, dead_w: float = 0.0) -> list[Order]:
         self._reasons[name] = reason
@@ -193,8 +208,8 @@ class Devices:
         if line.yields(now):
             self._law.forget()
         told_w = line.bounds_w(scene.battery_w, now, REACTION_S)
-        curtailed = self._sun.holds and self._cap_by_bound(scene)
-        setpoint = self._setpoint = self._law.setpoint(scene, self.battery_power(store), told_w, curtailed)
+        held = Held.NOT if not self._sun.binds else Held.BOUND if self._cap_by_bound(scene) else Held.PLAN
+        setpoint = self._setpoint = self._law.setpoint(scene, self.battery_power(store), told_w, held)
         self._ending(scene, setpoint, told_w[0])
         dead_w = 0.0 if setpoint.urgent else max(DEAD_W, DEAD_PART * line.rated_w)
         orders = self._tell(BATTERY, Wish(setpoint.power_w), setpoint.reason, scene, urgent=setpoint.urgent, dead_w=dead_w)
@@ -226,7 +241,10 @@ class Devices:
         told_w = self._told_w(obeying, made_w, now)
         if not self._sun.holds and scene.pv_w is not None:
             self._free_sun = (now, scene.pv_w)
-        self._cap = self._sun.cap(scene, made_w, told_w, rated_w, least_w(obeying))
+        less_w = 0.0
+        if self._setpoint is not None and scene.battery_w is not None and self.battery_obeys(now):
+            less_w = min(0.0, self._setpoint.power_w - scene.battery_w)
+        self._cap = self._sun.cap(scene, made_w, told_w, rated_w, least_w(obeying), less_w)
         orders = self._short(scene, rated_w)
         self._parts_w = shares(self._cap.power_w, obeying)
         for inverter in self.inverters.values():

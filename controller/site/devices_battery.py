@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from controller.config import BatteryConfig
@@ -32,13 +33,19 @@ IDLE_W: Final = 50.0
 """A planned battery power no larger than this is none [W]."""
 RISE_PART: Final = 0.1
 """Most of its charging power that a setpoint rises by in a second."""
-SOAK_PART: Final = 0.05
+SOAK_PART: Final = 0.03
 """The same while it rises to take what would be curtailed otherwise."""
 ENOUGH_PERCENT: Final = 0.5
 """So much above its lowest state of charge it begins to discharge again [percentage points]."""
 FULL_PERCENT: Final = 99.8
-EXPORT_SPARE_PART: Final = 0.005
-"""Below a bound of feeding in, this part of the battery's power is kept free."""
+
+
+class Held(Enum):
+    """Whether the sun would give more if it were let, and why it is not: a bound of feeding in, or the plan, which throws it away."""
+
+    NOT = 0
+    BOUND = 1
+    PLAN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +74,23 @@ class BatteryLaw:
         self.rest = Rest()
         self._last_w: float | None = None
         self._last_mono_s = -math.inf
-        self._empty = self._low = False
+        self._empty = self._low = self._full = False
 
     def forget(self) -> None:
         """It is not ours now."""
         self._last_w = None
         self.rest.forget()
 
-    def setpoint(self, scene: Scene, power: Power, told_w: tuple[float, float], curtailed: bool = False) -> Setpoint:
-        """What it shall do now. told_w: (what it shows, what it was told): it is anywhere between. curtailed: PV is held down for a bound."""
+    def setpoint(self, scene: Scene, power: Power, told_w: tuple[float, float], held: Held = Held.NOT) -> Setpoint:
+        """What it shall do now. told_w: (what it shows, what it was told): it is anywhere between. held: PV."""
         now = scene.at.mono_s
         self._charge_state(scene.soc_percent)
         if scene.grid_w is None:
             return self._kept(0.0, "nobody knows what flows at the grid connection: it rests", True, now)
         rest_w = self.rest.read(scene.grid_w, *told_w)
-        wanted_w, reason = self._wanted(scene, rest_w)
+        wanted_w, reason = self._wanted(scene, rest_w, held)
         wanted_w, reason = self._allowed(wanted_w, reason, rest_w)
-        wanted_w, reason, forced = self._fed_in(scene, wanted_w, reason, rest_w, told_w[0], curtailed, now)
+        wanted_w, reason, forced = self._fed_in(scene, wanted_w, reason, rest_w, told_w[0], held is Held.BOUND, now)
         wanted_w, reason = self._possible(wanted_w, reason, power)
         paced_w = wanted_w if forced else self._paced(wanted_w, told_w[0], now, scene.late)
         counted_w = max(told_w)
@@ -97,12 +104,12 @@ class BatteryLaw:
     # -- what is wished -----------------------------------------------------------------------------------------
 
     @staticmethod
-    def _wanted(scene: Scene, rest_w: float) -> tuple[float, str]:
+    def _wanted(scene: Scene, rest_w: float, held: Held) -> tuple[float, str]:
         if scene.asked_w is not None:
             return scene.asked_w
         if scene.slot is None or not scene.slot.battery:
             return -rest_w, "no plan: keeps the grid connection at zero"
-        return bent_w(scene.slot, rest_w)
+        return bent_w(scene.slot, rest_w, more=held is not Held.NOT)
 
     def _allowed(self, watts: float, reason: str, rest_w: float) -> tuple[float, str]:
         """What the owner allows towards the grid."""
@@ -115,7 +122,7 @@ class BatteryLaw:
     def _fed_in(self, scene: Scene, watts: float, reason: str, rest_w: float, shown_w: float, curtailed: bool, now: float) -> tuple[float, str, bool]:
         """Take what may not be fed in. While PV is held down nobody sees how much more there is: it rises step by step."""
         bound = min([*scene.exports, (scene.fuse_w, "fuse")])
-        least_w = -rest_w - max(0.0, bound[0] - EXPORT_SPARE_PART * self._config.max_charge_w)
+        least_w = -rest_w - max(0.0, bound[0] - scene.export_spare_w)
         if curtailed:
             passed_s = min(5.0, max(0.0, now - self._last_mono_s))
             soaked_w = shown_w + max(SOAK_PART * self._config.max_charge_w * max(1.0, passed_s), 0.0)
@@ -127,13 +134,17 @@ class BatteryLaw:
     def _possible(self, watts: float, reason: str, power: Power) -> tuple[float, str]:
         if watts < 0 and (self._low or self._empty):
             return 0.0, "kept at its lowest state of charge" if self._empty else "kept at its reserve"
+        if watts > 0 and self._full:
+            return 0.0, "full"
         return min(max(watts, -power.discharge_w), power.charge_w), reason
 
     def _charge_state(self, soc_percent: float | None) -> None:
         """Whether it is empty or at its reserve; a little more is needed to leave that again. Unknown: it gives nothing."""
         if soc_percent is None or not math.isfinite(soc_percent):
+            self._full = False
             self._empty = self._low = True
             return
+        self._full = soc_percent >= FULL_PERCENT - (ENOUGH_PERCENT if self._full else 0.0)
         lowest = self._config.min_soc_percent
         reserve = max(lowest, self._config.reserve_percent)
         self._empty = soc_percent <= lowest + (ENOUGH_PERCENT if self._empty else 0.0)
@@ -169,14 +180,14 @@ class BatteryLaw:
         return max(watts, 0.0 if self._empty else -power.discharge_w)
 
 
-def bent_w(slot: PlanSlot, rest_w: float) -> tuple[float, str]:
-    """The plan's power, bent by what flows besides the battery. See the module."""
+def bent_w(slot: PlanSlot, rest_w: float, more: bool = False) -> tuple[float, str]:
+    """The plan's power, bent by what flows besides the battery. more: the sun would give more, and is let up where something is drawn."""
     planned_w = slot.battery_w
     if planned_w > IDLE_W:
         watts, reason = planned_w, "plan: charges"
         if slot.grid_w >= -NEAR_W:
             watts = max(watts, -rest_w)
-        if slot.grid_w <= NEAR_W:
+        if slot.grid_w <= NEAR_W and not more:
             watts = min(watts, max(0.0, -rest_w))
     elif planned_w < -IDLE_W:
         watts, reason = planned_w, "plan: discharges"
@@ -186,7 +197,9 @@ def bent_w(slot: PlanSlot, rest_w: float) -> tuple[float, str]:
             watts = max(watts, -max(0.0, rest_w))
     else:
         watts, reason = 0.0, "plan: rests"
-    if slot.peak_w is not None and rest_w + watts > slot.peak_w:
+        if slot.grid_w >= -NEAR_W and rest_w < -NEAR_W:
+            watts, reason = -rest_w, "takes what was not meant to be fed in"
+    if slot.peak_w is not None and rest_w + watts > slot.peak_w and not more:
         return slot.peak_w - rest_w, "shaves the peak that would be paid for"
     return watts, reason
 

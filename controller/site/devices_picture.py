@@ -58,6 +58,7 @@ class Pictures:
             over=frozenset(meters.over),
             failsafe=site.mode.mode in (Mode.FAILSAFE, Mode.STOP),
             fuse_w=max(0.0, root.fuse_a - site.config.grid.margin_a) * site.layout.voltage_v * site.layout.phase_count,
+            export_spare_w=site.devices.export_spare_w,
             inverters_w={one.id: -watts for one in site.config.inverters if one.meter and (watts := meters.meter_power_w(one.meter)) is not None},
         )
 
@@ -101,4 +102,3 @@ def battery_phases(site: Site) -> tuple[int, ...]:
     if meter is None:
         return phases
     return tuple(PHASE_INDEX[name] for name in meter.phases if PHASE_INDEX[name] in phases) or phases
-

@@ -41,7 +41,8 @@ class Scene:
     limits leave the battery beside what cars may draw, negative = it should take less. over_w: how much the last reading was above a limit
     of the grid connection. exports: bounds of feeding in >= 0, whoever sets them. consumption: bound of cars and battery charging together,
     less what the cars may draw. part: of the rated output that PV and battery may give (0..1), with who says so. limited: circuits held by
-    a limit from outside; over: circuits above their limit. failsafe: the site runs on fallbacks.
+    a limit from outside; over: circuits above their limit. failsafe: the site runs on fallbacks. export_spare_w: the battery begins to take so
+    much below a bound of feeding in: before inverters are held down, so that what they make shows what the sun gives.
     """
 
     at: Stamp
@@ -60,6 +61,7 @@ class Scene:
     over: Collection[str] = ()
     failsafe: bool = False
     fuse_w: float = float("inf")
+    export_spare_w: float = 100.0
     asked_w: Bound | None = None
     inverters_w: Mapping[str, float] = field(default_factory=dict)
 

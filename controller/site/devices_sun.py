@@ -29,8 +29,12 @@ LEAST_SPARE_W: Final = 50.0
 """Kept free below a bound: this part of the rated power, and at least so much [W]."""
 BAND_PART: Final = 0.03
 """So near to what may be produced they are held down, as part of their rated power."""
+TIGHT_PART: Final = 0.005
+"""So near to their cap they would make more if they were let."""
 RISE_PART: Final = 0.02
-"""Most of their rated power that they are let up by in a second."""
+"""Most of their rated power that they are let up by in a second ..."""
+GAP_S: Final = 4.0
+"""... unless much more may be made: the gap is closed in about so many seconds."""
 LOOSE_PART: Final = 0.1
 LOOSE_S: Final = 120.0
 """Held so much above what they make for so long, they are set free [s]."""
@@ -57,17 +61,31 @@ class SunLaw:
         self._cap_w: float | None = None
         self._looked_mono_s = -math.inf
         self._loose_since: float | None = None
+        self._binds = False
 
     @property
     def holds(self) -> bool:
         """Whether they are held down now."""
         return self._cap_w is not None
 
-    def cap(self, scene: Scene, made_w: float, told_w: float, rated_w: float, least_w: float) -> Cap:
-        """made_w: what those that obey make; told_w: what they may be making by their last command. least_w: nobody goes below it."""
+    @property
+    def binds(self) -> bool:
+        """Whether they would make more if they were let."""
+        return self._binds
+
+    def cap(self, scene: Scene, made_w: float, told_w: float, rated_w: float, least_w: float, battery_w: float = 0.0) -> Cap:
+        """made_w: what those that obey make; told_w: what they may be making by their last command. least_w: nobody goes below it.
+
+        battery_w <= 0: what the battery will take less than it does now: it was told so in this very moment.
+        """
+        found = self._cap(scene, made_w, told_w, rated_w, least_w, battery_w)
+        self._binds = found.power_w is not None and made_w >= found.power_w - TIGHT_PART * rated_w
+        return found
+
+    def _cap(self, scene: Scene, made_w: float, told_w: float, rated_w: float, least_w: float, battery_w: float) -> Cap:
         now = scene.at.mono_s
         passed_s, self._looked_mono_s = min(5.0, max(0.0, now - self._looked_mono_s)), now
-        may = self._may_make(scene, made_w, told_w, rated_w)
+        may = self._may_make(scene, made_w, told_w, rated_w, battery_w)
         if may is None or rated_w <= 0:
             return self._let_up(rated_w, passed_s)
         most_w, reason = may
@@ -77,14 +95,15 @@ class SunLaw:
             if most_w >= min(rated_w, made_w + BAND_PART * rated_w):
                 return Cap(None, "")
             self._cap_w = most_w
-            return Cap(most_w, reason, True, short)
+            return Cap(most_w, reason, made_w > most_w, short)
         lowered = most_w < self._cap_w
-        risen_w = self._cap_w if scene.late else self._cap_w + RISE_PART * rated_w * passed_s
+        step_w = max(RISE_PART * rated_w, (most_w - self._cap_w) / GAP_S) * passed_s
+        risen_w = self._cap_w if scene.late else self._cap_w + step_w
         self._cap_w = most_w if lowered else min(most_w, risen_w)
         if self._cap_w >= rated_w or self._is_loose(made_w, rated_w, now):
             self._cap_w = None
             return Cap(None, "")
-        return Cap(self._cap_w, reason, lowered, short)
+        return Cap(self._cap_w, reason, made_w > self._cap_w, short)
 
     def _let_up(self, rated_w: float, passed_s: float) -> Cap:
         """Nothing bounds them any more."""
@@ -104,15 +123,15 @@ class SunLaw:
         self._loose_since = now if self._loose_since is None else self._loose_since
         return now - self._loose_since >= LOOSE_S
 
-    def _may_make(self, scene: Scene, made_w: float, told_w: float, rated_w: float) -> Bound | None:
+    def _may_make(self, scene: Scene, made_w: float, told_w: float, rated_w: float, battery_w: float) -> Bound | None:
         """What may be made now [W] and who says so; None = nobody bounds it."""
         bounds: list[Bound] = []
-        spare_w = max(LEAST_SPARE_W, SPARE_PART * rated_w)
+        spare_w = spare_of_w(rated_w)
         if scene.grid_w is None:
             self.rest.forget()
             bounds += [(max(0.0, watts - spare_w), f"{why}; nobody knows what flows at the grid connection") for watts, why in scene.exports]
         else:
-            rest_w = self.rest.read(scene.grid_w, -made_w, -told_w)
+            rest_w = self.rest.read(scene.grid_w, -made_w, -told_w) + min(0.0, battery_w)
             bounds += [(watts - spare_w + rest_w, why) for watts, why in scene.exports]
             bounds += self._by_plan(scene, rest_w, made_w, rated_w)
         if scene.part is not None:
@@ -130,6 +149,11 @@ class SunLaw:
         drawn_w = rest_w - made_w
         spare_w = 0.9 * scene.fuse_w - drawn_w  # what the fuse leaves: sun is not thrown away where its place would be overloaded
         yield max(slot.pv_w - slot.curtailed_w, made_w - spare_w), "plan: the grid's energy costs less than nothing now"
+
+
+def spare_of_w(rated_w: float) -> float:
+    """What inverters keep free below a bound [W]."""
+    return max(LEAST_SPARE_W, SPARE_PART * rated_w)
 
 
 # -- sharing ------------------------------------------------------------------------------------------------------

@@ -47,6 +47,8 @@ RULES_NAME = "shared by rules, no plan"
 TOLERANCE_A = 0.05
 """Error of a planned current that is the solver's rounding [A]."""
 DEFECT = "the controller met an error of its own"
+SHORTEST_REST_S = 60.0
+"""The rest of a demand window counts as no shorter than this [s]: its last seconds could bear anything."""
 MET_WH = 50.0
 """A need smaller than this is met: no meter counts finer [Wh]."""
 
@@ -59,6 +61,7 @@ class Planner:
         self.plan: Plan | None = None
         self.problem: Problem | None = None
         self.books: Books | None = None
+        self.window_import_wh = 0.0  # of the running demand window so far
         self.failing = ""
         self.trouble = Trouble.NONE
         self.refused = 0
@@ -235,9 +238,15 @@ class Planner:
             return None
         battery_w = plan.battery_power_w[slot] if plan.battery_power_w else 0.0
         curtailed_w = plan.pv_curtailed_w[slot] if plan.pv_curtailed_w else 0.0
-        peak_w = max(plan.peak_w, problem.peak_so_far_w) if problem.demand_per_kw > 0 else None
+        peak_w = self._peak_left_w(problem, max(plan.peak_w, problem.peak_so_far_w), at) if problem.demand_per_kw > 0 else None
         pv_w = problem.pv_w[slot] if problem.pv_w else 0.0
         return PlanSlot(battery_w, plan.grid_power_w[slot], curtailed_w, pv_w, peak_w, problem.battery is not None)
+
+    def _peak_left_w(self, problem: Problem, peak_w: float, at: Stamp) -> float:
+        """Import that the rest of the running demand window may have so that its mean stays at the peak [W]."""
+        left_s = problem.demand_window_s - at.wall_s % problem.demand_window_s
+        left_wh = peak_w * problem.demand_window_s / 3600.0 - self.window_import_wh
+        return max(0.0, left_wh * 3600.0 / max(left_s, SHORTEST_REST_S))
 
     def _target(self, evse: EvseState, power_w: float, amps: float, ends_wall_s: float) -> Target:
         if amps < 0:

@@ -255,6 +255,7 @@ def _battery(config: Config, inputs: PlanInputs) -> Battery | None:
         wear_per_kwh=store.wear_per_kwh,
         reserve_wh=whole_wh * store.reserve_percent / 100.0,
         sun_only=store.command is not None and not store.command.grid_charging,
+        feeds_grid=store.command is None or store.command.grid_discharging,
     )
 
 

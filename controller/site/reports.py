@@ -156,6 +156,7 @@ class Reporter:
             limits=tuple(self._limits(site, at)),
             sources=tuple(self._sources(site, at)),
             plan=site.planner.view(),
+            signals=site.outside.view(at),
             explain=self._telling.look(site.explained, site.planner.plan if site.planner.usable(at) else None, at),
             devices=site.devices.views(site.meters.side_power_w("battery"), at.mono_s),
             series=site.series.view(at),

@@ -73,15 +73,6 @@ def source_of(key: str) -> str:
     return f"feed {key}"
 
 
-def feed_of(config: Config, key: str) -> BaseModel | None:
-    """The feed of the site file under a key of ``FEEDS``."""
-    if key in ("market", "sell_market"):
-        market: MarketConfig | None = getattr(config.tariff, key)
-        return market.feed if market is not None else None
-    feed: BaseModel | None = getattr(config.tariff if key == "co2_feed" else config.forecast, key)
-    return feed
-
-
 def origin_of(config: BaseModel | Iterable[BaseModel]) -> str:
     """A digest of what a source is set to: another one after a change of zone or address, the same after one of a password."""
     models = [config] if isinstance(config, BaseModel) else list(config)
@@ -116,7 +107,7 @@ class SeriesRoom:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._wanted = {source_of(key): feed for key in FEEDS if (feed := feed_of(config, key)) is not None}
+        self._wanted = {source_of(key): feed for key, feed in config.feeds().items()}
         self._origins = {name: origin_of(feed) for name, feed in self._wanted.items()}
         if config.forecast.pv_plants:
             self._origins[MODEL] = origin_of(config.forecast.pv_plants)

@@ -585,7 +585,9 @@ class Site:
     def _plan(self, at: Stamp) -> list[Order]:
         orders: list[Order] = self._notice_steps(at)
         orders += self.series.tick(at)
-        if self.peak.add(self.meters.grid_power_w(), at.wall_s):
+        closed = self.peak.add(self.meters.grid_power_w(), at.wall_s)
+        self.planner.window_import_wh = self.peak.window_import_wh(at.wall_s)
+        if closed:
             orders.append(Persist(0, remember={("peak", "grid"): self.peak.memory()}))
         if self.planner.overdue(at):
             self.explained.failed(at)
@@ -656,6 +658,7 @@ class Site:
         at, now = fact.at, fact.at.mono_s
         self.actuator.writes.clock(now, at.wall_s)
         orders = self._limits_ended(at)
+        orders += self._obey(self.outside.look(at), at)
         orders += self._take_readings(self.readings.chargers(self.evses, self.actuator.channels, at))
         orders += self.meters.look(now, at.wall_s, at.wall_speed)
         orders += self.proof.tick(now)

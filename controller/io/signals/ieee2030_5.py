@@ -218,7 +218,8 @@ class Ieee20305Driver:
     def _words(self) -> str:
         """How things stand, for people."""
         offset_s = self._server.offset_s
-        parts = [f"connected as {self._we.words()}", f"{len(self._states or ())} programs"]
+        count = len(self._states or ())
+        parts = [f"connected as {self._we.words()}", f"{count} program{'s' if count != 1 else ''}"]
         if self._places is not None and self._places.time is None:
             parts.append("the server tells no time, so its schedules go by our clock")
         if offset_s is not None and abs(offset_s) > FAR_S:

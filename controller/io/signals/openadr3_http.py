@@ -5,7 +5,8 @@ a token is for the server it was made for. Every failure is a ``VtnError`` with 
 carries a secret.
 
 OAuth 2 client credentials (RFC 6749 4.4): the token endpoint is the site file's, else what GET /auth/server says (3.1), else /auth/token
-(3.0). A token is renewed before it ends, and once when the server calls it wrong (401; 403 only at a token that has not worked before).
+(3.0). A token is renewed before it ends, and once when the server calls it wrong: at any 401, and now and then at a 403, which is all that
+3.0.1 has for an expired one.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ PAGE = 50
 """Objects a page may have at most by the specification."""
 MOST_CACHED = 200
 LONGEST_WAIT_S = 3600.0
+DOUBT_S = 300.0
+"""Between two tokens that are got because of a 403, which may as well mean what it says [s]."""
 NO_EXPIRY_S = 3600.0
 """A token whose server names no end is renewed after this time."""
 
@@ -69,7 +72,7 @@ class Vtn:
         self._session: aiohttp.ClientSession | None = None
         self._token: str | None = None
         self._token_ends_mono_s = math.inf
-        self._token_worked = False
+        self._doubt_mono_s = -math.inf
         self._token_url: str | None = None
         self._cached: dict[str, tuple[str, Any]] = {}
 
@@ -130,12 +133,11 @@ class Vtn:
     ) -> _Reply:
         token = await self._bearer()
         reply = await self._request(method, self.url + path, params, _sent(headers, token), body)
-        if reply.status == 401 or (reply.status == 403 and not self._token_worked):
+        if reply.status == 401 or (reply.status == 403 and self._clock.stamp().mono_s >= self._doubt_mono_s):
+            self._doubt_mono_s = self._clock.stamp().mono_s + DOUBT_S
             renewed = await self._renewed(token)
             if renewed is not None and renewed != token:
                 reply = await self._request(method, self.url + path, params, _sent(headers, renewed), body)
-        if reply.status < 400:
-            self._token_worked = True
         if judge and not (200 <= reply.status < 300 or reply.status == 304):
             raise _failure(method, path, reply, self._clock.stamp().wall_s)
         return reply
@@ -190,16 +192,16 @@ class Vtn:
         reply = await self._token_reply(url, form, None)
         if reply.status in (400, 401) and b"invalid_client" in reply.body:  # some servers take the secret only in the header (RFC 6749 2.3.1)
             plain = {name: value for name, value in form.items() if name not in ("client_id", "client_secret")}
-            reply = await self._token_reply(url, plain, aiohttp.BasicAuth(oauth.client_id, secret))
+            reply = await self._token_reply(url, plain, aiohttp.encode_basic_auth(oauth.client_id, secret))
         if reply.status != 200:
             self._token_url = None
             raise _failure("POST", urlsplit(url).path, reply, self._clock.stamp().wall_s)
         self._keep(_json(reply, "the token endpoint"))
 
-    async def _token_reply(self, url: str, form: Mapping[str, str], auth: aiohttp.BasicAuth | None) -> _Reply:
+    async def _token_reply(self, url: str, form: Mapping[str, str], authorization: str | None) -> _Reply:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=10)
-        accept = {"Accept": "application/json"}
-        return await self._carry("POST", url, {"data": form, "auth": auth, "headers": accept, "timeout": timeout, "allow_redirects": False})
+        headers = {"Accept": "application/json"} | ({"Authorization": authorization} if authorization else {})
+        return await self._carry("POST", url, {"data": form, "headers": headers, "timeout": timeout, "allow_redirects": False})
 
     def _keep(self, found: Any) -> None:
         token = found.get("access_token") if isinstance(found, dict) else None
@@ -211,7 +213,7 @@ class Vtn:
         if isinstance(life, str) and life.isdigit():
             life = int(life)
         life_s = float(life) if isinstance(life, int | float) and not isinstance(life, bool) and 0 < life < 1e9 else NO_EXPIRY_S
-        self._token, self._token_worked = token, False
+        self._token = token
         self._token_ends_mono_s = self._clock.stamp().mono_s + life_s - min(30.0, life_s / 10)
 
     async def _discovered(self) -> str:

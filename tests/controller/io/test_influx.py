@@ -23,7 +23,8 @@ from aiohttp import web
 from controller.config import Config, InfluxHistory
 from controller.facts import Fact, SourceChanged, Stamp
 from controller.io.history import HistoryShell
-from controller.io.influx import InfluxForwarder, Row, Spool, to_line
+from controller.io.influx import InfluxForwarder, retry_after_s, to_line
+from controller.io.spool import Row, Spool
 from controller.orders import RecordPoint
 
 HOST = "127.0.0.1"
@@ -201,6 +202,100 @@ async def test_a_busy_server_gets_the_time_it_asks_for(server: StrictServer, tmp
         assert "asks for time" in details(facts)[0]
         await until(lambda: health(facts) == [False, True])
     assert len(server.sizes) == 2
+
+
+async def test_lines_go_compressed_and_a_server_that_cannot_unpack_gets_them_plain(server: StrictServer, tmp_path: Path) -> None:
+    async with running(site(tmp_path / "a", server.port)) as (shell, _):
+        shell.carry(point(1))
+        await until(lambda: len(server.points) == 1)
+    assert server.headers[0]["Content-Encoding"] == "gzip"
+    for status in (415, 400):  # 400: a door in between unpacks the body and leaves the label on
+        server.says = lambda status=status: web.Response(status=status) if "Content-Encoding" in server.headers[-1] else None
+        before = len(server.points)
+        async with running(site(tmp_path / str(status), server.port)) as (shell, facts):
+            shell.carry(point(status))
+            await until(lambda: len(server.points) == before + 1)  # noqa: B023
+            shell.carry(point(status + 1))
+            await until(lambda: len(server.points) == before + 2)  # noqa: B023
+            await until(lambda: health(facts) == [True])
+            assert forwarder_of(shell).counts.quarantined == 0
+        assert "Content-Encoding" not in server.headers[-1]
+
+
+async def test_compression_can_be_turned_off(server: StrictServer, tmp_path: Path) -> None:
+    async with running(site(tmp_path, server.port, gzip=False)) as (shell, _):
+        shell.carry(point(1))
+        await until(lambda: len(server.points) == 1)
+    assert "Content-Encoding" not in server.headers[0]
+
+
+DATE = "Sat, 20 Jun 2026 08:00:00 GMT"
+DATE_S = 1_781_942_400.0
+
+
+@pytest.mark.parametrize(
+    ("text", "now_s", "wait_s"),
+    [
+        ("7", None, 7.0),
+        ("0", None, 0.0),
+        ("99999999999999", None, 600.0),
+        ("-5", None, 0.0),
+        ("1.5", None, 0.0),
+        ("soon", DATE_S, 0.0),
+        ("", DATE_S, 0.0),
+        (DATE, DATE_S - 30.0, 30.0),
+        (DATE, DATE_S + 30.0, 0.0),
+        (DATE, DATE_S - 86_400.0, 600.0),
+        (DATE, None, 0.0),
+        ("Saturday, 20-Jun-26 08:00:00 GMT", DATE_S - 5.0, 5.0),
+        ("Sat, 99 Foo 2026", DATE_S, 0.0),
+    ],
+)
+def test_retry_after_in_seconds_and_as_a_date(text: str, now_s: float | None, wait_s: float) -> None:
+    """RFC 9110, 10.2.3. The date was worked out by hand: 2026-06-20T08:00:00Z is day 20 624 since 1970 and eight hours."""
+    assert DATE_S == 20_624 * 86_400 + 8 * 3600
+    assert retry_after_s(text, now_s) == wait_s
+
+
+async def test_a_date_is_counted_from_the_servers_own_clock(server: StrictServer, tmp_path: Path) -> None:
+    headers = {"Date": "Sat, 20 Jun 2026 07:59:59 GMT", "Retry-After": DATE}
+    server.says = lambda: web.Response(status=429, headers=headers) if len(server.sizes) == 1 else None
+    async with running(site(tmp_path, server.port)) as (shell, facts):
+        shell.carry(point(1))
+        await until(lambda: health(facts) == [False])
+        assert 0.5 < forwarder_of(shell)._not_before_s - asyncio.get_running_loop().time() <= 1.0
+        await until(lambda: health(facts) == [False, True])
+
+
+def test_lines_that_fell_out_while_they_were_being_sent_are_not_counted_off_twice(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool.sqlite3", max_bytes=2000)
+    spool.add([f"grid power_w={number}.0 {number}" for number in range(40)])
+    in_flight = spool.oldest(20)
+    spool.add([f"grid power_w={number}.0 {number}" for number in range(40, 80)])
+    assert spool.dropped > 20
+    assert spool.remove(in_flight) == 0
+    assert spool.rows == len(spool.oldest(1000)) > 0
+    assert spool.bytes == sum(len(row.line) + 16 for row in spool.oldest(1000))
+
+
+async def test_points_reach_the_disk_while_a_long_backlog_is_sent(server: StrictServer, tmp_path: Path) -> None:
+    held = asyncio.Event()
+
+    async def slow(request: web.Request) -> web.Response:
+        await held.wait()
+        return web.Response(status=204)
+
+    server._write = slow  # type: ignore[method-assign]
+    await server.stop()
+    await server.start()
+    async with running(site(tmp_path, server.port)) as (shell, _):
+        shell.carry(point(1))
+        await until(lambda: forwarder_of(shell).counts.waiting == 1)
+        await asyncio.sleep(0.05)
+        shell.carry(point(2))
+        await until(lambda: forwarder_of(shell).counts.waiting == 2)
+        held.set()
+        await until(lambda: forwarder_of(shell).counts.waiting == 0)
 
 
 async def test_a_redirect_does_not_carry_the_token_elsewhere(server: StrictServer, tmp_path: Path) -> None:

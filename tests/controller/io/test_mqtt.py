@@ -185,6 +185,32 @@ async def test_meter_values_come_in_judged_and_old_retained_ones_do_not(mosquitt
     assert facts.of(MeterFailed)[0].reason == "the payload is not JSON"
 
 
+async def test_meters_of_other_makers_come_in_as_they_are(mosquitto: Any) -> None:
+    sources = {
+        "tasmota": {"topic": "yardmaster/tele/SENSOR", "format": "tasmota"},
+        "shelly": {"topic": "yardmaster/pro3em/events/rpc", "format": "shelly"},
+        "gen1": {"topic": "yardmaster/shellies/em3/#", "format": "shelly"},
+        "bare": {"topic": "yardmaster/bare", "format": "json", "fields": {"p": {"path": "$", "scale": 1000}}},
+    }
+    data = site(mosquitto.port).model_dump(mode="json", exclude_defaults=True)
+    data["meters"] += [{"id": name, "role": "load", "source": {"type": "mqtt", **source}} for name, source in sources.items()]
+    async with running(Config.model_validate(data)) as (_, facts), neighbour(mosquitto.port) as other:
+        await facts.until(lambda: facts.health() == [True])
+        other.say("yardmaster/tele/SENSOR", {"Time": "x", "SML": {"Power_curr": -50, "Total_in": 1.0, "Meter": "y" * 5000}})
+        other.say("yardmaster/pro3em/events/rpc", {"method": "NotifyEvent", "params": {}})
+        other.say("yardmaster/pro3em/events/rpc", {"method": "NotifyStatus", "params": {"em:0": {"total_act_power": 5.0, "a_act_power": 5.0}}})
+        for place in range(3):
+            for name, value in (("power", 230), ("current", 1), ("voltage", 230)):
+                other.say(f"yardmaster/shellies/em3/emeter/{place}/{name}", value)
+        other.say("yardmaster/bare", "1.25")
+        other.say("yardmaster/bare", "NaN")
+        await facts.until(lambda: bool(facts.of(MeterFailed)))
+    found = {fact.reading.meter_id: fact.reading for fact in facts.of(MeterRead)}
+    assert {name: reading.power_w for name, reading in found.items()} == {"tasmota": -50, "shelly": 5, "gen1": 690, "bare": 1250}
+    assert found["gen1"].current_a == (1, 1, 1)
+    assert [(fact.meter_id, fact.reason) for fact in facts.of(MeterFailed)] == [("bare", "NaN is not a number that can be used")]
+
+
 async def test_state_is_retained_and_the_status_tells_who_is_there(mosquitto: Any) -> None:
     async with running(site(mosquitto.port)) as (shell, facts):
         await facts.until(lambda: facts.health() == [True])

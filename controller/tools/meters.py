@@ -1,0 +1,56 @@
+"""``yardmaster meters``: find meters, read them, test them, record and replay their registers. Only ever reads."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from controller.tools import meters_image, meters_read, meters_scan, meters_test
+from controller.tools.client import ToolError
+
+EPILOG = """\
+Nothing is ever written to a device. Some accept one client only (SolarEdge, Kostal, Huawei): stop the controller, or
+whatever else talks to them, before you ask them from here.
+
+Examples:
+  yardmaster meters scan --host 192.168.1.20                          what answers there, and which map fits
+  yardmaster meters scan --host 192.168.1.0/24 --port 502,1502        a whole network
+  yardmaster meters scan --device /dev/ttyUSB0 --baud 9600,19200 --unit 1-16
+  yardmaster meters read grid --config site.yaml                      one meter of the site, once
+  yardmaster meters read --host 192.168.1.20 --map eastron_sdm630 --framing rtu_over_tcp --every 1
+  yardmaster meters test grid --config site.yaml --seconds 60         how well it answers, whether its numbers can be right
+  yardmaster meters record --host 192.168.1.20 --map abb_b23 --seconds 30 --out abb.json
+  yardmaster meters replay abb.json --port 5020                       the recorded device, on this machine
+
+yardmaster meters ACTION --help tells more.
+"""
+
+Run = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
+ACTIONS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Run]] = {
+    "scan": ("find what answers at addresses, unit ids or on a serial line, and which register map fits", meters_scan.add_arguments, meters_scan.run),
+    "read": ("read one meter once or again and again", meters_read.add_arguments, meters_read.run),
+    "test": ("read one meter for a while and say whether it can be relied on", meters_test.add_arguments, meters_test.run),
+    "record": ("save a device's registers in a file", meters_image.add_record_arguments, meters_image.record),
+    "replay": ("serve a recorded device over Modbus TCP", meters_image.add_replay_arguments, meters_image.replay),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, (text, add, _) in ACTIONS.items():
+        add(actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", formatter_class=argparse.RawDescriptionHelpFormatter))
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Do it; the exit code: 0 well, 1 not well or not possible."""
+    try:
+        return asyncio.run(ACTIONS[arguments.action][2](arguments))
+    except ToolError as error:
+        print(f"yardmaster: {error}", file=sys.stderr)
+        return 1

@@ -1,0 +1,209 @@
+"""Which meter a person means: one of the site file, or an address and a register map. Shared by the actions of ``yardmaster meters``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import difflib
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from controller.config import Config, HttpSource, ModbusSource
+from controller.config_base import ModbusLine
+from controller.config_meters import MeterConfig, SunSpecSource
+from controller.facts import MeterFailed
+from controller.io.bus import Bus, Buses
+from controller.io.clock import Clock
+from controller.io.http_meters import HttpMeter
+from controller.io.meter_desk import MeterDesk
+from controller.io.meter_rules import expectation
+from controller.io.modbus import ModbusMeter
+from controller.io.sunspec import SunSpecMeter
+from controller.io.sunspec_device import SunSpecDevice
+from controller.paths import config_dir
+from controller.tools.client import ToolError, read_config
+from meters.quality import Expectation
+from meters.reading import Reading, ReadingError
+from meters.template import PHASES, Template, TemplateError, find_template, load_template
+
+ASSUMED_FUSE_A = 630.0
+"""For a meter that is not of a site: only what no fuse of a depot lets pass is out of range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A meter to read. where: its address for people. template: its register map, None for others. line: None where it is not Modbus."""
+
+    name: str
+    what: str
+    where: str
+    poll_s: float
+    poll: Callable[[], Awaitable[Reading]]
+    close: Callable[[], Awaitable[None]]
+    template: Template | None = None
+    line: ModbusLine | None = None
+    bus: Bus | None = None
+
+
+def add_line_arguments(parser: argparse.ArgumentParser, many: bool = False) -> None:
+    """Where a Modbus device is. many: ranges are allowed."""
+    group = parser.add_argument_group("the line")
+    note = "; ranges: 192.168.1.20-40, 192.168.1.0/24, several with commas" if many else ""
+    group.add_argument("--host", help=f"address of the device or its gateway{note}")
+    group.add_argument("--port", help=f"TCP port (default: {'502; several with commas' if many else '502, for tls 802'})")
+    group.add_argument("--device", metavar="FILE", help="serial port, e.g. /dev/ttyUSB0")
+    group.add_argument("--baud", default="9600", help="speed of the serial port (default: %(default)s" + ("; several with commas)" if many else ")"))
+    group.add_argument("--parity", default="N", help="N, E or O (default: %(default)s" + ("; several with commas)" if many else ")"))
+    group.add_argument("--stop-bits", type=int, choices=(1, 2), default=1, help="stop bits of the serial port (default: %(default)s)")
+    group.add_argument("--unit", help="Modbus unit id" + ("s, e.g. 1-10,71 (default: 1, and what maps name; on a serial port 1-16)" if many else ""))
+    group.add_argument("--framing", choices=("tcp", "rtu_over_tcp", "rtu", "tls"), help="default: rtu with --device, else tcp")
+    group.add_argument("--timeout", type=float, default=1.0, metavar="SECONDS", help="how long the device may take to answer (default: %(default)s)")
+    group.add_argument("--ca-file", type=Path, help="CA certificate of the device, for tls")
+    group.add_argument("--cert-file", type=Path, help="our certificate, where the device asks for one")
+    group.add_argument("--key-file", type=Path, help="its private key")
+    group.add_argument("--server-name", help="name in the device's certificate (default: the host)")
+
+
+def add_subject_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which meter: of a site file, or by its line."""
+    parser.add_argument("meter", nargs="?", help="a meter of the site file")
+    parser.add_argument("--config", type=Path, metavar="SITE.YAML", help="the site file")
+    parser.add_argument("--map", help="register map: a name in config/meters, or a file, e.g. ./my_meter.yaml")
+    parser.add_argument("--sunspec", action="store_true", help="the device speaks SunSpec and needs no map")
+    parser.add_argument(
+        "--role", choices=("grid", "circuit", "pv", "battery", "load"), default="load", help="of a SunSpec device, which models are meant"
+    )
+    add_line_arguments(parser)
+
+
+def line_of(arguments: argparse.Namespace, **more: Any) -> ModbusLine:
+    """The line that was named. Raises ToolError."""
+    if (arguments.host is None) == (arguments.device is None):
+        raise ToolError("name the device: --host ADDRESS or --device SERIALPORT (or a meter of a site file with --config)")
+    framing = arguments.framing or ("rtu" if arguments.device else "tcp")
+    port = arguments.port or (802 if framing == "tls" else 502)
+    settings = {
+        "framing": framing,
+        "host": arguments.host,
+        "port": port,
+        "timeout_s": arguments.timeout,
+        "device": arguments.device,
+        "baud": arguments.baud,
+        "parity": arguments.parity,
+        "stop_bits": arguments.stop_bits,
+        "unit": arguments.unit or 1,
+        "ca_file": arguments.ca_file,
+        "cert_file": arguments.cert_file,
+        "key_file": arguments.key_file,
+        "server_name": arguments.server_name,
+        **more,
+    }
+    try:
+        return ModbusLine.model_validate(settings)
+    except ValidationError as error:
+        raise ToolError(f"this line cannot be: {'; '.join(_sentence(item) for item in error.errors())}") from None
+
+
+def map_of(name: str) -> Template:
+    """A map by name or file. Raises ToolError."""
+    path = Path(name)
+    try:
+        return load_template(path) if path.suffix in (".yaml", ".yml") else find_template(config_dir() / "meters", name)
+    except TemplateError as error:
+        raise ToolError(str(error)) from None
+
+
+def subject_of(arguments: argparse.Namespace, buses: Buses) -> Subject:
+    """The meter that was named. Raises ToolError."""
+    if arguments.config is not None or arguments.meter is not None:
+        return _of_site(arguments, buses)
+    line = line_of(arguments)
+    if arguments.sunspec == (arguments.map is not None):
+        raise ToolError("say how its registers are read: --map NAME or --sunspec; yardmaster meters scan finds out which")
+    if arguments.sunspec:
+        meter = MeterConfig(id="device", role=arguments.role, source=SunSpecSource(type="sunspec", **line.model_dump()))
+        return _sunspec(meter, meter.source, Expectation(ASSUMED_FUSE_A), buses)  # type: ignore[arg-type]
+    template = map_of(arguments.map)
+    phases = tuple(at for at, phase in enumerate(PHASES) if f"i_{phase}" in template.registers)
+    if arguments.unit is None and template.unit is not None:
+        line = line.model_copy(update={"unit": template.unit})
+    source = ModbusSource(type="modbus", map=Path(arguments.map).stem, **line.model_dump())
+    return _mapped("device", source, template, Expectation(ASSUMED_FUSE_A, current_phases=phases), buses)
+
+
+def where_of(line: ModbusLine) -> str:
+    """An address for people."""
+    place = f"{line.device} at {line.baud} {line.parity}" if line.framing == "rtu" else f"{line.host} port {line.port}"
+    return f"{place} unit {line.unit}"
+
+
+def several(text: str, low: int, high: int, what: str) -> list[int]:
+    """Numbers as 1,5-8. Raises ToolError."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdigit() or (last and not last.isdigit()) or not low <= int(first) <= int(last or first) <= high:
+            raise ToolError(f"{what} {part.strip()!r} is not understood; write numbers from {low} to {high} like 1,5-8")
+        found += range(int(first), int(last or first) + 1)
+    return list(dict.fromkeys(found))
+
+
+def _of_site(arguments: argparse.Namespace, buses: Buses) -> Subject:
+    if arguments.config is None or arguments.meter is None:
+        raise ToolError("name the meter and its site file: yardmaster meters read grid --config site.yaml")
+    config = read_config(arguments.config)
+    meter = _named(arguments.meter, config.meters)
+    expected = expectation(config, meter)
+    match meter.source:
+        case ModbusSource() as source:
+            template = map_of(source.map)
+            return _mapped(meter.id, source, template, expectation(config, meter, template), buses)
+        case SunSpecSource() as source:
+            return _sunspec(meter, source, expected, buses)
+        case HttpSource() as source:
+            return _http(config, meter, source)
+    raise ToolError(f"{meter.id} is a meter of type {meter.source.type}: nothing can be asked; the running controller's page shows what it tells")
+
+
+def _named(name: str, meters: Iterable[MeterConfig]) -> MeterConfig:
+    known = {meter.id: meter for meter in meters}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 3) or sorted(known)
+        raise ToolError(f"the site file has no meter {name!r}; it has {', '.join(near) or 'none'}")
+    return known[name]
+
+
+def _mapped(name: str, source: ModbusSource, template: Template, expected: Expectation, buses: Buses) -> Subject:
+    bus = buses.of(source, gap_s=template.min_gap_ms / 1000, connect_delay_s=template.connect_delay_ms / 1000)
+    meter = ModbusMeter(name, source, template, expected, bus)
+    poll_s = max(source.poll_s, template.min_poll_s)
+    return Subject(name, template.name, where_of(source), poll_s, meter.poll, bus.close, template, source, bus)
+
+
+def _sunspec(meter: MeterConfig, source: SunSpecSource, expected: Expectation, buses: Buses) -> Subject:
+    bus = buses.of(source)
+    reader = SunSpecMeter(meter, source, expected, SunSpecDevice(bus, source, source.base))
+    return Subject(meter.id, "SunSpec device", where_of(source), source.poll_s, reader.poll, bus.close, None, source, bus)
+
+
+def _http(config: Config, meter: MeterConfig, source: HttpSource) -> Subject:
+    device = HttpMeter(source, MeterDesk(config, meter, source, Clock()))
+
+    async def poll() -> Reading:
+        fact, rest_s = await device.poll()
+        if fact is None or isinstance(fact, MeterFailed):
+            await asyncio.sleep(rest_s)
+            raise ReadingError("no answer", fact.reason if fact is not None else "it answers about something else")
+        return fact.reading
+
+    return Subject(meter.id, f"{source.format} over HTTP", source.url.partition("?")[0], source.poll_s, poll, device.close)
+
+
+def _sentence(item: Any) -> str:
+    where = ".".join(str(step) for step in item["loc"])
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message

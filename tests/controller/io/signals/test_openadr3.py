@@ -1,0 +1,285 @@
+"""The VEN of OpenADR 3 against a server written from the specification, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from controller.sim.vtn3 import Client, Fault, Vtn3
+from signals.openadr_plain import time_text
+from tests.support.openadr3_world import until, world
+
+
+def limit_event(program: str, start_s: float, kw: float, duration: str = "PT30M", **more: Any) -> dict[str, Any]:
+    """A capacity limit as the user guide has it (8.10.1)."""
+    return {
+        "programID": program,
+        "eventName": "dimmed",
+        "intervalPeriod": {"start": time_text(start_s), "duration": duration},
+        "payloadDescriptors": [{"objectType": "EVENT_PAYLOAD_DESCRIPTOR", "payloadType": "IMPORT_CAPACITY_LIMIT", "units": "KW"}],
+        "intervals": [{"id": 0, "payloads": [{"type": "IMPORT_CAPACITY_LIMIT", "values": [kw]}]}],
+    } | more
+
+
+@pytest.mark.parametrize("generation", ["3.0", "3.1"])
+async def test_a_limit_is_announced_changed_and_called_off(generation: str) -> None:
+    async with world(generation) as there:
+        await until(there.told)
+        assert there.events() == ()
+        program = (await there.business("POST", "/programs", {"programName": "doe"}))["id"]
+        start_s = round(there.now()) + 600
+        made = await there.business("POST", "/events", limit_event(program, start_s, 11.0))
+        (event,) = await until(there.events)
+        assert (event.consumption_w, event.start_wall_s, event.duration_s) == (11_000.0, start_s, 1800.0)
+        await there.business("PUT", f"/events/{made['id']}", limit_event(program, start_s, 4.2))
+        await until(lambda: there.events() and there.events()[0].consumption_w == 4200.0)
+        await there.business("DELETE", f"/events/{made['id']}")
+        await until(lambda: there.events() == ())
+        assert there.health() == [(True, "")]
+
+
+@pytest.mark.parametrize("generation", ["3.0", "3.1"])
+async def test_ven_and_resource_are_registered_once_and_again_when_the_server_lost_them(generation: str) -> None:
+    async with world(generation, site={"site": {"id": "yard-7"}}) as there:
+        await until(there.told)
+        (ven,) = there.vtn.objects["vens"].values()
+        (resource,) = there.vtn.objects["resources"].values()
+        assert (ven["venName"], resource["resourceName"], resource["venID"]) == ("ven-1", "yard-7", ven["id"])
+        there.vtn.objects["vens"].clear()
+        there.vtn.objects["resources"].clear()
+        there.vtn.faults.append(Fault("/programs", 503, 1))  # an outage: afterwards everything is looked up anew
+        await until(lambda: there.vtn.objects["resources"])
+        assert len(there.vtn.objects["vens"]) == 1
+
+
+async def test_a_poll_that_fails_on_its_second_page_calls_nothing_off() -> None:
+    async with world() as there:
+        program = (await there.business("POST", "/programs", {"programName": "doe"}))["id"]
+        start_s = round(there.now()) + 600
+        for number in range(60):  # two pages
+            await there.business("POST", "/events", limit_event(program, start_s + 1800 * number, 5.0))
+        await until(lambda: len(there.events()) == 60)
+        told = len(there.told())
+        there.vtn.faults.append(Fault("/events", 500, 1, skip=1))
+        await until(lambda: (False, "GET /events is answered with 500") in there.health())
+        assert len(there.told()) == told
+        await until(lambda: len(there.told()) > told)
+        assert len(there.events()) == 60
+        assert there.health()[-1] == (True, "")
+
+
+async def test_an_event_that_slips_between_two_pages_is_asked_for_by_name() -> None:
+    """An event is deleted while we read: the pages move up and one entry is on none of them."""
+    async with world() as there:
+        program = (await there.business("POST", "/programs", {"programName": "doe"}))["id"]
+        start_s = round(there.now()) + 600
+        for number in range(60):
+            await there.business("POST", "/events", limit_event(program, start_s + 1800 * number, 5.0))
+        await until(lambda: len(there.events()) == 60)
+        events, slipped = there.vtn.objects["events"], "event-60"
+        hidden = events.pop(slipped)
+        asked: list[str] = []
+        plain = there.vtn._one  # the server shows it by name only, as in the moment of a race
+
+        def one(request: Any, name: str) -> Any:
+            asked.append(request.path)
+            return hidden if request.path.endswith(slipped) else plain(request, name)
+
+        there.vtn._one = one  # type: ignore[method-assign]
+        await there.next_poll()
+        assert any(path.endswith(slipped) for path in asked)
+        assert len(there.events()) == 60
+
+
+async def test_a_broken_version_of_an_event_leaves_the_last_readable_one_in_force() -> None:
+    async with world() as there:
+        program = (await there.business("POST", "/programs", {"programName": "doe"}))["id"]
+        made = await there.business("POST", "/events", limit_event(program, there.now() + 60, 7.0))
+        await until(there.events)
+        there.vtn.objects["events"][made["id"]]["intervals"] = [{"id": "x", "payloads": 7}]
+        await until(lambda: "its last readable version holds on" in there.notes())
+        assert [event.consumption_w for event in there.events()] == [7000.0]
+
+
+async def test_prices_of_both_directions_and_co2_arrive_in_our_units() -> None:
+    async with world() as there:
+        hour_s = there.now() // 3600 * 3600
+        descriptors = [
+            {"payloadType": "PRICE", "units": "KWH", "currency": "EUR"},
+            {"payloadType": "EXPORT_PRICE", "units": "KWH", "currency": "EUR"},
+            {"payloadType": "GHG", "units": "GHG"},
+        ]
+        program = (await there.business("POST", "/programs", {"programName": "day-ahead", "payloadDescriptors": descriptors}))["id"]
+        payloads = [
+            {"type": "PRICE", "values": [0.17, -0.03]},
+            {"type": "EXPORT_PRICE", "values": [0.05, 0.06]},
+            {"type": "GHG", "values": [400.0, 250.0]},
+        ]
+        event = {
+            "programID": program,
+            "intervalPeriod": {"start": time_text(hour_s), "duration": "PT2H"},
+            "intervals": [{"id": 0, "payloads": payloads}],
+        }
+        await there.business("POST", "/events", event)
+        await until(lambda: len(there.series()) == 3)
+        assert there.series()["buy"].slots == ((hour_s, hour_s + 3600, 0.17), (hour_s + 3600, hour_s + 7200, -0.03))
+        assert there.series()["sell"].slots == ((hour_s, hour_s + 3600, 0.05), (hour_s + 3600, hour_s + 7200, 0.06))
+        assert there.series()["co2"].slots == ((hour_s, hour_s + 3600, 0.4), (hour_s + 3600, hour_s + 7200, 0.25))
+        assert there.events() == ()
+
+
+async def test_what_cannot_be_obeyed_is_said() -> None:
+    async with world() as there:
+        program = (await there.business("POST", "/programs", {"programName": "doe"}))["id"]
+        payloads = [{"type": "CHARGE_STATE_SETPOINT", "values": [0.8]}, {"type": "MY_OWN", "values": [1]}]
+        event = limit_event(program, there.now(), 5.0, eventName="odd") | {"intervals": [{"id": 0, "payloads": payloads}]}
+        await there.business("POST", "/events", event)
+        await until(lambda: "odd" in there.notes())
+        assert "event odd: CHARGE_STATE_SETPOINT is not obeyed" in there.notes()
+        assert "event odd: MY_OWN is not obeyed: we do not know this payload type" in there.notes()
+
+
+async def test_events_for_others_are_not_ours_and_granted_targets_are_asked_for() -> None:
+    """3.1: an event with targets is shown to those only who were granted one of them and ask for it."""
+    async with world() as there:
+        await until(there.told)
+        (ven,) = there.vtn.objects["vens"].values()
+        program = (await there.business("POST", "/programs", {"programName": "doe"}))["id"]
+        await there.business("POST", "/events", limit_event(program, there.now() + 60, 7.0, targets=["871234567890123456"]))
+        await there.next_poll()
+        assert there.events() == ()
+        ven["targets"] = ["871234567890123456"]
+        there.vtn.faults.append(Fault("/programs", 503, 1))
+        await until(there.events)
+        assert [event.consumption_w for event in there.events()] == [7000.0]
+
+
+async def test_places_tell_sites_of_one_ven_apart() -> None:
+    """3.0, Grid Aware Charging: VEN_NAME is the operator of many sites, POWER_SERVICE_LOCATION is the site."""
+
+    def targets(place: str) -> list[dict[str, Any]]:
+        return [{"type": "POWER_SERVICE_LOCATION", "values": [place]}, {"type": "VEN_NAME", "values": ["ven-1"]}]
+
+    async with world("3.0", targets=["871234567890123456"]) as there:
+        program = (await there.business("POST", "/programs", {"programName": "gac"}))["id"]
+        await there.business("POST", "/events", limit_event(program, there.now(), 50.0, targets=targets("879999999999999999")))
+        await there.business("POST", "/events", limit_event(program, there.now(), 20.0, targets=targets("871234567890123456")))
+        await until(there.events)
+        assert [event.consumption_w for event in there.events()] == [20_000.0]
+
+
+async def test_only_the_programs_of_the_site_file_count() -> None:
+    async with world(programs=["doe"]) as there:
+        other = (await there.business("POST", "/programs", {"programName": "other"}))["id"]
+        await there.business("POST", "/events", limit_event(other, there.now(), 1.0))
+        await until(lambda: "shows us no program named 'doe'" in there.notes())
+        ours = (await there.business("POST", "/programs", {"programName": "doe"}))["id"]
+        await there.business("POST", "/events", limit_event(ours, there.now(), 9.0))
+        await until(there.events)
+        assert [event.consumption_w for event in there.events()] == [9000.0]
+
+
+# -- tokens, errors ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("generation", ["3.0", "3.1"])
+async def test_a_token_is_renewed_before_its_end_and_when_the_server_has_forgotten_it(generation: str) -> None:
+    server = Vtn3(generation)
+    server.token_life_s = 1
+    async with world(vtn=server) as there:
+        await until(lambda: len(there.asked("POST", "/auth/token")) >= 2)
+        server._tokens.clear()
+        await there.next_poll(2)
+        assert {healthy for healthy, _ in there.health()} == {True}
+
+
+async def test_a_server_that_takes_the_secret_in_the_header_only() -> None:
+    server = Vtn3()
+    server.basic_only = True
+    async with world(vtn=server) as there:
+        await until(there.told)
+
+
+async def test_a_wrong_secret_is_said_without_the_secret() -> None:
+    async with world(oauth={"client_id": "ven", "client_secret": "typo-in-it"}) as there:
+        await until(there.health)
+        ((healthy, detail),) = there.health()
+        assert not healthy
+        assert "invalid_client" in detail
+        assert "typo-in-it" not in detail
+
+
+async def test_a_token_endpoint_without_tls_gets_no_secret() -> None:
+    """The server is asked over https and names http: nothing is sent there."""
+    from controller.io.signals.openadr3_http import Vtn, VtnError, _Reply
+
+    async with world() as there:
+        vtn = Vtn(there.config.signals[0].model_copy(update={"url": "https://vtn.example"}), there.clock)  # type: ignore[arg-type]
+
+        async def reply(*args: Any) -> _Reply:
+            return _Reply(200, {}, b'{"tokenURL": "http://vtn.example/token"}')
+
+        vtn._request = reply  # type: ignore[assignment]
+        with pytest.raises(VtnError, match="without TLS"):
+            await vtn.get("/events")
+        await vtn.close()
+
+
+async def test_retry_after_is_kept_to() -> None:
+    async with world() as there:
+        await until(there.told)
+        asked = len(there.vtn.log)
+        there.vtn.faults.append(Fault("/programs", 429, 1, {"Retry-After": "3"}))
+        await until(lambda: any(each["status"] == 429 for each in there.vtn.log))
+        told = len(there.told())
+        await asyncio.sleep(0)
+        begin_s = there.clock.stamp().mono_s
+        await until(lambda: len(there.told()) > told)
+        assert there.clock.stamp().mono_s - begin_s > 2.5
+        assert asked < len(there.vtn.log)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("<html>sorry</html>", "not JSON"),
+        ("[NaN]", "not JSON"),
+        ('{"events": []}', "no list"),
+        ("[" * 100_000, "not JSON"),
+    ],
+)
+async def test_rubbish_is_an_error_and_calls_nothing_off(body: str, words: str) -> None:
+    async with world() as there:
+        program = (await there.business("POST", "/programs", {"programName": "doe"}))["id"]
+        await there.business("POST", "/events", limit_event(program, there.now(), 5.0))
+        await until(there.events)
+        there.vtn.faults.append(Fault("/events", 200, 2, body=body))
+        await until(lambda: any(words in detail for _, detail in there.health()))
+        assert all(told.events for told in there.told()[-1:])
+
+
+async def test_a_connection_that_is_cut_is_an_outage() -> None:
+    async with world() as there:
+        await until(there.told)
+        there.vtn.faults.append(Fault("/events", 0, 3))  # the HTTP client itself tries once more
+        await until(lambda: there.health()[-1][0] is False)
+        await until(lambda: there.health()[-1][0])
+
+
+async def test_a_server_that_lets_nobody_register_is_read_all_the_same() -> None:
+    server = Vtn3(clients={"bl": Client("bl-secret", business=True), "ven": Client("ven-secret")})
+    server.faults.append(Fault("/vens", 403, 1000, body='{"title": "Forbidden", "status": 403}'))
+    async with world(vtn=server) as there:
+        program = (await there.business("POST", "/programs", {"programName": "doe"}))["id"]
+        await there.business("POST", "/events", limit_event(program, there.now(), 5.0))
+        await until(there.events)
+        assert "does not let us register as 'ven-1'" in there.notes()
+        assert there.health()[0] == (True, "")
+
+
+async def test_an_unchanged_list_is_not_sent_again() -> None:
+    async with world() as there:
+        await until(lambda: [each for each in there.asked("GET", "/events") if each["status"] == 304])
+        assert there.health() == [(True, "")]

@@ -1,0 +1,250 @@
+"""Commands: which registers are written, in which order, and what is read back. Expected words are worked out by hand in the comments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from meters.sunspec import Reader, discover
+from meters.sunspec_control import (
+    Command,
+    ControlError,
+    Write,
+    confirmed,
+    control_reads,
+    limit_production,
+    read_battery,
+    read_inverter,
+    release_battery,
+    release_inverter,
+    set_battery,
+)
+from meters.sunspec_models import Picture
+from tests.support.sunspec_images import SMA_120, SMA_123, SMA_DAY_101, SMA_NIGHT_101, listed, model_words, played
+
+COMMON = model_words(1)
+AT = 40070
+"""Where the first model behind model 1 begins."""
+
+
+def picture_of(*models: Sequence[int | None]) -> Picture:
+    words = listed(COMMON, *models)
+    found = played(discover(), words)
+    return played(Reader(found, control_reads(found)).poll(), words)
+
+
+def after(picture: Picture, command: Command) -> Picture:
+    """The device did as it was told."""
+    words = dict(picture.words)
+    for write in command.writes:
+        words.update(enumerate(write.words, write.address))
+    return Picture(picture.models, words)
+
+
+CONTROLS = {"WMaxLimPct": 100, "WMaxLimPct_SF": 0, "WMaxLim_Ena": 0, "WMaxLimPct_WinTms": 0, "WMaxLimPct_RvrtTms": 0, "WMaxLimPct_RmpTms": 0}
+
+
+def inverter(controls: Mapping[str, int] = CONTROLS, watts: int = 6000) -> Picture:
+    """121 at 40070 (32 registers), 123 at 40102, 103 behind it. 100 percent are 10 kW."""
+    settings = model_words(121, {"WMax": 1000, "WMax_SF": 1})
+    return picture_of(settings, model_words(123, controls), model_words(103, {"W": watts, "W_SF": 0, "St": 4}))
+
+
+def test_a_limit_is_one_write_with_its_life_and_switch() -> None:
+    """3333 W of 10 kW are 33.33 percent; at scale 0 cut to 33: WMaxLimPct, WinTms, RvrtTms, RmpTms, Ena at offsets 5..9."""
+    picture = inverter()
+    command = limit_production(picture, 3333.0, 60.0)
+    assert command.writes == (Write(40102 + 5, (33, 0, 60, 0, 1)),)
+    assert (command.power_w, command.ends_itself, command.way) == (3300.0, True, 123)
+    assert not confirmed(picture, command)
+    done = after(picture, command)
+    assert confirmed(done, command)
+    assert read_inverter(done).limit_w == 3300.0
+
+
+def test_a_finer_scale_is_used() -> None:
+    command = limit_production(inverter(CONTROLS | {"WMaxLimPct_SF": -2, "WMaxLimPct": 10000}), 3333.3, 12.2)
+    assert command.writes[0].words == (3333, 0, 13, 0, 1)
+
+
+@pytest.mark.parametrize(("watts", "percent"), [(-5.0, 0), (0.0, 0), (99_999.0, 100), (10_000.0, 100), (2900.0, 29)])
+def test_limits_are_kept_within_what_can_be_said(watts: float, percent: int) -> None:
+    assert limit_production(inverter(), watts, 60.0).writes[0].words[0] == percent
+
+
+def test_points_the_device_lacks_are_not_written_and_the_switch_comes_last() -> None:
+    """A real SMA: no timers (0xFFFF); 368 x 10 W are 100 percent, scale -2. 1000 W are 27.17 percent. 120 has 28 registers, 123 follows."""
+    picture = picture_of(SMA_120, SMA_123, SMA_DAY_101)
+    command = limit_production(picture, 1000.0, 60.0)
+    at = AT + 28
+    assert command.writes == (Write(at + 5, (2717,)), Write(at + 9, (1,)))
+    assert (command.ends_itself, command.power_w) == (False, pytest.approx(999.856))
+
+
+def test_piecemeal_writes_every_point_alone_and_the_switch_last() -> None:
+    command = limit_production(inverter(), 5000.0, 60.0, piecemeal=True)
+    assert command.writes == tuple(Write(40107 + step, (word,)) for step, word in ((0, 50), (1, 0), (3, 0), (2, 60), (4, 1)))
+
+
+def test_release_of_an_inverter() -> None:
+    picture = inverter(CONTROLS | {"WMaxLim_Ena": 1, "WMaxLimPct": 10}, watts=1000)
+    assert read_inverter(picture).steering
+    command = release_inverter(picture)
+    assert command.writes == (Write(40107, (100, 0, 0, 0, 0)),)
+    done = after(picture, command)
+    assert confirmed(done, command)
+    assert not read_inverter(done).enabled
+
+
+def test_enabled_with_nothing_while_producing_is_not_curtailed() -> None:
+    """S2: the registers say 0 percent is in force; the power says it is not."""
+    state = read_inverter(picture_of(SMA_120, SMA_123, SMA_DAY_101))
+    assert (state.enabled, state.limit_w, state.steering, state.power_w, state.rating_w) == (True, 0.0, False, -1080.0, 3680.0)
+    night = read_inverter(picture_of(SMA_120, SMA_123, SMA_NIGHT_101))
+    assert (night.enabled, night.steering, night.power_w) == (True, False, None)
+
+
+def test_a_limit_that_is_obeyed_is_steering() -> None:
+    assert read_inverter(inverter(CONTROLS | {"WMaxLim_Ena": 1, "WMaxLimPct": 30}, watts=3100)).steering
+    assert not read_inverter(inverter(CONTROLS | {"WMaxLim_Ena": 1, "WMaxLimPct": 30}, watts=4000)).steering
+
+
+def test_without_a_rating_or_a_model_nothing_is_commanded() -> None:
+    with pytest.raises(ControlError, match="rated power"):
+        limit_production(picture_of(model_words(123, CONTROLS)), 1000.0, 60.0)
+    with pytest.raises(ControlError, match="no limit of its production"):
+        limit_production(picture_of(model_words(103, {"W": 1, "W_SF": 0})), 1000.0, 60.0)
+    with pytest.raises(ControlError, match="no limit of its production"):
+        limit_production(inverter({"WMaxLimPct": 100, "WMaxLim_Ena": 0}), 1000.0, 60.0)  # no scale factor
+
+
+# -- model 704 --------------------------------------------------------------------------------
+
+AC = {"WMaxLimPctEna": 0, "WMaxLimPct": 1000, "WMaxLimPctRvrt": 1000, "WMaxLimPctEnaRvrt": 0, "WMaxLimPctRvrtTms": 0, "WMaxLimPct_SF": -1}
+SET = {"WSetEna": 0, "WSetMod": 1, "WSet": 0, "WSetRvrt": 0, "WSet_SF": 1, "WSetEnaRvrt": 0, "WSetRvrtTms": 0}
+CAPACITY = {"W_SF": 0, "WMax": 10_000, "WMaxRtg": 12_000, "WChaRteMaxRtg": 5000, "WDisChaRteMaxRtg": 4000}
+
+
+def der(controls: Mapping[str, int] = AC | SET, *more: Sequence[int | None]) -> Picture:
+    """702 at 40070 (52 registers), 704 at 40122."""
+    return picture_of(model_words(702, CAPACITY), model_words(704, controls), model_words(713, {"SoC": 50, "Pct_SF": 0}), *more)
+
+
+def test_a_limit_by_model_704() -> None:
+    """Offsets 14..19: enable, 45.6 %, reversion 100 %, reversion disabled, 32-bit time 90 s."""
+    command = limit_production(der(), 4567.0, 90.0)
+    assert command.writes == (Write(40122 + 14, (1, 456, 1000, 0, 0, 90)),)
+    assert (command.power_w, command.ends_itself) == (pytest.approx(4560.0), True)
+    assert release_inverter(der()).writes == (Write(40136, (0, 1000, 1000, 0, 0, 0)),)
+
+
+def test_a_setpoint_by_model_704() -> None:
+    """Charging with 3000 W is an injection of -3000 W: -300 at scale 1, 32 bits. Timers (30..32) before value and switch (22..27)."""
+    picture = der()
+    command = set_battery(picture, 3000.0, 60.0)
+    assert command.writes == (Write(40122 + 30, (0, 0, 60)), Write(40122 + 22, (1, 1, 0xFFFF, 0xFED4, 0, 0)))
+    state = read_battery(after(picture, command))
+    assert (state.steering, state.command_w, state.charge_max_w, state.discharge_max_w) == (True, 3000.0, 5000.0, 4000.0)
+
+
+def test_a_setpoint_leaves_room_for_pv_of_the_same_inverter() -> None:
+    """2000 W of PV and 1000 W of discharging are 3000 W at the AC side."""
+    ports = model_words(714, {"DCW_SF": 0, "NPrt": 2}, [{"PrtTyp": 0, "DCW": 2000}, {"PrtTyp": 1, "DCW": 0}], "Prt")
+    picture = der(AC | SET, ports)
+    command = set_battery(picture, -1000.0, 60.0)
+    assert command.writes[-1].words[2:4] == (0, 300)
+    assert command.power_w == -1000.0
+    assert read_battery(after(picture, command)).command_w == -1000.0
+
+
+def test_a_setpoint_in_percent_where_watts_are_not_offered() -> None:
+    """-2500 W of 10 kW: -25 %, scale 0."""
+    percent = {"WSetEna": 0, "WSetMod": 0, "WSetPct": 0, "WSetPct_SF": 0, "WSetPctRvrt": 0, "WSetEnaRvrt": 0, "WSetRvrtTms": 0}
+    picture = der(AC | percent)
+    command = set_battery(picture, 2500.0, 60.0)
+    assert command.expected[40122 + 28] == 0x10000 - 25
+    state = read_battery(after(picture, command))
+    assert (state.steering, state.command_w) == (True, 2500.0)
+    released = after(picture, release_battery(picture))
+    assert not read_battery(released).steering
+
+
+def test_a_pv_inverter_with_704_is_no_battery() -> None:
+    picture = picture_of(model_words(702, {"W_SF": 0, "WMax": 10_000}), model_words(704, AC | SET))
+    with pytest.raises(ControlError, match="no battery setpoint"):
+        set_battery(picture, 1000.0, 60.0)
+    assert read_battery(picture).way == 0
+
+
+# -- model 124 --------------------------------------------------------------------------------
+
+STORAGE = {"WChaMax": 500, "WChaMax_SF": 1, "StorCtl_Mod": 0, "OutWRte": 100, "InWRte": 100, "InOutWRte_SF": 0, "ChaState": 40, "ChaState_SF": 0}
+TIMERS = {"InOutWRte_WinTms": 0, "InOutWRte_RvrtTms": 0, "InOutWRte_RmpTms": 0, "ChaGriSet": 0}
+
+
+def battery(storage: Mapping[str, int] = STORAGE | TIMERS, *more: Sequence[int | None]) -> Picture:
+    """124 at 40070, 5 kW."""
+    return picture_of(model_words(124, storage), *more)
+
+
+def test_charging_by_model_124() -> None:
+    """2500 W of 5 kW: 50 %. The range from -OutWRte to InWRte is 2500..2500 W. First rates, times and grid (12..17), then both bits (5)."""
+    picture = battery()
+    command = set_battery(picture, 2500.0, 60.0)
+    assert command.writes == (Write(AT + 12, (0x10000 - 50, 50, 0, 60, 0, 1)), Write(AT + 5, (3,)))
+    assert (command.power_w, command.ends_itself) == (2500.0, True)
+    state = read_battery(after(picture, command))
+    assert (state.steering, state.command_w, state.low_w, state.high_w, state.grid_charging) == (True, 2500.0, 2500.0, 2500.0, True)
+    assert (state.soc_percent, state.charge_max_w, state.discharge_max_w) == (40.0, 5000.0, 5000.0)
+
+
+def test_discharging_and_holding_by_model_124() -> None:
+    assert set_battery(battery(), -1000.0, 60.0).writes[0].words == (20, 0x10000 - 20, 0, 60, 0)
+    assert set_battery(battery(), 0.0, 60.0).writes[0].words[:2] == (0, 0)
+
+
+def test_charging_from_pv_only_says_so() -> None:
+    assert set_battery(battery(), 1000.0, 60.0, grid_charging=False).writes[0].words[-1] == 0
+
+
+def test_what_the_battery_cannot_is_cut() -> None:
+    bank = model_words(802, {"WChaRteMax": 2000, "WDisChaRteMax": 1000, "WChaDisChaMax_SF": 0, "LocRemCtl": 0})
+    assert set_battery(battery(STORAGE | TIMERS, bank), 9000.0, 60.0).power_w == 2000.0
+    assert set_battery(battery(STORAGE | TIMERS, bank), -9000.0, 60.0).power_w == -1000.0
+
+
+def test_a_battery_in_local_control_is_not_commanded() -> None:
+    picture = battery(STORAGE | TIMERS, model_words(802, {"LocRemCtl": 1}))
+    assert read_battery(picture).local
+    with pytest.raises(ControlError, match="local control"):
+        set_battery(picture, 100.0, 60.0)
+
+
+def test_the_heartbeat_of_a_battery_rises() -> None:
+    """802 begins at 40096; CtrlHb has offset 19."""
+    picture = battery(STORAGE | TIMERS, model_words(802, {"LocRemCtl": 0, "CtrlHb": 41}))
+    assert set_battery(picture, 100.0, 60.0).writes[-1] == Write(40096 + 19, (42,), optional=True)
+
+
+def test_release_of_a_battery_ends_the_command_first() -> None:
+    picture = battery(STORAGE | TIMERS | {"StorCtl_Mod": 3, "OutWRte": -50, "InWRte": 50, "ChaGriSet": 1})
+    command = release_battery(picture, grid_charging=False)
+    assert command.writes[0] == Write(AT + 5, (0,))
+    assert [write.optional for write in command.writes] == [False, True, True]
+    done = after(picture, command)
+    assert confirmed(done, command)
+    assert not read_battery(done).steering
+    assert read_battery(done).grid_charging is False
+
+
+def test_limits_of_another_master_are_seen() -> None:
+    """Only no discharging (bit 1, 0 %): it is steered, without a setpoint. Both bits with 100 % hold nothing."""
+    held = read_battery(battery(STORAGE | TIMERS | {"StorCtl_Mod": 2, "OutWRte": 0}))
+    assert (held.steering, held.command_w, held.low_w, held.high_w) == (True, None, 0.0, None)
+    assert not read_battery(battery(STORAGE | TIMERS | {"StorCtl_Mod": 3})).steering
+
+
+def test_a_storage_model_without_storage_takes_no_commands() -> None:
+    with pytest.raises(ControlError, match="no battery setpoint"):
+        set_battery(battery({"StorCtl_Mod": 0}), 100.0, 60.0)

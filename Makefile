@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test test-kill test-power-cut test-72h test-one-station test-storm test-30-days test-real-time check bench bench-relay bench-optimizer bench-blocks bench-rounding bench-planning bench-weeks bench-depot fuzz schema constraints install clean
+.PHONY: help demo test test-kill test-power-cut test-72h test-one-station test-storm test-30-days test-real-time check bench bench-relay bench-optimizer bench-blocks bench-rounding bench-planning bench-weeks bench-depot bench-meters fuzz schema constraints install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make bench-optimizer, bench-blocks, bench-rounding, bench-planning   measure the optimiser; figures go to tests/bench/history.csv"
 	@echo "                  e.g. make bench-optimizer ARGS='--cars 100 --dry'; ARGS=--help shows all"
 	@echo "make bench-depot  measure the one upstream link of a depot: messages per second at 200 ms, CPU per message; ARGS='--dry' writes no history"
+	@echo "make bench-meters measure what reading 50 Modbus meters once a second costs (a minute)"
 	@echo "make bench-weeks  closed loop over weeks of recorded sessions against perfect foresight; needs ARGS='FOLDER' with the data"
 	@echo "make bench-relay  measure the relay beside a direct connection and nginx (about 10 minutes; needs a C compiler)"
 	@echo "                  e.g. make bench-relay ARGS='--stations 100 --rounds 1 --json relay.json'; ARGS=--help shows all"
@@ -75,7 +76,7 @@ bench: .venv-dev
 	@for bench in arbiter engine guard; do echo "== $$bench"; $(BIN)/python tests/bench/bench_$$bench.py || exit 1; done
 	@echo "== the guard again, with the solver killed"; $(BIN)/python tests/bench/bench_guard.py --without-solver
 
-bench-optimizer bench-blocks bench-rounding bench-planning bench-weeks bench-depot: .venv-dev
+bench-optimizer bench-blocks bench-rounding bench-planning bench-weeks bench-depot bench-meters: .venv-dev
 	@exec $(BIN)/python tests/bench/$(subst -,_,$@).py $(ARGS)
 
 bench-relay: .venv-dev

@@ -300,6 +300,7 @@ def build_neighbours(config: Config, clock: Clock, submit: Submit, snapshot: Cal
     from controller.io.api import ApiShell
     from controller.io.bus import Buses
     from controller.io.compliance import ComplianceShell
+    from controller.io.devices import DevicesShell
     from controller.io.feeds import FeedsShell
     from controller.io.files import FilesShell
     from controller.io.history import HistoryShell
@@ -332,6 +333,8 @@ def build_neighbours(config: Config, clock: Clock, submit: Submit, snapshot: Cal
     api = ApiShell(config, clock, submit, snapshot, history)
     compliance = api.record = ComplianceShell(config, clock, submit)
     api.notify = sources.notified
+    commanded = bool(config.inverters or config.relays or (config.battery is not None and config.battery.command is not None))
+    devices = (Part("devices", DevicesShell(config, clock, submit, config_dir() / "meters", buses)),) if commanded else ()
     foretold = bool(config.forecast.pv_plants or config.feeds())
     feeds = (Part("feeds", FeedsShell(config, clock, submit)),) if foretold else ()
     return (
@@ -342,6 +345,7 @@ def build_neighbours(config: Config, clock: Clock, submit: Submit, snapshot: Cal
         *mqtt,
         Part("modbus", modbus),
         *sunspec,
+        *devices,
         *offered,
         *http_meters,
         *signals,

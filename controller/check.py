@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from controller.checking.cautions import warnings_about
+from controller.checking.csip import csip_files
 from controller.checking.drivers import with_drivers
 from controller.checking.explain import explained, misread_scalars
 from controller.checking.links import missing_files
@@ -77,7 +78,7 @@ def checked(path: Path) -> Checked:
         raise ConfigError(str(path), in_file_order(problems))
     config, secrets = with_secrets(config)
     config, unlisted = with_drivers(config)
-    secrets = [*secrets, *unlisted, *missing_files(config)]
+    secrets = [*secrets, *unlisted, *missing_files(config), *csip_files(config)]
     warnings = [_with_line(one, document) for one in warnings_about(_site(config))]
     return Checked(config, tuple(in_file_order(warnings)), tuple(_with_line(one, document) for one in secrets))
 

@@ -102,6 +102,27 @@ class SourceView:
 
 
 @dataclass(frozen=True, slots=True)
+class MeterView:
+    """A meter. role: grid, circuit, pv, battery, load. health: good, late, lost. quality: good, suspect, bad of its newest reading, "" = none yet.
+
+    age_s: of what is believed, None = nothing yet. power_w, current_a: as believed, import positive, by site phase. reads, refused, failed: readings
+    since the start, those of them not believed, and polls that brought none. detail: what is wrong, "" = nothing.
+    """
+
+    id: str
+    role: str
+    health: str
+    quality: str
+    age_s: float | None
+    power_w: float | None
+    current_a: MaybeTriple
+    reads: int
+    refused: int
+    failed: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SignalView:
     """One source of limits from outside (``signals``). state: waiting (failsafe until the first limit), unlimited, limited, failsafe, released (free
     after a failsafe that has lasted), silent (nothing said, no failsafe). limit_w, production_limit_w: in force, None = none; their
@@ -372,6 +393,7 @@ class SiteView:
     signals: tuple[SignalView, ...] = ()
     devices: tuple[DeviceView, ...] = ()
     series: tuple[SeriesView, ...] = ()
+    meters: tuple[MeterView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

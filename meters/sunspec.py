@@ -87,6 +87,10 @@ class Reader:
             _check_head(model, words)
         return Picture(self.models, words)
 
+    def relearn(self) -> None:
+        """Ask for everything once more: what was refused may have been refused for a moment only."""
+        self._plans.clear()
+
     def _read(self, model: Found, words: dict[int, int]) -> Conversation[None]:
         waiting = list(self._plans[model])
         while waiting:

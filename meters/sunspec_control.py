@@ -32,6 +32,9 @@ CONTROL_MODELS = (120, 121, 702, 123, 124, 704, 802, 713, 714, 160, 101, 102, 10
 ABOVE_SHARE, ABOVE_W = 0.05, 100.0
 """A power this much over a limit (share of the rating, or W) shows that the limit is not in force (S2)."""
 
+NO_LIMIT_PERCENT = 100.0
+"""Inverters that idle with their switch on and 100 percent are held down by nobody."""
+
 ENABLED, DISABLED = 1, 0
 WATTS_MODE, PERCENT_MODE = 1, 0
 CHARGE_BIT, DISCHARGE_BIT = 1, 2
@@ -71,8 +74,8 @@ class InverterState:
     """What an inverter says of its limit.
 
     way: model for commands, 0 = none. enabled: its switch. limit_w: limit while enabled, of all that leaves it at the AC side. steering:
-    enabled, and its power shows that it is obeyed (S2; so never at night). power_w: production as negative power, None at night (S3).
-    rating_w: what 100 percent is. connected: None = not told.
+    enabled below 100 percent, and its power shows that it is obeyed (S2; so never at night). power_w: production as negative power, None at
+    night (S3). rating_w: what 100 percent is. connected: None = not told.
     """
 
     way: int
@@ -133,7 +136,8 @@ def read_inverter(picture: Picture) -> InverterState:
     enabled = picture.value(model, names["enable"]) == ENABLED
     percent = picture.value(model, names["percent"])
     limit_w = percent / 100.0 * rating_w if enabled and percent is not None and rating_w is not None else None
-    obeyed = limit_w is not None and power_w is not None and -power_w <= limit_w + max(ABOVE_W, ABOVE_SHARE * (rating_w or 0.0))
+    holds = percent is not None and percent < NO_LIMIT_PERCENT
+    obeyed = holds and limit_w is not None and power_w is not None and -power_w <= limit_w + max(ABOVE_W, ABOVE_SHARE * (rating_w or 0.0))
     connected = None if model.model_id != 123 else _flag(picture.value(model, "Conn"))
     remaining_s = picture.value(model, "WMaxLimPctRvrtRem") if model.model_id == 704 else None
     return InverterState(model.model_id, enabled, limit_w, enabled and obeyed, power_w, rating_w, remaining_s, connected)

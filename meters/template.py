@@ -20,6 +20,8 @@ from typing import Any, Literal, NamedTuple, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from meters.controls import Controls
+
 RegisterType = Literal["u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64"]
 WIDTHS: Mapping[str, int] = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "u64": 4, "s64": 4, "f32": 2, "f64": 4}
 """Registers (16 bit each) per value."""
@@ -30,7 +32,7 @@ QUANTITIES = frozenset(
     + [f"p_{phase}_{way}" for phase in PHASES for way in ("imp", "exp")]
     + ["p", "p_imp", "p_exp", "f", "e_imp", "e_exp", "soc"]
 )
-MAX_HOLE_REGS = 32  # a longer stretch of unused registers costs more on a 9600 baud line than a second request
+MAX_HOLE_REGS = 48  # 0.1 s at 9600 bit/s, about what a second request costs; fewer reads leave less to mix up (trap M1)
 MAX_FILE_BYTES = 65_536
 
 
@@ -148,7 +150,7 @@ class Template(_Model):
     "unsigned": only their magnitude is used and the direction is taken from the phase power.
     max_regs: most registers per request. min_gap_ms: silence the device needs between two requests.
     connect_delay_ms: silence it needs after connecting. nan: "not available" codes per type.
-    blocks: reads to do; derived from the registers when absent.
+    blocks: reads to do; derived from the registers when absent. controls: how the device is commanded.
     """
 
     name: str = Field(min_length=1, max_length=80)
@@ -173,6 +175,7 @@ class Template(_Model):
     registers: dict[str, Register] = Field(min_length=1)
     blocks: tuple[BlockModel, ...] = ()
     caution: tuple[str, ...] = ()
+    controls: Controls | None = None
 
     @field_validator("nan", mode="before")
     @classmethod

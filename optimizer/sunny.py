@@ -14,14 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, tzinfo
 
+from optimizer.alike import QUARTERS
 from optimizer.forecast import QUARTER_S
 from optimizer.problem import Slot
 from optimizer.told import NOTHING_TOLD, Told
-from optimizer.usual import QUARTERS, Usual
+from optimizer.usual import Usual
 
 NEWEST = 20
 """So many days make what usually comes through."""
-HALF_LIFE_DAYS = 6.0
+HALF_LIFE_DAYS = 3.0
 MIN_DAYS = 3
 UNLEARNT = 0.65
 """Part of the clear sky that comes through where nothing has been measured yet: a middling year in the middle of Europe or the USA."""
@@ -34,7 +35,9 @@ LEAST = 0.02
 MOST = 3.0
 """Plants may be larger than their entry in the site file says, up to this factor."""
 LEVEL_QUARTERS, FEWEST_QUARTERS = 8, 2
-LEVEL_HALF_LIFE_S = 3 * 3600.0
+LEVEL_HALF_LIFE_S = 12 * 3600.0
+STEADY = 0.3
+"""Little against little says little: this part of the clear sky's noon is added to both sides of today's level."""
 LEAST_LEVEL, MOST_LEVEL = 0.1, 2.5
 PRESENT_S = 3600.0
 
@@ -119,7 +122,7 @@ class Sunny:
             was, clear_w, share = measured.measured_at(begin_s), self._clear.mean(begin_s, begin_s + QUARTER_S), self._share[_index(begin_s)]
             if was is not None and clear_w is not None:
                 pairs.append((was, clear_w * (UNLEARNT if share is None else share)))
-        steady_w = 0.05 * max((value for _, _, value in self._clear.within(end_s - 86_400.0, end_s)), default=0.0)
+        steady_w = STEADY * max((value for _, _, value in self._clear.within(end_s - 86_400.0, end_s)), default=0.0)
         below_w = sum(usual for _, usual in pairs) + steady_w
         if len(pairs) < FEWEST_QUARTERS or below_w <= 0.0:
             return 1.0
@@ -161,11 +164,24 @@ def _shares(row: Row) -> list[float | None]:
 
 
 def _blended(shares: Sequence[float | None]) -> float | None:
-    """Weighted mean of the days, the youngest first; None if they are too few."""
+    """What usually came through, the youngest day first; None if they are too few.
+
+    Halfway between mean and median: where most days are clear and few are dark the median errs less, but it promises too much.
+    """
     known = [(share, math.pow(0.5, age / HALF_LIFE_DAYS)) for age, share in enumerate(shares) if share is not None]
     if len(known) < MIN_DAYS:
         return None
-    return sum(share * weight for share, weight in known) / sum(weight for _, weight in known)
+    whole = sum(weight for _, weight in known)
+    return 0.5 * (sum(share * weight for share, weight in known) / whole + _median(known, whole))
+
+
+def _median(known: Sequence[tuple[float, float]], whole: float) -> float:
+    passed = 0.0
+    for share, weight in sorted(known):
+        passed += weight
+        if passed >= 0.5 * whole:
+            return share
+    return max(known)[0]
 
 
 # -- numbers ------------------------------------------------------------------------------------------------
@@ -189,7 +205,8 @@ def _ahead(slot: Slot, first: Slot) -> float:
 
 
 def _quantile(ordered: Sequence[float], quantile: float) -> float:
-    place = quantile * (len(ordered) - 1)
+    """Of a few values, so that as large a part of the days to come lies below: the lowest of nine is passed by one in ten."""
+    place = min(len(ordered) - 1.0, max(0.0, quantile * (len(ordered) + 1) - 1.0))
     low = math.floor(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])

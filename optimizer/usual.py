@@ -1,7 +1,7 @@
 """What a quantity usually is at this time of this kind of day, learnt from what was measured: expectation and spread.
 
 One measured power (the building's load, the PV production) is averaged over quarter hours; the newest KEPT_DAYS local days stay. What
-is to be expected is their mean, workdays apart from weekends, young days weighing more; and a day that has begun higher or lower than
+is to be expected is their mean, days of a kind apart (``alike``), young days weighing more; and a day that has begun higher or lower than
 expected is taken to go on so, ever less. Two things were measured on eight months of an office building and its roof (their figures):
 workdays of a week ago are a worse guide than yesterday, and what the last two hours were says more about the afternoon than all days
 before (the highest quarter hour, forecast at 9:00, was 27 kW off in the mean without it, and 13 kW with it).
@@ -17,17 +17,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
+from optimizer.alike import MIN_DAYS, QUARTERS, Alike, Quarters
 from optimizer.forecast import QUARTER_S, zone_of
 from optimizer.problem import Slot
 
-QUARTERS = 96
 KEPT_DAYS = 35
-MIN_DAYS = 3
-"""Days of a kind before one of its quarter hours says anything."""
-NEWEST = 10
-"""So many days of a kind make the mean."""
-HALF_LIFE_DAYS = 3.0
-"""A day weighs half as much as the one so many days of its kind after it."""
 LONGEST_GAP_S = 600.0
 """A quarter hour with a longer gap between two measurements in it is not learnt from [wall s]."""
 PRESENT_S = 3600.0
@@ -35,8 +29,6 @@ PRESENT_S = 3600.0
 LEVEL_QUARTERS, FEWEST_QUARTERS = 8, 2
 """Today's level is that of its last quarter hours, once there are a few."""
 LEAST_LEVEL, MOST_LEVEL = 0.3, 2.0
-
-Quarters = list[float | None]
 
 
 class Usual:
@@ -47,13 +39,13 @@ class Usual:
 
     def __init__(self, timezone: str, level_half_life_s: float = 12 * 3600.0, by_kind: bool = True) -> None:
         self._zone = zone_of(timezone)
-        self._half_life_s, self._by_kind = level_half_life_s, by_kind
+        self._half_life_s = level_half_life_s
         self._days: dict[str, Quarters] = {}
         self._quarter: int | None = None
         self._whole = False
         self._energy_ws = 0.0
         self._last: tuple[float, float] = (0.0, 0.0)
-        self._profiles: dict[tuple[date, bool], Quarters] = {}
+        self._alike = Alike(self._days, by_kind)
 
     # -- learning ------------------------------------------------------------------------------------------
 
@@ -84,7 +76,7 @@ class Usual:
         day, index = self.place(wall_s)
         name = day.isoformat()
         if name not in self._days:
-            self._profiles.clear()
+            self._alike.changed()
         self._days.setdefault(name, [None] * QUARTERS)[index] = float(round(mean_w))
         return name
 
@@ -130,31 +122,32 @@ class Usual:
             return
         if isinstance(memory, list) and len(memory) == QUARTERS:
             self._days[day.isoformat()] = [_watts_or_none(one) for one in memory]
-            self._profiles.clear()
+            self._alike.changed()
 
     # -- what is to be expected ---------------------------------------------------------------------------
 
     @property
     def knows(self) -> bool:
         """Whether any quarter hour has been learnt."""
-        return any(mean is not None for kind in self._kinds for mean in self._profile(date.max, kind))
+        return any(mean is not None for kind in self._alike.kinds for mean in self._alike.profile(date.max, kind))
 
     @property
     def knows_all(self) -> bool:
         """Whether every quarter hour of workdays and weekends has been learnt."""
-        return all(mean is not None for kind in self._kinds for mean in self._profile(date.max, kind))
+        return all(mean is not None for kind in self._alike.kinds for mean in self._alike.profile(date.max, kind))
 
     def expected_w(self, slots: Sequence[Slot], otherwise_w: Sequence[float]) -> tuple[float, ...]:
         """Mean of each slot [W]; otherwise_w (per slot) where nothing has been learnt. The first slot begins now."""
         if not slots:
             return ()
         now_s = slots[0].start_wall_s
-        today, _ = self.place(now_s)
+        today, now = self.place(now_s)
+        kind_today = self._alike.kind_today(today, now)
         raised = self._level(now_s) - 1.0
 
         def expected(wall_s: float) -> float | None:
             day, index = self.place(wall_s)
-            mean = self._profile(today, self._kind(day))[index]
+            mean = self._alike.profile(today, kind_today if day == today else self._alike.kind(day))[index]
             if mean is None or day != today or not raised:
                 return mean
             return mean * (1.0 + raised * math.pow(0.5, max(0.0, wall_s - now_s) / self._half_life_s))
@@ -187,52 +180,31 @@ class Usual:
         if not slots:
             return ()
         begin_s = slots[0].start_wall_s
-        today, _ = self.place(begin_s)
-        known: dict[tuple[bool, int], float | None] = {}
+        today, now = self.place(begin_s)
+        kind_today = self._alike.kind_today(today, now)
+        known: dict[tuple[int, int], float | None] = {}
 
         def spread(wall_s: float) -> float | None:
             day, index = self.place(wall_s)
-            key = (self._kind(day), index)
+            key = (kind_today if day == today else self._alike.kind(day), index)
             if key not in known:
                 known[key] = self._spread(today, *key, quantile)
             return known[key]
 
         return tuple(_or(_over(slot, spread), 0.0) * _growth(slot, begin_s) for slot in slots)
 
-    def _spread(self, today: date, kind: bool, index: int, quantile: float) -> float | None:
-        values = [value for quarters in self._like(today, kind) if (value := quarters[index]) is not None]
-        if len(values) < MIN_DAYS:
+    def _spread(self, today: date, kind: int, index: int, quantile: float) -> float | None:
+        """How far days were off what was to be expected of them: the days' own spread does not know that a week is warmer than the last."""
+        misses = self._alike.misses(today, kind)[index]
+        if len(misses) < MIN_DAYS:
             return None
         sign = 1.0 if quantile >= 0.5 else -1.0
-        return max(0.0, sign * (_quantile(values, quantile) - sum(values) / len(values)))
-
-    # -- days ------------------------------------------------------------------------------------------------
-
-    @property
-    def _kinds(self) -> tuple[bool, ...]:
-        return (False, True) if self._by_kind else (False,)
-
-    def _kind(self, day: date) -> bool:
-        """Whether it is a day of the weekend, as far as that matters."""
-        return self._by_kind and day.weekday() >= 5
-
-    def _like(self, today: date, kind: bool) -> list[Quarters]:
-        """The newest days of a kind before today, the youngest first."""
-        names = (name for name in sorted(self._days, reverse=True) if name < today.isoformat() and self._kind(date.fromisoformat(name)) is kind)
-        return [self._days[name] for name, _ in zip(names, range(NEWEST), strict=False)]
-
-    def _profile(self, today: date, kind: bool) -> Quarters:
-        """Weighted means of a day's quarter hours, as seen from today."""
-        key = (today, kind)
-        if key not in self._profiles:
-            days = self._like(today, kind)
-            self._profiles[key] = [_weighted([quarters[index] for quarters in days]) for index in range(QUARTERS)]
-        return self._profiles[key]
+        return max(0.0, sign * _quantile(misses, quantile))
 
     def _level(self, now_s: float) -> float:
         """Today's last quarter hours against what they are usually; 1 while there are too few."""
         today, index = self.place(now_s)
-        quarters, usual = self._days.get(today.isoformat()), self._profile(today, self._kind(today))
+        quarters, usual = self._days.get(today.isoformat()), self._alike.profile(today, self._alike.kind_today(today, index))
         known = [mean for mean in usual if mean is not None]
         if quarters is None or not known:
             return 1.0
@@ -273,17 +245,10 @@ def _growth(slot: Slot, begin_s: float) -> float:
     return min(1.0, (slot.start_wall_s + slot.duration_s / 2.0 - begin_s) / PRESENT_S)
 
 
-def _weighted(values: Sequence[float | None]) -> float | None:
-    """Mean of the values, the youngest first; None if they are too few."""
-    known = [(value, math.pow(0.5, age / HALF_LIFE_DAYS)) for age, value in enumerate(values) if value is not None]
-    if len(known) < MIN_DAYS:
-        return None
-    return sum(value * weight for value, weight in known) / sum(weight for _, weight in known)
-
-
 def _quantile(values: Sequence[float], quantile: float) -> float:
+    """Of a few values, so that as large a part of the days to come lies below: the highest of nine is passed by one in ten."""
     ordered = sorted(values)
-    place = quantile * (len(ordered) - 1)
+    place = min(len(ordered) - 1.0, max(0.0, quantile * (len(ordered) + 1) - 1.0))
     low = math.floor(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])

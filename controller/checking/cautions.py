@@ -6,13 +6,16 @@ import math
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from controller.checking.csip import csip_cautions
 from controller.checking.fallback import path_to_grid
 from controller.checking.feeds import feed_cautions
 from controller.checking.links import is_loopback, link_cautions
+from controller.checking.modbus_lines import line_cautions
 from controller.checking.problems import Problem, Where, listed
 from controller.checking.rules import Site
 from controller.checking.secret_files import open_to_others
 from controller.config import ROOT_CIRCUIT, Config, ModbusSource
+from controller.config_meters import SunSpecSource
 
 SHORTEST_PASSWORD = 16
 """OCPP asks for passwords of 16 to 40 characters (A00.FR.205)."""
@@ -24,7 +27,8 @@ LONG_LIMIT_S = 7 * 86_400.0
 def warnings_about(site: Site) -> list[Problem]:
     """All warnings, in the order of the rules below."""
     rules = (_grid, _circuits, _stations, _chargers, _unbalance, _passwords, _fallbacks, _meters, _offered, _upstreams, _limits, _times, _battery)
-    return [*(found for rule in rules for found in rule(site)), *link_cautions(site.config), *feed_cautions(site.config)]
+    others = (link_cautions(site.config), feed_cautions(site.config), line_cautions(site.config, site.templates), csip_cautions(site.config))
+    return [*(found for rule in rules for found in rule(site)), *(found for part in others for found in part)]
 
 
 def _grid(site: Site) -> Iterator[Problem]:
@@ -133,24 +137,30 @@ def _meters(site: Site) -> Iterator[Problem]:
     config = site.config
     named = {config.grid.meter, *(circuit.meter for circuit in config.circuits), config.battery.meter if config.battery else None}
     for number, meter in enumerate(config.meters):
-        if meter.role != "pv" and meter.id not in named:
+        if meter.role not in ("pv", "load") and meter.id not in named:
             place = {"grid": "grid.meter", "circuit": "circuits[].meter", "battery": "battery.meter"}[meter.role]
             yield Problem(("meters", number, "id"), f"meter {meter.id!r} is read but not used; name it in {place}")
         if isinstance(meter.source, ModbusSource):
             yield from _modbus(site, ("meters", number, "source"), meter.role, meter.source)
+        elif isinstance(meter.source, SunSpecSource):
+            yield from _late(site, ("meters", number, "source"), meter.role, meter.source.poll_s)
 
 
 def _modbus(site: Site, where: Where, role: str, source: ModbusSource) -> Iterator[Problem]:
     template = site.templates.get(source.map)
-    late_s = site.config.control.meter_late_s
-    if role in ("grid", "circuit") and source.poll_s > late_s / 2:
-        yield Problem((*where, "poll_s"), f"one missed reading makes this meter late (control.meter_late_s is {late_s:g} s); 1 s is usual")
+    yield from _late(site, where, role, source.poll_s)
     if template is None:
         return
     if source.poll_s < template.min_poll_s:
         yield Problem((*where, "poll_s"), f"{template.name} gives new values only every {template.min_poll_s:g} s; polling faster may disturb it")
     if template.transport == "tcp" and source.framing == "rtu_over_tcp":
         yield Problem((*where, "framing"), f"{template.name} speaks Modbus TCP; rtu_over_tcp is for a serial gateway in raw mode")
+
+
+def _late(site: Site, where: Where, role: str, poll_s: float) -> Iterator[Problem]:
+    late_s = site.config.control.meter_late_s
+    if role in ("grid", "circuit") and poll_s > late_s / 2:
+        yield Problem((*where, "poll_s"), f"one missed reading makes this meter late (control.meter_late_s is {late_s:g} s); 1 s is usual")
 
 
 def _offered(site: Site) -> Iterator[Problem]:

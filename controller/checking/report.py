@@ -15,6 +15,8 @@ from controller.checking.cautions import summary
 from controller.checking.fallback import FallbackSum, fallback_sums, path_to_grid, spelled_out
 from controller.checking.problems import listed
 from controller.config import ROOT_CIRCUIT, Config, EmbeddedHistory, ModbusSource, MqttSource, UpstreamConfig
+from controller.config_base import ModbusLine
+from controller.config_meters import SunSpecSource
 
 WIDTH = 110
 DEPOT_VERSIONS: Final = ("ocpp2.1", "ocpp2.0.1", "ocpp1.6")
@@ -263,8 +265,9 @@ def _connections(config: Config) -> Iterator[str]:
     for meter in config.meters:
         source = meter.source
         if isinstance(source, ModbusSource):
-            place = f"{source.host}:{source.port}, unit {source.unit}"
-            yield f"Meter {meter.id}: read every {seconds(source.poll_s)} from {place}, map {source.map}. Nothing is written to it."
+            yield f"Meter {meter.id}: read every {seconds(source.poll_s)} from {_modbus_place(source)}, map {source.map}. Nothing is written to it."
+        elif isinstance(source, SunSpecSource):
+            yield f"Meter {meter.id}: read every {seconds(source.poll_s)} from {_modbus_place(source)}, by SunSpec. Nothing is written to it."
         elif isinstance(source, MqttSource):
             yield f"Meter {meter.id}: MQTT topic {source.topic}."
     if config.mqtt is not None:
@@ -318,6 +321,14 @@ def _wording(upstream: UpstreamConfig) -> str:
 
 def _door(host: str) -> str:
     return "<this machine>" if host in ("0.0.0.0", "::", "") else host
+
+
+def _modbus_place(line: ModbusLine) -> str:
+    """Where a Modbus device is, and how safe the way there is."""
+    if line.framing == "rtu":
+        return f"{line.device} ({line.baud} {line.parity}{line.stop_bits}), unit {line.unit}"
+    way = {"tcp": "", "rtu_over_tcp": " (serial gateway)", "tls": " (TLS)"}[line.framing]
+    return f"{line.host}:{line.port}{way}, unit {line.unit}"
 
 
 def _public(upstream: UpstreamConfig) -> str:

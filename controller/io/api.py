@@ -285,7 +285,7 @@ class ApiShell:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         return web.Response(
-            body=metrics.prometheus_text(self._snapshot()).encode(), headers={"Content-Type": metrics.CONTENT_TYPE}
+            body=metrics.prometheus_text(self._snapshot(), metrics.spool_of(self._history)).encode(), headers={"Content-Type": metrics.CONTENT_TYPE}
         )
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:

@@ -32,7 +32,7 @@ from controller.io.tasks import end, keep
 from controller.orders import Order, RecordPoint
 
 if TYPE_CHECKING:
-    from controller.io.influx import InfluxForwarder
+    from controller.io.influx import Counts, InfluxForwarder
 
 T = TypeVar("T")
 
@@ -246,6 +246,11 @@ class HistoryShell:
             await self._forwarder.stop()
         await self._run(self._store.close)
         self._thread.shutdown(wait=False)
+
+    @property
+    def spool(self) -> Counts | None:
+        """What became of the points for the server; None where history goes to no server."""
+        return self._forwarder.counts if self._forwarder is not None else None
 
     async def query(self, measurement: str, tags: Mapping[str, str], since_wall_s: float, until_wall_s: float, max_points: int = 500) -> list[Series]:
         """Points for the page, see ``HistoryStore.query``. Raises sqlite3.Error, OSError when the file cannot be read."""

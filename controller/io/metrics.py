@@ -8,23 +8,44 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from controller.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from controller.io.influx import Counts
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MODES = ("normal", "degraded", "failsafe", "stop")
 PHASES = ("L1", "L2", "L3")
+SIGNAL_STATES = ("waiting", "unlimited", "limited", "failsafe", "released", "silent")
+DEVICE_STATES = ("free", "commanded", "confirmed", "refused", "other", "silent")
 
 Sample = tuple[dict[str, str], float | None]
 
 
-def prometheus_text(picture: Snapshot) -> str:
-    """The whole answer: HELP, TYPE and samples per metric, ends with a newline."""
+@runtime_checkable
+class Spooling(Protocol):
+    """A history that forwards its points."""
+
+    @property
+    def spool(self) -> Counts | None:
+        """What became of them; None = it forwards none."""
+
+
+def spool_of(history: object) -> Counts | None:
+    """The spool of a history that has one."""
+    return history.spool if isinstance(history, Spooling) else None
+
+
+def prometheus_text(picture: Snapshot, spool: Counts | None = None) -> str:
+    """The whole answer: HELP, TYPE and samples per metric, ends with a newline. spool: of history, where it goes to a server."""
     lines: list[str] = []
-    for name, sentence, samples in _metrics(picture):
+    for name, sentence, samples in (*_metrics(picture), *_meters(picture), *_outside(picture), *_spool(spool)):
         rows = [f"yardmaster_{name}{_labels(labels)} {_number(value)}" for labels, value in samples if value is not None]
         if rows:
-            lines += [f"# HELP yardmaster_{name} {sentence}", f"# TYPE yardmaster_{name} gauge", *rows]
+            kind = "counter" if name.endswith("_total") else "gauge"
+            lines += [f"# HELP yardmaster_{name} {sentence}", f"# TYPE yardmaster_{name} {kind}", *rows]
     return "\n".join(lines) + "\n"
 
 
@@ -88,6 +109,77 @@ def _metrics(picture: Snapshot) -> Iterator[tuple[str, str, Iterable[Sample]]]:
         yield "plan_age_seconds", "Age of the plan in force.", [({}, picture.now_wall_s - plan.created_wall_s)]
         yield "plan_solve_seconds", "Time the solver took.", [({"solver": plan.solver}, plan.solve_s)]
         yield "plan_peak_watts", "Highest planned import.", [({}, plan.peak_w)]
+
+
+def _meters(picture: Snapshot) -> Iterator[tuple[str, str, Iterable[Sample]]]:
+    meters = [({"meter": meter.id, "role": meter.role}, meter) for meter in picture.site.meters]
+    yield "meter_age_seconds", "Age of the newest reading that is believed.", [(labels, one.age_s) for labels, one in meters]
+    yield (
+        "meter_health",
+        "1 for how far the meter is trusted: good, late or lost.",
+        [(labels | {"health": word}, float(one.health == word)) for labels, one in meters for word in ("good", "late", "lost")],
+    )
+    yield (
+        "meter_quality",
+        "1 for the quality of the newest reading: good, suspect or bad.",
+        [(labels | {"quality": word}, float(one.quality == word)) for labels, one in meters for word in ("good", "suspect", "bad") if one.quality],
+    )
+    yield "meter_power_watts", "Power the meter shows; import positive.", [(labels, one.power_w) for labels, one in meters]
+    currents = [row for labels, one in meters for row in _by_phase(labels, one.current_a)]
+    yield "meter_current_amperes", "Current by site phase; import positive.", currents
+    yield "meter_readings_total", "Readings since the start.", [(labels, float(one.reads)) for labels, one in meters]
+    yield "meter_refused_total", "Readings since the start that were not believed.", [(labels, float(one.refused)) for labels, one in meters]
+    yield "meter_errors_total", "Polls since the start that brought no reading.", [(labels, float(one.failed)) for labels, one in meters]
+
+
+def _outside(picture: Snapshot) -> Iterator[tuple[str, str, Iterable[Sample]]]:
+    """Limits by source, the sources of limits, what is commanded besides chargers, and the series of prices and forecasts."""
+    limits = [({"circuit": limit.circuit, "source": limit.source}, limit) for limit in picture.site.limits]
+    yield "limit_amperes", "Limits in force per phase, by source.", _once((labels, one.limit_a) for labels, one in limits)
+    yield "limit_binds", "1 when this limit is what holds the site.", _once((labels, float(one.binding)) for labels, one in limits)
+    signals = [({"signal": signal.id, "circuit": signal.circuit}, signal) for signal in picture.site.signals]
+    yield (
+        "signal_state",
+        "1 for the state a source of limits is in.",
+        [(labels | {"state": word}, float(one.state == word)) for labels, one in signals for word in SIGNAL_STATES],
+    )
+    yield "signal_limit_watts", "What the source allows to be drawn.", [(labels, one.limit_w) for labels, one in signals]
+    yield "signal_production_limit_watts", "What the source allows to be fed in.", [(labels, one.production_limit_w) for labels, one in signals]
+    yield "signal_heard_seconds", "How long ago the source was heard.", [(labels, one.heard_s) for labels, one in signals]
+    yield "signal_binds", "1 when this source holds the site.", [(labels, float(one.binds)) for labels, one in signals]
+    devices = [({"device": device.id, "kind": device.kind}, device) for device in picture.site.devices]
+    yield (
+        "device_state",
+        "1 for the state of a device we command.",
+        [(labels | {"state": word}, float(one.state == word)) for labels, one in devices for word in DEVICE_STATES],
+    )
+    yield "device_power_watts", "What the device does.", [(labels, one.power_w) for labels, one in devices]
+    yield "device_wanted_watts", "What we want of it.", [(labels, one.wanted_w) for labels, one in devices]
+    yield "device_command_watts", "What it says is in force.", [(labels, one.command_w) for labels, one in devices]
+    series = [({"kind": one.kind, "source": one.source}, one) for one in picture.site.series]
+    ahead = [(labels, max(0.0, one.until_wall_s - picture.now_wall_s) if one.until_wall_s is not None else 0.0) for labels, one in series]
+    yield "series_ahead_seconds", "How far ahead prices or a forecast are known.", _once(ahead)
+
+
+def _spool(spool: Counts | None) -> Iterator[tuple[str, str, Iterable[Sample]]]:
+    if spool is None:
+        return
+    yield "history_spool_points", "Points on disk that wait for the history server.", [({}, float(spool.waiting))]
+    yield "history_spool_bytes", "What they take on disk.", [({}, float(spool.waiting_bytes))]
+    yield "history_sent_total", "Points the history server has taken since the start.", [({}, float(spool.sent))]
+    yield "history_dropped_total", "Points that fell out of the full spool since the start.", [({}, float(spool.dropped))]
+    yield "history_quarantined_total", "Points the server will never take, put aside since the start.", [({}, float(spool.quarantined))]
+
+
+def _once(samples: Iterable[Sample]) -> list[Sample]:
+    """Each set of labels once, as the format demands: the lowest value of those that share one."""
+    found: dict[str, Sample] = {}
+    for labels, value in samples:
+        key = _labels(labels)
+        known = found.get(key)
+        if known is None or (value is not None and (known[1] is None or value < known[1])):
+            found[key] = (labels, value)
+    return list(found.values())
 
 
 def _by_phase(labels: dict[str, str], values: Iterable[float | None]) -> list[Sample]:

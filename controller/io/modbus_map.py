@@ -149,7 +149,7 @@ def _scales(image: Image, model: Found, config: Config) -> None:
 
 
 def _power_exponent(config: Config) -> int:
-    """The finest scale at which ten fuses, the most a reading may be, still fit into 16 bits with a sign: it never changes."""
+    """The finest scale at which three times three fuses and more fit into 16 bits with a sign: it never changes while the program runs."""
     return _exponent(10.0 * config.grid.fuse_a * config.grid.voltage_v, 0)
 
 

@@ -27,8 +27,10 @@ from typing import Any, NamedTuple
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from controller import __version__
 from controller.config import Config, MqttConfig
 from controller.facts import LimitRefused, SourceChanged
+from controller.io.home_assistant import HomeAssistant
 from controller.io.mqtt_meters import MqttMeters
 from controller.io.payloads import PayloadError, parse_limit, shown
 from controller.io.shell import Clock, Submit
@@ -126,6 +128,7 @@ class MqttShell:
         self._last_heard_s = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         MqttMeters(config, clock, submit).join(self)
+        self._home = HomeAssistant(config, __version__, self) if self._mqtt.home_assistant else None
 
     # -- topics of other shells ----------------------------------------------------------------
 
@@ -166,6 +169,8 @@ class MqttShell:
     async def start(self) -> None:
         """Begin connecting. A broker that is away, or a secret that cannot be read, is reported and no reason to fail."""
         self._outbox.put(Message(self._root + STATUS_TOPIC, "online", True, _now_s()))
+        if self._home is not None:
+            self._home.announce()
         self._tasks = [keep(self._keep_alive, "mqtt heartbeat")]
 
     async def stop(self) -> None:

@@ -21,9 +21,12 @@ from controller.io.sunspec_device import SunSpecDevice
 from controller.io.tasks import end, keep
 from controller.orders import Order
 from meters.quality import Expectation
-from meters.reading import Reading, ReadingError
-from meters.sunspec_models import Found
+from meters.reading import Quality, Reading, ReadingError
+from meters.sunspec_models import Found, Picture
 from meters.sunspec_values import Source, choose, reading, settled
+
+ASK_AGAIN_S = 10.0
+"""A device whose reading is bad is asked for all its registers again, those it refused included, once in so long."""
 
 
 class SunSpecMeter:
@@ -37,6 +40,7 @@ class SunSpecMeter:
         self._expected = expected
         self._device = device
         self._models: tuple[Found, ...] = ()
+        self._asked_again_s = -1e9
         self._source: Source | None = None
 
     async def poll(self) -> Reading:
@@ -45,11 +49,16 @@ class SunSpecMeter:
         if self._source is None:  # never: it was chosen before the picture was read
             raise ReadingError("model missing", "no models were chosen")
         result = reading(self.meter_id, picture, self._source, self._wish.sign, self._expected)
-        slim = settled(picture, self._source)
-        if slim != self._source:
-            self._source = slim
-            self._device.choose_again(self._choose)
+        self._settle(picture, self._source, result)
         return result
+
+    def _settle(self, picture: Picture, source: Source, result: Reading) -> None:
+        """Leave out what turned out to be of no use; when a reading is bad, ask for everything again, but not each time."""
+        now_s = asyncio.get_running_loop().time()
+        slim = settled(picture, source)
+        if slim != source or (result.quality is Quality.BAD and now_s - self._asked_again_s >= ASK_AGAIN_S):
+            self._source, self._asked_again_s = slim, now_s
+            self._device.choose_again(self._choose)
 
     def _choose(self, models: tuple[Found, ...]) -> tuple[tuple[Found, int], ...]:
         if self._source is None or models != self._models:

@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 SEARCH_PAUSE_S = (2.0, 60.0)
 """First and longest pause between searches that found nothing, or not what is needed: each asks for a lot of registers."""
 
+RELEARN_S = 600.0
+"""What a device has refused is asked for again after so long, and after each new connection."""
+
 Wanted = Callable[[tuple[Found, ...]], tuple[tuple[Found, int], ...]]
 """Which models are read, and how many registers of each (0 = all), given all there are."""
 
@@ -40,6 +43,7 @@ class SunSpecDevice:
         self._bus, self._line = bus, line
         self._bases = BASES if base is None else (base,)
         self._readers: dict[Wanted, Reader] = {}
+        self._learnt = (-1, -1e9)
         self._pause_s = 0.0
         self._search_from_s = -1e9
         self._lack = ""
@@ -53,6 +57,7 @@ class SunSpecDevice:
             reader = self._readers[wanted] = Reader(self.models, self._chosen(wanted))
         try:
             async with self._bus.turn(self._line):
+                self._relearn_in_time()
                 picture = await self._converse(reader.poll())
         except MovedError:
             self.forget()
@@ -94,6 +99,14 @@ class SunSpecDevice:
                 self._search_later(error)
             raise
         log.info("%s unit %d speaks SunSpec, models: %s", self._bus.name, self._line.unit, summary(self.models))
+
+    def _relearn_in_time(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        generation, at_s = self._learnt
+        if generation != self._bus.generation or now_s - at_s > RELEARN_S:
+            self._learnt = (self._bus.generation, now_s)
+            for reader in self._readers.values():
+                reader.relearn()
 
     def _chosen(self, wanted: Wanted) -> tuple[tuple[Found, int], ...]:
         try:

@@ -22,28 +22,32 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from controller.app import App
 from controller.check import ConfigError, load_config
 from controller.config import Config, MeterConfig
+from controller.config_devices import BatteryControlConfig, InverterConfig
 from controller.facts import StoryTold
 from controller.io.clock import Clock
 from controller.io.shell import StartError
 from controller.io.system import on_stop_signal
 from controller.io.tasks import end, spawn
 from controller.paths import config_dir
+from controller.sim.device_servers import sunspec_devices
 from controller.sim.neighbours import Settings
-from controller.sim.scenario import DEMO, DEMO_MIDNIGHT_WALL_S
+from controller.sim.scenario import DEMO, DEMO_MIDNIGHT_WALL_S, ENERGY
 from controller.snapshot import EventView, Snapshot
 
 PAGE_PORT = 8080
 SPEED = 60.0
+MOST_DEVICES = 4
 STATUS_EVERY_S = 10.0
 READY_S = 20.0
 CHILD_GRACE_S = 1.0
 LINE_LIMIT = 1 << 20
 HIDDEN_SUBJECTS = frozenset({"story"})
+Moved = TypeVar("Moved", InverterConfig, BatteryControlConfig)
 
 
 class DemoError(Exception):
@@ -59,6 +63,7 @@ class Ports:
     csms: int
     meters: int
     mqtt: int
+    devices: tuple[int, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, default=None, help="end after so many minutes; default: Ctrl-C ends it")
     words = "show the CSMS one large station of this OCPP version instead of each charger for itself"
     parser.add_argument("--one-station", choices=("2.1", "2.0.1", "1.6"), default=None, help=words)
+    parser.add_argument("--energy", action="store_true", help="another day: inverters and battery are commanded, too")
     parser.add_argument("--data", type=Path, default=None, help="folder to keep journal and history in; default: a fresh temporary one")
 
 
@@ -95,7 +101,7 @@ async def _demo(arguments: argparse.Namespace) -> None:
     kept: Path | None = arguments.data
     folder = kept or Path(tempfile.mkdtemp(prefix="yardmaster-demo-"))
     try:
-        await Demo(ports, folder, arguments.speed, arguments.minutes, arguments.one_station).run()
+        await Demo(ports, folder, arguments.speed, arguments.minutes, arguments.one_station, energy=getattr(arguments, "energy", False)).run()
     finally:
         if kept is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -112,15 +118,15 @@ def choose_ports(page: int) -> Ports:
             raise DemoError(f"port {page} is in use by another program; choose another one with --port, e.g. --port {page % 60000 + 1}") from None
         except OverflowError:
             raise DemoError(f"{page} is not a port; choose one from 1024 to 65535 with --port") from None
-    probes = [socket.socket() for _ in range(4)]
+    probes = [socket.socket() for _ in range(4 + MOST_DEVICES)]
     try:
         for one in probes:
             one.bind(("127.0.0.1", 0))
-        stations, csms, meters, mqtt = (int(one.getsockname()[1]) for one in probes)
+        stations, csms, meters, mqtt, *devices = (int(one.getsockname()[1]) for one in probes)
     finally:
         for one in probes:
             one.close()
-    return Ports(page, stations, csms, meters, mqtt)
+    return Ports(page, stations, csms, meters, mqtt, tuple(devices))
 
 
 def patched(config: Config, ports: Ports, folder: Path, one_station: str | None = None) -> Config:
@@ -135,7 +141,27 @@ def patched(config: Config, ports: Ports, folder: Path, one_station: str | None 
         "api": config.api.model_copy(update={"host": "127.0.0.1", "port": ports.page}),
         "data_dir": folder,
     }
+    return with_devices(config.model_copy(update=changes), ports)
+
+
+def device_ports(config: Config, ports: Ports) -> dict[str, int]:
+    """Ports of what is commanded over SunSpec, by name."""
+    return dict(zip(sunspec_devices(config), ports.devices, strict=False))
+
+
+def with_devices(config: Config, ports: Ports) -> Config:
+    """Inverters and battery on their ports."""
+    given = device_ports(config, ports)
+    changes: dict[str, Any] = {"inverters": tuple(_moved(one, given.get(one.id)) for one in config.inverters)}
+    if config.battery is not None and config.battery.command is not None and "battery" in given:
+        changes["battery"] = config.battery.model_copy(update={"command": _moved(config.battery.command, given["battery"])})
     return config.model_copy(update=changes)
+
+
+def _moved(commanded: Moved, port: int | None) -> Moved:
+    if port is None:
+        return commanded
+    return commanded.model_copy(update={"control": commanded.control.model_copy(update={"host": "127.0.0.1", "port": port})})
 
 
 def _on_port(meter: MeterConfig, port: int) -> MeterConfig:
@@ -147,14 +173,18 @@ def _on_port(meter: MeterConfig, port: int) -> MeterConfig:
 class Demo:
     """One run: the controller, the child with the neighbours, and the console."""
 
-    def __init__(self, ports: Ports, folder: Path, speed: float, minutes: float | None, one_station: str | None = None) -> None:
-        path = config_dir() / "site.demo.yaml"
-        start_wall_s = DEMO_MIDNIGHT_WALL_S + 3600.0 * DEMO.start_h
+    def __init__(
+        self, ports: Ports, folder: Path, speed: float, minutes: float | None, one_station: str | None = None, *, energy: bool = False
+    ) -> None:
+        path, scenario = config_dir() / ("site.energy.yaml" if energy else "site.demo.yaml"), ENERGY if energy else DEMO
+        start_wall_s = DEMO_MIDNIGHT_WALL_S + 3600.0 * scenario.start_h
         self.clock = Clock(speed, start_wall_s)
         now = self.clock.stamp()
         at = (now.mono_s, now.wall_s, speed)
-        self.settings = Settings(str(path), DEMO.id, *at, ports.stations, ports.csms, ports.meters, ports.mqtt, ports.page)
-        self.config = patched(load_config(path), ports, folder, one_station)
+        site = load_config(path)
+        there = (ports.stations, ports.csms, ports.meters, ports.mqtt, ports.page)
+        self.settings = Settings(str(path), scenario.id, *at, *there, device_ports(site, ports))
+        self.config = patched(site, ports, folder, one_station)
         self.app = App(self.config, self.clock)
         self.console = Console(self.app.snapshot)
         self._ports = ports

@@ -14,7 +14,7 @@ import logging
 import signal
 import sys
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from controller.check import load_config
@@ -23,6 +23,7 @@ from controller.io.tasks import spawn
 from controller.paths import config_dir
 from controller.sim.broker import FleetManager, SimBroker
 from controller.sim.csms import SimCsms
+from controller.sim.device_servers import DeviceServers
 from controller.sim.meter import SimMeters
 from controller.sim.scenario import SCENARIOS, Deed, Happening
 from controller.sim.site import SimSite
@@ -40,7 +41,7 @@ GRID_UNIT, PV_UNIT, BATTERY_UNIT = 1, 2, 3
 class Settings:
     """What the parent decides. mono_s and wall_s: one moment on both clocks; ports are free loopback ports.
 
-    page_port: of the controller's API.
+    page_port: of the controller's API. device_ports: of inverters and battery that are commanded, by name.
     """
 
     config: str
@@ -53,6 +54,7 @@ class Settings:
     meters_port: int
     mqtt_port: int
     page_port: int
+    device_ports: dict[str, int] = field(default_factory=dict)
 
     def text(self) -> str:
         """As one JSON line."""
@@ -72,6 +74,7 @@ class Neighbours:
         physics = self.site.physics
         units = {GRID_UNIT: lambda: physics.grid, PV_UNIT: lambda: physics.pv, BATTERY_UNIT: lambda: physics.battery_meter}
         self.meters = SimMeters(config_dir() / "meters", units)
+        self.devices = DeviceServers(config, physics, settings.device_ports)
         self.broker = SimBroker()
         self.fleet = FleetManager(config.site.id, settings.mqtt_port, settings.page_port)
         url = f"ws://127.0.0.1:{settings.stations_port}{config.listen.path}"
@@ -83,6 +86,7 @@ class Neighbours:
         self.site.physics.step(physics_start, 0.0, (0.0, 0.0, 0.0))
         await self.csms.start(self.settings.csms_port)
         await self.meters.start(self.settings.meters_port)
+        await self.devices.start()
         await self.broker.start(self.settings.mqtt_port)
         await self.fleet.start()
         say(ready=True)

@@ -302,10 +302,18 @@ class OneClientServer(ModbusTcpServer):
 
     def callback_new_connection(self) -> Any:
         """A handler for a new client."""
-        handler = super().callback_new_connection()  # type: ignore[no-untyped-call]
-        if any(isinstance(other, ServerRequestHandler) and other.is_active() for other in self.active_connections.values()):
-            self.loop.call_soon(handler.close)
-        return handler
+        if any(client.is_active() for client in self.active_connections.values()):
+            return _Door(self, self.trace_packet, self.trace_pdu, self.trace_connect)  # type: ignore[no-untyped-call]
+        return super().callback_new_connection()  # type: ignore[no-untyped-call]
+
+
+class _Door(ServerRequestHandler):
+    """Hangs up as soon as there is somebody."""
+
+    def callback_connected(self) -> None:
+        """Called with the connection."""
+        super().callback_connected()
+        self.loop.call_soon(self.close)
 
 
 # -- registers --------------------------------------------------------------------------------

@@ -199,12 +199,12 @@ class Devices:
         if self._law is None or line is None or store is None:
             return []
         now = scene.at.mono_s
-        strayed = False
+        strayed: bool | None = None
         if scene.battery_w is None:
             self._law.forget()
             self._setpoint, self._ending_w = None, 0.0
             orders = self._tell(BATTERY, FREE, "nobody measures it: it is left to itself", scene)
-            return orders + line.look(now, False)
+            return orders + line.look(now, None)
         if line.yields(now):
             self._law.forget()
         told_w = line.bounds_w(scene.battery_w, now, REACTION_S)
@@ -274,8 +274,9 @@ class Devices:
         dead_w = 0.0 if self._cap.urgent else max(DEAD_W, DEAD_PART * inverter.max_power_w)
         orders = self._tell(inverter.id, Wish(wanted_w), reason, scene, urgent=self._cap.urgent, dead_w=dead_w)
         made_w, told_w = self._produced_w(inverter, scene), line.commanded_w
-        settled = now - line.moved_mono_s > REACTION_S
-        strayed = settled and told_w is not None and made_w is not None and made_w > told_w + max(STRAY_W, STRAY_PART * inverter.max_power_w)
+        strayed: bool | None = None
+        if now - line.moved_mono_s > REACTION_S and told_w is not None and made_w is not None:
+            strayed = made_w > told_w + max(STRAY_W, STRAY_PART * inverter.max_power_w)
         return orders + line.look(now, strayed)
 
     def _produced_w(self, inverter: InverterConfig, scene: Scene) -> float | None:

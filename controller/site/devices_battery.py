@@ -93,8 +93,7 @@ class BatteryLaw:
         wanted_w, reason, forced = self._fed_in(scene, wanted_w, reason, rest_w, told_w[0], held is Held.BOUND, now)
         wanted_w, reason = self._possible(wanted_w, reason, power)
         paced_w = wanted_w if forced else self._paced(wanted_w, told_w[0], now, scene.late)
-        counted_w = max(told_w)
-        power_w, reason, urgent = self._inside(scene, paced_w, reason, counted_w, rest_w, power)
+        power_w, reason, urgent = self._inside(scene, paced_w, reason, told_w, power)
         return self._kept(power_w, reason, urgent or forced, now, wanted_w)
 
     def _kept(self, power_w: float, reason: str, urgent: bool, now: float, wanted_w: float = 0.0) -> Setpoint:
@@ -160,16 +159,17 @@ class BatteryLaw:
             return before_w
         return min(watts, before_w + RISE_PART * self._config.max_charge_w * min(5.0, max(0.0, now - self._last_mono_s)))
 
-    def _inside(self, scene: Scene, watts: float, reason: str, counted_w: float, rest_w: float, power: Power) -> tuple[float, str, bool]:
-        """Fuses and limits."""
+    def _inside(self, scene: Scene, watts: float, reason: str, told_w: tuple[float, float], power: Power) -> tuple[float, str, bool]:
+        """Fuses and limits: what the cars leave, and what was measured."""
+        shown_w, counted_w = told_w[0], max(told_w)
         most_w = room_up_w(counted_w, scene.room_w)
         if watts > most_w:
             watts, reason = most_w, "fuse or limit: the cars go first"
         if scene.consumption is not None and watts > max(0.0, scene.consumption[0]):
             watts, reason = max(0.0, scene.consumption[0]), scene.consumption[1]
-        if scene.over_w > 0:
-            watts, reason = min(watts, self._relief_w(counted_w - scene.over_w, power)), "fuse: less than was measured"
-            return watts, reason, True
+        measured_w = shown_w + (scene.headroom_w if scene.headroom_w < 0.0 else max(0.0, scene.headroom_w - scene.margin_w))
+        if watts > measured_w:
+            return min(watts, self._relief_w(measured_w, power)), "fuse or limit: measured", scene.headroom_w < 0.0
         least_w = -power.discharge_w if scene.part is None else -scene.part[0] * self._config.max_discharge_w
         if watts < least_w:
             return least_w, scene.part[1] if scene.part is not None else reason, False

@@ -311,8 +311,8 @@ class Line:
 
     # -- time --------------------------------------------------------------------------------------------------------
 
-    def look(self, now: float, strayed: bool) -> list[Order]:
-        """Let time pass. strayed: what flows is not what it was told, for people and for who counts on it."""
+    def look(self, now: float, strayed: bool | None) -> list[Order]:
+        """Let time pass. strayed: whether what flows is not what it was told; None = nobody can tell now."""
         if self._began_mono_s is None:
             self._began_mono_s = now
         orders: list[Order] = []
@@ -325,7 +325,9 @@ class Line:
             self.trouble = ""
         return orders + self._stray(now, strayed)
 
-    def _stray(self, now: float, strayed: bool) -> list[Order]:
+    def _stray(self, now: float, strayed: bool | None) -> list[Order]:
+        if strayed is None:
+            return []
         if not strayed:
             self._stray_since = None
             was, self.strays = self.strays, False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from controller.config import PHASE_INDEX, ROOT_CIRCUIT
@@ -10,6 +11,7 @@ from controller.facts import Stamp
 from controller.site.devices_room import room_a
 from controller.site.devices_scene import Bound, Scene
 from controller.site.freshness import Health, Mode
+from controller.site.limits import Limit
 from controller.site.state import PHASES
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ class Pictures:
     def __init__(self, battery_phases: tuple[int, ...]) -> None:
         self._phases, self.phase_count = battery_phases, len(battery_phases)
         self._room_w = 0.0
-        self._over_w = 0.0
 
     def decided(self, site: Site) -> None:
         """The arbiter has decided: what is left beside the cars."""
@@ -40,7 +41,6 @@ class Pictures:
         pv_w, battery_w = meters.side_power_w("pv"), site.devices.battery_w(meters.side_power_w("battery"), now)
         smallest = site.limits.smallest(now)
         root = site.layout.circuits[ROOT_CIRCUIT]
-        over_a = max((one.measured_a - one.limit_a for one in meters.over.get(ROOT_CIRCUIT, ()) if one.phase in self._phases), default=0.0)
         return Scene(
             at,
             meters.grid_power_w(),
@@ -50,7 +50,8 @@ class Pictures:
             site.devices.soc_percent(meters.soc_percent()),
             site.planner.slot_now(at),
             self._room_w,
-            over_a * site.layout.voltage_v * len(self._phases),
+            self._headroom_a(site, smallest) * site.layout.voltage_v * len(self._phases),
+            site.config.grid.margin_a * site.layout.voltage_v * len(self._phases),
             tuple(exports(site, at)),
             consumption=left_for_battery(site, now),
             part=site.grid_wishes.part(),
@@ -61,6 +62,16 @@ class Pictures:
             export_spare_w=site.devices.export_spare_w,
             inverters_w={one.id: -watts for one in site.config.inverters if one.meter and (watts := meters.meter_power_w(one.meter)) is not None},
         )
+
+
+    def _headroom_a(self, site: Site, smallest: Mapping[str, Limit]) -> float:
+        """What the last reading left below fuse or limit on the tightest of the battery's phases [A]; nothing measured = no bound."""
+        measured_a, root = site.meters.grid_current_a(), site.layout.circuits[ROOT_CIRCUIT]
+        if measured_a is None:
+            return math.inf
+        limit = smallest.get(ROOT_CIRCUIT)
+        most_a = min(root.fuse_a, limit.limit_a) if limit is not None else root.fuse_a
+        return min(most_a - measured_a[phase] for phase in self._phases)
 
 
 def exports(site: Site, at: Stamp) -> Iterable[Bound]:

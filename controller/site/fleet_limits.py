@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from controller.config import ROOT_CIRCUIT, LimitsConfig
 from controller.facts import LimitReceived, LimitUnit, Stamp
-from controller.site.layers import by_operator
 from controller.site.limits import Heard, Limit, LimitMachine, Refusal, Rules, State, Stated, Word, out_of_order, too_old
 from controller.site.measures import Measures
 from controller.site.state import number_or_none
@@ -59,7 +58,6 @@ class Sent:
             stated.ends_wall_s,
             heard.sequence,
             heard.issued_wall_s,
-            by_operator(self.source),
         )
 
 

@@ -112,7 +112,7 @@ class LimitStore:
         found = []
         for circuit, limit in self.controllable(now_mono_s).items():
             watts = max(0.0, self.trims.of(circuit, limit.value) - self.charging_w(circuit))
-            source = layers.OPERATOR if limit.operator else layers.LIMIT
+            source = layers.OPERATOR if limit.by_operator else layers.LIMIT
             amps = self.measures.amps(watts)
             found.append(FaceWish("", stations_below(layout, circuit), amps, limit.reason, limit.ends_wall_s, source=source))
         return tuple(found)

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from controller.facts import LimitUnit, Stamp
+from controller.site.layers import by_operator
 
 FUTURE_S: Final = 60.0
 """A limit issued further in the future than this has a wrong clock behind it [s]."""
@@ -40,7 +41,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One limit in force. limit_a: per phase [A]. ends_*: None = for ever. reason: as shown on a setpoint. operator: the grid's own word."""
+    """One limit in force. limit_a: per phase [A]. ends_*: None = for ever. reason: as shown on a setpoint.
+
+    operator: the grid operator said it; None = by the sender's name (``layers.by_operator``).
+    """
 
     source: str
     circuit: str
@@ -52,11 +56,16 @@ class Limit:
     ends_wall_s: float | None = None
     sequence: int | None = None
     issued_wall_s: float | None = None
-    operator: bool = False
+    operator: bool | None = None
 
     def alive(self, now_mono_s: float) -> bool:
         """Whether the limit is still in force."""
         return self.ends_mono_s is None or now_mono_s < self.ends_mono_s
+
+    @property
+    def by_operator(self) -> bool:
+        """Whether the grid operator said it."""
+        return by_operator(self.source) if self.operator is None else self.operator
 
 
 @dataclass(frozen=True, slots=True)

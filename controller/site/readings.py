@@ -13,6 +13,7 @@ from dataclasses import replace
 from controller.config import Config
 from controller.facts import EvseKey, MeterFailed, MeterRead, Stamp
 from controller.site.channel import Channel
+from controller.site.meter_views import MeterTally
 from controller.site.state import EvseState
 from controller.site.virtual_meters import ChargerMeters, Found, VirtualMeters
 from meters.steadiness import Steadiness
@@ -27,20 +28,18 @@ class Readings:
             for meter in config.meters
             if meter.quality.max_step_a is not None or meter.quality.stuck_after_s is not None
         }
+        self.tally = MeterTally()
         self._virtual = VirtualMeters(config)
         self._chargers = ChargerMeters(config)
 
     def read(self, fact: MeterRead) -> list[Found]:
         """A meter was read: the judged reading first, then the meters made of it."""
         fact = self._judged(fact)
-        found: list[Found] = [fact]
-        for one in self._virtual.seen(fact):
-            found.append(self._judged(one) if isinstance(one, MeterRead) else one)
-        return found
+        return self._counted([fact, *(self._judged(one) if isinstance(one, MeterRead) else one for one in self._virtual.seen(fact))])
 
     def failed(self, fact: MeterFailed) -> list[Found]:
         """A meter could not be read."""
-        return [fact, *self._virtual.failed(fact)]
+        return self._counted([fact, *self._virtual.failed(fact)])
 
     def chargers(
         self, evses: Mapping[EvseKey, EvseState], channels: Mapping[EvseKey, Channel], at: Stamp, station_id: str | None = None
@@ -49,6 +48,11 @@ class Readings:
         found: list[Found] = []
         for one in self._chargers.look(evses, channels, at, station_id):
             found += self.read(one) if isinstance(one, MeterRead) else self.failed(one)
+        return found
+
+    def _counted(self, found: list[Found]) -> list[Found]:
+        for one in found:
+            self.tally.take(one)
         return found
 
     def _judged(self, fact: MeterRead) -> MeterRead:

@@ -15,6 +15,7 @@ from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import ChargingState, EvseKey, EvseStatus, PhaseAmps, Stamp
 from controller.orders import Order, Publish, RecordPoint
 from controller.site.explained_words import Telling
+from controller.site.meter_views import device_states, meter_points, meter_states, meter_views, signal_points, signal_states
 from controller.site.state import PHASE_NAMES, PHASES, EvseState, Layout
 from controller.snapshot import CircuitView, EvseView, GridView, LimitView, MaybeTriple, SiteView, SourceView, Triple
 
@@ -75,6 +76,7 @@ class Reporter:
                 "state": self._word(site, key, evse, now),
                 "limit_a": site.actuator.channels[key].present_a(now) if evse.session is not None else None,
                 "power_w": _rounded(evse.power_w),
+                "energy_wh": _rounded(evse.session.charged_wh) if evse.session is not None else None,
                 "reason": self._reason(site, key, evse, now),
             }
             for key, evse in site.evses.items()
@@ -84,9 +86,16 @@ class Reporter:
             "at_wall_s": round(at.wall_s, 1),
             "mode": site.mode.mode.value,
             "mode_reason": site.mode.reason,
-            "grid": {"current_a": [round(a, 2) for a in currents_a] if currents_a else None, "power_w": _rounded(site.meters.grid_power_w())},
+            "grid": {
+                "current_a": [round(a, 2) for a in currents_a] if currents_a else None,
+                "power_w": _rounded(site.meters.grid_power_w()),
+                "ev_power_w": _rounded(self._ev_power_w(site)),
+            },
             "limits_a": {view.id: list(view.limit_a) for view in self._circuits(site, at)},
             "evses": evses,
+            "meters": meter_states(site, at),
+            "signals": signal_states(site, at),
+            "devices": device_states(site, at),
         }
 
     def limits_order(self, site: Site, at: Stamp) -> Order:
@@ -120,6 +129,8 @@ class Reporter:
                 fields["power_w"] = evse.power_w
             yield RecordPoint("evse", {"evse": str(key)}, fields, at.wall_s)
 
+        yield from meter_points(site, at)
+        yield from signal_points(site, at)
         yield from site.devices.points(site.meters.side_power_w("battery"), at)
 
     def _grid_fields(self, site: Site, at: Stamp) -> dict[str, float]:
@@ -160,6 +171,7 @@ class Reporter:
             explain=self._telling.look(site.explained, site.planner.plan if site.planner.usable(at) else None, at),
             devices=site.devices.views(site.meters.side_power_w("battery"), at.mono_s),
             series=site.series.view(at),
+            meters=meter_views(site, at),
         )
 
     def _grid(self, site: Site, at: Stamp) -> GridView:

@@ -23,7 +23,6 @@ from controller.facts import EvseKey
 from controller.site import layers
 from controller.site.arbiter import Claim, Row
 from controller.site.inputs import Inputs
-from controller.site.layers import by_operator
 from controller.site.state import PHASE_NAMES, PHASES, EvseState, Layout
 
 LEAN_FOR_S = 30.0
@@ -150,7 +149,7 @@ class Rows:
         circuit, load, limit = self._layout.circuits[name], inputs.loads[name], inputs.limits.get(name)
         copper_a = circuit.fuse_a - load.margin_a
         if limit is not None and limit.limit_a < copper_a:
-            source = layers.OPERATOR if limit.operator or by_operator(limit.source) else layers.LIMIT
+            source = layers.OPERATOR if limit.by_operator else layers.LIMIT
             for phase in PHASES:
                 table.add(limit.limit_a - load.other_a[phase] - load.reserve_a, limit.reason, source, limit.ends_wall_s, load.passing_a[phase])
             return

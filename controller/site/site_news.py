@@ -13,7 +13,7 @@ from controller.facts import Stamp
 from controller.orders import AnnounceSite, Order
 from controller.site.freshness import Health
 from controller.site.inputs import FaceWish
-from controller.site.layers import EMS, GRID_OPERATOR, by_operator
+from controller.site.layers import EMS, GRID_OPERATOR
 
 if TYPE_CHECKING:
     from controller.site.site import Site
@@ -70,7 +70,7 @@ class SiteNews:
         found: Held = (self._fuse_a, "fuse", "", None)
         limit = site.limits.smallest(at.mono_s).get(ROOT_CIRCUIT)
         if limit is not None and limit.limit_a < found[0]:
-            found = (limit.limit_a, limit.source, GRID_OPERATOR if limit.operator or by_operator(limit.source) else EMS, limit.ends_wall_s)
+            found = (limit.limit_a, limit.source, GRID_OPERATOR if limit.by_operator else EMS, limit.ends_wall_s)
         wish = site.grid_wishes.limit_a(at.wall_s)
         return (wish[0], "csms", "", wish[2]) if wish is not None and wish[0] < found[0] else found
 

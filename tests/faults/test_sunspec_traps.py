@@ -15,11 +15,13 @@ from pymodbus.constants import ExcCodes
 
 from controller.config import Config
 from controller.facts import Fact, MeterFailed, MeterRead, Stamp
-from controller.io.bus import Buses
+from controller.io import sunspec
+from controller.io.bus import Buses, RefusedError
 from controller.io.sunspec import SunSpecShell
 from controller.io.sunspec_device import SunSpecDevice
 from meters.reading import Quality, Reading
-from meters.sunspec_control import control_reads, read_inverter
+from meters.sunspec_control import Command, Write, control_reads, read_inverter
+from meters.sunspec_models import Found
 from tests.support.sunspec_images import (
     FIMER_103,
     FIMER_VENDOR,
@@ -271,3 +273,49 @@ async def test_two_meters_of_one_unit_share_one_connection_and_what_is_known() -
         await seen.reading(fits=lambda reading: reading.power_w == -5000.0)
     marks = [asked for asked in device.asked if asked == (40000, 2)]
     assert len(marks) <= 2  # one search, or two that began together
+
+
+async def test_s7_what_was_refused_for_a_moment_comes_back() -> None:
+    """A grid meter that refuses a phase's current is bad; it is asked again although it had refused."""
+    async with serving(listed(COMMON, METER)) as device:
+        word, device.words[40070 + 3] = device.words[40070 + 3], None
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sunspec, "ASK_AGAIN_S", 0.2)
+            async with polling(device, ("grid", {})) as seen:
+                await seen.reading(fits=lambda reading: reading.quality is Quality.BAD)
+                device.words[40070 + 3] = word
+                got = await seen.reading(fits=lambda reading: reading.quality is Quality.GOOD)
+    assert got.current_a[0] == pytest.approx(12.4)
+
+
+async def test_after_a_new_connection_everything_is_asked_for_again() -> None:
+    holed = [*METER[:23], None, *METER[24:]]
+    async with serving(listed(COMMON, holed)) as device:
+        buses = Buses()
+        bus = buses.of(device.line())
+        peer = SunSpecDevice(bus, device.line())
+
+        def wanted(models: tuple[Found, ...]) -> tuple[tuple[Found, int], ...]:
+            return ((models[1], 55),)
+
+        await peer.read(wanted)
+        device.asked.clear()
+        await peer.read(wanted)
+        assert (40070, 55) not in device.asked
+        device.words[40070 + 23] = 7
+        bus.drop()
+        picture = await peer.read(wanted)
+        await buses.close()
+    assert picture.words[40070 + 23] == 7
+
+
+async def test_a_command_does_without_what_is_optional() -> None:
+    async with serving(listed(COMMON, METER)) as device:
+        buses = Buses()
+        peer = SunSpecDevice(buses.of(device.line()), device.line())
+        writes = (Write(40073, (1,)), Write(60_000, (1,), optional=True), Write(40074, (2,)))
+        await peer.carry_out(Command(123, writes, {}, None, False))
+        with pytest.raises(RefusedError):
+            await peer.carry_out(Command(123, (Write(60_000, (1,)), Write(40073, (3,))), {}, None, False))
+        await buses.close()
+    assert device.written == [(40073, [1]), (40074, [2])]

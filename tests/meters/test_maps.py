@@ -30,7 +30,7 @@ FAMILY = {name: name.split("_")[0] for name in NAMES}
 def truths(draw: st.DrawFn, factor: st.SearchStrategy[float] | None = None) -> Truth:
     """A site somebody could have: each phase imports or exports on its own."""
     volts = tuple(draw(st.floats(210, 250)) for _ in PHASES)
-    amps = tuple(draw(st.floats(1.5, 60)) * draw(st.sampled_from((1, -1))) for _ in PHASES)
+    amps = tuple(draw(st.floats(1.5, 40)) * draw(st.sampled_from((1, -1))) for _ in PHASES)
     watts = tuple(u * i * draw(factor or st.floats(0.85, 1.0)) for u, i in zip(volts, amps, strict=True))
     energy = st.integers(0, 4_000_000)
     hz, soc = draw(st.floats(49.5, 50.5)), draw(st.floats(0, 100))

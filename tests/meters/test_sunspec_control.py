@@ -110,6 +110,11 @@ def test_a_limit_that_is_obeyed_is_steering() -> None:
     assert not read_inverter(inverter(CONTROLS | {"WMaxLim_Ena": 1, "WMaxLimPct": 30}, watts=4000)).steering
 
 
+def test_a_switch_that_is_on_with_100_percent_holds_nothing() -> None:
+    state = read_inverter(inverter(CONTROLS | {"WMaxLim_Ena": 1}, watts=3100))
+    assert (state.enabled, state.limit_w, state.steering) == (True, 10_000.0, False)
+
+
 def test_without_a_rating_or_a_model_nothing_is_commanded() -> None:
     with pytest.raises(ControlError, match="rated power"):
         limit_production(picture_of(model_words(123, CONTROLS)), 1000.0, 60.0)

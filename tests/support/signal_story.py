@@ -24,7 +24,7 @@ _MORE: dict[str, dict[str, Any]] = {
     "contacts": {
         "debounce_s": 0.0,
         "contacts": [
-            {"name": f"K{number}", "pin": {"type": "file", "path": f"/pins/{number}"}, "consumption_w": watts, "production_w": watts}
+            {"name": f"K{number}", "pin": {"type": "file", "path": f"/pins/{number}"}, "consumption_w": watts, "production_w": watts, "missing": "hold"}
             for number, watts in enumerate(LEVELS_W)
         ],
     },

@@ -29,10 +29,11 @@ from signals.csip_xml import XmlError
 
 log = logging.getLogger(__name__)
 
-TICK_S: Final = 1.0
+TICK_S: Final = 0.25
 BACKOFF_S: Final = (5.0, 300.0)
 STRUCTURE_S: Final = 900.0
 """Between two looks at what is assigned to us, where the server does not say (the standard's default)."""
+LOOK_AGAIN_S: Final = 60.0
 JUMP_S: Final = 2.0
 FAR_S: Final = 30.0
 """A difference of the clocks that people should know of."""
@@ -56,6 +57,7 @@ class Ieee20305Driver:
         self._schedule = Schedule((), {})
         self._versions: dict[str, tuple[int, Planned]] = {}
         self._due: dict[str, float] = {}
+        self._lost = ""
         self._said: tuple[bool, str] | None = None
         stamp = self._clock.stamp()
         self._mono_to_wall_s = stamp.wall_s - stamp.mono_s * stamp.wall_speed
@@ -81,19 +83,19 @@ class Ieee20305Driver:
     # -- the polls ---------------------------------------------------------------------------------------------
 
     async def _poll_for_ever(self) -> None:
-        pause_s = BACKOFF_S[0]
+        first_s = pause_s = min(BACKOFF_S[0], self._entry.poll_s)
         while True:
             try:
                 await self._round()
-                pause_s, wait_s = BACKOFF_S[0], TICK_S
+                pause_s, wait_s = first_s, TICK_S
             except UnregisteredError as error:
                 self._places = None
                 wait_s = error.wait_s or self._entry.poll_s
                 self._say(False, str(error))
             except (ServerError, XmlError) as error:
                 wait_s = max(pause_s, (error.retry_s or 0.0) if isinstance(error, ServerError) else 0.0)
-                pause_s = min(2 * pause_s, BACKOFF_S[1], max(self._entry.poll_s, BACKOFF_S[0]))
-                if isinstance(error, ServerError) and (error.gone or error.status in (401, 403)):
+                pause_s = min(2 * pause_s, BACKOFF_S[1])
+                if _shut_out(error):
                     self._places = None
                 self._say(False, f"{error}; what was scheduled stays so, we try again")
             await asyncio.sleep(wait_s)
@@ -125,13 +127,22 @@ class Ieee20305Driver:
         return mono_s >= self._due.get(name, mono_s)
 
     async def _find(self, mono_s: float, wall_s: float) -> Places:
-        if self._places is None or self._is_due("places", mono_s):
+        before = self._places
+        if before is not None and not self._is_due("places", mono_s):
+            return before
+        try:
             places = await self._walk.places(wall_s)
-            if self._places is None or places.programs != self._places.programs:
-                self._due.pop("programs", None)
-            self._places = places
-            self._due["places"] = mono_s + (places.poll_s or STRUCTURE_S)
-        return self._places
+        except (ServerError, XmlError) as error:
+            if before is None or _shut_out(error):
+                raise
+            self._due["places"] = mono_s + LOOK_AGAIN_S
+            self._lost = f"what is assigned to us could not be read anew ({error}), what we know goes on"
+            return before
+        if before is None or places.programs != before.programs:
+            self._due.pop("programs", None)
+        self._places, self._lost = places, ""
+        self._due["places"] = mono_s + (places.poll_s or STRUCTURE_S)
+        return places
 
     async def _read_time(self, places: Places, mono_s: float) -> bool:
         """Whether the server has told its time just now. A server without Time goes by ours."""
@@ -224,6 +235,7 @@ class Ieee20305Driver:
             parts.append("the server tells no time, so its schedules go by our clock")
         if offset_s is not None and abs(offset_s) > FAR_S:
             parts.append(f"its clock is {abs(offset_s):.0f} s {'ahead of' if offset_s > 0 else 'behind'} ours; its schedules go by its clock")
+        parts += [self._lost] if self._lost else []
         parts += self._schedule.troubles[:3]
         parts += [self._reports.trouble] if self._reports.trouble else []
         return "; ".join(parts)
@@ -233,6 +245,11 @@ class Ieee20305Driver:
         if self._said != (healthy, detail):
             self._said = healthy, detail
             self._submit(SourceChanged(self._clock.stamp(), self.source_id, healthy, detail))
+
+
+def _shut_out(error: Exception) -> bool:
+    """Whether what we know of the server's places no longer holds."""
+    return isinstance(error, ServerError) and (error.gone or error.status in (401, 403))
 
 
 def build(entry: SignalConfig, surroundings: Surroundings) -> Ieee20305Driver:

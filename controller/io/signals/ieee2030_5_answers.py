@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from controller.io.signals.ieee2030_5_http import Http, ServerError
+from controller.io.signals.ieee2030_5_http import AstrayError, Http, ServerError
 from controller.orders import AnswerEvent
 from signals.csip_answers import Ledger, code
 from signals.csip_documents import response
@@ -84,7 +84,7 @@ class Answers:
                 url = self._http.at(self._http.root, waiting.reply_to)
                 await self._http.send("POST", url, response(self._lfdi, waiting.mrid, waiting.code, waiting.server_s))
             except ServerError as error:
-                if error.status in FINAL or "one only" in str(error):
+                if error.status in FINAL or isinstance(error, AstrayError):
                     log.warning("response %d about the control %s was not taken: %s; it is not sent again", waiting.code, waiting.mrid, error)
                 else:
                     await asyncio.sleep(error.retry_s or pause_s)

@@ -25,7 +25,8 @@ MOST_HOPS: Final = 4
 PAGE_ITEMS: Final = 50
 MOST_PAGES: Final = 100
 LONGEST_RETRY_S: Final = 3600.0
-HEADERS: Final = {"Accept": CONTENT_TYPE, "User-Agent": "Yardmaster"}
+HEADERS: Final = {"Accept": CONTENT_TYPE, "Accept-Encoding": "identity", "User-Agent": "Yardmaster"}
+"""Packed answers are not asked for and not unpacked: a few bytes could become a gigabyte."""
 
 
 class ServerError(Exception):
@@ -40,6 +41,10 @@ class ServerError(Exception):
     def gone(self) -> bool:
         """The resource is not there: what led to it is to be read anew."""
         return self.status in (404, 410)
+
+
+class AstrayError(ServerError):
+    """A link leads elsewhere or nowhere: asking again changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +78,14 @@ class Http:
             self._session = None
 
     def at(self, base: URL, href: str) -> URL:
-        """Where a link leads. Raises ServerError when it leaves the server."""
+        """Where a link leads. Raises AstrayError when it leaves the server."""
         try:
             url = base.join(URL(href, encoded=True))
             same = url.origin() == self.root.origin()
         except ValueError:
-            raise ServerError(f"the server gave {href[:80]!r} as an address, which is none") from None
+            raise AstrayError(f"the server gave {href[:80]!r} as an address, which is none") from None
         if not same:
-            raise ServerError(f"the server sent us to another one ({url.host}); links are followed on {self.root.host} only")
+            raise AstrayError(f"the server sent us to another one ({url.host}); links are followed on {self.root.host} only")
         return url
 
     async def get(self, url: URL) -> Got:
@@ -113,7 +118,9 @@ class Http:
     async def _request(self, method: str, url: URL, body: bytes | None = None) -> tuple[int, Mapping[str, str], bytes]:
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=self._context, limit=4)
-            self._session = aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, headers=HEADERS, cookie_jar=aiohttp.DummyCookieJar())
+            self._session = aiohttp.ClientSession(
+                connector=connector, timeout=TIMEOUT, headers=HEADERS, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+            )
         headers = {"Content-Type": CONTENT_TYPE} if body is not None else None
         try:
             async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
@@ -125,7 +132,8 @@ class Http:
         where = f"{self.root.host}:{self.root.port}"
         if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
             return f"the certificate of {where} is not trusted ({_last(error)}); check ca_file and the address"
-        if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        cut = isinstance(getattr(error, "os_error", None), ConnectionResetError | BrokenPipeError)  # how some servers turn a certificate down
+        if cut or isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
             return f"no TLS with {where} ({_last(error)}); does it know our certificate, does it speak the ciphers of 2030.5 (ca_legacy_tls)?"
         if isinstance(error, TimeoutError):
             return f"{where} did not answer in time"
@@ -191,5 +199,5 @@ def _refusal(method: str, url: URL, status: int, headers: Mapping[str, str]) -> 
 
 def _last(error: BaseException) -> str:
     """The innermost cause, in its own words."""
-    text = str(getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error) or type(error).__name__
-    return text[:160]
+    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    return (str(inner) or type(inner).__name__)[:160]

@@ -126,12 +126,19 @@ class Enrolment:
             body["targets"] = targets
         if known is not None and self._subscribed.get(program_id) == known:
             return
-        if known is not None:
-            await vtn.send("PUT", f"/subscriptions/{known}", body)
-            self._subscribed[program_id] = known
-            return
-        made = await vtn.send("POST", "/subscriptions", body)
-        self._subscribed[program_id] = str(made.get("id")) if isinstance(made, dict) else ""
+        try:
+            made = await self._put(vtn, known, body)
+        except VtnError as error:
+            if error.status != 400 or self.generation != "3.0":
+                raise
+            operation["operations"] = ["POST", "PUT", "DELETE"]  # 3.0.0 and some servers of 3.0.1 have the verbs of HTTP here
+            made = await self._put(vtn, known, body)
+        self._subscribed[program_id] = known or (str(made.get("id")) if isinstance(made, dict) else "")
+
+    async def _put(self, vtn: Vtn, known: str | None, body: dict[str, Any]) -> Any:
+        if known is None:
+            return await vtn.send("POST", "/subscriptions", body)
+        return await vtn.send("PUT", f"/subscriptions/{known}", body)
 
     async def unsubscribe(self, vtn: Vtn) -> None:
         """Best effort: a program that ends needs no calls."""

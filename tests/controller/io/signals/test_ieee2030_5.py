@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from controller.facts import Stamp
 from controller.io.shell import StartError
 from controller.io.signals.driver import Surroundings
 from controller.io.signals.ieee2030_5 import build
@@ -88,8 +90,6 @@ async def test_a_poll_that_fails_part_way_cancels_nothing(tmp_path: Path) -> Non
             for faults in (
                 {"status": {"GET /edev/1/derp/1/derc": 500}},
                 {"status": {"GET /edev/1/derp/1/derc": 404}},
-                {"status": {"GET /edev/1/fsa": 503}},
-                {"body": {"/edev/1/derp/1/derc": "<html>busy</html>"}},
                 {"body": {"/edev/1/derp/1/derc": '<DERControlList xmlns="urn:ieee:std:2030.5:ns" all="2" results="0"/>'}},
                 {"body": {"/edev/1/derp/1/derc": '<!DOCTYPE a [<!ENTITY b "c">]><DERControlList>&b;</DERControlList>'}},
                 {"location": {"/edev/1/derp": "https://elsewhere.example/derp"}},
@@ -101,6 +101,42 @@ async def test_a_poll_that_fails_part_way_cancels_nothing(tmp_path: Path) -> Non
                 await world.do("faults")
                 await listener.until(lambda told=told: listener.schedules() > told and listener.state()[0], 20)  # type: ignore[misc]
                 assert not listener.events()[ONE].cancelled
+
+
+async def test_assignments_that_cannot_be_read_anew_keep_their_programs_going(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        await with_program(world)
+        async with listening(config(tmp_path, world.entry())) as listener:
+            await listener.until(listener.events)
+            await world.do("faults", status={"GET /edev/1/fsa": 503})
+            await listener.until(lambda: "what we know goes on" in listener.state()[1])
+            told = listener.schedules()
+            await listener.until(lambda: listener.schedules() > told)
+            assert listener.state()[0] is True
+
+
+class ShiftedClock:
+    """The real clocks, the wall one set by hand."""
+
+    def __init__(self) -> None:
+        self.by_s = 0.0
+
+    def stamp(self) -> Stamp:
+        now = stamp()
+        return replace(now, wall_s=now.wall_s + self.by_s)
+
+
+async def test_our_own_clock_jumps(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        await with_program(world)
+        await world.do("set", poll_s=3600)  # nothing but the jump makes it look again
+        await world.control(ONE, 600, 300, {"opModImpLimW": 4200})
+        clock = ShiftedClock()
+        async with listening(config(tmp_path, world.entry(heartbeat_s=0)), clock) as listener:
+            await listener.until(lambda: ONE in listener.events())
+            before_s = listener.events()[ONE].start_wall_s
+            clock.by_s = 86_400.0
+            await listener.until(lambda: abs(listener.events()[ONE].start_wall_s - before_s - 86_400.0) < 2.0)
 
 
 async def test_a_redirect_on_the_same_server_is_followed(tmp_path: Path) -> None:
@@ -162,10 +198,9 @@ async def test_a_device_of_another_ca_is_not_let_in(tmp_path: Path) -> None:
     async with World(tmp_path) as world:
         stranger = Authority(tmp_path / "other").device("STRANGER")
         async with listening(config(tmp_path, world.entry(stranger))) as listener:
-            await listener.until(listener.state)
+            await listener.until(lambda: "no TLS with 127.0.0.1" in listener.state()[1])
             assert listener.schedules() == 0
             assert listener.state()[0] is False
-            assert "127.0.0.1" in listener.state()[1]
 
 
 async def test_a_server_of_another_ca_is_not_believed(tmp_path: Path) -> None:
@@ -195,7 +230,7 @@ async def test_a_slow_poll_rate_is_honoured_and_the_heart_beats_in_between(tmp_p
             await listener.until(lambda: listener.beats() >= 3)
             assert listener.schedules() == 1
         asked = await world.asked()
-        assert sum("/derp/1/derc" in one for one in asked) == 3  # two pages would be three: one page and the active list, read once each
+        assert sum("/derp/1/derc" in one for one in asked) == 1
         assert sum(one == "GET /dcap" for one in asked) == 1
 
 
@@ -244,7 +279,8 @@ async def test_responses_arrive_once_over_restarts_and_a_server_that_is_busy(tmp
 
 
 async def _kept(path: Path, code: int) -> bool:
-    return path.exists() and code in [one["code"] for one in json.loads(path.read_text())["waiting"]]
+    text = await asyncio.to_thread(lambda: path.read_text() if path.exists() else '{"waiting": []}')
+    return code in [one["code"] for one in json.loads(text)["waiting"]]
 
 
 async def test_a_response_the_server_will_never_take_holds_up_no_other(tmp_path: Path) -> None:

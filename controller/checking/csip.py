@@ -1,0 +1,55 @@
+"""Checks of IEEE 2030.5 entries of ``signals``: the PIN, what the source is aimed at, and whether its certificates can be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from controller.checking.problems import Problem
+from controller.config import Config
+from controller.config_signals import Ieee20305Signal
+from signals.csip_identity import check_digit, good_pin
+
+
+def csip_problems(config: Config) -> Iterator[Problem]:
+    """A PIN that cannot be one."""
+    for number, entry in _entries(config):
+        if entry.pin is not None and not good_pin(entry.pin):
+            whole = entry.pin // 10 * 10 + check_digit(entry.pin // 10)
+            message = f"{entry.pin:06d} is no registration PIN: its last digit is a check, {whole:06d} would be one; ask the utility again"
+            yield Problem(("signals", number, "pin"), message)
+
+
+def csip_cautions(config: Config) -> Iterator[Problem]:
+    """What somebody should look at twice."""
+    for number, entry in _entries(config):
+        if entry.binds == "controllable":
+            message = (
+                "this utility's limits bind only what can be controlled: its limits at the connection (opModImpLimW) are answered as done in part"
+            )
+            yield Problem(("signals", number, "binds"), message)
+        if entry.pin is None:
+            yield Problem(
+                ("signals", number), f"{entry.id}: no pin, so the server's registration is not compared; the utility gave one with the contract"
+            )
+        if entry.ca_legacy_tls:
+            yield Problem(
+                ("signals", number, "ca_legacy_tls"), "also takes ciphers that IEEE 2030.5 does not allow; needed only for servers behind a web front"
+            )
+
+
+def csip_files(config: Config) -> Iterator[Problem]:
+    """Certificate, key and CA as they will be used: readable, private, belonging together."""
+    for number, entry in _entries(config):
+        from controller.io.signals.ieee2030_5_site import identity
+        from controller.io.signals.ieee2030_5_tls import client_context
+        from controller.io.tls import CertificateError
+
+        try:
+            client_context(entry, "")
+            identity(entry.cert_file)
+        except CertificateError as error:
+            yield Problem(("signals", number, "cert_file"), str(error))
+
+
+def _entries(config: Config) -> Iterator[tuple[int, Ieee20305Signal]]:
+    return ((number, entry) for number, entry in enumerate(config.signals) if isinstance(entry, Ieee20305Signal))

@@ -1,0 +1,69 @@
+"""``yardmaster signals``: what others must know of us before they can send limits."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from controller.config_signals import Ieee20305Signal
+from controller.io.signals.ieee2030_5_site import identity
+from controller.io.tls import CertificateError
+from signals.csip_identity import spoken
+
+EPILOG = """\
+identity prints the long and the short device identifier (LFDI, SFDI) that a utility needs to register the site at its
+IEEE 2030.5 server. FILE is a site.yaml, for all its servers, or a certificate (PEM). The private key is not read.
+
+Examples:
+  yardmaster signals identity site.yaml
+  yardmaster signals identity device.pem --json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
+    parser.add_argument("what", choices=["identity"], help="identity: LFDI and SFDI of our certificates")
+    parser.add_argument("file", type=Path, help="a site's configuration, or a certificate as a PEM file")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print the identities; the exit code."""
+    try:
+        certificates = _certificates(arguments.file)
+        found = [{"signal": name, "certificate": str(path), **_identity(path)} for name, path in certificates]
+    except CertificateError as error:
+        print(f"yardmaster: {error}", file=sys.stderr)
+        return 1
+    if not found:
+        print(f"yardmaster: {arguments.file} has no signal of type ieee2030_5; name a certificate instead", file=sys.stderr)
+        return 1
+    print(json.dumps(found, indent=2) if arguments.json else "\n\n".join(_text(one) for one in found))
+    return 0
+
+
+def _certificates(path: Path) -> list[tuple[str, Path]]:
+    """(signal or "", certificate file). Raises CertificateError."""
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        return [("", path)]
+    from controller.check import ConfigError, load_config
+
+    try:
+        config = load_config(path)
+    except ConfigError as error:
+        raise CertificateError(error.text()) from None
+    return [(entry.id, entry.cert_file) for entry in config.signals if isinstance(entry, Ieee20305Signal)]
+
+
+def _identity(path: Path) -> dict[str, str]:
+    long_form, short_form = identity(path)
+    return {"lfdi": long_form, "sfdi": str(short_form), "sfdi_spoken": spoken(short_form)}
+
+
+def _text(one: dict[str, str]) -> str:
+    head = f"{one['signal']} ({one['certificate']})" if one["signal"] else one["certificate"]
+    return f"{head}\n  LFDI  {one['lfdi']}\n  SFDI  {one['sfdi']}  ({one['sfdi_spoken']})"

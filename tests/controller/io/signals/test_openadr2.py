@@ -1,0 +1,228 @@
+"""The VEN of OpenADR 2.0b against a real openleadr VTN in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from controller.config import Config
+from controller.facts import EventsTold, Fact, GridEvent, SeriesTold, SourceChanged
+from controller.io.clock import Clock
+from controller.io.shell import StartError
+from controller.io.signals.driver import Surroundings
+from controller.io.signals.openadr2 import Ven2
+from controller.io.tasks import end, spawn
+from controller.orders import AnswerEvent, TellSource
+from tests.support.openadr3_world import SITE, until
+from tests.support.yard import ROOT, free_port
+
+pytestmark = pytest.mark.system
+
+
+class Vtn:
+    """The server's process."""
+
+    def __init__(self) -> None:
+        self.port, self.control_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}/OpenADR2/Simple/2.0b"
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.support.vtn2_main", str(self.port), str(self.control_port), cwd=ROOT, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        async with asyncio.timeout(30):
+            while await self.process.stdout.readline() != b"ready\n":
+                pass
+
+    async def stop(self) -> None:
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.wait()
+
+    async def do(self, **what: Any) -> None:
+        async with aiohttp.ClientSession() as session, session.post(f"http://127.0.0.1:{self.control_port}/", json=what) as reply:
+            assert reply.status == 200
+
+    async def seen(self) -> Any:
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{self.control_port}/") as reply:
+            return await reply.json()
+
+    async def until(self, what: Callable[[Any], Any], seconds: float = 15.0) -> Any:
+        async with asyncio.timeout(seconds):
+            while not (found := what(await self.seen())):
+                await asyncio.sleep(0.1)
+        return found
+
+
+class World:
+    """facts: what the site was told; answer: what it says to each event."""
+
+    def __init__(self, vtn: Vtn, command: tuple[str, ...] | None = None, **changes: Any) -> None:
+        entry = {"type": "openadr2", "id": "dso", "url": vtn.url, "ven_name": "ven-name", "poll_s": 1} | changes
+        config = Config.model_validate(SITE | {"signals": [entry]})
+        self.vtn, self.clock, self.facts = vtn, Clock(), list[Fact]()
+        self.answer = "received"
+        self.ven = Ven2(config.signals[0], Surroundings(config, self.clock, self.hear, None), command)  # type: ignore[arg-type]
+
+    def hear(self, fact: Fact) -> None:
+        self.facts.append(fact)
+        if isinstance(fact, EventsTold):
+            for event in fact.events:
+                self.ven.answered(AnswerEvent("dso", event.event_id, event.version, self.answer, fact.at.wall_s))
+
+    def events(self) -> tuple[GridEvent, ...]:
+        told = [fact for fact in self.facts if isinstance(fact, EventsTold)]
+        return told[-1].events if told else ()
+
+    def told(self) -> int:
+        return sum(isinstance(fact, EventsTold) for fact in self.facts)
+
+    def notes(self) -> str:
+        told = [fact for fact in self.facts if isinstance(fact, EventsTold)]
+        return "\n".join(told[-1].notes) if told else ""
+
+    def health(self) -> list[tuple[bool, str]]:
+        return [(fact.healthy, fact.detail) for fact in self.facts if isinstance(fact, SourceChanged)]
+
+    def now(self) -> float:
+        return self.clock.stamp().wall_s
+
+
+@asynccontextmanager
+async def world(vtn: Vtn, **changes: Any) -> AsyncIterator[World]:
+    there = World(vtn, **changes)
+    task = spawn(there.ven.run(), "ven")
+    try:
+        yield there
+    finally:
+        await end([task])
+        await there.ven.close()
+
+
+@pytest.fixture
+async def vtn() -> AsyncIterator[Vtn]:
+    server = Vtn()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+def capacity(start_s: float, *values: float, name: str = "e1", **more: Any) -> dict[str, Any]:
+    return {"id": name, "start": start_s, "seconds": 600, "values": values, "name": "LOAD_CONTROL", "type": "x-loadControlCapacity"} | more
+
+
+async def test_events_come_change_and_are_called_off_and_each_is_answered(vtn: Vtn) -> None:
+    async with world(vtn) as there:
+        await until(there.told, 30)
+        assert there.events() == ()
+        start_s = round(there.now()) + 600
+        await vtn.do(add=capacity(start_s, 0.5, 0.25))
+        await until(there.events, 15)
+        # 100 A x 230 V x 3 = 69 kW; half of it, then a quarter
+        assert [(each.start_wall_s, each.duration_s, each.consumption_w) for each in there.events()] == [
+            (start_s, 600.0, 34_500.0),
+            (start_s + 600, 600.0, 17_250.0),
+        ]
+        await vtn.until(lambda seen: ["e1", "optIn"] in seen["opts"])
+        await vtn.do(modify=capacity(start_s, 0.1, version=1))
+        await until(lambda: there.events() and there.events()[0].consumption_w == 6900.0, 15)
+        assert [each.version for each in there.events()] == [1]
+        await vtn.until(lambda seen: seen["opts"].count(["e1", "optIn"]) == 2)
+        await vtn.do(cancel="e1")
+        await until(lambda: there.events() == (), 15)
+        await vtn.until(lambda seen: seen["opts"].count(["e1", "optIn"]) == 3)
+        assert there.health() == [(True, "")]
+
+
+async def test_what_the_site_rejects_or_nobody_can_do_is_opted_out_of(vtn: Vtn) -> None:
+    async with world(vtn) as there:
+        await until(there.told, 30)
+        start_s = round(there.now()) + 600
+        delta = {"id": "e2", "start": start_s, "seconds": 600, "values": [5.0], "name": "LOAD_DISPATCH", "type": "delta", "measurement": "REAL_POWER"}
+        await vtn.do(add=delta)
+        await vtn.until(lambda seen: ["e2", "optOut"] in seen["opts"])
+        assert "LOAD_DISPATCH/delta is not obeyed" in there.notes()
+        there.answer = "rejected"
+        await vtn.do(add=capacity(start_s, 0.5, name="e3"))
+        await vtn.until(lambda seen: ["e3", "optOut"] in seen["opts"])
+        await vtn.do(add=capacity(start_s, 0.0, name="e4", test=True))
+        await vtn.until(lambda seen: ["e4", "optIn"] in seen["opts"])
+        assert not [each for each in there.events() if each.event_id.startswith("e4")]
+
+
+async def test_reports_are_offered_and_sent_with_what_the_site_measures(vtn: Vtn) -> None:
+    async with world(vtn) as there:
+        await until(there.told, 30)
+
+        async def feed() -> None:
+            while True:
+                told = TellSource("dso", there.now(), 7300.0, 123_000.0, 0.0, 231.5, None, None, None, None, None, None, "silent")
+                there.ven.answered(told)
+                await asyncio.sleep(0.3)
+
+        task = spawn(feed(), "feed")
+        seen = await vtn.until(lambda seen: seen if {"RealPower", "Voltage"} <= {name for name, _ in seen["reports"]} else None, 20)
+        await end([task])
+        assert set(seen["offered"]) == {"RealPower", "RealEnergy", "Voltage"}
+        assert {value for name, values in seen["reports"] if name == "RealPower" for value in values} == {7300.0}
+
+
+async def test_prices_and_levels(vtn: Vtn) -> None:
+    async with world(vtn, levels=[{"consumption_w": 30_000}, {"consumption_percent": 20}, {"consumption_w": 0}]) as there:
+        await until(there.told, 30)
+        start_s = there.now() // 3600 * 3600
+        await vtn.do(add={"id": "l", "start": start_s, "seconds": 7200, "values": [2], "name": "SIMPLE", "type": "level"})
+        price = {"id": "p", "start": start_s, "seconds": 3600, "values": [0.25, -0.01], "name": "ELECTRICITY_PRICE", "type": "price"}
+        await vtn.do(add=price | {"measurement": "CURRENCY_PER_KWH", "unit": "EUR"})
+        await until(lambda: any(isinstance(fact, SeriesTold) for fact in there.facts), 15)
+        await until(there.events, 15)
+        assert [each.consumption_w for each in there.events()] == [pytest.approx(13_800.0)]
+        (series,) = [fact for fact in there.facts if isinstance(fact, SeriesTold)]
+        assert series.slots == ((start_s, start_s + 3600, 0.25), (start_s + 3600, start_s + 7200, -0.01))
+
+
+async def test_the_server_forgets_us_and_restarts(vtn: Vtn) -> None:
+    async with world(vtn) as there:
+        await until(there.told, 30)
+        await vtn.do(add=capacity(there.now() + 600, 0.5))
+        await until(there.events, 15)
+        await vtn.do(forget=True)
+        await vtn.until(lambda seen: seen["registrations"] >= 2)
+        await until(lambda: there.health()[-1] == (True, ""), 15)
+        assert there.events(), "an event does not go because we had to register again"
+        told = there.told()
+        await vtn.stop()
+        await until(lambda: there.health()[-1][0] is False, 20)
+        assert there.events(), "an outage calls nothing off"
+        assert there.told() <= told + 2
+        await vtn.start()
+        await until(lambda: there.health()[-1] == (True, ""), 30)
+        await until(lambda: there.events() == (), 15)  # the new server knows of no event
+
+
+CRASHES = "import sys; sys.stdin.readline(); sys.stderr.write('boom at last\\n'); sys.exit(3)"
+BABBLES = "import sys; sys.stdin.readline(); print('{\"kind\": \"events\"}', flush=True); sys.stdin.read()"
+FLOODS = "import sys; sys.stdin.readline(); sys.stdout.write('x' * 20_000_000); sys.stdout.flush(); sys.stdin.read()"
+
+
+@pytest.mark.parametrize(("code", "words"), [(CRASHES, "boom at last"), (BABBLES, "talks nonsense"), (FLOODS, "says too much")])
+async def test_a_process_gone_mad_is_killed_and_said(code: str, words: str) -> None:
+    async with world(Vtn(), command=(sys.executable, "-c", code)) as there:
+        await until(lambda: there.health() and words in there.health()[0][1], 15)
+        assert there.told() == 0
+
+
+def test_files_that_cannot_be_read_end_the_start(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"signals: dso: cert_file .*none\.pem cannot be read"):
+        World(Vtn(), cert_file=str(tmp_path / "none.pem"), key_file=str(tmp_path / "none.key"))

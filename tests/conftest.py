@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -34,6 +35,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     in_turn = [name for pair in zip_longest(waiting, working) for name in pair if name is not None]
     place = {name: number for number, name in enumerate(dict.fromkeys([*(name for name in LONGEST if name in files), *in_turn]))}
     items.sort(key=lambda item: place[item.nodeid.partition("::")[0]])
+
+
+PURE = ("tests/optimizer/", "tests/properties/", "tests/journeys/", "tests/fuzz/", "tests/meters/", "tests/signals/")
+PURE_PARTS = ("tests/controller/site/", "tests/controller/sim/", "tests/controller/ocpp/", "tests/controller/link/")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests that only reckon give way to those that live with real sockets and clocks beside them."""
+    if os.geteuid() == 0:  # nobody else may become less polite again
+        os.setpriority(os.PRIO_PROCESS, 0, 10 if item.nodeid.startswith((*PURE, *PURE_PARTS)) else 0)
 
 
 def _free_port() -> int:

@@ -298,6 +298,7 @@ def build_neighbours(config: Config, clock: Clock, submit: Submit, snapshot: Cal
     Imported here: each brings a heavy package that no other verb needs.
     """
     from controller.io.api import ApiShell
+    from controller.io.api_callbacks import Called
     from controller.io.bus import Buses
     from controller.io.compliance import ComplianceShell
     from controller.io.devices import DevicesShell
@@ -333,6 +334,7 @@ def build_neighbours(config: Config, clock: Clock, submit: Submit, snapshot: Cal
     api = ApiShell(config, clock, submit, snapshot, history)
     compliance = api.record = ComplianceShell(config, clock, submit)
     api.notify = sources.notified
+    api.called = Called(sources.key_of, sources.notified)
     commanded = bool(config.inverters or config.relays or (config.battery is not None and config.battery.command is not None))
     devices = (Part("devices", DevicesShell(config, clock, submit, config_dir() / "meters", buses)),) if commanded else ()
     foretold = bool(config.forecast.pv_plants or config.feeds())

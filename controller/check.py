@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from controller.checking.cautions import warnings_about
 from controller.checking.csip import csip_files
+from controller.checking.device_rules import control_maps
 from controller.checking.drivers import with_drivers
 from controller.checking.explain import explained, misread_scalars
 from controller.checking.links import missing_files
@@ -115,7 +116,7 @@ def _site(config: Config) -> Site:
     folder = config_dir()
     models = {path.stem for path in (folder / "chargers").glob("*.yaml")} | {"generic"}
     paths = {path.stem: path for path in (folder / "meters").glob("*.yaml")}
-    used = {meter.source.map for meter in config.meters if isinstance(meter.source, ModbusSource)}
+    used = {meter.source.map for meter in config.meters if isinstance(meter.source, ModbusSource)} | control_maps(config)
     templates, broken = _loaded({name: paths[name] for name in sorted(used & set(paths))})
     return Site(config, frozenset(models), frozenset(paths), templates, broken, _chargers(folder / "chargers"))
 

@@ -115,7 +115,7 @@ def control_reads(models: Iterable[Found]) -> tuple[tuple[Found, int], ...]:
     for model in models:
         if model.usable and model.model_id in CONTROL_MODELS:
             seen.setdefault(model.model_id, model)
-    return tuple((model, 124 if model.model_id == 701 else 0) for model in seen.values())
+    return tuple((model, 123 if model.model_id == 701 else 0) for model in seen.values())
 
 
 def confirmed(picture: Picture, command: Command) -> bool:
@@ -296,8 +296,9 @@ def _rates(picture: Picture, model: Found, watts: float, life_s: float, piecemea
     plan.exact("InOutWRte_WinTms", 0, needed=False)
     ends_itself = plan.exact("InOutWRte_RvrtTms", _life(life_s), needed=False)
     plan.exact("InOutWRte_RmpTms", 0, needed=False)
-    if watts > 0:
-        plan.exact("ChaGriSet", FROM_GRID if grid_charging else PV_ONLY, needed=False)
+    source = FROM_GRID if grid_charging else PV_ONLY
+    if watts > 0 and picture.value(model, "ChaGriSet") != source:  # devices keep it for good: written only to change it
+        plan.exact("ChaGriSet", source, needed=False)
     plan.exact("StorCtl_Mod", CHARGE_BIT | DISCHARGE_BIT)
     expected = ("OutWRte", "InWRte", "StorCtl_Mod")
     return plan.command(taken / 100.0 * most_w, ends_itself, expected, last="StorCtl_Mod", piecemeal=piecemeal)

@@ -24,7 +24,7 @@ Role = Literal["grid", "circuit", "pv", "battery", "load"]
 METERS = (201, 202, 203, 204, 211, 212, 213, 214)
 INVERTERS = (101, 102, 103, 111, 112, 113, 701)
 BATTERIES = (802, 713, 124, 714)
-MPPT, PORTS, STORAGE = 160, 714, 124
+MPPT, PORTS, STORAGE, BANK = 160, 714, 124, 802
 MEASURING = (*INVERTERS, *METERS, *BATTERIES, MPPT)
 """Models that can be named as the ones that hold a meter's values."""
 
@@ -72,7 +72,7 @@ def choose(models: Iterable[Found], role: Role, ids: tuple[int, ...] = (), nth: 
 
 def settled(picture: Picture, source: Source) -> Source:
     """The source without models that turned out to say nothing about it: no battery on the inverter, so its own values are PV."""
-    return replace(source, others=()) if source.role == "pv" and _pv_inputs(picture, source) is None else source
+    return replace(source, others=()) if source.role == "pv" and not _is_hybrid(picture, source) else source
 
 
 def reading(meter_id: str, picture: Picture, source: Source, sign: Literal["import", "export"] | None, expected: Expectation) -> Reading:
@@ -114,27 +114,30 @@ def dc_production_w(picture: Picture) -> float | None:
     ports = picture.first(PORTS)
     if ports is not None:
         return _ports_w(picture, ports, PORT_PV)
+    bank_w, ac_w = _bank_power_w(picture, picture.first(BANK)), ac_power_w(picture)
+    if bank_w is not None and ac_w is not None:
+        return max(0.0, bank_w - ac_w)
     mppt = picture.first(MPPT)
     return None if mppt is None else _dc_module_power(picture, mppt)[0]
 
 
 def battery_power_w(picture: Picture, battery: Found | None = None) -> float | None:
     """What flows into the battery, from the model that tells it best; None = not available."""
-    bank = battery if battery is not None and battery.model_id == 802 else picture.first(802)
+    bank = battery if battery is not None and battery.model_id == BANK else picture.first(BANK)
     power_w = _bank_power_w(picture, bank)
     ports, mppt = picture.first(PORTS), picture.first(MPPT)
     if power_w is None and ports is not None:
         power_w = _negative(_ports_w(picture, ports, PORT_STORAGE))
     if power_w is None and mppt is not None:
         power_w = _dc_module_power(picture, mppt)[1]
-    if power_w is None and ports is None and mppt is None and picture.first(713, 802) is not None:
+    if power_w is None and ports is None and mppt is None and picture.first(713, BANK) is not None:
         power_w = ac_power_w(picture)  # no PV inputs: what the inverter does is the battery's
     return power_w
 
 
 def soc_percent(picture: Picture, battery: Found | None = None) -> float | None:
     """State of charge, 0..100; None = not available."""
-    bank = battery if battery is not None and battery.model_id == 802 else picture.first(802)
+    bank = battery if battery is not None and battery.model_id == BANK else picture.first(BANK)
     told = (picture.value(bank, "SoC"), picture.value(picture.first(713), "SoC"), picture.value(picture.first(STORAGE), "ChaState"))
     return next((soc for soc in told if soc is not None and 0.0 <= soc <= 100.0), None)
 
@@ -193,16 +196,29 @@ def _inverter(picture: Picture, source: Source) -> Quantities:
         values[name] = _negative(values.get(name))
     values |= {name: _like(values.get(name), values[f"p_l{name[-1]}"] or values["p"]) for name in ("i_l1", "i_l2", "i_l3")}
     values |= {name: _site_voltage(values.get(name)) for name in ("u_l1", "u_l2", "u_l3")}
-    inputs = _pv_inputs(picture, source)
-    if inputs is None:
+    if not _is_hybrid(picture, source):
         return values
     kept = {name: value for name, value in values.items() if name[0] in "uf"}
-    produced_w = _ports_w(picture, inputs, PORT_PV) if inputs.model_id == PORTS else _dc_module_power(picture, inputs)[0]
-    return {**kept, "p": _negative(produced_w)}  # currents and energies at its AC side are those of PV and battery together
+    return {**kept, "p": _pv_of_hybrid_w(picture, source, values["p"])}  # currents and energies are those of PV and battery together
+
+
+def _is_hybrid(picture: Picture, source: Source) -> bool:
+    """True if the inverter has a battery on its DC side, which is a meter of its own."""
+    bank = next((model for model in source.others if model.model_id == BANK), None)
+    return _pv_inputs(picture, source) is not None or _bank_power_w(picture, bank) is not None
+
+
+def _pv_of_hybrid_w(picture: Picture, source: Source, ac_w: float | None) -> float | None:
+    """From its PV inputs; where they are not told apart, what is left of its AC power without the battery's."""
+    inputs = _pv_inputs(picture, source)
+    if inputs is not None:
+        return _negative(_ports_w(picture, inputs, PORT_PV) if inputs.model_id == PORTS else _dc_module_power(picture, inputs)[0])
+    bank_w = _bank_power_w(picture, picture.first(BANK))
+    return None if ac_w is None or bank_w is None else min(0.0, ac_w - bank_w)
 
 
 def _pv_inputs(picture: Picture, source: Source) -> Found | None:
-    """The model that tells the PV inputs apart, if the same inverter has a battery on other inputs."""
+    """The model that tells the PV inputs apart from the battery's on the same inverter."""
     for model in source.others:
         if model.model_id == MPPT and _battery_modules(picture, model) is not None:
             return model
@@ -237,6 +253,8 @@ def _battery_modules(picture: Picture, mppt: Found) -> tuple[int, int] | None:
     charging = next((group for group in groups if "cha" in names[group] and "discha" not in names[group]), None)
     if charging is not None and discharging is not None:
         return charging, discharging
+    if picture.first(BANK) is not None:
+        return None  # the battery has a model of its own: four inputs may be four strings
     has_storage = bool(picture.value(picture.first(STORAGE), "WChaMax"))  # SMA shows the model without any storage
     return (2, 3) if has_storage and len(groups) == HYBRID_MODULES else None
 
@@ -267,8 +285,8 @@ def _others(models: tuple[Found, ...], role: Role, main: Found) -> tuple[Found, 
     """What belongs to the main model: nothing for a meter; else the models of the same device that tell battery and PV apart."""
     if main.model_id in METERS or role not in ("pv", "battery"):
         return ()
-    ids = (MPPT, PORTS, STORAGE) if role == "pv" else (802, 713, STORAGE, PORTS, MPPT, *INVERTERS)
-    hybrid = any(model.model_id in (STORAGE, 713, 802) and model.usable for model in models)
+    ids = (MPPT, PORTS, STORAGE, BANK) if role == "pv" else (BANK, 713, STORAGE, PORTS, MPPT, *INVERTERS)
+    hybrid = any(model.model_id in (STORAGE, 713, BANK) and model.usable for model in models)
     if role == "pv" and not hybrid and not _many_inputs(models):
         return ()
     firsts = (next((model for model in models if model.model_id == model_id and model.usable), None) for model_id in ids)

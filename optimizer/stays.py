@@ -19,6 +19,8 @@ from optimizer.past import PastSession, Stay
 
 FEWEST = 12
 """Statistics need so many sessions; below that the next coarser group is asked."""
+MORE_ALIKE = 0.5
+"""The sessions of a connector are far more alike than those of an hour when their middle half is this much narrower."""
 NEAR_S = 1800.0
 """Who has stayed longer than all its like is taken to leave within this time [s]."""
 NEAR_WH = 2_000.0
@@ -109,12 +111,24 @@ def _part(one: PastSession) -> float | None:
 
 
 def likes_of(likes: Likes, stay: Stay, what: Callable[[Like], Sequence[float]], zone: tzinfo) -> Sequence[float]:
-    """The sample of the closest group that is large enough; () = nobody is."""
-    for name in _names(stay.user, stay.evse, stay.arrival_wall_s, zone):
-        sample = what(likes[name]) if name in likes else ()
-        if len(sample) >= FEWEST:
-            return sample
-    return ()
+    """The sample of the closest group that is large enough; () = nobody is.
+
+    A connector that serves one vehicle, or one round, says more than the hour of arrival: it is asked where its sessions are far more alike.
+    """
+    names = _names(stay.user, stay.evse, stay.arrival_wall_s, zone)
+    large = {name: sample for name in names if name in likes and len(sample := what(likes[name])) >= FEWEST}
+    if not large:
+        return ()
+    closest = next(iter(large))
+    own = f"evse {stay.evse}"
+    if own in large and closest.startswith("hour ") and spread(large[own]) < MORE_ALIKE * spread(large[closest]):
+        closest = own
+    return large[closest]
+
+
+def spread(ascending: Sequence[float]) -> float:
+    """The width of the middle half."""
+    return ascending[3 * len(ascending) // 4] - ascending[len(ascending) // 4]
 
 
 def departure_s(likes: Likes, stay: Stay, now_wall_s: float, zone: tzinfo, quantile: float) -> float:

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from controller.checking.csip import csip_cautions
+from controller.checking.device_rules import device_cautions
 from controller.checking.fallback import path_to_grid
 from controller.checking.feeds import feed_cautions
 from controller.checking.links import is_loopback, link_cautions
 from controller.checking.modbus_lines import line_cautions
+from controller.checking.openadr import openadr_cautions
 from controller.checking.problems import Problem, Where, listed
 from controller.checking.rules import Site
 from controller.checking.secret_files import open_to_others
+from controller.checking.signal_rules import signal_cautions
 from controller.config import ROOT_CIRCUIT, Config, ModbusSource
 from controller.config_meters import SunSpecSource
 
@@ -27,8 +30,11 @@ LONG_LIMIT_S = 7 * 86_400.0
 def warnings_about(site: Site) -> list[Problem]:
     """All warnings, in the order of the rules below."""
     rules = (_grid, _circuits, _stations, _chargers, _unbalance, _passwords, _fallbacks, _meters, _offered, _upstreams, _limits, _times, _battery)
-    others = (link_cautions(site.config), feed_cautions(site.config), line_cautions(site.config, site.templates), csip_cautions(site.config))
-    return [*(found for rule in rules for found in rule(site)), *(found for part in others for found in part)]
+    config = site.config
+    signals = (signal_cautions(config), csip_cautions(config), openadr_cautions(config))
+    others = (link_cautions(config), feed_cautions(config), line_cautions(config, site.templates), *signals)
+    found = [*(one for rule in rules for one in rule(site)), *(one for part in others for one in part)]
+    return [*found, *device_cautions(config, site.templates)]
 
 
 def _grid(site: Site) -> Iterator[Problem]:

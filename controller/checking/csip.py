@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 
+from controller.certificates import CertificateError, add_pair, add_trust
 from controller.checking.problems import Problem
 from controller.config import Config
 from controller.config_signals import Ieee20305Signal
@@ -40,15 +42,15 @@ def csip_cautions(config: Config) -> Iterator[Problem]:
 def csip_files(config: Config) -> Iterator[Problem]:
     """Certificate, key and CA as they will be used: readable, private, belonging together."""
     for number, entry in _entries(config):
-        from controller.io.signals.ieee2030_5_site import identity
-        from controller.io.signals.ieee2030_5_tls import client_context
-        from controller.io.tls import CertificateError
-
+        context, user = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), f"the signal {entry.id}"
         try:
-            client_context(entry, "")
-            identity(entry.cert_file)
+            add_pair(context, entry.cert_file, entry.key_file, user)
         except CertificateError as error:
             yield Problem(("signals", number, "cert_file"), str(error))
+        try:
+            add_trust(context, entry.ca_file, user)
+        except CertificateError as error:
+            yield Problem(("signals", number, "ca_file"), str(error))
 
 
 def _entries(config: Config) -> Iterator[tuple[int, Ieee20305Signal]]:

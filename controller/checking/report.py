@@ -12,8 +12,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from controller.checking.cautions import summary
+from controller.checking.device_rules import device_words
 from controller.checking.fallback import FallbackSum, fallback_sums, path_to_grid, spelled_out
 from controller.checking.problems import listed
+from controller.checking.signal_rules import signal_words
 from controller.config import ROOT_CIRCUIT, Config, EmbeddedHistory, ModbusSource, MqttSource, UpstreamConfig
 from controller.config_base import ModbusLine
 from controller.config_meters import SunSpecSource
@@ -28,6 +30,8 @@ def report(config: Config) -> str:
     title = f"{config.site.name or config.site.id}: {summary(config)}"
     sections = [
         ("What the site may draw", list(_draw(config))),
+        *([("Who may hold the site down", list(signal_words(config)))] if config.signals else []),
+        *([("What is commanded besides chargers", words)] if (words := list(device_words(config))) else []),
         ("What happens when a source falls silent", list(_silence(config))),
         ("If Yardmaster itself stops, or loses power", list(_dead_man(config))),
         ("What goes where", list(_connections(config))),

@@ -14,14 +14,17 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from controller.checking.csip import csip_problems
+from controller.checking.device_rules import device_problems
 from controller.checking.drivers import drivers
 from controller.checking.fallback import fallback_problems
 from controller.checking.feeds import feed_problems
 from controller.checking.links import depot_faces, file_doors, is_loopback, listeners, password_hashes, upstream_names, upstream_settings
 from controller.checking.meters import meter_problems
 from controller.checking.modbus_lines import line_problems
+from controller.checking.openadr import openadr_problems
 from controller.checking.problems import Problem, Where, did_you_mean, listed
 from controller.checking.salvage import pattern_of
+from controller.checking.signal_rules import signal_problems
 from controller.config import (
     PHASE_INDEX,
     ROOT_CIRCUIT,
@@ -439,7 +442,10 @@ RULES: tuple[tuple[Rule, str], ...] = (
     (_meter_references, "meters.id meters.role grid.meter circuits.meter battery.meter"),
     (_meter_sources, "meters.source meters.id meters.phases mqtt control.meter_lost_s grid.phases ~stations.id"),
     (lambda site: line_problems(site.config), "meters.source signals inverters relays battery"),
+    (lambda site: signal_problems(site.config), "~signals circuits.id mqtt inverters"),
     (lambda site: csip_problems(site.config), "~signals"),
+    (lambda site: openadr_problems(site.config), "~signals"),
+    (lambda site: device_problems(site.config, site.maps, site.templates), "inverters relays battery.command meters.id meters.role circuits.id mqtt"),
     (_evse_currents, f"~{_EVSE}.min_current_a ~{_EVSE}.max_current_a ~{_EVSE}.fallback_a"),
     (_evse_phases, f"grid.phases ~{_EVSE}.phases"),
     (_v2g, f"grid.voltage_v ~{_EVSE}.phases ~{_EVSE}.max_current_a ~{_EVSE}.v2g"),

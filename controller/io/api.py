@@ -20,6 +20,7 @@ from aiohttp_sse import sse_response
 from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import EvseKey, LimitReceived, NeedStated
 from controller.io import api_rules, metrics, openapi, pages
+from controller.io.api_callbacks import Callbacks, Called, is_callback
 from controller.io.api_commissioning import Trials
 from controller.io.api_explain import Explain
 from controller.io.api_faces import Faces
@@ -110,6 +111,7 @@ class ApiShell:
         self.tap: Tap | None = None
         self.trace: Trace | None = None
         self.why: Why | None = None
+        self.called: Called | None = None  # set by the app: servers that we asked to call us
         self.notify: Notify | None = None  # set by the app: statements of sources go to their drivers
         self.record: Record | None = None
         self._trials = Trials(config, clock, submit, lambda: self.trace)
@@ -163,6 +165,7 @@ class ApiShell:
         app.router.add_routes(Reasons(self._known_evse, lambda: self.why).routes())
         app.router.add_routes(Explain(self._snapshot).routes())
         app.router.add_routes(Faces(self._config, self._clock, self._submit, self._snapshot).routes())
+        app.router.add_routes(Callbacks(lambda: self.called).routes())
         app.router.add_routes(Signals(self._config, self._clock, self._snapshot, lambda: self.notify, lambda: self.record).routes())
         app.router.add_routes(self._traffic.routes())
         app.router.add_routes(self._trials.routes())
@@ -202,6 +205,7 @@ class ApiShell:
             api_rules.check_host(request, self._config.api.host)
             if request.method not in ("GET", "HEAD", "OPTIONS") or is_private(request):
                 api_rules.check_origin(request)
+            if (request.method not in ("GET", "HEAD", "OPTIONS") or is_private(request)) and not is_callback(request):
                 if self._no_token:
                     raise ApiError(403, f"Changing calls and those that show messages are off: {self._no_token}")
                 api_rules.check_token(request, self._token, self._config.api.host)

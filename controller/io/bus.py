@@ -70,10 +70,14 @@ class RefusedError(ReadingError):
 
 @dataclass(slots=True)
 class Unit:
-    """One device on the line, as far as taking turns goes. Times on the clock of the loop [s]."""
+    """One device on the line, as far as taking turns goes. Times on the clock of the loop [s].
+
+    quiet_until_s: an answer of it may still be under way and would be taken for the next one.
+    """
 
     gap_s: float = 0.0
     asked_s: float = -1e9
+    quiet_until_s: float = -1e9
     failures: int = 0
     rest_until_s: float = -1e9
 
@@ -317,10 +321,18 @@ class Bus:
         if isinstance(client.ctx.framer, SeekingRtuFramer):
             client.ctx.framer.function = function
         client.ctx.comm_params.timeout_connect = timeout_s + 1.0  # pymodbus' own timeout; ours comes first
+        task = asyncio.current_task()
+        cancelled = task.cancelling() if task is not None else 0
         async with asyncio.timeout(timeout_s):
-            return await ask(client)
+            answer = await ask(client)
+        if task is not None and task.cancelling() > cancelled:
+            # Python 3.11's wait_for, which pymodbus uses, forgets a cancellation that comes with the answer.
+            raise asyncio.CancelledError
+        return answer
 
     def _checked(self, line: ModbusLine, answer: ModbusPDU, function: int, what: str) -> ModbusPDU:
+        if answer.transaction_id == 0:  # a gateway that does not give our ids back (ours are never 0): its late answers look like any other
+            self._has_ids = False
         if isinstance(answer, ExceptionResponse) and answer.function_code & 0x7F == function:
             if answer.exception_code in GATEWAY_EXCEPTIONS:
                 self._failed(line, line.timeout_s)  # somebody waited for the device, and so did its neighbours
@@ -358,10 +370,12 @@ class Bus:
     def _lost(self, line: ModbusLine, cost_s: float, counts: bool = True) -> None:
         """No answer came. One without an id may still come and would be taken for the next one (M1, F46): silence, or a new connection."""
         silence_s = 0.0 if self._has_ids else max(self._timeout_s, line.timeout_s)
+        self._units[line.unit].quiet_until_s = _now_s() + 2 * silence_s  # what its neighbours ask cannot be mixed up with its late answer
         if counts:
             self._timeouts += 1
             self._failed(line, cost_s + silence_s)
-        if not self.connected or self._line.framing == "rtu_over_tcp" or self._timeouts >= DROP_AFTER_TIMEOUTS:
+        by_network_without_ids = not self._has_ids and self._line.framing != "rtu"
+        if not self.connected or by_network_without_ids or self._timeouts >= DROP_AFTER_TIMEOUTS:
             self.drop(silence_s)
         else:
             self._quiet_until_s = max(self._quiet_until_s, _now_s() + silence_s)
@@ -371,7 +385,7 @@ class Bus:
 
     def _ready_at(self, unit: Hashable) -> float:
         known = self._units[unit]  # type: ignore[index]
-        return known.asked_s + known.gap_s
+        return max(known.asked_s + known.gap_s, known.quiet_until_s)
 
 
 class Buses:

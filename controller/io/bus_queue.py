@@ -71,9 +71,11 @@ class FairQueue:
         if self._holder is not None or not self._waiting:
             return
         loop = asyncio.get_running_loop()
-        ready = [waiter for waiter in self._waiting if self._ready_at(waiter.device) <= loop.time()]
+        waiting = [waiter for waiter in self._waiting if not waiter.granted.done()]  # a cancelled one leaves when its task runs next
+        ready = [waiter for waiter in waiting if self._ready_at(waiter.device) <= loop.time()]
         if not ready:
-            self._timer = loop.call_at(min(self._ready_at(waiter.device) for waiter in self._waiting), self._next)
+            if waiting:
+                self._timer = loop.call_at(min(self._ready_at(waiter.device) for waiter in waiting), self._next)
             return
         chosen = min(ready, key=self._rank)  # of equals the first in the list, the one that came first
         self._waiting.remove(chosen)

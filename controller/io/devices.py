@@ -37,9 +37,9 @@ class DevicesShell:
 
     orders: tuple[type[Order], ...] = (SteerDevice,)
 
-    def __init__(self, config: Config, clock: Clock, submit: Submit, maps_dir: Path, buses: Buses) -> None:
-        """Raises StartError: a register map is missing, wrong, or has no controls."""
-        self._clock, self._submit = clock, submit
+    def __init__(self, config: Config, clock: Clock, submit: Submit, maps_dir: Path, buses: Buses, look_s: float = LOOK_S) -> None:
+        """look_s: time between two looks at a device [s]. Raises StartError: a register map is missing, wrong, or has no controls."""
+        self._clock, self._submit, self._look_s = clock, submit, look_s
         self.topics: Topics | None = None
         self.drivers = build_drivers(config, maps_dir, buses)
         self._waiting: dict[str, SteerDevice] = {}
@@ -89,7 +89,7 @@ class DevicesShell:
             if order is not None:
                 await self._steer(driver, order)
             elif loop.time() >= due_s:
-                due_s = loop.time() + LOOK_S
+                due_s = loop.time() + self._look_s
                 await self._look(driver)
             wake.clear()
             if name not in self._waiting:

@@ -19,7 +19,7 @@ import logging
 import ssl
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -91,6 +91,10 @@ class Outbox:
             self.state[message.topic] = message
         else:
             self._waiting.append(message)
+
+    def put_back(self, messages: Iterable[Message]) -> None:
+        """Keep messages whose arrival nobody confirmed; they are older than what waits."""
+        self._waiting = deque([*messages, *self._waiting], maxlen=QUEUE_LENGTH)
 
     def take_waiting(self, now_s: float) -> list[Message]:
         """The messages that are still worth sending, oldest first; they leave the outbox."""
@@ -266,8 +270,7 @@ class MqttShell:
             farewell = client.publish(self._root + STATUS_TOPIC, "offline", qos=1, retain=True)
             await _in_thread(lambda: _wait_published(farewell))
         self._connected = self._greeted = False
-        for message in self._unacknowledged.values():
-            self._outbox.put(message)
+        self._outbox.put_back(self._unacknowledged.values())
         self._unacknowledged.clear()
         await _in_thread(lambda: _end(client))
 
@@ -278,6 +281,7 @@ class MqttShell:
             self._report(False, f"the broker refuses us: {refusal}; check user name and password")
             return
         self._asked.clear()
+        self._last_heard_s = _now_s()  # a connection that has just come gets its time, however long the broker was away
         self._greeted = True
         self._subscribe([self._root + LIMIT_TOPIC, self._root + HEARTBEAT_TOPIC, *self._board.filters])
 

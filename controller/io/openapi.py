@@ -120,6 +120,7 @@ def _paths() -> Schema:
         },
         "/api/v1/signals": {"get": _reading("The sources of limits from outside, and what holds", "Signals")},
         "/api/v1/signals/{source}": {"post": _stating()},
+        "/api/v1/openadr3/{source}": {"post": _calling()},
         "/api/v1/compliance": {"get": _reading("The record that limits were received and obeyed, oldest first", "Compliance", _record(), 422, 503)},
         "/api/v1/compliance.csv": {"get": _record_csv()},
         "/api/v1/stations/{station}/maintenance": {
@@ -314,6 +315,16 @@ def _stating() -> Schema:
     operation = _changing("State what a source of limits holds; for sources of type api", "SignalPayload", "SignalAnswer", [source], 404, 503)
     taken = {"200": _answer("Taken; what holds of this source now.", _ref("SignalAnswer"))}
     return operation | {"responses": taken | {status: told for status, told in operation["responses"].items() if status != "202"}}
+
+
+def _calling() -> Schema:
+    source = {"name": "source", "in": "path", "required": True, "description": "Id of a signal of the site file.", "schema": {"type": "string"}}
+    return {
+        "summary": "A server of OpenADR 3 says that something has changed; it shows the bearerToken of our subscription",
+        "parameters": [source],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+        "responses": {"200": _answer("We look now.", {"type": "object"}), **_errors(400, 401, 403, 404, 405, 421)},
+    }
 
 
 def _max_points() -> Schema:

@@ -14,16 +14,17 @@ from __future__ import annotations
 
 import asyncio
 import asyncio.sslproto
-import os
 import ssl
-import stat
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from controller.certificates import CertificateError, add_pair
 from controller.config import CertificateConfig
 from controller.facts import CertificateEnding, SourceChanged
 from controller.io.shell import Clock, StartError, Submit
+
+__all__ = ["CertificateError", "Certificates", "ends_at", "server_context"]
 
 SOURCE = "certificate"
 CIPHERS = "ECDHE+AESGCM:AES128-GCM-SHA256:AES256-GCM-SHA384"
@@ -34,10 +35,6 @@ DAY_S = 86_400.0
 READ_BUFFER_BYTES = 16 * 1024
 """asyncio keeps a buffer of 256 KiB per TLS connection; one record fits here. 1000 connections: 65 instead of 305 KiB each,
 for a third more processor time under full load (measured 2026, 3.11)."""
-
-
-class CertificateError(Exception):
-    """Certificate files cannot be used. The text is one sentence for a person."""
 
 
 class Certificates:
@@ -121,47 +118,6 @@ def server_context(files: Sequence[CertificateConfig]) -> ssl.SSLContext:
     for file in files:
         add_pair(context, file.cert_file, file.key_file)
     return context
-
-
-def add_pair(context: ssl.SSLContext, cert: Path, key: Path, user: str = "listen.tls") -> None:
-    """Put a certificate and its key into a context. user: the section that needs them. Raises CertificateError."""
-    for path in (cert, key):
-        _check_readable(path, user)
-    if os.name == "posix" and key.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP):
-        raise CertificateError(f"the key file {key} may be read or changed by others; make it private with: chmod 600 {key}")
-    locked = False
-
-    def no_pass_phrase() -> bytes:  # without this the library would ask the terminal
-        nonlocal locked
-        locked = True
-        return b""
-
-    try:
-        context.load_cert_chain(cert, key, password=no_pass_phrase)
-    except ssl.SSLError as error:
-        raise CertificateError(_trouble(error, cert, key, locked)) from None
-    except (OSError, ValueError) as error:
-        raise CertificateError(f"the certificate {cert} with the key {key} cannot be used: {error}") from None
-
-
-def _check_readable(path: Path, user: str) -> None:
-    try:
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise CertificateError(f"cannot read {path}: {error.strerror}; {user} needs it, readable for the user Yardmaster runs as") from None
-
-
-def _trouble(error: ssl.SSLError, cert: Path, key: Path, locked: bool) -> str:
-    if locked:
-        return f"the key {key} is protected by a pass phrase, which nobody can type here; store it without one, with chmod 600"
-    match error.reason or "":
-        case "KEY_VALUES_MISMATCH" | "KEY_TYPE_MISMATCH" | "NO_CERTIFICATE_ASSIGNED":
-            return f"the key {key} does not belong to the certificate {cert}; give the pair that was made together"
-        case "EE_KEY_TOO_SMALL" | "CA_MD_TOO_WEAK" | "EE_MD_TOO_WEAK" | "CA_KEY_TOO_SMALL":
-            return f"the certificate {cert} is too weak for today's TLS ({error.reason}); make one with RSA 2048 or P-256 and SHA-256"
-        case reason:
-            return f"{cert} or {key} is not what it should be ({reason or 'not PEM'}); both must be PEM files, the certificate first in its file"
 
 
 def _stamp(path: Path) -> tuple[float, int, int]:

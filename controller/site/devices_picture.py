@@ -63,7 +63,6 @@ class Pictures:
             inverters_w={one.id: -watts for one in site.config.inverters if one.meter and (watts := meters.meter_power_w(one.meter)) is not None},
         )
 
-
     def _headroom_a(self, site: Site, smallest: Mapping[str, Limit]) -> float:
         """What the last reading left below fuse or limit on the tightest of the battery's phases [A]; nothing measured = no bound."""
         measured_a, root = site.meters.grid_current_a(), site.layout.circuits[ROOT_CIRCUIT]

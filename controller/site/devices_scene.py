@@ -38,11 +38,13 @@ class Scene:
     """One moment. grid_w: believed power at the grid connection, import positive; None = its meter is lost. late: it is older than it should be.
 
     pv_w >= 0, battery_w (charging positive), soc_percent: measured, None = not known. slot: None = no plan. room_w: what fuses and
-    limits leave the battery beside what cars may draw, negative = it should take less. headroom_w: what the last reading was
-    below the limits of the grid connection, negative = above; margin_w: of it, kept free. exports: bounds of feeding in >= 0, whoever sets them. consumption: bound of cars and battery charging together,
-    less what the cars may draw. part: of the rated output that PV and battery may give (0..1), with who says so. limited: circuits held by
-    a limit from outside; over: circuits above their limit. failsafe: the site runs on fallbacks. export_spare_w: the battery begins to take so
-    much below a bound of feeding in: before inverters are held down, so that what they make shows what the sun gives.
+    limits leave the battery beside what cars may draw, negative = it should take less. headroom_w: what the last reading was below
+    the limits of the grid connection, negative = above; margin_w: of it, kept free. exports: bounds of feeding in >= 0, whoever sets
+    them. consumption: what a bound of all controllable loads leaves to the battery's charging. part: of the rated output that PV and
+    battery may give (0..1), with who says so. limited: circuits held by a limit from outside; over: circuits above their limit.
+    failsafe: the site runs on fallbacks. fuse_w: what may flow either way. export_spare_w: the battery begins to take so much below a
+    bound of feeding in: before inverters are held down, so that what they make shows what the sun gives. asked_w: a setpoint that
+    somebody outside asks of the battery. inverters_w: what inverters with a meter make.
     """
 
     at: Stamp

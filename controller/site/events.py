@@ -19,8 +19,10 @@ from controller.facts import GridEvent, Stamp
 from controller.orders import AnswerEvent
 from controller.site.state import number_or_none
 
-MOST_EVENTS: Final = 2000
+MOST_EVENTS: Final = 1000
 """Of one source; the rest is rejected."""
+MOST_STRETCHES: Final = 100
+"""So many changes are announced to a plan, the nearest first; the plan is made anew long before the others come."""
 ENDS: Final = frozenset({"completed", "partial", "cancelled", "superseded", "rejected"})
 """Answers after which nothing more is said of an event."""
 
@@ -243,7 +245,8 @@ class Schedule:
         if not at.wall_trusted or not self._kept:
             return ()
         until_s = at.wall_s + horizon_s
-        edges = [at.wall_s, *(edge for edge in self._edges(at.wall_s) if edge < until_s), until_s]
+        within = [edge for edge in self._edges(at.wall_s) if edge < until_s]
+        edges = [at.wall_s, *within[:MOST_STRETCHES], *([until_s] if len(within) <= MOST_STRETCHES else [])]
         return tuple(Stretch(begin_s, end_s, self._at(begin_s)) for begin_s, end_s in pairwise(edges))
 
     def next_words(self, at: Stamp) -> tuple[float, str] | None:

@@ -12,6 +12,9 @@ from typing import Final
 
 from controller.facts import LimitUnit
 
+STEADY_V: Final = 3.0
+"""A voltage that falls by less changes nothing: setpoints must not follow its noise [V]."""
+TINY_V: Final = 0.01
 HIGHEST: Final = 1.2
 """A voltage above this part of the nominal one is a wrong reading, or another net's."""
 
@@ -27,7 +30,9 @@ class Measures:
         told = [volts for volts in voltages_v if volts is not None and math.isfinite(volts)]
         if not told and power_w is not None and (amps := sum(currents_a)) > 1.0:
             told = [power_w / amps]
-        self.voltage_v = max([self._nominal_v, *(volts for volts in told if volts <= HIGHEST * self._nominal_v)])
+        highest_v = float(math.ceil(max([self._nominal_v, *(volts for volts in told if volts <= HIGHEST * self._nominal_v)]) - TINY_V))
+        if highest_v > self.voltage_v or highest_v < self.voltage_v - STEADY_V:
+            self.voltage_v = max(self._nominal_v, highest_v)
 
     def amps(self, value: float, unit: LimitUnit = LimitUnit.W) -> float:
         """Limit per phase [A]."""

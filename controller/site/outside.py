@@ -13,7 +13,7 @@ from typing import Any, Final
 from controller.facts import ContactsRead, Direction, EventsTold, Fact, FailsafeStated, LimitStated, LimitUnit, SignalBeat, Stamp
 from controller.orders import AnswerEvent, AnswerSignal, Order, Persist, Severity, Tell, TellSource
 from controller.site.compliance import Compliance, Held
-from controller.site.limit_store import LimitStore
+from controller.site.limit_store import BROKER, LimitStore
 from controller.site.limits import Refusal, State
 from controller.site.measured import Flows
 from controller.site.signal import Signal, Standing
@@ -47,6 +47,7 @@ class Outside:
         self._told_mono_s = float("-inf")
         self._refused: dict[str, str] = {}
         self._troubles: dict[str, str] = {}
+        self._notes: dict[str, frozenset[str]] = {}
 
     # -- facts -------------------------------------------------------------------------------------------
 
@@ -58,7 +59,7 @@ class Outside:
         before = self._picture(fact.at.mono_s)
         orders = self._heard(signal, fact)
         orders += signal.look(fact.at)
-        return self._after(before, orders, fact.at)
+        return self._after(before, orders, fact.at, None if isinstance(fact, SignalBeat) else signal.id)
 
     def _heard(self, signal: Signal, fact: Fact) -> list[Order]:
         if isinstance(fact, LimitStated):
@@ -68,10 +69,16 @@ class Outside:
         if isinstance(fact, ContactsRead):
             signal.read(fact)
         elif isinstance(fact, EventsTold):
-            return [*signal.tell(fact)]
+            return [*signal.tell(fact), *self._noted(signal, fact)]
         elif isinstance(fact, SignalBeat):
             signal.beat(fact.at)
         return []
+
+    def _noted(self, signal: Signal, fact: EventsTold) -> list[Order]:
+        """What a source asks for and nobody here can do is told once, as long as it asks."""
+        before = self._notes.get(signal.id, frozenset())
+        self._notes[signal.id] = frozenset(fact.notes)
+        return [Tell(Severity.WARNING, f"signal {signal.id}", note) for note in fact.notes if note not in before]
 
     def _stated(self, signal: Signal, fact: LimitStated) -> list[Order]:
         refusal = signal.state(fact)
@@ -109,8 +116,9 @@ class Outside:
 
     def link(self, source: str, up: bool, at: Stamp) -> None:
         """A shell told of its connection."""
-        if (signal := self.signals.get(source)) is not None:
-            signal.link(up, at)
+        for signal in self.signals.values():
+            if signal.id == source or (source == BROKER and signal.entry.type in ("mqtt", "eebus")):
+                signal.link(up, at)
 
     # -- time ---------------------------------------------------------------------------------------------
 
@@ -145,15 +153,18 @@ class Outside:
     def _picture(self, now: float) -> Picture:
         return {name: signal.standing(now) for name, signal in self.signals.items()}
 
-    def _after(self, before: Picture, orders: list[Order], at: Stamp) -> Outcome:
+    def _after(self, before: Picture, orders: list[Order], at: Stamp, spoke: str | None = None) -> Outcome:
+        """What follows when sources were heard or time has passed. spoke: the source that stated something."""
         outcome = Outcome(orders)
+        stirred = {order.source for order in orders if isinstance(order, AnswerEvent)} | {spoke}
         for name, signal in self.signals.items():
             after = signal.standing(at.mono_s)
+            stirred |= {name} if after != before[name] else set()
             for way, standing in after.items():
                 if standing != before[name][way]:
                     outcome.changed = True
                     outcome.orders += _news(signal, way, before[name][way], standing, at)
-            outcome.orders += self._trouble(signal, at) + self._remember(signal)
+            outcome.orders += self._trouble(signal, at) + (self._remember(signal) if name in stirred else [])
         return outcome
 
     def _trouble(self, signal: Signal, at: Stamp) -> list[Order]:
@@ -293,5 +304,3 @@ def _news(signal: Signal, way: Direction, before: Standing, after: Standing, at:
         text = f"{signal.id} does not limit {where} any more"
     return [Tell(severity, f"signal {signal.id}", text, at.wall_s)] if text else []
 
-
-Answers = AnswerEvent | AnswerSignal

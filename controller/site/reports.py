@@ -227,6 +227,7 @@ class Reporter:
                 if one.circuit == name:
                     binds = one == lowest and not by_fuse and (waiting or load_a >= one.limit_a - BINDING_A)
                     yield LimitView(one.source, name, one.value, one.unit.value, one.limit_a, one.ends_wall_s, binds)
+        yield from self._controllable(site, at)
         for key, evse in site.evses.items():
             wish_a, grant = evse.wish_now(at.wall_s), site.grants.get(key)
             if wish_a is not None:
@@ -235,6 +236,15 @@ class Reporter:
                 yield LimitView(reason, str(key), wish_a, "A", wish_a, _wish_end(evse, at.wall_s), binds)
         yield from self._station_wishes(site, at)
         yield from self._face_wishes(site, at)
+
+    def _controllable(self, site: Site, at: Stamp) -> Iterable[LimitView]:
+        """Limits of the controllable loads below a circuit."""
+        for circuit, limit in site.limits.controllable(at.mono_s).items():
+            cars_w = sum(site.evses[key].power_w or 0.0 for key in self._layout.below[circuit]) + site.limits.charging_w(circuit)
+            waits = self._waits_for(site, circuit, limit.reason)
+            binds = waits or cars_w >= limit.value - BINDING_A * self._layout.voltage_v * self._layout.phase_count
+            where = f"controllable loads of {circuit}"
+            yield LimitView(limit.source, where, limit.value, limit.unit.value, limit.limit_a, limit.ends_wall_s, binds)
 
     def _waits_for(self, site: Site, circuit: str, words: str) -> bool:
         """Whether a car below has not even its minimum because of this limit: then it binds well below its value."""

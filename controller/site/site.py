@@ -354,6 +354,7 @@ class Site:
         orders: list[Order] = []
         if fact.evse == SITE:
             bound = "cars give back as the plan says" if fact.max_discharge_w is None else f"cars give back {fact.max_discharge_w:.0f} W at most"
+            bound += "" if fact.part is None else f", battery and inverters {100 * fact.part:g} % of their rated output"
             orders = self._once(f"grid {fact.face}", Severity.INFO, "site", f"{fact.control or 'no DER control is in force any more'} - {bound}")
         return [*orders, *self._control(fact.at, at_once=True)]
 

@@ -1,52 +1,71 @@
 """Trims: a limit on the sum of the controllable loads is held by what is measured, not by what was asked.
 
-Chargers and cars take a little more than their setpoints say, and a battery's inverter is not exact. What is measured above the limit for some
-seconds is taken off what is given out, in proportion, and comes back slowly while the sum stays below.
+Chargers and cars take a little more than their setpoints say, and a battery's inverter is not exact. What is measured above a limit that has
+had time to be followed is taken off what is given out, a little at a time, and comes back slowly while the sum stays below.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 SPARE_PART, SPARE_W = 0.002, 10.0
 """So much above is the meters' own error."""
-AFTER_S: Final = 3.0
+FOLLOW_S: Final = 30.0
+"""A new limit has so long to be followed: until then an excess is a station's reaction [s]."""
+AFTER_S: Final = 10.0
 """An excess that lasts so long is no transient [s]; after each step so long again."""
+STEP: Final = 0.95
+"""No step takes more than this leaves."""
+LEAST: Final = 0.7
+"""A greater excess is no inaccuracy: who does not follow is pursued by other means (``escalation``)."""
 BACK_PER_S: Final = 0.0005
-"""Part of the limit that comes back per second while the sum is below it."""
-LEAST: Final = 0.5
+"""Part of the limit that comes back per second while the sum is clearly below it."""
+
+
+@dataclass(slots=True)
+class Trim:
+    """Of one circuit. part: of the limit that may be given out."""
+
+    limit_w: float
+    since_mono_s: float
+    part: float = 1.0
+    above_mono_s: float | None = None
 
 
 class Trims:
-    """The part of each circuit's limit that may be given out (0.5..1)."""
+    """The part of each circuit's limit that may be given out (0.7..1)."""
 
     def __init__(self) -> None:
-        self._parts: dict[str, float] = {}
-        self._above: dict[str, float] = {}
+        self._trims: dict[str, Trim] = {}
         self._looked_mono_s: float | None = None
 
     def look(self, limits_w: Mapping[str, float], measured_w: Mapping[str, float], now: float) -> None:
         """Let time pass. Both by circuit."""
         passed_s = now - self._looked_mono_s if self._looked_mono_s is not None else 0.0
         self._looked_mono_s = now
-        for circuit in [name for name in self._parts if name not in limits_w]:
-            del self._parts[circuit]
+        self._trims = {circuit: trim for circuit, trim in self._trims.items() if circuit in limits_w}
         for circuit, limit_w in limits_w.items():
-            self._one(circuit, limit_w, measured_w.get(circuit, 0.0), passed_s, now)
-
-    def _one(self, circuit: str, limit_w: float, found_w: float, passed_s: float, now: float) -> None:
-        part = self._parts.get(circuit, 1.0)
-        if found_w <= limit_w + max(SPARE_W, SPARE_PART * limit_w) or limit_w <= 0:
-            self._above.pop(circuit, None)
-            if found_w < limit_w * 0.99:
-                self._parts[circuit] = min(1.0, part + BACK_PER_S * passed_s)
-            return
-        since = self._above.setdefault(circuit, now)
-        if now - since >= AFTER_S:
-            self._parts[circuit] = max(LEAST, part * limit_w / found_w)
-            self._above[circuit] = now
+            trim = self._trims.get(circuit)
+            if trim is None or limit_w != trim.limit_w:
+                self._trims[circuit] = Trim(limit_w, now, trim.part if trim is not None else 1.0)
+            else:
+                _look(trim, measured_w.get(circuit, 0.0), passed_s, now)
 
     def of(self, circuit: str, limit_w: float) -> float:
         """What may be given out of a limit [W]."""
-        return limit_w * self._parts.get(circuit, 1.0)
+        trim = self._trims.get(circuit)
+        return limit_w if trim is None else limit_w * trim.part
+
+
+def _look(trim: Trim, found_w: float, passed_s: float, now: float) -> None:
+    if found_w <= trim.limit_w + max(SPARE_W, SPARE_PART * trim.limit_w):
+        trim.above_mono_s = None
+        if found_w < 0.98 * trim.limit_w:
+            trim.part = min(1.0, trim.part + BACK_PER_S * passed_s)
+        return
+    trim.above_mono_s = now if trim.above_mono_s is None else trim.above_mono_s
+    if now - trim.since_mono_s >= FOLLOW_S and now - trim.above_mono_s >= AFTER_S and trim.limit_w > 0:
+        trim.part = max(LEAST, trim.part * max(STEP, trim.limit_w / found_w))
+        trim.above_mono_s = now

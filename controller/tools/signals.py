@@ -7,9 +7,9 @@ import json
 import sys
 from pathlib import Path
 
+from controller.certificates import CertificateError
 from controller.config_signals import Ieee20305Signal
 from controller.io.signals.ieee2030_5_site import identity
-from controller.io.tls import CertificateError
 from signals.csip_identity import spoken
 
 EPILOG = """\

@@ -9,6 +9,8 @@ import { renderFlow, startFlow } from "./flow.js";
 import { clock, day, duration, setZone, zoneName } from "./format.js";
 import { renderGrid } from "./grid.js";
 import { renderDepots, renderEvents, renderLimits, renderLinks, renderSources, startEvents, tickLimits } from "./lists.js";
+import { renderDevices } from "./devices.js";
+import { renderSignals, tickSignals } from "./signals.js";
 import { Stream } from "./stream.js";
 
 const MODES = { normal: "Normal", degraded: "Degraded", failsafe: "Failsafe", stop: "Stopped" };
@@ -31,6 +33,8 @@ function onState(next, changed) {
   if (changed.has("grid") || changed.has("evses")) renderFlow(site);
   if (changed.has("evses")) renderEvses(site);
   if (changed.has("limits")) renderLimits(site.limits);
+  if (changed.has("signals")) renderSignals(site.signals ?? []);
+  if (changed.has("devices")) renderDevices(site.devices ?? []);
   if (changed.has("explain")) renderExplain(site.explain, state.currency);
   if (changed.has("sources")) renderSources(site.sources);
   if (changed.has("links")) renderLinks(state.links);
@@ -90,6 +94,7 @@ function tick() {
   setText(byId("clock-time"), clock(now));
   setText(byId("clock-date"), day(now));
   tickEvses(state.site.evses, now);
+  tickSignals(now);
   tickLimits(now);
   tickPlan(state.site.plan, now);
   if (lostSince !== null) tickLost();

@@ -178,7 +178,7 @@ function drawPlan(state) {
   if (plan.battery_power_w.some((value) => Math.abs(value) > 1)) traces.push(bar("Battery", kilo(plan.battery_power_w), colours.battery));
   if (plan.pv_w.some((value) => value > 1)) traces.push(bar("Solar", kilo(plan.pv_w).map((value) => -value), colours.pv));
   traces.push({ x: stepX, y: steps(kilo(plan.grid_power_w)), name: "Grid", mode: "lines", line: { color: colours.text, width: 2, shape: "hv" }, hovertemplate: "%{y:.1f} kW" });
-  traces.push({ x: stepX, y: steps(plan.buy_per_kwh), name: "Price", yaxis: "y2", mode: "lines", line: { color: colours.price, width: 2, shape: "hv" }, fill: "tozeroy", fillcolor: colours.sunk, showlegend: false, hovertemplate: `%{y:.2f} ${state.currency}/kWh` });
+  traces.push(...priceTraces(plan, colours, state.currency));
   const limit = limitKw(state.site);
   const layout = base(colours, {
     barmode: "relative",
@@ -189,12 +189,42 @@ function drawPlan(state) {
     shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: limit, y1: limit, line: { color: colours.limit, width: 2, dash: "dash" } }],
     annotations: [
       { xref: "paper", x: 1, xanchor: "right", y: limit, yanchor: "bottom", text: `Limit now ${limit.toFixed(1)} kW`, showarrow: false, font: { color: colours.limit, size: 11 } },
-      { xref: "paper", yref: "paper", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", text: `Price of energy, ${state.currency}/kWh`, showarrow: false, font: { color: colours.muted, size: 11 } },
+      { xref: "paper", yref: "paper", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", text: priceTitle(plan, state.currency), showarrow: false, font: { color: colours.muted, size: 11 } },
     ],
     margin: { l: 48, r: 16, t: 22, b: 62 },
   });
   setData(byId("plan-chart"), "wait", "");
   library.react("plan-chart", traces, layout, CONFIG);
+}
+
+// Announced prices as a solid strip, those of the tariff that stand in for them dashed. Without a market all are what they are.
+function priceTraces(plan, colours, currency) {
+  const told = plan.announced?.length ? plan.announced : plan.start_wall_s.map(() => true);
+  const strip = (wanted, line, fill) => ({ ...priceSteps(plan, told, wanted), name: "Price", yaxis: "y2", mode: "lines", line: { color: colours.price, width: 2, ...line }, ...fill, showlegend: false, hovertemplate: `%{y:.2f} ${currency}/kWh${wanted ? "" : ", not announced"}` });
+  const filled = { fill: "tozeroy", fillcolor: colours.sunk };
+  const traces = told.includes(true) ? [strip(true, {}, filled)] : [];
+  return told.includes(false) ? [...traces, strip(false, { dash: "dot" }, {})] : traces;
+}
+
+// Begin and end of every slot that is (or is not) announced; a null breaks the line between stretches.
+function priceSteps(plan, told, wanted) {
+  const x = [];
+  const y = [];
+  plan.start_wall_s.forEach((start, index) => {
+    if (told[index] !== wanted) return;
+    if (x.length && told[index - 1] !== wanted) {
+      x.push(x.at(-1));
+      y.push(null);
+    }
+    x.push(localStamp(start), localStamp(start + plan.duration_s[index]));
+    y.push(plan.buy_per_kwh[index], plan.buy_per_kwh[index]);
+  });
+  return { x, y, connectgaps: false };
+}
+
+function priceTitle(plan, currency) {
+  const assumed = plan.announced?.includes(false) ? " (dotted: not announced, the tariff's)" : "";
+  return `Price of energy, ${currency}/kWh${assumed}`;
 }
 
 // From zero, or from the lowest price when energy is worth less than nothing.

@@ -23,16 +23,21 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from controller.sim.backtest.quick_garage import past_sessions, places
 from controller.sim.backtest.series import Series, midnight
 from controller.sim.backtest.series_files import read_watts
+from controller.sim.backtest.sessions import Recorded, SessionFile, read_sessions
+from optimizer.expect import DEPARTURE_QUANTILE, ENERGY_QUANTILE
+from optimizer.past import PastSession, Stay
 from optimizer.problem import Slot
+from optimizer.stays import Likes, departure_s, learn_likes, total_wh
 from optimizer.sunny import ClearSky, Sunny
 from optimizer.told import Told
 from optimizer.usual import Usual
@@ -48,6 +53,8 @@ WARM_UP_DAYS = 21
 HOUR, QUARTER, DAY = 3600.0, 900.0, 86_400.0
 SURE = 0.9
 ROWS = ("pv", "load", "cars")
+INSIDE = {"departure": "55..65", "energy": "85..95"}
+"""Plans take the departure that 40 of 100 cars undercut, and the energy that 90 of 100 do not exceed."""
 CLOUD_HALF_LIFE_S = 4 * HOUR
 
 
@@ -189,7 +196,10 @@ def _load(data: Path, days: int) -> Iterator[Figure]:
             lived_s = _lived(series, usual, at_s, lived_s)
             slots = _slots(at_s)
             ours, more = usual.expected_w(slots, (0.0,) * len(slots)), usual.above_w(slots, SURE)
-            back = {days_back: [series.mean(slot.start_wall_s - days_back * DAY, slot.start_wall_s - days_back * DAY + QUARTER) for slot in slots] for days_back in (1, 7)}
+            back = {
+                days_back: [series.mean(slot.start_wall_s - days_back * DAY, slot.start_wall_s - days_back * DAY + QUARTER) for slot in slots]
+                for days_back in (1, 7)
+            }
             others = {"usual with today's level": ours, "yesterday": back[1], "a week ago": back[7], "persistence": [series.at(at_s)] * len(slots)}
             for index, slot in enumerate(slots):
                 true_w = series.mean(slot.start_wall_s, slot.start_wall_s + QUARTER)
@@ -202,8 +212,61 @@ def _load(data: Path, days: int) -> Iterator[Figure]:
     yield "office load, not above the room kept for 90 %", 100.0 * inside / count, "%", "85..95", None
 
 
-def _cars(data: Path, days: int) -> Iterator[Figure]:
-    yield from ()
+# -- cars ---------------------------------------------------------------------------------------------------
+
+
+def _cars(data: Path, _days_wanted: int) -> Iterator[Figure]:
+    for file in sorted((data / "sessions").glob("*.csv.gz")):
+        name = file.name.split(".")[0].rsplit("_", 1)[0].replace("_", " ")
+        yield from _garage(name, read_sessions(file, ZONE.key))
+
+
+def _garage(name: str, file: SessionFile) -> Iterator[Figure]:
+    """Each day's sessions from the habits of the days before."""
+    where, ordered = places(file.evses), file.sessions
+    middle_s = ordered[len(ordered) // 2].arrival_wall_s
+    found: dict[str, list[float]] = {}
+    day, likes = "", {}
+    for one in (one for one in ordered if one.arrival_wall_s >= middle_s):
+        today = datetime.fromtimestamp(one.arrival_wall_s, ZONE).date()
+        if today.isoformat() != day:
+            day, past = today.isoformat(), past_sessions(ordered, where, midnight(today, ZONE))
+            likes = learn_likes(past, ZONE)
+        for figure, value in _misses(one, likes, past):
+            found.setdefault(figure, []).append(value)
+    for what, unit, scale in (("departure", "h", HOUR), ("energy", "kWh", 1000.0)):
+        ours = statistics.fmean(found[f"{what}, habits, nothing said"])
+        for who in ("habits, nothing said", "mean of all sessions", "habits, as stated", "as stated, believed"):
+            miss = statistics.fmean(found[f"{what}, {who}"])
+            beside = {"mean of all sessions": ours / miss, "as stated, believed": statistics.fmean(found[f"{what}, habits, as stated"]) / miss}.get(
+                who
+            )
+            yield f"{name}, {what}, {who}", miss / scale, unit, "", beside
+        yield f"{name}, {what}, inside the habits' quantile", 100.0 * statistics.fmean(found[f"{what}, inside"]), "%", INSIDE[what], None
+
+
+def _misses(one: Recorded, likes: Likes, past: Sequence[PastSession]) -> Iterator[tuple[str, float]]:
+    """How far off each forecast at arrival is [s, Wh]."""
+    silent = Stay(one.evse, one.arrival_wall_s, 0.0, 7000.0)
+    stay_s, mean_s, mean_wh = one.stay_s, statistics.fmean(stay_of(one) for one in past), statistics.fmean(one.energy_wh for one in past)
+    at_s = one.arrival_wall_s
+    yield "departure, habits, nothing said", abs(departure_s(likes, silent, at_s, ZONE, 0.5) - at_s - stay_s)
+    yield "departure, mean of all sessions", abs(mean_s - stay_s)
+    yield "departure, inside", float(departure_s(likes, silent, at_s, ZONE, DEPARTURE_QUANTILE) <= one.departure_wall_s)
+    yield "energy, habits, nothing said", abs(total_wh(likes, silent, ZONE, 0.5) - one.energy_wh)
+    yield "energy, mean of all sessions", abs(mean_wh - one.energy_wh)
+    yield "energy, inside", float(total_wh(likes, silent, ZONE, ENERGY_QUANTILE) >= one.energy_wh)
+    if one.stated_wh and one.stated_departure_wall_s is not None and one.stated_departure_wall_s > at_s:
+        told = replace(silent, stated_wh=one.stated_wh, stated_departure_wall_s=one.stated_departure_wall_s)
+        yield "departure, habits, as stated", abs(departure_s(likes, told, at_s, ZONE, 0.5) - one.departure_wall_s)
+        yield "departure, as stated, believed", abs(one.stated_departure_wall_s - one.departure_wall_s)
+        yield "energy, habits, as stated", abs(total_wh(likes, told, ZONE, 0.5) - one.energy_wh)
+        yield "energy, as stated, believed", abs(one.stated_wh - one.energy_wh)
+
+
+def stay_of(one: PastSession) -> float:
+    """From arrival to departure [s]."""
+    return one.departure_wall_s - one.arrival_wall_s
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from controller.facts import EvseKey
 from controller.io.api import ApiShell
 from controller.io.clock import VirtualClock
 from controller.snapshot import EventView, Snapshot, WhyLayer, WhyProfile, WhyRow, WhyStep, WhyView
-from tests.support.picture import NOW_WALL_S, evse, picture, site_config
+from tests.support.picture import NOW_WALL_S, evse, picture, plan, site_config
 
 pytestmark = pytest.mark.browser
 
@@ -227,3 +227,19 @@ async def test_why_says_so_when_the_controller_is_silent(browser: Browser, site:
     page, _ = await opened(browser, site)
     await page.click("#evses .evse:nth-child(1) .ask")
     await expect(page.locator("#why-sentence")).to_contain_text("does not answer")
+
+
+async def test_prices_that_are_not_announced_are_told_apart(browser: Browser, site: Site) -> None:
+    """Two days of a market: what it has told is a solid strip, what the tariff says instead is dotted."""
+    now = plan()
+    count = len(now.buy_per_kwh)
+    prices = tuple(-0.05 if slot < 8 else 0.2 if slot < 40 else 0.3 for slot in range(count))
+    site.changes = {"plan": dataclasses.replace(now, buy_per_kwh=prices, announced=tuple(slot < 40 for slot in range(count)))}
+    page, watch = await opened(browser, site)
+    drawn = "Array.from(document.querySelector('#plan-chart').data).filter((trace) => trace.name === 'Price')"
+    assert await page.evaluate(f"{drawn}.map((trace) => [trace.line.dash ?? 'solid', trace.y.length, Math.min(...trace.y)])") == [
+        ["solid", 80, -0.05],
+        ["dot", 2 * (count - 40), 0.3],
+    ]
+    await expect(page.locator("#plan-chart")).to_contain_text("not announced")
+    assert watch.complaints == []

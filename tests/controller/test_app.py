@@ -95,7 +95,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 async def test_all_real_parts_serve_a_station_and_the_page(tmp_path: Path) -> None:
     async with running(site(tmp_path)) as app:
-        assert [part.name for part in app.parts] == ["journal", "solver", "history", "api", "modbus", "upstream", "stations", "system"]
+        assert [part.name for part in app.parts] == ["journal", "solver", "history", "compliance", "api", "modbus", "upstream", "stations", "system"]
         async with station_of(app) as station:
             assert (await station.ask("1", "BootNotification", BOOT))["status"] == "Accepted"
             assert "currentTime" in await station.ask("2", "Heartbeat", {})

@@ -1,4 +1,4 @@
-"""SunSpec traps S1-S9 (ECOSYSTEM 3.1), each against a real pymodbus server over TCP, through the shell that polls it.
+"""SunSpec traps S1-S9 (ECOSYSTEM 3.1), each against a real pymodbus server over TCP and on a serial line, through the shell that polls it.
 
 What the registers hold was encoded by pysunspec2 or seen on real devices, see ``tests/support/sunspec_images.py``.
 """
@@ -33,6 +33,7 @@ from tests.support.sunspec_images import (
     SMA_NIGHT_101,
     SMA_OLD_103,
     Device,
+    Wire,
     listed,
     model_words,
     serving,
@@ -41,6 +42,13 @@ from tests.support.sunspec_images import (
 COMMON = model_words(1, {"Mn": "Maker", "Md": "Model"})
 SCALES = {"A_SF": -2, "V_SF": -1, "W_SF": 0, "Hz_SF": -2}
 METER = model_words(203, SCALES | {"AphA": 1240, "AphB": 310, "AphC": 20, "W": 3618, "WphA": 2850, "WphB": 714, "WphC": 54, "Hz": 4998})
+
+
+@pytest.fixture(params=["tcp", "rtu"])
+def wire(request: pytest.FixtureRequest) -> Wire:
+    """Modbus TCP, and RTU on a serial line."""
+    kind: Wire = request.param
+    return kind
 
 
 class Clock:
@@ -88,7 +96,7 @@ class Seen:
 async def polling(device: Device, *meters: tuple[str, Mapping[str, Any]], poll_s: float = 0.1) -> AsyncIterator[Seen]:
     """The shell at work on one device. meters: role, and what else its source says."""
     sources = [
-        {"id": f"m{number}", "role": role, "source": {"type": "sunspec", "host": "127.0.0.1", "port": device.port, "poll_s": poll_s, **source}}
+        {"id": f"m{number}", "role": role, "source": {"type": "sunspec", "poll_s": poll_s, **device.reached, **source}}
         for number, (role, source) in enumerate(meters)
     ]
     config = Config.model_validate({"site": {"id": "test"}, "grid": {"fuse_a": 63, "worst_other_load_a": 10}, "meters": sources})
@@ -104,6 +112,7 @@ async def polling(device: Device, *meters: tuple[str, Mapping[str, Any]], poll_s
 
 @asynccontextmanager
 async def site(
+    wire: Wire,
     *models: Sequence[int | None],
     role: str = "grid",
     base: int = 40000,
@@ -112,64 +121,64 @@ async def site(
     **source: Any,
 ) -> AsyncIterator[tuple[Device, Seen]]:
     async with (
-        serving(listed(*models, base=base, end=end), code or ExcCodes.ILLEGAL_ADDRESS) as device,
+        serving(listed(*models, base=base, end=end), code or ExcCodes.ILLEGAL_ADDRESS, wire) as device,
         polling(device, (role, source)) as seen,
     ):
         yield device, seen
 
 
-async def test_s1_wrong_codes_of_absent_phases_are_never_believed() -> None:
-    async with site(COMMON, SMA_OLD_103, role="pv") as (_, seen):
+async def test_s1_wrong_codes_of_absent_phases_are_never_believed(wire: Wire) -> None:
+    async with site(wire, COMMON, SMA_OLD_103, role="pv") as (_, seen):
         got = await seen.reading()
     assert got.current_a == (-16.0, None, None)
     assert got.quality is Quality.GOOD
 
 
-async def test_s1_at_the_grid_such_a_reading_is_bad_and_not_3276_a() -> None:
-    async with site(COMMON, SMA_OLD_103, models=[103]) as (_, seen):
+async def test_s1_at_the_grid_such_a_reading_is_bad_and_not_3276_a(wire: Wire) -> None:
+    async with site(wire, COMMON, SMA_OLD_103, models=[103]) as (_, seen):
         got = await seen.reading()
     assert got.quality is Quality.BAD
     assert "L2 is not available" in got.reason
 
 
-async def test_s2_enabled_with_nothing_while_producing_is_not_curtailed() -> None:
-    async with serving(listed(COMMON, SMA_DAY_101, SMA_120, SMA_123)) as device:
+async def test_s2_enabled_with_nothing_while_producing_is_not_curtailed(wire: Wire) -> None:
+    async with serving(listed(COMMON, SMA_DAY_101, SMA_120, SMA_123), wire=wire) as device:
         buses = Buses()
         state = read_inverter(await SunSpecDevice(buses.of(device.line()), device.line()).read(control_reads))
         await buses.close()
     assert (state.enabled, state.limit_w, state.power_w, state.steering) == (True, 0.0, -1080.0, False)
 
 
-async def test_s3_at_night_nothing_is_known_and_nothing_is_wrong() -> None:
-    async with site(COMMON, SMA_NIGHT_101, SMA_123, SMA_124, SMA_160, role="pv") as (_, seen):
+async def test_s3_at_night_nothing_is_known_and_nothing_is_wrong(wire: Wire) -> None:
+    async with site(wire, COMMON, SMA_NIGHT_101, SMA_123, SMA_124, SMA_160, role="pv") as (_, seen):
         got = await seen.reading()
     assert (got.quality, got.power_w, got.frequency_hz) == (Quality.GOOD, None, None)
 
 
 @pytest.mark.parametrize("length", [65, 66])
-async def test_s4_both_lengths_of_model_1(length: int) -> None:
-    async with site([1, length, *COMMON[2 : length + 2]], METER) as (_, seen):
+async def test_s4_both_lengths_of_model_1(wire: Wire, length: int) -> None:
+    async with site(wire, [1, length, *COMMON[2 : length + 2]], METER) as (_, seen):
         assert (await seen.reading()).power_w == 3618.0
 
 
-async def test_s5_unknown_models_are_skipped_by_their_length() -> None:
-    async with site(COMMON, FIMER_103, *FIMER_VENDOR, [64412, 7, *[9] * 7], METER) as (_, seen):
+async def test_s5_unknown_models_are_skipped_by_their_length(wire: Wire) -> None:
+    async with site(wire, COMMON, FIMER_103, *FIMER_VENDOR, [64412, 7, *[9] * 7], METER) as (_, seen):
         assert (await seen.reading()).power_w == 3618.0
 
 
 @pytest.mark.parametrize("end", [(0, 0), (), (0xFFFF,), (0xFFFF, 0)], ids=["id 0", "nothing", "half a mark", "mark"])
 @pytest.mark.parametrize("code", [ExcCodes.ILLEGAL_ADDRESS, ExcCodes.ILLEGAL_VALUE, ExcCodes.DEVICE_FAILURE])
-async def test_s6_however_the_list_ends_what_was_found_is_kept(end: tuple[int, ...], code: ExcCodes) -> None:
-    async with site(COMMON, METER, end=end, code=code) as (_, seen):
+async def test_s6_however_the_list_ends_what_was_found_is_kept(wire: Wire, end: tuple[int, ...], code: ExcCodes) -> None:
+    async with site(wire, COMMON, METER, end=end, code=code) as (_, seen):
         assert (await seen.reading()).power_w == 3618.0
 
 
-async def test_s7_unreadable_registers_cost_their_points_only() -> None:
+async def test_s7_unreadable_registers_cost_their_points_only(wire: Wire) -> None:
     """VA, VAR and PF of the meter cannot be read; nor can one register of L3's power. The next polls do not ask for them."""
     holed: list[int | None] = [*METER]
     for offset in (*range(23, 28), 29, 33, 21):
         holed[offset] = None
-    async with site(COMMON, holed) as (device, seen):
+    async with site(wire, COMMON, holed) as (device, seen):
         first = await seen.reading()
         count = len(seen.facts)
         device.asked.clear()
@@ -182,8 +191,8 @@ async def test_s7_unreadable_registers_cost_their_points_only() -> None:
     assert not any(bad & set(range(address, address + words)) for address, words in device.asked)
 
 
-async def test_s7_a_busy_device_is_no_unreadable_one() -> None:
-    async with site(COMMON, METER) as (device, seen):
+async def test_s7_a_busy_device_is_no_unreadable_one(wire: Wire) -> None:
+    async with site(wire, COMMON, METER) as (device, seen):
         await seen.reading()
         device.busy = True
         await seen.failure("busy")
@@ -191,12 +200,12 @@ async def test_s7_a_busy_device_is_no_unreadable_one() -> None:
         assert (await seen.reading(after=count)).phase_power_w == (2850.0, 714.0, 54.0)
 
 
-async def test_s8_a_switch_from_integers_to_floats_while_running() -> None:
+async def test_s8_a_switch_from_integers_to_floats_while_running(wire: Wire) -> None:
     """The same addresses suddenly hold another model, and everything behind it has moved."""
     before = listed(COMMON, model_words(103, SCALES | {"W": 5000, "St": 4}), METER)
     floats = model_words(213, {"AphA": 3.0, "AphB": 3.0, "AphC": 3.0, "W": 2070.0, "WphA": 690.0, "WphB": 690.0, "WphC": 690.0})
     later = listed(COMMON, model_words(113, {"W": 4000.0, "St": 4}), floats)
-    async with serving(before) as device, polling(device, ("grid", {}), ("pv", {})) as seen:
+    async with serving(before, wire=wire) as device, polling(device, ("grid", {}), ("pv", {})) as seen:
         await seen.reading(fits=lambda reading: reading.power_w == 3618.0)
         await seen.reading(fits=lambda reading: reading.power_w == -5000.0)
         count = len(seen.facts)
@@ -209,75 +218,56 @@ async def test_s8_a_switch_from_integers_to_floats_while_running() -> None:
 
 
 @pytest.mark.parametrize("base", [40000, 50000, 0])
-async def test_s9_the_base_is_looked_for(base: int) -> None:
-    async with site(COMMON, METER, base=base) as (_, seen):
+async def test_s9_the_base_is_looked_for(wire: Wire, base: int) -> None:
+    async with site(wire, COMMON, METER, base=base) as (_, seen):
         assert (await seen.reading()).power_w == 3618.0
 
 
-async def test_s9_a_device_that_does_not_even_refuse_the_first_base() -> None:
+async def test_s9_a_device_that_does_not_even_refuse_the_first_base(wire: Wire) -> None:
     """Some are silent where nothing is: the next search begins at the next base."""
-    async with serving(listed(COMMON, METER, base=50000)) as device:
-        usual = device.serve
-        silent = asyncio.Event()
+    async with serving(listed(COMMON, METER, base=50000), wire=wire) as device:
+        usual, never = device.serve, asyncio.Event()
 
         async def serve(function: int, start: int, address: int, count: int, registers: list[int], values: Any) -> ExcCodes | None:
             if address == 40000:
-                await silent.wait()
+                await never.wait()
             return await usual(function, start, address, count, registers, values)
 
         device.serve = serve  # type: ignore[method-assign]
-        async with serving_with(device) as port:
-            device.port = port
-            async with polling(device, ("grid", {"timeout_s": 0.2})) as seen:
-                assert (await seen.reading()).power_w == 3618.0
-            silent.set()
+        async with polling(device, ("grid", {"timeout_s": 0.2})) as seen:
+            assert (await seen.reading()).power_w == 3618.0
+        never.set()
 
 
-@asynccontextmanager
-async def serving_with(device: Device) -> AsyncIterator[int]:
-    """Another server of the same device, with the handler it has now."""
-    from pymodbus.server import ModbusTcpServer
-    from pymodbus.simulator import DataType, SimData, SimDevice
-
-    memory = SimData(0, count=65_535, values=0, datatype=DataType.REGISTERS)
-    server = ModbusTcpServer(SimDevice(id=1, simdata=[memory], action=device.serve), address=("127.0.0.1", 0))
-    await server.serve_forever(background=True)
-    assert isinstance(server.transport, asyncio.Server)
-    try:
-        yield int(server.transport.sockets[0].getsockname()[1])
-    finally:
-        await server.shutdown()
-
-
-async def test_solaredge_export_is_positive() -> None:
-    async with site(COMMON, METER, sign="export") as (_, seen):
+async def test_solaredge_export_is_positive(wire: Wire) -> None:
+    async with site(wire, COMMON, METER, sign="export") as (_, seen):
         got = await seen.reading()
     assert (got.power_w, got.current_a) == (-3618.0, pytest.approx((-12.4, -3.1, -0.2)))
 
 
-async def test_no_sunspec_is_said_and_not_asked_for_all_the_time() -> None:
-    async with serving({100: 1}) as device, polling(device, ("grid", {})) as seen:
+async def test_no_sunspec_is_said_and_not_asked_for_all_the_time(wire: Wire) -> None:
+    async with serving({100: 1}, wire=wire) as device, polling(device, ("grid", {})) as seen:
         assert "no list of models at 40000, 50000, 0" in await seen.failure("no SunSpec")
         await seen.failure("searched again in")
 
 
-async def test_a_missing_model_is_said() -> None:
-    async with site(COMMON, SMA_DAY_101) as (_, seen):
+async def test_a_missing_model_is_said(wire: Wire) -> None:
+    async with site(wire, COMMON, SMA_DAY_101) as (_, seen):
         assert "no model of 201" in await seen.failure("model missing")
 
 
-async def test_two_meters_of_one_unit_share_one_connection_and_what_is_known() -> None:
+async def test_two_meters_of_one_unit_share_one_connection_and_what_is_known(wire: Wire) -> None:
     words = listed(COMMON, METER, model_words(103, SCALES | {"W": 5000, "St": 4}))
-    async with serving(words) as device, polling(device, ("grid", {}), ("pv", {})) as seen:
+    async with serving(words, wire=wire) as device, polling(device, ("grid", {}), ("pv", {})) as seen:
         await seen.reading(fits=lambda reading: reading.power_w == 3618.0)
         await seen.reading(fits=lambda reading: reading.power_w == -5000.0)
     marks = [asked for asked in device.asked if asked == (40000, 2)]
     assert len(marks) <= 2  # one search, or two that began together
 
 
-async def test_s7_what_was_refused_for_a_moment_comes_back() -> None:
+async def test_s7_what_was_refused_for_a_moment_comes_back(wire: Wire) -> None:
     """A grid meter that refuses a phase's current is bad; it is asked again although it had refused."""
-    async with serving(listed(COMMON, METER)) as device:
+    async with serving(listed(COMMON, METER), wire=wire) as device:
         word, device.words[40070 + 3] = device.words[40070 + 3], None
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sunspec, "ASK_AGAIN_S", 0.2)
@@ -288,9 +278,9 @@ async def test_s7_what_was_refused_for_a_moment_comes_back() -> None:
     assert got.current_a[0] == pytest.approx(12.4)
 
 
-async def test_after_a_new_connection_everything_is_asked_for_again() -> None:
+async def test_after_a_new_connection_everything_is_asked_for_again(wire: Wire) -> None:
     holed = [*METER[:23], None, *METER[24:]]
-    async with serving(listed(COMMON, holed)) as device:
+    async with serving(listed(COMMON, holed), wire=wire) as device:
         buses = Buses()
         bus = buses.of(device.line())
         peer = SunSpecDevice(bus, device.line())
@@ -309,8 +299,8 @@ async def test_after_a_new_connection_everything_is_asked_for_again() -> None:
     assert picture.words[40070 + 23] == 7
 
 
-async def test_a_command_does_without_what_is_optional() -> None:
-    async with serving(listed(COMMON, METER)) as device:
+async def test_a_command_does_without_what_is_optional(wire: Wire) -> None:
+    async with serving(listed(COMMON, METER), wire=wire) as device:
         buses = Buses()
         peer = SunSpecDevice(buses.of(device.line()), device.line())
         writes = (Write(40073, (1,)), Write(60_000, (1,), optional=True), Write(40074, (2,)))

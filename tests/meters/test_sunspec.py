@@ -6,7 +6,9 @@ import pytest
 
 from meters.reading import ReadingError
 from meters.sunspec import MovedError, Reader, Refused, discover, summary
-from meters.sunspec_models import Found, Picture, blocks_of, halves, layout
+from meters.sunspec_control import control_reads
+from meters.sunspec_models import Found, Picture, blocks_of, boundaries, halves, layout
+from meters.sunspec_values import choose
 from meters.template import Block
 from tests.support.sunspec_images import FIMER_VENDOR, SMA_160, listed, model_words, played
 
@@ -53,6 +55,23 @@ def test_a_busy_device_is_not_taken_for_a_short_list() -> None:
 def test_a_length_beyond_the_last_address_ends_the_list() -> None:
     models = played(discover(), listed(COMMON, [203, 0xFFF0], end=()))
     assert ids(models) == [1]
+
+
+def test_a_list_may_end_with_the_last_address() -> None:
+    """A model whose last register is 65535 is whole; there is no room for an end mark."""
+    base = 0x10000 - 2 - 68 - 107
+    models = played(discover((base,)), listed(COMMON, model_words(203, {"W": 5, "W_SF": 0}), base=base, end=()))
+    assert [(model.model_id, model.end) for model in models] == [(1, 0x10000 - 107), (203, 0x10000)]
+    longer = played(discover((base + 1,)), listed(COMMON, [203, 105, *[0] * 104], base=base + 1, end=()))
+    assert ids(longer) == [1]
+
+
+def test_what_is_read_for_a_meter_or_a_command_ends_with_a_point() -> None:
+    models = tuple(Found(model_id, 100, layout(model_id).fixed - 2) for model_id in (201, 213, 701))
+    for model in models:
+        for source in (choose((model,), "grid", (model.model_id,)).wanted, control_reads((model,))):
+            for _, registers in source:
+                assert registers in (0, *boundaries(model))
 
 
 def test_a_list_that_goes_round_for_ever_ends() -> None:

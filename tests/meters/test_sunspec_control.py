@@ -210,7 +210,12 @@ def test_discharging_and_holding_by_model_124() -> None:
 
 
 def test_charging_from_pv_only_says_so() -> None:
-    assert set_battery(battery(), 1000.0, 60.0, grid_charging=False).writes[0].words[-1] == 0
+    """ChaGriSet has offset 17. Devices keep it for good, so it is written only to change it."""
+    free = battery(STORAGE | TIMERS | {"ChaGriSet": 1})
+    assert set_battery(free, 1000.0, 60.0, grid_charging=False).writes[0].words[-2:] == (0, 0)
+    assert len(set_battery(free, 1000.0, 60.0, grid_charging=False).writes[0].words) == 6
+    assert len(set_battery(free, 1000.0, 60.0).writes[0].words) == 5
+    assert len(set_battery(battery(), 1000.0, 60.0, grid_charging=False).writes[0].words) == 5
 
 
 def test_what_the_battery_cannot_is_cut() -> None:

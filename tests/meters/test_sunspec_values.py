@@ -230,6 +230,22 @@ def test_model_802_by_its_state_and_without_it() -> None:
     assert read(COMMON, model_words(802, bank | {"W": -2000}), role="battery").power_w == 2000.0
 
 
+@pytest.mark.parametrize(("state", "battery_w", "pv_w"), [(4, 1500.0, -5000.0), (3, -1500.0, -2000.0)])
+def test_four_strings_and_a_battery_with_a_model_of_its_own(state: int, battery_w: float, pv_w: float) -> None:
+    """AC 3500 W, 1500 W into or out of the battery: whatever the inputs are, PV and battery together are what the inverter does."""
+    bank = model_words(802, {"SoC": 50, "SoC_SF": 0, "W": 1500, "W_SF": 0, "ChaSt": state})
+    models = (*hybrid(), bank)
+    pv, battery = read(*models, role="pv"), read(*models, role="battery")
+    assert (pv.power_w, battery.power_w) == (pv_w, battery_w)
+
+
+def test_losses_of_a_hybrid_are_no_pv_load() -> None:
+    """Discharging with 1500 W DC gives 1400 W AC at night."""
+    inverter = model_words(103, WORKING | {"W": 1400, "St": 4})
+    bank = model_words(802, {"SoC": 50, "SoC_SF": 0, "W": 1500, "W_SF": 0, "ChaSt": 3})
+    assert read(COMMON, inverter, bank, role="pv").power_w == 0.0
+
+
 def test_models_713_and_714() -> None:
     ports = [{"PrtTyp": 0, "DCW": 4000}, {"PrtTyp": 1, "DCW": -1000}]
     inverter = model_words(701, {"W_SF": 0, "W": 3000, "InvSt": 3})

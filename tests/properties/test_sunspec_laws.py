@@ -94,6 +94,23 @@ def test_our_own_registers_say_the_same(case: tuple[int, dict[str, Any], dict[st
         assert ours[point.offset : point.offset + point.size] == theirs, name
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from([(160, "module", "uint16", "N"), (714, "Prt", "int16", "NPrt")]),
+    st.lists(st.one_of(st.none(), st.integers(0, 0x7FFF)), max_size=12),
+    st.integers(-3, 3),
+)
+def test_repeated_groups_are_read_as_they_are(kind: tuple[int, str, str, str], powers: list[int | None], scale: int) -> None:
+    """Also beyond the 125 registers of one read."""
+    model_id, group, _, counter = kind
+    groups = [{} if power is None else {"DCW": power} for power in powers]
+    picture = pictured(listed(model_words(1), model_words(model_id, {"DCW_SF": scale, counter: len(powers)}, groups, group)))
+    model = picture.models[1]
+    assert [picture.value(model, "DCW", number) for number in picture.groups(model)] == [
+        None if power is None else pytest.approx(power * 10.0**scale) for power in powers
+    ]
+
+
 @settings(max_examples=80, deadline=None)
 @given(st.sampled_from(METERS), st.integers(0, 200), st.integers(0, 0xFFFF))
 def test_a_wrong_length_is_never_believed(model_id: int, length: int, junk: int) -> None:

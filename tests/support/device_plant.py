@@ -21,7 +21,8 @@ LINE = {"type": "sunspec", "host": "127.0.0.1"}
 
 def config(inverters: tuple[dict[str, Any], ...] = (), battery: dict[str, Any] | None = None, relays: tuple[dict[str, Any], ...] = ()) -> Config:
     """A site without stations. battery: of command, None = none is commanded."""
-    stored = {"capacity_wh": 20_000, "max_charge_w": 10_000, "max_discharge_w": 10_000, "reserve_percent": 20, "command": {"control": LINE, **(battery or {})}}
+    command = {"control": LINE, **(battery or {})}
+    stored = {"capacity_wh": 20_000, "max_charge_w": 10_000, "max_discharge_w": 10_000, "reserve_percent": 20, "command": command}
     return Config.model_validate(
         {
             "site": {"id": "plant"},

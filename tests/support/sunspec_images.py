@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pymodbus.constants import ExcCodes
-from pymodbus.server import ModbusTcpServer
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 from sunspec2.device import Model
 
 from controller.config_base import ModbusLine
 from meters.sunspec import MARK, Conversation, Refused, Result
 from meters.template import Block
+from tests.support.modbus_lines import serial_pair
 
 HOST = "127.0.0.1"
+Wire = Literal["tcp", "rtu"]
 
 
 def words_of(data: bytes) -> list[int]:
@@ -129,9 +131,22 @@ class Device:
     written: list[tuple[int, list[int]]] = field(default_factory=list)
     busy: bool = False
 
+    path: str = ""
+
     def line(self, **more: Any) -> ModbusLine:
         """How it is reached."""
-        return ModbusLine(host=HOST, port=self.port, **more)
+        return ModbusLine.model_validate({**self.reached, **more})
+
+    @property
+    def reached(self) -> dict[str, Any]:
+        """The keys of a line to it."""
+        if self.path:
+            return {"framing": "rtu", "device": self.path, "baud": 115_200}
+        return {"host": HOST, "port": self.port}
+
+    async def answer(self, *request: Any) -> ExcCodes | None:
+        """What pymodbus asks; a test may put another ``serve`` in its place."""
+        return await self.serve(*request)
 
     async def serve(
         self, _function: int, start: int, address: int, count: int, registers: list[int], values: list[int] | list[bool] | None
@@ -152,15 +167,22 @@ class Device:
 
 
 @asynccontextmanager
-async def serving(words: Mapping[int, int | None], code: ExcCodes = ExcCodes.ILLEGAL_ADDRESS) -> AsyncIterator[Device]:
-    """A real Modbus TCP server of an image."""
+async def serving(words: Mapping[int, int | None], code: ExcCodes = ExcCodes.ILLEGAL_ADDRESS, wire: Wire = "tcp") -> AsyncIterator[Device]:
+    """A real pymodbus server of an image: Modbus TCP, or RTU on a pair of serial ports."""
     device = Device(dict(words), code)
     memory = SimData(0, count=65_535, values=0, datatype=DataType.REGISTERS)
-    server = ModbusTcpServer(SimDevice(id=1, simdata=[memory], action=device.serve), address=(HOST, 0))
-    await server.serve_forever(background=True)
-    assert isinstance(server.transport, asyncio.Server)
-    device.port = int(server.transport.sockets[0].getsockname()[1])
-    try:
-        yield device
-    finally:
-        await server.shutdown()
+    unit = SimDevice(id=1, simdata=[memory], action=device.answer)
+    with ExitStack() as stack:
+        server: ModbusTcpServer | ModbusSerialServer
+        if wire == "rtu":
+            device.path, theirs = stack.enter_context(serial_pair())
+            server = ModbusSerialServer(unit, port=theirs, baudrate=115_200)
+        else:
+            server = ModbusTcpServer(unit, address=(HOST, 0))
+        await server.serve_forever(background=True)
+        if isinstance(server.transport, asyncio.Server):
+            device.port = int(server.transport.sockets[0].getsockname()[1])
+        try:
+            yield device
+        finally:
+            await server.shutdown()

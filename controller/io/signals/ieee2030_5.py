@@ -11,6 +11,7 @@ import asyncio
 import logging
 from typing import Final
 
+from controller.certificates import CertificateError
 from controller.config_signals import Ieee20305Signal, SignalConfig
 from controller.facts import EventsTold, GridEvent, SignalBeat, SourceChanged
 from controller.io.shell import StartError
@@ -20,7 +21,6 @@ from controller.io.signals.ieee2030_5_http import Http, ServerError
 from controller.io.signals.ieee2030_5_reports import Reports
 from controller.io.signals.ieee2030_5_site import ourselves
 from controller.io.signals.ieee2030_5_walk import Places, UnregisteredError, Walk
-from controller.io.tls import CertificateError
 from controller.orders import AnswerEvent, AnswerSignal, TellSource
 from signals import csip_resources as resources
 from signals.csip_clock import ServerClock

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from controller.certificates import CertificateError
 from controller.config import Config
 from controller.config_signals import Ieee20305Signal
 from controller.io.signals.ieee2030_5_walk import Ourselves
-from controller.io.tls import CertificateError
 from signals.csip_identity import IdentityError, der_of_pem, lfdi, sfdi
 from signals.csip_schedule import Ratings
 

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Any, Final
 
+from controller.certificates import add_pair, add_trust
 from controller.config_signals import Ieee20305Signal
-from controller.io.tls import CertificateError, add_pair
 
 CIPHERS: Final = "ECDHE-ECDSA-AES128-CCM8:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-CCM"
 LEGACY_CIPHERS: Final = f"{CIPHERS}:ECDHE+AES:AES128-GCM-SHA256:AES256-GCM-SHA384:!aNULL:!eNULL"
@@ -32,12 +32,7 @@ def client_context(entry: Ieee20305Signal, host: str) -> ssl.SSLContext:
         context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(LEGACY_CIPHERS if entry.ca_legacy_tls else CIPHERS)
     add_pair(context, entry.cert_file, entry.key_file, f"the signal {entry.id}")
-    try:
-        context.load_verify_locations(cafile=str(entry.ca_file))
-    except ssl.SSLError:
-        raise CertificateError(f"{entry.ca_file} holds no certificate that can be read; it must be a PEM file with the utility's CA") from None
-    except OSError as error:
-        raise CertificateError(f"cannot read {entry.ca_file}: {error.strerror}; the signal {entry.id} needs it") from None
+    add_trust(context, entry.ca_file, f"the signal {entry.id}")
     context.sslobject_class = _named(host)
     return context
 

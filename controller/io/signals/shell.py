@@ -63,3 +63,8 @@ class SignalsShell:
         """A request of a source came over our API; None = no such source, or it takes none."""
         driver = self._drivers.get(source_id)
         return await driver.notified(body) if isinstance(driver, Notified) else None
+
+    def key_of(self, source_id: str) -> str | None:
+        """What the server of a source has to show when it calls us; None = it does not call."""
+        key = getattr(self._drivers.get(source_id), "callback_token", None)
+        return key if isinstance(key, str) and key else None

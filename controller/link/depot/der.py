@@ -1,9 +1,10 @@
 """DER controls at the depot face (R01-R05): what the grid wants of the whole depot, kept, executed and reported.
 
 The depot is one station with one inverter as far as the CSMS can see. LimitMaxDischarge is executed by Yardmaster itself: a
-percentage of what all cars together could give back here (the ``v2g`` ratings of the site file), told to the site as a hard limit
-(``GridControlled``). Everything else only an inverter can do: it goes to the chargers that say they can (``der_stations``), and a type
-that no charger executes is answered NotSupported (R04.FR.01). Nothing is Accepted before it is on disk (R01.FR.03).
+percentage of what all cars together could give back here (the ``v2g`` ratings of the site file), and of the rated output of the inverters
+and the battery it commands, each kind its part of it; told to the site as a hard limit (``GridControlled``). Everything else
+only a charger's inverter can do: it goes to the chargers that say they can (``der_stations``), and a type that no charger executes is
+answered NotSupported (R04.FR.01). Nothing is Accepted before it is on disk (R01.FR.03).
 
 Starts and ends are told once for the depot: by its own clock or the first charger's word, and after the last charger has ended. What
 the CSMS could not hear is kept and told when it is back, with the time at which it happened.
@@ -38,7 +39,7 @@ EARLY_S: Final = 60.0
 """A charger's clock may be ahead of ours by so much [s]."""
 DROPPED: Final = ("NotSupported", "NotImplemented")
 REFUSED: Final[dict[str, str]] = {
-    "SetDERControl": "NotSupported for a type that no charger executes; LimitMaxDischarge also where no EVSE has a v2g block",
+    "SetDERControl": "NotSupported for a type that no charger executes; LimitMaxDischarge where neither v2g, battery nor inverter is commanded",
     "GetDERControl": "NotSupported for a type that no charger executes and that is not set",
     "ClearDERControl": "NotSupported for a type that no charger executes and that is not set",
 }
@@ -75,8 +76,14 @@ class DerControls(Quiet):
         return self.stations.types() | (frozenset({LIMIT}) if self.rating_w() > 0 else frozenset())
 
     def rating_w(self) -> float:
-        """The most all cars together may give back here [W]: what percentages of LimitMaxDischarge are of."""
-        return sum(self._ratings().values())
+        """The most that cars, commanded battery and inverters together may give here [W]: what percentages of LimitMaxDischarge are of."""
+        return sum(self._ratings().values()) + self._own_rated_w()
+
+    def _own_rated_w(self) -> float:
+        """Rated output of the inverters and of the battery, as far as Yardmaster commands them [W]."""
+        config = self._office.config
+        stored = config.battery.max_discharge_w if config.battery is not None and config.battery.command is not None else 0.0
+        return stored + sum(inverter.max_power_w for inverter in config.inverters)
 
     def _ratings(self) -> dict[EvseKey, float]:
         """Rated discharge power of each EVSE of this depot that may give back [W]."""
@@ -287,8 +294,8 @@ class DerControls(Quiet):
     def _changes(self) -> Iterator[GridControlled]:
         for fact in self._wanted():
             before = self._told.get(fact.evse)
-            known = (None, "") if before is None else (before.max_discharge_w, before.control)
-            if known != (fact.max_discharge_w, fact.control):
+            known = (None, None, None, "") if before is None else (before.max_discharge_w, before.max_export_w, before.part, before.control)
+            if known != (fact.max_discharge_w, fact.max_export_w, fact.part, fact.control):
                 yield fact
 
     def _wanted(self) -> Iterator[GridControlled]:
@@ -297,7 +304,11 @@ class DerControls(Quiet):
         part = (percent_of(control) or 0.0) / 100.0 if control is not None else None
         words = _words(control)
         site = EvseKey("", 0)
-        yield GridControlled(now, face, site, None if part is None else part * sum(ratings.values()), None, words)
+        cars_w, own_w = sum(ratings.values()), self._own_rated_w()
+        if part is None or own_w <= 0:
+            yield GridControlled(now, face, site, None if part is None else part * cars_w, None, words)
+        else:  # more than all of them may give cannot flow out either
+            yield GridControlled(now, face, site, part * cars_w, part * (cars_w + own_w), words, part)
         for key, rated_w in ratings.items():
             own = control if control is not None and self.stations.has(control, key.station_id) else None
             limit_w = part * rated_w if own is not None and part is not None else None

@@ -1,6 +1,7 @@
 """What the controller of a backtest knows when it begins: its site file with the tariff, and its journal with what it has learnt.
 
-Prices are told through ``tariff.seasons``, one season per day, so any prices go in as in the field, each known a day ahead. The building
+A tariff is told through ``tariff.seasons``, one season per day, so any prices go in as in the field; day-ahead prices come as those of a feed
+do (``market``). The building
 and the sun of the four weeks before are learnt by the very code that learns them in the field, and so are the sessions of the file that
 ended before the start.
 """
@@ -46,14 +47,21 @@ def told_config(case: Case, config: Config) -> Config:
 def told_tariff(case: Case, config: Config) -> TariffConfig:
     """The tariff of the case, a season for each day from the first to a little beyond the last.
 
-    The billing period is the stretch itself, with the share of the demand charge that the account takes for it.
+    Prices of a market are not in it: until they are published (``market``) the mean of the case's first day stands for them. The billing
+    period is the stretch itself, with the share of the demand charge that the account takes for it.
     """
     end_s = case.end_wall_s + LOOK_AHEAD_S
     zone = zone_of(config.site.timezone)
-    seasons = tuple(_season(day, _windows(case.prices.buy, day, config)) for day in days(case.start_wall_s, end_s, zone))
-    sell = case.prices.sell.mean(case.start_wall_s, case.end_wall_s)
+    market = case.prices.market
+    known = () if market else days(case.start_wall_s, end_s, zone)
+    seasons = tuple(_season(day, _windows(case.prices.buy, day, config)) for day in known)
+    sell = case.prices.sell.mean(case.start_wall_s, case.start_wall_s + DAY_S if market else case.end_wall_s)
+    buy = case.prices.buy.mean(case.start_wall_s, case.start_wall_s + DAY_S)
     changes = {
         "seasons": seasons,
+        "buy": (PriceWindow.model_construct(start="00:00", price_per_kwh=buy),),
+        "market": None,
+        "sell_market": None,
         "sell": (),
         "sell_per_kwh": sell,
         "demand_per_kw": case.demand_per_kw,

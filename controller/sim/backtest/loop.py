@@ -15,6 +15,7 @@ from controller.facts import NeedStated, PhaseAmps, Restored, SourceChanged, Sta
 from controller.orders import Severity, Tell
 from controller.sim.backtest.briefing import Foretold, memories, told_config
 from controller.sim.backtest.case import Case
+from controller.sim.backtest.market import Market
 from controller.sim.backtest.outcome import PolicyOutcome
 from controller.sim.backtest.timeline import Progress, outcome, stamp_of, travel
 from controller.sim.backtest.yard import Guest, Yard, told_needs
@@ -39,6 +40,7 @@ class BacktestLoop(EngineLoop):
         if case.weather == "known":
             days, timezone = self.engine.site.days, config.site.timezone
             days.load, days.sun = Foretold(case.base_w, timezone), Foretold(case.pv_w, timezone)
+        self._market = Market(case, config.site.timezone)
         self._meters = {meter.role: meter.id for meter in config.meters}
         self._circuit_meters = {circuit.meter: circuit.id for circuit in config.circuits if circuit.meter is not None}
 
@@ -59,6 +61,8 @@ class BacktestLoop(EngineLoop):
         self._turn(at)
 
     def _turn(self, at: Stamp) -> None:
+        for told in self._market.look(at):
+            self.submit(told)
         for station_id, station in self.stations.items():
             if not station.connected:
                 self.connect(at, station_id)

@@ -40,7 +40,7 @@ CHEAP_PER_KWH = 5.0
 @dataclass(frozen=True, slots=True)
 class Prices:
     """What energy and peaks cost. buy and sell [currency/kWh]; demand_per_kw [currency/kW]: of the highest mean import over window_s,
-    for a billing period of month_days. Windows begin on multiples of their length (UTC)."""
+    for a billing period of month_days. Windows begin on multiples of their length (UTC). market: published a day ahead, not known before."""
 
     buy: Series
     sell: Series
@@ -48,6 +48,7 @@ class Prices:
     source: str
     month_days: float = 30.0
     window_s: float = 900.0
+    market: bool = False
 
 
 class Season(BaseModel):
@@ -94,7 +95,7 @@ def read_prices(
         raise SeriesError(f"{path} is no CSV file: {error}") from error
     buy = parse_day_ahead(rows, str(path), zone, start_s, end_s, needed_s)
     sell = compact([(at_s, min(price, tariff.sell_per_kwh)) for at_s, price in zip(buy.starts_s, buy.values, strict=True)])
-    return Prices(buy, sell, tariff.demand_per_kw, path.name, tariff.demand_window_days, 60.0 * tariff.demand_minutes)
+    return Prices(buy, sell, tariff.demand_per_kw, path.name, tariff.demand_window_days, 60.0 * tariff.demand_minutes, True)
 
 
 def site_prices(tariff: TariffConfig, zone: ZoneInfo, start_s: float, end_s: float) -> Prices:

@@ -777,6 +777,8 @@ async def test_each_documented_path_answers_as_documented(open_desk: Open) -> No
         "/api/v1/evses/{station}/{evse}/need": "/api/v1/evses/alpha/1/need",
         "/api/v1/queue/{station}": "/api/v1/queue/alpha",
         "/api/v1/stations/{station}/maintenance": "/api/v1/stations/alpha/maintenance",
+        "/api/v1/signals/{source}": "/api/v1/signals/dso",
+        "/api/v1/openadr3/{source}": "/api/v1/openadr3/dso",
     }
     bodies: dict[str, list[dict[str, Any]]] = {
         "/api/v1/limits": [LIMIT, {"value": None, "unit": "W"}, {"value": "x"}],
@@ -784,6 +786,8 @@ async def test_each_documented_path_answers_as_documented(open_desk: Open) -> No
         "/api/v1/parked/requeue": [{}, {"numbers": [1]}, {"numbers": []}],
         "/api/v1/commissioning": [{"station": "alpha", "evse": 1, "session": "me", "for_s": 5}, {"station": "alpha"}],
         "/api/v1/stations/{station}/maintenance": [{"minutes": 5}, {"minutes": 0}, {"minutes": -1}],
+        "/api/v1/signals/{source}": [{"consumption_w": 5}],
+        "/api/v1/openadr3/{source}": [{"objectType": "EVENT"}],
         "/api/v1/faces": [{"station": "alpha", "upstream": None}, {"upstream": "nowhere"}, {"station": "omega", "upstream": None}],
     }
     for path, operations in document["paths"].items():

@@ -1,22 +1,18 @@
 """Forwarding to InfluxDB: spool, bad lines, wrong settings, busy and absent servers (F84).
 
 The server is a strict one of our own (types per field, one bad line does not spoil the good ones of its batch, as
-InfluxDB does); where Debian's influxd is installed the central story is told to it as well.
+InfluxDB does); tests/system/test_history_servers.py tells the same to real ones.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-import shutil
-import socket
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
@@ -363,104 +359,3 @@ async def test_stop_before_any_start_is_harmless(tmp_path: Path, free_port: int)
     assert isinstance(config.history, InfluxHistory)
     forwarder = InfluxForwarder(config.history, tmp_path / "s.sqlite3", print, 0.01)
     await forwarder.stop()
-
-
-# -- the same story told to a real influxd, where there is one ---------------------------------------
-
-
-class RealInflux:
-    """Debian's influxd 1.6 behind a translation of the v2 write call: InfluxData's own parser and storage."""
-
-    def __init__(self, folder: Path, ports: tuple[int, int, int]) -> None:
-        self.port, self._http, self._rpc = ports
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-        self._session: aiohttp.ClientSession | None = None
-        self._runner: web.AppRunner | None = None
-
-    async def start(self) -> None:
-        store = {name: f'dir="{self._folder / name}"' for name in ("meta", "data")}
-        (self._folder / "influx.toml").write_text(
-            f'reporting-disabled=true\nbind-address="{HOST}:{self._rpc}"\n[meta]\n{store["meta"]}\n[data]\n{store["data"]}\n'
-            f'wal-dir="{self._folder / "wal"}"\n[http]\nbind-address="{HOST}:{self._http}"\n',
-            encoding="utf-8",
-        )
-        self._launch()
-        self._session = aiohttp.ClientSession()
-        await self._until_up()
-        await self.ask("CREATE DATABASE depot", method="POST")
-        app = web.Application()
-        app.router.add_post("/api/v2/write", self._write)
-        self._runner = web.AppRunner(app)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, HOST, self.port).start()
-
-    def _launch(self) -> None:
-        command = ["influxd", "-config", str(self._folder / "influx.toml")]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    async def ask(self, question: str, method: str = "GET") -> Any:
-        assert self._session is not None
-        async with self._session.request(method, f"http://{HOST}:{self._http}/query", params={"q": question, "db": "depot"}) as answer:
-            return await answer.json()
-
-    async def count(self) -> int:
-        found = await self.ask("SELECT COUNT(power_w) FROM grid")
-        series = found["results"][0].get("series")
-        return int(series[0]["values"][0][1]) if series else 0
-
-    async def stop(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-        if self._session is not None:
-            await self._session.close()
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(5)
-
-    async def _until_up(self) -> None:
-        async with asyncio.timeout(20):
-            while True:
-                with socket.socket() as probe:
-                    if probe.connect_ex((HOST, self._http)) == 0:
-                        return
-                await asyncio.sleep(0.05)
-
-    async def _write(self, request: web.Request) -> web.Response:
-        assert self._session is not None
-        where = {"db": request.query["bucket"], "precision": request.query["precision"]}
-        async with self._session.post(f"http://{HOST}:{self._http}/write", params=where, data=await request.read()) as answer:
-            text = await answer.text()
-            return web.Response(status=204) if answer.status == 204 else web.json_response({"message": text}, status=answer.status)
-
-
-def three_ports() -> tuple[int, int, int]:
-    sockets = [socket.socket() for _ in range(3)]
-    for each in sockets:
-        each.bind((HOST, 0))
-    first, second, third = (each.getsockname()[1] for each in sockets)
-    for each in sockets:
-        each.close()
-    return first, second, third
-
-
-if shutil.which("influxd"):
-
-    async def test_influxd_takes_everything_back_after_an_outage_and_quarantines_a_type_conflict(tmp_path: Path) -> None:
-        real = RealInflux(tmp_path, three_ports())
-        try:
-            async with running(site(tmp_path / "box", real.port)) as (shell, facts):
-                for number in range(1500):
-                    shell.carry(point(number))
-                await until(lambda: health(facts) == [False])
-            await real.start()
-            assert real._session is not None
-            once_an_integer = f"session energy_wh=5i {round(NOW_S)}000000000".encode()
-            async with real._session.post(f"http://{HOST}:{real._http}/write", params={"db": "depot"}, data=once_an_integer) as answer:
-                assert answer.status == 204
-            async with running(site(tmp_path / "box", real.port)) as (shell, facts):
-                shell.carry(RecordPoint("session", {"name": "a b,=ü"}, {"energy_wh": 5.0}, NOW_S))
-                await until(lambda: forwarder_of(shell).counts.quarantined == 1 and forwarder_of(shell).counts.waiting == 0)
-            assert await real.count() == 1500
-        finally:
-            await real.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -206,6 +207,20 @@ async def test_odd_requests_are_refused_and_the_next_one_is_answered(body: bytes
         good = struct.pack(">HHHBBHH", 10, 0, 6, 1, 3, 0, 1)
         assert await ask(reader, writer, good) == struct.pack(">HHHBBBH", 10, 0, 5, 1, 3, 2, 0x594D)
         writer.close()
+
+
+async def test_noise_on_the_line_harms_nobody_else() -> None:
+    """Five hundred connections full of random bytes; the client beside them is answered all the time."""
+    dice = random.Random(7)
+    async with serving() as shell, client(shell) as peer:
+        for number in range(500):
+            _, writer = await asyncio.open_connection(HOST, shell.port)
+            head = struct.pack(">HHHB", number, 0, dice.randrange(0, 300), dice.randrange(0, 4)) if number % 2 else b""
+            writer.write(head + dice.randbytes(dice.randrange(1, 300)))
+            writer.close()
+            if number % 50 == 0:
+                assert (await peer.read_holding_registers(0, count=1, device_id=1)).registers == [0x594D]
+        assert (await peer.read_holding_registers(0, count=1, device_id=1)).registers == [0x594D]
 
 
 async def test_two_requests_in_one_packet_and_one_in_pieces() -> None:

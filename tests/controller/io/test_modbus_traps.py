@@ -209,6 +209,37 @@ async def test_m3_over_tcp_a_late_answer_is_dropped_by_its_id_without_silence(fr
         assert device.asked[1].at_s - device.asked[0].at_s < 0.35
 
 
+async def test_m3_a_gateway_that_gives_no_ids_back_is_treated_like_a_serial_line(free_port: int) -> None:
+    """Some answer with id 0 to everything; then a late answer could be taken for the next one."""
+
+    def behave(device: RawDevice, asked: Asked) -> list[Say] | None:
+        frame = device.frame(asked, struct.pack(">BBHH", 3, 4, asked.address, asked.address + 1), tid=0)
+        return [(0.25 if asked.number == 2 else 0.0, frame)]
+
+    async with wired("tcp", free_port, behave) as (_, line, bus):
+        assert await bus.read_registers(line, 3, 10, 2) == [10, 11]
+        await failed(bus.read_registers(line, 3, 100, 2))
+        assert await bus.read_registers(line, 3, 500, 2) == [500, 501]
+        assert bus.generation == 2
+
+
+@pytest.mark.parametrize("framing", RTU)
+async def test_m1_a_device_is_left_alone_for_longer_than_its_neighbours(framing: Framing, free_port: int) -> None:
+    """An answer that takes two and a half timeouts: the neighbour is asked after two of them, the device itself after three."""
+
+    def behave(device: RawDevice, asked: Asked) -> list[Say] | None:
+        return [(0.25, device.right(asked))] if asked.number == 1 else None
+
+    async with wired(framing, free_port, behave, timeout_s=0.1) as (device, line, bus):
+        neighbour = line.model_copy(update={"unit": 2})
+        await failed(bus.read_registers(line, 3, 100, 2))
+        own = spawn(bus.read_registers(line, 3, 500, 2), "the device itself")
+        assert await bus.read_registers(neighbour, 3, 300, 2) == [300, 301]
+        assert await own == [500, 501]
+        assert device.asked[1].unit == 2
+        assert device.asked[2].at_s - device.asked[0].at_s >= 0.29
+
+
 # -- M4, M5, M7: our own way back -----------------------------------------------------------------------------
 
 
@@ -561,6 +592,28 @@ async def test_m12_a_cancelled_call_is_followed_by_right_answers(framing: Framin
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        assert await bus.read_registers(line, 3, 500, 2) == [500, 501]
+
+
+@pytest.mark.parametrize("framing", ALL)
+async def test_m12_a_cancellation_that_comes_with_the_answer_is_not_lost(framing: Framing, free_port: int) -> None:
+    """Or a poll loop would go on after its shell was stopped."""
+    async with wired(framing, free_port, timeout_s=2.0) as (_, line, bus):
+        await bus.read_registers(line, 3, 0, 1)
+        client = bus._client
+        assert client is not None
+        task = spawn(bus.read_registers(line, 3, 0, 1), "user of the bus")
+        taken = client.ctx.callback_data
+
+        def take_and_cancel(data: bytes, addr: Any = None) -> int:
+            used = taken(data, addr)
+            task.cancel()
+            return used
+
+        client.ctx.callback_data = take_and_cancel  # type: ignore[method-assign]
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        client.ctx.callback_data = taken  # type: ignore[method-assign]
         assert await bus.read_registers(line, 3, 500, 2) == [500, 501]
 
 

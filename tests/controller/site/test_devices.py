@@ -34,7 +34,9 @@ def test_inverters_that_come_nowhere_near_a_bound_are_never_commanded() -> None:
     plant = Plant(config(TWO))
     plant.sun_w, plant.load_w, plant.exports = 12_000.0, 5_000.0, ((20_000.0, "export limit"),)
     plant.run(120)
-    assert plant.sent == [] and plant.told == [] and plant.disk == {}
+    assert plant.sent == []
+    assert plant.told == []
+    assert plant.disk == {}
 
 
 def test_an_export_limit_is_kept_within_the_devices_reaction_and_shared_by_rated_power() -> None:
@@ -44,7 +46,9 @@ def test_an_export_limit_is_kept_within_the_devices_reaction_and_shared_by_rated
     assert min(plant.grid[REACTS_S:]) >= -10_000.0
     assert plant.grid[-1] == pytest.approx(-10_000.0 + 150.0, abs=400.0)
     east, west = plant.fleet["east"].setpoint_w, plant.fleet["west"].setpoint_w
-    assert east is not None and west is not None and east == pytest.approx(2.0 * west, rel=0.01)
+    assert east is not None
+    assert west is not None
+    assert east == pytest.approx(2.0 * west, rel=0.01)
     assert turns(plant.grid[REACTS_S:], 300.0) <= 1
 
 
@@ -135,7 +139,8 @@ def test_they_are_let_up_slowly_when_a_bound_goes() -> None:
     assert plant.made_w < 20_000.0
     plant.run(120)
     assert plant.made_w == pytest.approx(28_000.0, abs=1.0)
-    assert plant.fleet["east"].setpoint_w is None and plant.disk == {}
+    assert plant.fleet["east"].setpoint_w is None
+    assert plant.disk == {}
 
 
 def test_without_a_grid_meter_only_the_bound_itself_may_be_made() -> None:
@@ -219,7 +224,8 @@ def test_it_takes_no_room_the_cars_need_and_makes_room_when_there_is_none() -> N
     for _ in range(30):
         plant.room_w = 3_000.0 - plant.battery[-1] - plant.devices.kept_w(plant.battery[-1], plant.now) if plant.battery else 3_000.0
         plant.run(1)
-    assert max(plant.battery) <= 3_000.0 + 1.0 and plant.battery[-1] == pytest.approx(3_000.0, abs=150.0)
+    assert max(plant.battery) <= 3_000.0 + 1.0
+    assert plant.battery[-1] == pytest.approx(3_000.0, abs=150.0)
     plant.room_w = -2_000.0
     before = plant.fleet["battery"].setpoint_w or 0.0
     plant.run(6)
@@ -232,7 +238,8 @@ def test_a_rise_counts_for_cars_before_it_is_measured() -> None:
     plant.plan = PlanSlot(8_000.0, 20_000.0, 0.0, 0.0, None)
     plant.run(3)
     told_w = plant.sent[-1].power_w or 0.0
-    assert plant.battery[-1] == 0.0 and told_w > 0
+    assert plant.battery[-1] == 0.0
+    assert told_w > 0
     assert plant.devices.kept_w(0.0, plant.now) >= told_w - 1.0
 
 
@@ -256,10 +263,13 @@ def test_another_master_is_left_alone_and_tried_again_later_each_time_after_a_lo
     plant.run(10)
     count = len(plant.sent)
     plant.run(280)
-    assert len(plant.sent) == count and plant.battery[-1] == pytest.approx(1_500.0)
-    assert "something else commands battery, too: 1500 W" in plant.texts() and "5 min" in plant.texts()
+    assert len(plant.sent) == count
+    assert plant.battery[-1] == pytest.approx(1_500.0)
+    assert "something else commands battery, too: 1500 W" in plant.texts()
+    assert "5 min" in plant.texts()
     plant.run(40)
-    assert plant.texts().count("something else commands") == 2 and "10 min" in plant.texts()
+    assert plant.texts().count("something else commands") == 2
+    assert "10 min" in plant.texts()
     plant.fleet["battery"].other_w = None
     plant.fleet["battery"].setpoint_w = None
     plant.run(60)
@@ -273,7 +283,8 @@ def test_insisting_commands_it_again() -> None:
     plant.fleet["battery"].other_w = 1_500.0
     count = len(plant.sent)
     plant.run(60)
-    assert len(plant.sent) > count + 5 and plant.texts().count("something else commands") == 1
+    assert len(plant.sent) > count + 5
+    assert plant.texts().count("something else commands") == 1
 
 
 def test_a_command_whose_controller_is_gone_ends_by_itself_and_is_released_after_a_crash() -> None:
@@ -310,7 +321,8 @@ def test_one_that_refuses_is_tried_again_and_told_once() -> None:
     assert plant.texts().count("battery does not take commands") == 1
     plant.fleet["battery"].refuses = False
     plant.run(60)
-    assert abs(plant.grid[-1]) < 150.0 and "battery takes commands again" in plant.texts()
+    assert abs(plant.grid[-1]) < 150.0
+    assert "battery takes commands again" in plant.texts()
 
 
 # -- laws ----------------------------------------------------------------------------------------------------------

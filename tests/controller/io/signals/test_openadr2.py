@@ -60,7 +60,7 @@ class Vtn:
 
     async def until(self, what: Callable[[Any], Any], seconds: float = 15.0) -> Any:
         async with asyncio.timeout(seconds):
-            while not (found := what(await self.seen())):
+            while not (found := what(await self.seen())):  # noqa: ASYNC110  the server is another process
                 await asyncio.sleep(0.1)
         return found
 

@@ -29,7 +29,8 @@ MAX_MODELS = 250
 MAX_ADDRESS = 0xFFFF
 _NOT_THERE = frozenset({1, 2, 3, 4})
 """Exceptions that say nothing is at an address; some devices answer 3 or 4 where 2 is meant."""
-_CUTTABLE = frozenset({2, 3})
+_CUTTABLE = frozenset({2, 3, 4})
+"""Exceptions after which parts are asked for; what was a failure for a moment is asked for again later, see ``Reader.relearn``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,8 @@ class Reader:
             _raise_unless(_CUTTABLE, answer)
             parts = halves(model, block)
             parts = () if parts == (block,) else parts
+            if not parts and block.address - model.address < HEAD:
+                raise _moved(model)
             self._plans[model] = tuple(new for old in self._plans[model] for new in (parts if old == block else (old,)))
             waiting = [*parts, *waiting]
 
@@ -126,7 +129,11 @@ def _walk(address: int) -> Conversation[tuple[Found, ...]]:
 def _check_head(model: Found, words: dict[int, int]) -> None:
     head = (words.get(model.address), words.get(model.address + 1))
     if head != (model.model_id, model.length):
-        raise MovedError(f"model {model.model_id} is no longer at {model.address}; the device is searched again")
+        raise _moved(model)
+
+
+def _moved(model: Found) -> MovedError:
+    return MovedError(f"model {model.model_id} is no longer at {model.address}; the device is searched again")
 
 
 def _raise_unless(codes: frozenset[int], answer: Refused) -> None:

@@ -253,7 +253,8 @@ def _battery_modules(picture: Picture, mppt: Found) -> tuple[int, int] | None:
     charging = next((group for group in groups if "cha" in names[group] and "discha" not in names[group]), None)
     if charging is not None and discharging is not None:
         return charging, discharging
-    if picture.first(BANK) is not None:
+    bank = picture.first(BANK)
+    if bank is not None and bank.address in picture.words:
         return None  # the battery has a model of its own: four inputs may be four strings
     has_storage = bool(picture.value(picture.first(STORAGE), "WChaMax"))  # SMA shows the model without any storage
     return (2, 3) if has_storage and len(groups) == HYBRID_MODULES else None
@@ -285,16 +286,22 @@ def _others(models: tuple[Found, ...], role: Role, main: Found) -> tuple[Found, 
     """What belongs to the main model: nothing for a meter; else the models of the same device that tell battery and PV apart."""
     if main.model_id in METERS or role not in ("pv", "battery"):
         return ()
-    ids = (MPPT, PORTS, STORAGE, BANK) if role == "pv" else (BANK, 713, STORAGE, PORTS, MPPT, *INVERTERS)
-    hybrid = any(model.model_id in (STORAGE, 713, BANK) and model.usable for model in models)
-    if role == "pv" and not hybrid and not _many_inputs(models):
+    own = _same_device(models, main)
+    if role == "pv" and not any(model.model_id in (STORAGE, 713, BANK) for model in own) and not _many_inputs(own):
         return ()
-    firsts = (next((model for model in models if model.model_id == model_id and model.usable), None) for model_id in ids)
-    chosen = [model for model in firsts if model is not None and model != main and model.model_id != main.model_id]
+    ids = (MPPT, PORTS, STORAGE, BANK) if role == "pv" else (BANK, 713, STORAGE, PORTS, MPPT)
+    firsts = [next((model for model in own if model.model_id == model_id), None) for model_id in ids]
     if role == "battery":
-        inverters = [model for model in chosen if model.model_id in INVERTERS]
-        chosen = [model for model in chosen if model not in inverters[1:]]
-    return tuple(chosen)
+        firsts.append(next((model for model in own if model.model_id in INVERTERS), None))
+    return tuple(model for model in firsts if model is not None and model.model_id != main.model_id)
+
+
+def _same_device(models: tuple[Found, ...], main: Found) -> tuple[Found, ...]:
+    """The usable models between two common ones: each model 1 begins another device of the list (SolarEdge: inverter, then its meters)."""
+    at = models.index(main)
+    begin = max((index for index in range(at) if models[index].model_id == 1), default=0)
+    end = next((index for index in range(at, len(models)) if models[index].model_id == 1), len(models))
+    return tuple(model for model in models[begin:end] if model.usable)
 
 
 def _many_inputs(models: tuple[Found, ...]) -> bool:

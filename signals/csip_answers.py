@@ -75,6 +75,7 @@ class Ledger:
     """What has been answered and what waits. Mutable; ``text`` is all of it."""
 
     def __init__(self) -> None:
+        self._highest = 0
         self._said: dict[str, tuple[float, tuple[int, ...]]] = {}
         self._waiting: list[Waiting] = []
 
@@ -87,6 +88,11 @@ class Ledger:
         if reply.reply_to is not None and wanted(number, reply.required):
             self._waiting = [*self._waiting, Waiting(mrid, number, reply.reply_to, int(server_s), at_s)][-MOST_WAITING:]
         return True
+
+    def number(self, server_s: float) -> int:
+        """A version for an event that is new or has changed: higher than any before, over restarts, and though this ledger was lost."""
+        self._highest = max(self._highest + 1, int(server_s))
+        return self._highest
 
     def next(self) -> Waiting | None:
         """The oldest that waits."""
@@ -114,7 +120,7 @@ class Ledger:
     def text(self) -> str:
         """All of it as JSON."""
         said = {mrid: [at_s, *codes] for mrid, (at_s, codes) in self._said.items()}
-        return json.dumps({"said": said, "waiting": [asdict(one) for one in self._waiting]}, separators=(",", ":"))
+        return json.dumps({"highest": self._highest, "said": said, "waiting": [asdict(one) for one in self._waiting]}, separators=(",", ":"))
 
     @classmethod
     def of(cls, text: str) -> Ledger:
@@ -122,9 +128,10 @@ class Ledger:
         ledger = cls()
         try:
             content = json.loads(text)
+            ledger._highest = int(content["highest"])
             ledger._said = {str(mrid): (float(entry[0]), tuple(int(one) for one in entry[1:])) for mrid, entry in content["said"].items()}
             ledger._waiting = [_waiting(one) for one in content["waiting"]]
-        except (KeyError, TypeError, IndexError, AttributeError, ValueError, RecursionError) as error:
+        except (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError, RecursionError) as error:
             raise ValueError(f"this is no ledger of responses: {error}") from None
         return ledger
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from signals.csip_identity import mrid
+from signals.csip_modes import Ratings
 from signals.csip_readings import Average
-from signals.csip_schedule import Ratings
 from signals.csip_xml import Parts, document
 
 CONNECT, ENERGIZE, FIXED_W, MAX_LIM_W, TARGET_W = 1 << 2, 1 << 3, 1 << 7, 1 << 20, 1 << 22

@@ -10,14 +10,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
+from signals.csip_modes import Modes, modes
+from signals.csip_values import (
+    LATEST_S,
+    LONGEST_S,
+    called,
+    flag,
+    hexadecimal,
+    integer,
+    link,
+    mrid,
+    need,
+    number,
+    poll_rate,
+    seconds,
+    text_of,
+    uri,
+)
 from signals.csip_xml import Node, XmlError, parse_as
 
 Item = TypeVar("Item")
-DIGITS: Final = 20
 MOST_LIST: Final = 1000
 """More items than this in one list are refused: no utility needs them and we would read them every minute."""
-LONGEST_S: Final = 2**32 - 1
-LATEST_S: Final = 2**40
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +118,6 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
-class Power:
-    """ActivePower: value * 10 ** multiplier [W]."""
-
-    value: int
-    multiplier: int
-
-
-@dataclass(frozen=True, slots=True)
-class Modes:
-    """DERControlBase. powers, percents: modes by name, percents in hundredths. others: modes we can only name."""
-
-    powers: tuple[tuple[str, Power], ...] = ()
-    percents: tuple[tuple[str, int], ...] = ()
-    connect: bool | None = None
-    energize: bool | None = None
-    others: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Control:
     """DERControl. Times in Unix seconds of the server. status: 0 scheduled .. 4 superseded. category: bits, None = everybody."""
 
@@ -168,21 +163,21 @@ class Der:
 def capability(body: bytes) -> Capability:
     """DeviceCapability. Raises XmlError, as all of these."""
     root = parse_as(body, "DeviceCapability")
-    links = (_link(root, f"{name}Link") for name in ("Time", "EndDeviceList", "DERProgramList", "MirrorUsagePointList"))
-    return Capability(_poll(root), *links)
+    links = (link(root, f"{name}Link") for name in ("Time", "EndDeviceList", "DERProgramList", "MirrorUsagePointList"))
+    return Capability(poll_rate(root), *links)
 
 
 def server_time(body: bytes) -> ServerTime:
     """Time."""
     root = parse_as(body, "Time")
-    now_s = _integer(_text(root, "currentTime"), "currentTime", 0, LATEST_S)
-    return ServerTime(now_s, _number(root, "quality", 7, 0, 255), _number(root, "tzOffset", 0, -86_400, 86_400), _poll(root))
+    now_s = integer(text_of(root, "currentTime"), "currentTime", 0, LATEST_S)
+    return ServerTime(now_s, number(root, "quality", 7, 0, 255), number(root, "tzOffset", 0, -86_400, 86_400), poll_rate(root))
 
 
 def registration(body: bytes) -> Registration:
     """Registration."""
     root = parse_as(body, "Registration")
-    return Registration(_integer(_text(root, "pIN"), "pIN", 0, 999_999), _poll(root))
+    return Registration(integer(text_of(root, "pIN"), "pIN", 0, 999_999), poll_rate(root))
 
 
 def end_device(body: bytes) -> EndDevice:
@@ -194,12 +189,12 @@ def default(body: bytes) -> Default:
     """DefaultDERControl."""
     root = parse_as(body, "DefaultDERControl")
     base = root.one("DERControlBase")
-    return Default(_mrid(root), _number(root, "version", 0, 0, 65_535), _name(root), modes(base) if base is not None else Modes())
+    return Default(mrid(root), number(root, "version", 0, 0, 65_535), called(root), modes(base) if base is not None else Modes())
 
 
 def post_rate(body: bytes) -> float | None:
     """What a MirrorUsagePoint wants between two posts [s], None = it does not say."""
-    return _seconds(parse_as(body, "MirrorUsagePoint"), "postRate")
+    return seconds(parse_as(body, "MirrorUsagePoint"), "postRate")
 
 
 # -- lists ----------------------------------------------------------------------------------------------
@@ -212,7 +207,7 @@ def end_devices(body: bytes) -> Page[EndDevice]:
 
 def assignments(body: bytes) -> Page[Assignment]:
     """FunctionSetAssignmentsList."""
-    return _page(body, "FunctionSetAssignments", lambda node: Assignment(_link(node, "DERProgramListLink"), _link(node, "TimeLink")))
+    return _page(body, "FunctionSetAssignments", lambda node: Assignment(link(node, "DERProgramListLink"), link(node, "TimeLink")))
 
 
 def programs(body: bytes) -> Page[Program]:
@@ -247,177 +242,63 @@ def _page(body: bytes, tag: str, decode: Callable[[Node], Item]) -> Page[Item]:
         except XmlError as error:
             bad.append((_known(node), str(error)))
     count = len(items) + len(bad)
-    everything = _integer(root.attributes.get("all", str(count)), "all", 0, 2**32 - 1)
+    everything = integer(root.attributes.get("all", str(count)), "all", 0, 2**32 - 1)
     if everything > MOST_LIST or count > MOST_LIST:
         raise XmlError(f"the {tag}List has {max(everything, count)} items, more than {MOST_LIST}; it was not read")
-    return Page(everything, count, tuple(items), tuple(bad), _poll(root))
+    return Page(everything, count, tuple(items), tuple(bad), poll_rate(root))
 
 
 def _known(node: Node) -> BadItem:
     try:
-        mrid = _mrid(node)
+        name = mrid(node)
     except XmlError:
         return BadItem()
     try:
-        return BadItem(mrid, _uri(node.attributes.get("replyTo")), _hex(node.attributes.get("responseRequired", "0"), "responseRequired", 8))
+        required = hexadecimal(node.attributes.get("responseRequired", "0"), "responseRequired", 8)
+        return BadItem(name, uri(node.attributes.get("replyTo")), required)
     except XmlError:
-        return BadItem(mrid)
+        return BadItem(name)
 
 
 def _end_device(node: Node) -> EndDevice:
     short = node.one("sFDI")
     return EndDevice(
-        _uri(node.attributes.get("href")),
+        uri(node.attributes.get("href")),
         long.text if (long := node.one("lFDI")) is not None else None,
-        _integer(short.text, "sFDI", 0, 2**40) if short is not None else None,
-        _flag(node, "enabled") is not False,
-        _link(node, "FunctionSetAssignmentsListLink"),
-        _link(node, "RegistrationLink"),
-        _link(node, "DERListLink"),
-        _seconds(node, "postRate"),
+        integer(short.text, "sFDI", 0, 2**40) if short is not None else None,
+        flag(node, "enabled") is not False,
+        link(node, "FunctionSetAssignmentsListLink"),
+        link(node, "RegistrationLink"),
+        link(node, "DERListLink"),
+        seconds(node, "postRate"),
     )
 
 
 def _program(node: Node) -> Program:
-    links = (_link(node, f"{name}Link") for name in ("DefaultDERControl", "DERControlList", "ActiveDERControlList"))
-    return Program(_mrid(node), _integer(_text(node, "primacy"), "primacy", 0, 255), _name(node), *links)
+    links = (link(node, f"{name}Link") for name in ("DefaultDERControl", "DERControlList", "ActiveDERControlList"))
+    return Program(mrid(node), integer(text_of(node, "primacy"), "primacy", 0, 255), called(node), *links)
 
 
 def _der(node: Node) -> Der:
-    return Der(*(_link(node, f"{name}Link") for name in ("DERCapability", "DERSettings", "DERStatus", "DERAvailability")))
+    return Der(*(link(node, f"{name}Link") for name in ("DERCapability", "DERSettings", "DERStatus", "DERAvailability")))
 
 
 def _control(node: Node) -> Control:
-    interval, status, base = (_need(node, name) for name in ("interval", "EventStatus", "DERControlBase"))
+    interval, status, base = (need(node, name) for name in ("interval", "EventStatus", "DERControlBase"))
     category = node.one("deviceCategory")
     return Control(
-        _mrid(node),
-        _number(node, "version", 0, 0, 65_535),
-        _name(node),
-        _integer(_text(interval, "start"), "start", 0, LATEST_S),
-        _integer(_text(interval, "duration"), "duration", 0, LONGEST_S),
-        _number(node, "creationTime", 0, 0, LATEST_S),
-        _integer(_text(status, "currentStatus"), "currentStatus", 0, 4),
-        _number(status, "dateTime", 0, 0, LATEST_S),
-        _number(node, "randomizeStart", 0, -3600, 3600),
-        _number(node, "randomizeDuration", 0, -3600, 3600),
-        _hex(category.text, "deviceCategory", 32) if category is not None else None,
+        mrid(node),
+        number(node, "version", 0, 0, 65_535),
+        called(node),
+        integer(text_of(interval, "start"), "start", 0, LATEST_S),
+        integer(text_of(interval, "duration"), "duration", 0, LONGEST_S),
+        number(node, "creationTime", 0, 0, LATEST_S),
+        integer(text_of(status, "currentStatus"), "currentStatus", 0, 4),
+        number(status, "dateTime", 0, 0, LATEST_S),
+        number(node, "randomizeStart", 0, -3600, 3600),
+        number(node, "randomizeDuration", 0, -3600, 3600),
+        hexadecimal(category.text, "deviceCategory", 32) if category is not None else None,
         modes(base),
-        _uri(node.attributes.get("replyTo")),
-        _hex(node.attributes.get("responseRequired", "0"), "responseRequired", 8),
+        uri(node.attributes.get("replyTo")),
+        hexadecimal(node.attributes.get("responseRequired", "0"), "responseRequired", 8),
     )
-
-
-# -- DERControlBase ------------------------------------------------------------------------------------------
-
-POWER_MODES: Final = frozenset({"opModTargetW", "opModImpLimW", "opModExpLimW", "opModGenLimW", "opModLoadLimW", "opModStorageTargetW"})
-PERCENT_MODES: Final = {"opModMaxLimW": (0, 10_000), "opModFixedW": (-10_000, 10_000)}
-
-
-def modes(base: Node) -> Modes:
-    """DERControlBase: every mode in it, each once. A mode in a namespace that is nobody's is named among the others."""
-    powers: dict[str, Power] = {}
-    percents: dict[str, int] = {}
-    flags: dict[str, bool | None] = {}
-    others: list[str] = []
-    for node in base.children:
-        name = node.tag.removeprefix("aus:")
-        if name in powers or name in percents or name in flags:
-            raise XmlError(f"{name} is given twice")
-        if name in POWER_MODES:
-            powers[name] = _power(node)
-        elif name in PERCENT_MODES:
-            percents[name] = _integer(node.text, name, *PERCENT_MODES[name])
-        elif name in ("opModConnect", "opModEnergize"):
-            flags[name] = _flag(base, node.tag)
-        elif name != "rampTms":  # only how fast a mode is reached; ours are never slower than our devices
-            others.append(name.rpartition("|")[2][:40])
-    flag = flags.get("opModConnect"), flags.get("opModEnergize")
-    return Modes(tuple(powers.items()), tuple(percents.items()), *flag, tuple(others))
-
-
-def _power(node: Node) -> Power:
-    """The standard's value has 16 bits; servers of large sites send more, and we take up to a gigawatt."""
-    multiplier = _integer(_text(node, "multiplier"), f"{node.tag} multiplier", -9, 9)
-    return Power(_integer(_text(node, "value"), f"{node.tag} value", -(10**9), 10**9), multiplier)
-
-
-# -- words and numbers -----------------------------------------------------------------------------------------
-
-
-def _need(node: Node, name: str) -> Node:
-    found = node.one(name)
-    if found is None:
-        raise XmlError(f"a {node.tag} has no {name}")
-    return found
-
-
-def _text(node: Node, name: str) -> str:
-    return _need(node, name).text
-
-
-def _name(node: Node) -> str:
-    found = node.one("description")
-    return "".join(char for char in found.text if char.isprintable())[:64] if found is not None else ""
-
-
-def _mrid(node: Node) -> str:
-    text = _text(node, "mRID").upper()
-    if not 0 < len(text) <= 32 or any(char not in "0123456789ABCDEF" for char in text):
-        raise XmlError(f"a {node.tag} has the mRID {text[:40]!r}, which is no hexadecimal number of 128 bits")
-    return text
-
-
-def _link(node: Node, name: str) -> str | None:
-    found = node.one(name)
-    return _uri(found.attributes.get("href")) if found is not None else None
-
-
-def _uri(text: str | None) -> str | None:
-    if text is None or not (trimmed := text.strip()):
-        return None
-    if len(trimmed) > 1024 or not trimmed.isascii() or not trimmed.isprintable() or " " in trimmed:
-        raise XmlError("an address in the document is no URI")
-    return trimmed
-
-
-def _poll(root: Node) -> float | None:
-    text = root.attributes.get("pollRate")
-    return float(max(1, _integer(text, "pollRate", 0, LONGEST_S))) if text is not None else None
-
-
-def _seconds(node: Node, name: str) -> float | None:
-    found = node.one(name)
-    return float(max(1, _integer(found.text, name, 0, LONGEST_S))) if found is not None else None
-
-
-def _number(node: Node, name: str, otherwise: int, low: int, high: int) -> int:
-    found = node.one(name)
-    return otherwise if found is None else _integer(found.text, name, low, high)
-
-
-def _integer(text: str, name: str, low: int, high: int) -> int:
-    trimmed = text.strip()
-    digits = trimmed.removeprefix("-").removeprefix("+") if trimmed[:2] not in ("-+", "+-") else ""
-    if not digits.isascii() or not digits.isdigit() or len(digits) > DIGITS:
-        raise XmlError(f"{name} is {trimmed[:40]!r}, which is no whole number")
-    number = int(trimmed)
-    if not low <= number <= high:
-        raise XmlError(f"{name} is {number}, which is not between {low} and {high}")
-    return number
-
-
-def _hex(text: str, name: str, bits: int) -> int:
-    trimmed = text.strip()
-    if not 0 < len(trimmed) <= bits // 4 or any(char not in "0123456789abcdefABCDEF" for char in trimmed):
-        raise XmlError(f"{name} is {trimmed[:40]!r}, which is no hexadecimal number of {bits} bits")
-    return int(trimmed, 16)
-
-
-def _flag(node: Node, name: str) -> bool | None:
-    found = node.one(name)
-    if found is None:
-        return None
-    if found.text not in ("true", "false", "1", "0"):
-        raise XmlError(f"{name} is {found.text[:40]!r}, which is neither true nor false")
-    return found.text in ("true", "1")

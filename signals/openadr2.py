@@ -45,6 +45,7 @@ REFUSED: Final[dict[str, str]] = {
     "ENERGY_PRICE/priceMultiplier": "relative to a price that is not told",
 }
 """Signal name, or name/type -> why it is not obeyed."""
+LIMITING: Final = frozenset({"SIMPLE", "LOAD_CONTROL", "LOAD_DISPATCH"})
 PRICES: Final = frozenset({"ELECTRICITY_PRICE", "ENERGY_PRICE"})
 
 
@@ -247,7 +248,7 @@ def meaning(event: Event, base: Base, currency: str) -> Meaning:
                 _read(says, event, place, signal, span, base, currency)
             except Refused as refused:
                 _not_obeyed(says, event, key, str(refused))
-                if signal.name != "ELECTRICITY_PRICE" and base.failsafe_w is not None:
+                if signal.name in LIMITING and base.failsafe_w is not None:
                     _hold(says, event, place, span, base.failsafe_w, None, f"{signal.name} that cannot be read")
     if says.obeyed:
         says.code = 200
@@ -274,7 +275,7 @@ def _read(says: Meaning, event: Event, place: int, signal: Signal, span: Span, b
         return _hold(says, event, place, span, limit_w(span.value, "PERCENT", base, 0), None, label)
     if signal.type == "x-loadControlPercentOffset":
         if span.value > 0:
-            raise Refused("it asks for more than usual")
+            return _not_obeyed(says, event, f"{label}/{signal.type}", "it asks for more than usual")
         part = -span.value if span.value >= -1 else min(1.0, -span.value / 100)
         return _hold(says, event, place, span, base.nominal_w * (1 - part), None, label)
     if (signal.name, signal.type) in (("LOAD_DISPATCH", "setpoint"), ("LOAD_CONTROL", "x-loadControlSetpoint")):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from controller.checking.problems import Problem, listed
 from controller.config import ROOT_CIRCUIT, Config
 from controller.config_signals import ContactsSignal, EebusSignal, MqttSignal, SignalConfig
-from controller.site.section14a import devices_of, minimum_w, resolved_w
+from controller.section_14a import devices_of, minimum_w, resolved_w
 
 WAYS = {
     "mqtt": "MQTT",
@@ -86,9 +86,7 @@ def _feed_in(config: Config, number: int, entry: SignalConfig) -> Iterator[Probl
 
 def _limits_feed_in(entry: SignalConfig) -> bool:
     contacts = entry.contacts if isinstance(entry, ContactsSignal) else ()
-    return entry.failsafe_production_w is not None or any(
-        one.production_w is not None or one.production_percent is not None for one in contacts
-    )
+    return entry.failsafe_production_w is not None or any(one.production_w is not None or one.production_percent is not None for one in contacts)
 
 
 def _can_hold_feed_in(config: Config) -> bool:

@@ -62,19 +62,25 @@ def own_map(config: Config, picture: Snapshot) -> Words:
 
 
 def sunspec_list(config: Config, picture: Snapshot, floats: bool) -> Words:
-    """A SunSpec device at 40000: common, grid meter, PV inverter if there is PV, battery if there is one."""
+    """SunSpec at 40000: the grid's meter, a PV inverter if there is PV, a battery if there is one; each as a device with a common model."""
     image = Image()
-    common = image.add(1)
-    texts = {"Mn": "Yardmaster", "Md": "Site", "Opt": "read-only", "Vr": picture.version, "SN": picture.site_id}
-    for name, text in texts.items():
-        image.text(common, name, text)
+    _common(image, picture, "Grid")
     _meter(image, config, picture.site, floats)
     if any(meter.role == "pv" for meter in config.meters):
+        _common(image, picture, "PV")
         _inverter(image, config, picture.site, floats)
     if any(meter.role == "battery" for meter in config.meters):
+        _common(image, picture, "Battery")
         _battery(image, config, picture.site)
     image.close()
     return image.words
+
+
+def _common(image: Image, picture: Snapshot, what: str) -> None:
+    model = image.add(1)
+    texts = {"Mn": "Yardmaster", "Md": what, "Opt": "read-only", "Vr": picture.version, "SN": picture.site_id}
+    for name, text in texts.items():
+        image.text(model, name, text)
 
 
 def _site_values(config: Config, site: SiteView) -> tuple[float | None, ...]:

@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import hashlib
 import json
+import ssl
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -81,19 +82,21 @@ class Vtn3:
         self._wall_s = wall_s or (lambda: clock.stamp().wall_s)
         self._tokens: dict[str, tuple[str, float]] = {}
         self._number = 0
+        self._tls = False
         self._runner: web.AppRunner | None = None
         self._callbacks: set[asyncio.Task[Any]] = set()
 
     @property
     def url(self) -> str:
         """Address for a VEN."""
-        return f"http://127.0.0.1:{self.port}{self.base_path}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}{self.base_path}"
 
-    async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
+    async def start(self, port: int = 0, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         """Listen."""
+        self._tls = tls is not None
         self._runner = web.AppRunner(self.app(), access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
+        await web.TCPSite(self._runner, host, port, ssl_context=tls).start()
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
@@ -191,7 +194,7 @@ class Vtn3:
         return web.json_response({"access_token": token, "token_type": "Bearer", "expires_in": self.token_life_s})
 
     async def _auth_server(self, request: web.Request) -> web.Response:
-        return web.json_response({"tokenURL": f"http://{request.host}{self.base_path}/auth/token"})
+        return web.json_response({"tokenURL": f"{request.scheme}://{request.host}{self.base_path}/auth/token"})
 
     async def _notifiers(self, request: web.Request) -> web.Response:
         self._who(request)

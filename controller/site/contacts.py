@@ -14,7 +14,7 @@ from typing import Final
 
 from controller.config import Config
 from controller.config_signals import ContactConfig, ContactsSignal
-from controller.site.section14a import resolved_w
+from controller.section_14a import resolved_w
 
 GRACE_S: Final = 2.0
 GRACE_POLLS: Final = 3

@@ -60,6 +60,7 @@ class Pictures:
             failsafe=site.mode.mode in (Mode.FAILSAFE, Mode.STOP),
             fuse_w=max(0.0, root.fuse_a - site.config.grid.margin_a) * site.layout.voltage_v * site.layout.phase_count,
             export_spare_w=site.devices.export_spare_w,
+            asked_w=site.limits.battery_w(now),
             inverters_w={one.id: -watts for one in site.config.inverters if one.meter and (watts := meters.meter_power_w(one.meter)) is not None},
         )
 

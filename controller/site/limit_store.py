@@ -94,9 +94,7 @@ class LimitStore:
             return None
         ends_mono_s, ends_wall_s = signal.ends(Direction.CONSUMPTION, now)
         amps, reason = self.measures.amps(value_w), signal.reason(Direction.CONSUMPTION)
-        return Limit(
-            signal.id, signal.entry.circuit, value_w, LimitUnit.W, amps, reason, ends_mono_s, ends_wall_s, operator=signal.entry.operator
-        )
+        return Limit(signal.id, signal.entry.circuit, value_w, LimitUnit.W, amps, reason, ends_mono_s, ends_wall_s, operator=signal.entry.operator)
 
     def smallest(self, now_mono_s: float) -> dict[str, Limit]:
         """The binding limit of each circuit that has one (F57: the smallest wins, never the newest only)."""

@@ -59,7 +59,10 @@ class Outside:
         before = self._picture(fact.at.mono_s)
         orders = self._heard(signal, fact)
         orders += signal.look(fact.at)
-        return self._after(before, orders, fact.at, None if isinstance(fact, SignalBeat) else signal.id)
+        outcome = self._after(before, orders, fact.at, None if isinstance(fact, SignalBeat) else signal.id)
+        if outcome.changed:
+            outcome.orders += self.compliance.look(self._held(self._flows(fact.at), fact.at), fact.at)
+        return outcome
 
     def _heard(self, signal: Signal, fact: Fact) -> list[Order]:
         if isinstance(fact, LimitStated):
@@ -303,4 +306,3 @@ def _news(signal: Signal, way: Direction, before: Standing, after: Standing, at:
     elif before.value_w is not None:
         text = f"{signal.id} does not limit {where} any more"
     return [Tell(severity, f"signal {signal.id}", text, at.wall_s)] if text else []
-

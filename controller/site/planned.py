@@ -102,7 +102,7 @@ def plan_view(plan: Plan, problem: Problem, trouble: Trouble, announced: Told | 
         expected_cars=len(coming),
         trouble=trouble.value,
         sell_per_kwh=problem.sell_per_kwh,
-        announced=tuple(announced.at(slot.start_wall_s) is not None for slot in plan.slots) if announced else (),
+        announced=tuple(announced.at(slot.start_wall_s) is not None for slot in plan.slots) if announced is not None else (),
     )
 
 

@@ -31,6 +31,7 @@ from controller.snapshot import PlanView
 from optimizer.check import check
 from optimizer.problem import Plan, PlanStatus, Problem
 from optimizer.rules import ProblemError, allocate
+from optimizer.told import NOTHING_TOLD
 from optimizer.waiting import Waiting
 
 __all__ = ["PlanInputs", "Planner"]
@@ -269,7 +270,9 @@ class Planner:
         """The plan for the page."""
         if self.plan is None or self.problem is None:
             return None
-        return plan_view(self.plan, self.problem, self.trouble, self.books.buy.announced if self.books is not None else None)
+        announced = self.books.buy.announced if self.books is not None else NOTHING_TOLD
+        market = bool(announced) or self._config.tariff.market is not None
+        return plan_view(self.plan, self.problem, self.trouble, announced if market else None)
 
 
 def cars_of(evses: Mapping[EvseKey, EvseState]) -> dict[str, str]:

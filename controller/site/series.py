@@ -36,8 +36,8 @@ KEPT_PAST_S: Final = 2 * DAY_S
 KEPT_CLEAR_S: Final = 36 * DAY_S
 """The clear sky of as many days as measured production is kept."""
 MOST_AHEAD_S: Final = 16 * DAY_S
-MOST_SLOTS: Final = 4000
-"""Of one source; 41 days of quarter hours."""
+MOST_SLOTS, MOST_CLEAR_SLOTS = 2000, 4000
+"""Of one source: 20 days of quarter hours; of a clear sky 41."""
 MOST_SOURCES: Final = 8
 """Of one kind; the one that has not told anything for longest goes."""
 QUARTER_S: Final = 900.0
@@ -125,17 +125,15 @@ class SeriesRoom:
 
     def told(self, fact: SeriesTold) -> list[Order]:
         """Take a series in. Values that make no sense refuse it whole; what was told before stays."""
-        at = fact.at
-        try:
-            fresh = _sound(fact)
-        except PriceError as error:
-            text = f"{fact.source} told {fact.kind.value} values that cannot be used: {error} - what it told before stays in force"
-            return [Tell(Severity.WARNING, fact.source, text)]
-        key = (fact.kind, fact.source)
+        at, key = fact.at, (fact.kind, fact.source)
         before = self._kept.get(key)
         same = before is not None and before.origin == fact.origin
         earlier = before.slots if before is not None and same else ()
-        laid = layered([fresh, () if fact.whole else earlier])
+        try:
+            laid = layered([_sound(fact), () if fact.whole else earlier])
+        except PriceError as error:
+            text = f"{fact.source} told {fact.kind.value} values that cannot be used: {error} - what it told before stays in force"
+            return [Tell(Severity.WARNING, fact.source, text)]
         if before is not None and same and laid == earlier:
             before.told_wall_s = at.wall_s
             return []
@@ -272,9 +270,9 @@ def _sound(fact: SeriesTold) -> tuple[Slot, ...]:
 
 
 def _kept_slots(slots: Iterable[Slot], kind: SeriesKind, now_wall_s: float) -> tuple[Slot, ...]:
-    past_s = KEPT_CLEAR_S if kind is SeriesKind.CLEAR_SKY else KEPT_PAST_S
+    past_s, most = (KEPT_CLEAR_S, MOST_CLEAR_SLOTS) if kind is SeriesKind.CLEAR_SKY else (KEPT_PAST_S, MOST_SLOTS)
     kept = [slot for slot in slots if slot.end_wall_s > now_wall_s - past_s and slot.start_wall_s < now_wall_s + MOST_AHEAD_S]
-    return tuple(kept[:MOST_SLOTS])
+    return tuple(kept[:most])
 
 
 def _with_plus(slots: Iterable[Slot], market: MarketConfig | None) -> Iterable[Slot]:

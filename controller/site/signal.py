@@ -15,10 +15,10 @@ from controller.config import Config
 from controller.config_signals import ContactsSignal, SignalConfig
 from controller.facts import ContactsRead, Direction, EventsTold, FailsafeStated, LimitStated, Stamp
 from controller.orders import AnswerEvent
+from controller.section_14a import resolved_w
 from controller.site.contacts import Contacts, Level
 from controller.site.events import InForce, Schedule
 from controller.site.limits import FAILSAFE_MAX_S, FAILSAFE_MIN_S, Heard, LimitMachine, Refusal, Rules, State, Stated, Word, out_of_order, too_old
-from controller.site.section14a import resolved_w
 from controller.site.state import number_or_none
 
 CONSUMPTION, PRODUCTION = Direction.CONSUMPTION, Direction.PRODUCTION

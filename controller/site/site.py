@@ -538,9 +538,9 @@ class Site:
 
     def _series_told(self, fact: SeriesTold) -> list[Order]:
         """Prices or a forecast came: planned with from the next plan on."""
-        run = self.planner.contained.run
+        run, before = self.planner.contained.run, self.series.foreseen
         orders: list[Order] = run("taking a series", lambda: self.series.told(fact), list)
-        if self.planner.books != self.series.books:
+        if self.series.foreseen is not before:  # laid anew
             self.planner.books = self.series.books
             self.planner.ask()
         return orders + self.planner.contained.tell()
@@ -712,6 +712,8 @@ class Site:
 
     def _freeze(self, at: Stamp) -> SiteState:
         now = at.mono_s
+        if self.devices.commands_battery:
+            self.limits.battery_charging_w = self.devices.charging_w(self._battery_w(now), now)
         self.meters.rising_a = self.devices.kept_w(self._battery_w(now), now) / (self.layout.voltage_v * self.pictures.phase_count)
         wishes = {name: (*one.wish_step(at.wall_s), one.wish_reason or "upstream profile") for name, one in self.station_wishes.items()}
         inputs = Inputs(

@@ -8,8 +8,14 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from controller.tools import meters_image, meters_read, meters_scan, meters_test
 from controller.tools.client import ToolError
+from controller.tools.meters_image import add_record_arguments, add_replay_arguments, record, replay
+from controller.tools.meters_read import add_arguments as add_read_arguments
+from controller.tools.meters_read import run as read
+from controller.tools.meters_scan import add_arguments as add_scan_arguments
+from controller.tools.meters_scan import run as scan
+from controller.tools.meters_test import add_arguments as add_test_arguments
+from controller.tools.meters_test import run as test
 
 EPILOG = """\
 Nothing is ever written to a device. Some accept one client only (SolarEdge, Kostal, Huawei): stop the controller, or
@@ -30,11 +36,11 @@ yardmaster meters ACTION --help tells more.
 
 Run = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
 ACTIONS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Run]] = {
-    "scan": ("find what answers at addresses, unit ids or on a serial line, and which register map fits", meters_scan.add_arguments, meters_scan.run),
-    "read": ("read one meter once or again and again", meters_read.add_arguments, meters_read.run),
-    "test": ("read one meter for a while and say whether it can be relied on", meters_test.add_arguments, meters_test.run),
-    "record": ("save a device's registers in a file", meters_image.add_record_arguments, meters_image.record),
-    "replay": ("serve a recorded device over Modbus TCP", meters_image.add_replay_arguments, meters_image.replay),
+    "scan": ("find what answers at addresses, unit ids or on a serial line, and which register map fits", add_scan_arguments, scan),
+    "read": ("read one meter once or again and again", add_read_arguments, read),
+    "test": ("read one meter for a while and say whether it can be relied on", add_test_arguments, test),
+    "record": ("save a device's registers in a file", add_record_arguments, record),
+    "replay": ("serve a recorded device over Modbus TCP", add_replay_arguments, replay),
 }
 
 

@@ -44,7 +44,7 @@ def test_f52_duplicates_do_not_flap() -> None:
     story = SignalStory(entry("mqtt"))
     for _ in range(50):
         story.do(LimitStated(story.at(), "dso", CONSUMPTION, 6000.0, 600.0, 7, number=1))
-    assert len([text for text in story.told("limits grid to 6 kW")]) == 1
+    assert len(list(story.told("limits grid to 6 kW"))) == 1
     assert len(story.record("received")) == 1
     assert [order.accepted for order in story.of(AnswerSignal)] == [True] + [False] * 49
 

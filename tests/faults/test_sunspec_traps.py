@@ -173,12 +173,13 @@ async def test_s6_however_the_list_ends_what_was_found_is_kept(wire: Wire, end: 
         assert (await seen.reading()).power_w == 3618.0
 
 
-async def test_s7_unreadable_registers_cost_their_points_only(wire: Wire) -> None:
+@pytest.mark.parametrize("code", [ExcCodes.ILLEGAL_ADDRESS, ExcCodes.ILLEGAL_VALUE, ExcCodes.DEVICE_FAILURE])
+async def test_s7_unreadable_registers_cost_their_points_only(wire: Wire, code: ExcCodes) -> None:
     """VA, VAR and PF of the meter cannot be read; nor can one register of L3's power. The next polls do not ask for them."""
     holed: list[int | None] = [*METER]
     for offset in (*range(23, 28), 29, 33, 21):
         holed[offset] = None
-    async with site(wire, COMMON, holed) as (device, seen):
+    async with site(wire, COMMON, holed, code=code) as (device, seen):
         first = await seen.reading()
         count = len(seen.facts)
         device.asked.clear()

@@ -146,6 +146,15 @@ def test_a_model_that_is_gone_is_noticed() -> None:
         played(reader.poll(), {})
 
 
+def test_a_device_that_refuses_everything_is_not_asked_register_by_register() -> None:
+    words = listed(COMMON, model_words(203))
+    models = played(discover(), words)
+    asked: list[Block] = []
+    with pytest.raises(MovedError):
+        played(Reader(models, ((models[1], 55),)).poll(), {}, asked)
+    assert len(asked) <= 8
+
+
 def test_strings_and_unknown_bytes() -> None:
     words = listed(COMMON)
     words[40004] = 0xC328  # no UTF-8: left out

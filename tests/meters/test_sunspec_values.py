@@ -239,6 +239,15 @@ def test_four_strings_and_a_battery_with_a_model_of_its_own(state: int, battery_
     assert (pv.power_w, battery.power_w) == (pv_w, battery_w)
 
 
+def test_a_battery_behind_another_common_model_is_another_device() -> None:
+    """The list of a gateway: a PV inverter and, after a model 1 of its own, a battery. The PV is the inverter's alone."""
+    inverter = model_words(103, WORKING | {"W": 3500, "St": 4})
+    bank = model_words(802, {"SoC": 50, "SoC_SF": 0, "W": 1500, "W_SF": 0, "ChaSt": 4})
+    models = (COMMON, inverter, COMMON, bank)
+    assert read(*models, role="pv").power_w == -3500.0
+    assert read(*models, role="battery").power_w == 1500.0
+
+
 def test_losses_of_a_hybrid_are_no_pv_load() -> None:
     """Discharging with 1500 W DC gives 1400 W AC at night."""
     inverter = model_words(103, WORKING | {"W": 1400, "St": 4})

@@ -89,3 +89,11 @@ def test_when_a_car_may_leave_follows_the_stays_of_those_that_were_still_there()
     assert leaving_s(likes, told, BEGIN_S + 11 * 3600.0, ZONE) == (BEGIN_S + 11 * 3600.0 + NEAR_S,)
     assert leaving_s(likes, stay(), BEGIN_S, ZONE)[::FEWEST] == (BEGIN_S + 4 * 3600.0, BEGIN_S + 8 * 3600.0)
     assert leaving_s({}, told, BEGIN_S, ZONE) == ()
+
+
+def test_a_connector_that_serves_one_round_says_more_than_the_hour() -> None:
+    """Bay x/1 leaves after 3 hours each day, the others at eight in the morning after anything between 1 and 12."""
+    mixed = [one for hours in range(1, 13) for one in past(4, float(hours), 10.0, evse="x/2")]
+    likes = learn_likes([*past(FEWEST, 3.0, 10.0), *mixed], ZONE)
+    assert departure_s(likes, stay(), BEGIN_S, ZONE, 0.8) == BEGIN_S + 3 * 3600.0
+    assert departure_s(likes, stay(evse="x/9"), BEGIN_S, ZONE, 0.8) > BEGIN_S + 6 * 3600.0

@@ -65,7 +65,7 @@ def pictured(words: dict[int, int | None]) -> Picture:
     return played(Reader(found, tuple((model, 0) for model in found if model.usable)).poll(), words)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(filled())
 def test_any_values_are_read_as_they_are(case: tuple[int, dict[str, Any], dict[str, float | None]]) -> None:
     model_id, raw, meant = case
@@ -75,7 +75,7 @@ def test_any_values_are_read_as_they_are(case: tuple[int, dict[str, Any], dict[s
         assert picture.value(model, name) == (None if value is None else pytest.approx(value, rel=1e-9, abs=0))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(filled())
 def test_our_own_registers_say_the_same(case: tuple[int, dict[str, Any], dict[str, float | None]]) -> None:
     """The image maker, which the Modbus server and simulators use, against pysunspec2."""
@@ -111,7 +111,7 @@ def test_repeated_groups_are_read_as_they_are(kind: tuple[int, str, str, str], p
     ]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.sampled_from(METERS), st.integers(0, 200), st.integers(0, 0xFFFF))
 def test_a_wrong_length_is_never_believed(model_id: int, length: int, junk: int) -> None:
     """The model is skipped by the length it says; it is used only with that of the standard."""
@@ -174,7 +174,7 @@ class Rude:
         return [self.words.get(at) or 0 for at in range(block.address, block.end)]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_no_device_can_break_anything(data: st.DataObject) -> None:
     """Conversations end, errors are ours, and commands are made of writable points only."""
@@ -210,7 +210,7 @@ def _all_writable(models: tuple[Found, ...], address: int, count: int) -> bool:
     return all(at in spans for at in range(address, address + count))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.floats(-20_000, 20_000),
     st.integers(1, 32_000),

@@ -106,11 +106,29 @@ def test_a_restart_keeps_everything() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"said": {"a": []}, "waiting": []}', '{"said": {}, "waiting": [{}]}', '{"said": 5, "waiting": []}', "\x00"]
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"highest": 0, "said": {"a": []}, "waiting": []}',
+        '{"highest": 0, "said": {}, "waiting": [{}]}',
+        '{"highest": 0, "said": 5, "waiting": []}',
+        "\x00",
+    ],
 )
 def test_a_ledger_that_is_none_is_told(text: str) -> None:
     with pytest.raises(ValueError, match="no ledger"):
         Ledger.of(text)
+
+
+def test_versions_only_rise() -> None:
+    ledger = Ledger()
+    assert ledger.number(1_700_000_000.5) == 1_700_000_000
+    assert ledger.number(1_700_000_000.9) == 1_700_000_001
+    again = Ledger.of(ledger.text())
+    assert again.number(1_600_000_000.0) == 1_700_000_002  # the server's clock was set back meanwhile
+    assert again.number(1_800_000_000.0) == 1_800_000_000
 
 
 def test_old_entries_go_and_those_the_server_lists_stay() -> None:

@@ -7,8 +7,8 @@ import pytest
 from controller.sim.ieee2030_5_utility import RefusedError, checked
 from signals import csip_documents as documents
 from signals.csip_documents import KINDS
+from signals.csip_modes import Ratings
 from signals.csip_readings import Average, Collected
-from signals.csip_schedule import Ratings
 
 LFDI = "3E4F45AB31EDFE5B67E343E5E4562E31984E23E5"
 AUS = "https://csipaus.org/ns/v1.3"

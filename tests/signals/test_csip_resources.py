@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signals import csip_resources as resources
-from signals.csip_resources import Power
+from signals.csip_modes import Modes, Power
 from signals.csip_xml import NAMESPACE, XmlError
 
 AUS = 'xmlns:csipaus="https://csipaus.org/ns/v1.1"'
@@ -55,7 +55,7 @@ def test_what_is_optional_has_the_standards_defaults() -> None:
     control = resources.controls(control_list(bare)).items[0]
     assert (control.version, control.randomize_start_s, control.randomize_duration_s, control.category) == (0, 0, 0, None)
     assert (control.reply_to, control.response_required) == (None, 0)
-    assert control.modes == resources.Modes()
+    assert control.modes == Modes()
 
 
 def test_modes_of_every_kind() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from typing import Any
@@ -70,7 +71,9 @@ def test_8_10_1_an_operating_envelope_of_two_half_hours() -> None:
 def test_grid_aware_charging_continuous_and_separated_intervals_mean_the_same() -> None:
     """The Dutch profile: one payload IMPORT_CAPACITY_LIMIT in KW each, and no priority."""
     kw = [{"payloadType": "IMPORT_CAPACITY_LIMIT", "units": "KW", "objectType": "EVENT_PAYLOAD_DESCRIPTOR"}]
-    continuous = event(payloadDescriptors=kw, intervals=[interval("IMPORT_CAPACITY_LIMIT", 1.0, number=0), interval("IMPORT_CAPACITY_LIMIT", 2.0, number=1)])
+    continuous = event(
+        payloadDescriptors=kw, intervals=[interval("IMPORT_CAPACITY_LIMIT", 1.0, number=0), interval("IMPORT_CAPACITY_LIMIT", 2.0, number=1)]
+    )
     separated = event(
         payloadDescriptors=kw,
         intervalPeriod=None,
@@ -192,7 +195,9 @@ def test_8_2_levels_of_load_shed_are_what_the_site_file_says() -> None:
 
 
 def test_8_5_a_dispatch_is_a_setpoint_and_a_limit() -> None:
-    (window,) = windows(event(payloadDescriptors=[{"payloadType": "DISPATCH_SETPOINT", "units": "KW"}], intervals=[interval("DISPATCH_SETPOINT", 0.5)]))
+    (window,) = windows(
+        event(payloadDescriptors=[{"payloadType": "DISPATCH_SETPOINT", "units": "KW"}], intervals=[interval("DISPATCH_SETPOINT", 0.5)])
+    )
     assert (window.setpoint_w, window.consumption_w) == (500, 500)
 
 
@@ -262,7 +267,7 @@ def test_where_two_prices_overlap_the_higher_priority_holds() -> None:
 def test_a_merged_series_never_overlaps_and_covers_what_was_told(parts: list[tuple[int, int, int]]) -> None:
     told = [Value("buy", start, start + length, number, primacy, 0) for number, (start, length, primacy) in enumerate(parts)]
     found = merged(told, "buy", 0, 60)
-    assert all(one[1] <= two[0] for one, two in zip(found, found[1:], strict=False))
+    assert all(one[1] <= two[0] for one, two in itertools.pairwise(found))
     for moment in range(60):
         at = [value for value in told if value.start_s <= moment < value.end_s]
         said = [value for start, end, value in found if start <= moment < end]
@@ -274,7 +279,12 @@ def test_a_merged_series_never_overlaps_and_covers_what_was_told(parts: list[tup
 # -- any JSON --------------------------------------------------------------------------------------------
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8) | st.sampled_from([START, "PT1H", "P9999Y", "KW", "PRICE"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=8)
+    | st.sampled_from([START, "PT1H", "P9999Y", "KW", "PRICE"]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
@@ -287,8 +297,7 @@ def test_any_json_is_an_event_or_a_clear_refusal(parts: dict[str, Any]) -> None:
     try:
         found = read_event(event(intervals=[interval("IMPORT_CAPACITY_LIMIT", 5.0)]) | parts)
         said = meaning(found, None, US, T0, T0)
-    except Refused as refused:
-        assert str(refused)
+    except Refused:
         return
     for window in said.windows:
         assert window.consumption_w is None or (math.isfinite(window.consumption_w) and window.consumption_w >= 0)
@@ -320,4 +329,4 @@ def test_any_json_has_an_id_or_none(raw: Any) -> None:
 def test_slots_are_in_order_and_never_empty(before_h: int, count: int, duration: str | None) -> None:
     raw = event(intervals=[interval("SIMPLE", 1, number=number) for number in range(count)]) | ({"duration": duration} if duration else {})
     found = slots(read_event(json.loads(json.dumps(raw))), "ven-1", T0, T0 + 3600 * before_h)
-    assert all(one.start_s < one.end_s <= two.start_s for one, two in zip(found, found[1:], strict=False))
+    assert all(one.start_s < one.end_s <= two.start_s for one, two in itertools.pairwise(found))

@@ -24,7 +24,13 @@ _MORE: dict[str, dict[str, Any]] = {
     "contacts": {
         "debounce_s": 0.0,
         "contacts": [
-            {"name": f"K{number}", "pin": {"type": "file", "path": f"/pins/{number}"}, "consumption_w": watts, "production_w": watts, "missing": "hold"}
+            {
+                "name": f"K{number}",
+                "pin": {"type": "file", "path": f"/pins/{number}"},
+                "consumption_w": watts,
+                "production_w": watts,
+                "missing": "hold",
+            }
             for number, watts in enumerate(LEVELS_W)
         ],
     },
@@ -73,7 +79,7 @@ class SignalStory(Story):
         if watts is None:
             return ()
         self._version += 1
-        limit = {"consumption_w": watts} if way is CONSUMPTION else {"production_w": watts}
+        limit: dict[str, Any] = {"consumption_w": watts} if way is CONSUMPTION else {"production_w": watts}
         return (GridEvent(f"e{self._version}", 1, self.at().wall_s, duration_s, created_wall_s=self.at().wall_s, **limit),)
 
     def beat(self, source: str = "dso") -> list[Order]:
@@ -118,4 +124,16 @@ class SignalStory(Story):
         return [order for order in self.of(RecordCompliance) if event in ("", order.event)]
 
 
-__all__ = ["CONSUMPTION", "EVERY_TYPE", "FAILSAFE_PRODUCTION_W", "FAILSAFE_W", "LEVELS_W", "PRODUCTION", "STATED", "TOLD", "WALL_S", "SignalStory", "entry"]
+__all__ = [
+    "CONSUMPTION",
+    "EVERY_TYPE",
+    "FAILSAFE_PRODUCTION_W",
+    "FAILSAFE_W",
+    "LEVELS_W",
+    "PRODUCTION",
+    "STATED",
+    "TOLD",
+    "WALL_S",
+    "SignalStory",
+    "entry",
+]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from controller.config_signals import SignalConfig
-from controller.facts import Fact
+from controller.facts import Direction, Fact
 from controller.io.clock import VirtualClock
 from controller.io.signals.driver import Driver, Surroundings
 from controller.orders import AnswerSignal, Order, Publish, RecordCompliance, Tell, TellSource
@@ -67,8 +67,8 @@ class Wire:
 
     def holds_w(self, way: str = "consumption") -> float | None:
         """The limit in force of a direction."""
-        now = self.clock.stamp().mono_s
-        return next(signal_way for signal_way in (machine.value(now) for name, machine in self.signal.machines.items() if name.value == way))
+        watts: float | None = self.signal.value_w(Direction(way), self.clock.stamp().mono_s)
+        return watts
 
 
 __all__ = ["Broker", "Publish", "RecordCompliance", "Tell", "Wire"]

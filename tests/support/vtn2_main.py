@@ -24,18 +24,26 @@ class World:
         self.reports: list[list[Any]] = []
         self.offered: list[str] = []
         self.registrations = 0
+        self.fingerprint: str | None = None
         self.server: Any = None
 
     async def register(self, registration: dict[str, Any]) -> Any:
         self.registrations += 1
         self.vens["ven-id"] = registration["ven_name"]
+        self.fingerprint = registration.get("fingerprint")
         return "ven-id", f"registration-{self.registrations}"
 
     async def look_up(self, ven_id: str) -> Any:
         """None asks the VEN to register again."""
-        return {"ven_id": ven_id, "registration_id": f"registration-{self.registrations}"} if ven_id in self.vens else None
+        return (
+            {"ven_id": ven_id, "registration_id": f"registration-{self.registrations}", "fingerprint": self.fingerprint}
+            if ven_id in self.vens
+            else None
+        )
 
-    async def offer(self, ven_id: str, resource_id: str, measurement: str, unit: str, scale: str, min_sampling_interval: Any, max_sampling_interval: Any) -> Any:
+    async def offer(
+        self, ven_id: str, resource_id: str, measurement: str, unit: str, scale: str, min_sampling_interval: Any, max_sampling_interval: Any
+    ) -> Any:
         self.offered.append(measurement)
         return partial(self.report, measurement), timedelta(seconds=1), timedelta(seconds=2)
 
@@ -70,7 +78,11 @@ class World:
         )
         period = objects.ActivePeriod(dtstart=start, duration=timedelta(seconds=body["seconds"] * len(values)))
         return objects.Event(
-            event_descriptor=descriptor, event_signals=[signal], targets=[objects.Target(ven_id="ven-id")], active_period=period, response_required="always"
+            event_descriptor=descriptor,
+            event_signals=[signal],
+            targets=[objects.Target(ven_id="ven-id")],
+            active_period=period,
+            response_required="always",
         )
 
     async def control(self, request: web.Request) -> web.Response:
@@ -99,13 +111,13 @@ async def main(port: int, control_port: int, cert: str | None = None, key: str |
     world = World()
     extra: dict[str, Any] = {}
     if cert:
-        extra = {"cert": cert, "key": key, "http_cert": cert, "http_key": key, "http_ca_file": ca, "verify_message_signatures": False}
+        extra = {"cert": cert, "key": key, "http_cert": cert, "http_key": key, "http_ca_file": ca}
     world.server = OpenADRServer(
         vtn_id="VTN",
         http_port=port,
         http_host="127.0.0.1",
         requested_poll_freq=timedelta(seconds=1),
-        ven_lookup=world.look_up if not cert else None,
+        ven_lookup=world.look_up,
         show_fingerprint=False,
         **extra,
     )

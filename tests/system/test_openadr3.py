@@ -68,7 +68,7 @@ async def server() -> AsyncIterator[Server]:
 
 async def until(look: Callable[[], Awaitable[Any]], seconds: float = 15.0) -> Any:
     async with asyncio.timeout(seconds):
-        while not (found := await look()):
+        while not (found := await look()):  # noqa: ASYNC110  other processes
             await asyncio.sleep(0.1)
     return found
 
@@ -99,7 +99,7 @@ def limit(program: str, start_s: float, kw: float, seconds: int, **more: Any) ->
 
 
 async def test_a_limit_announced_ahead_holds_from_its_start_to_its_end_and_is_reported(tmp_path: Path, server: Server) -> None:
-    reports = [{"payloadType": "OPERATING_STATE"}]
+    reports = [{"payloadType": "OPERATING_STATE"}, {"payloadType": "BASELINE"}]
     async with Yard(tmp_path, site(tmp_path, signals=[entry(server.url)])) as yard:
         program = (await server.do("POST", "/programs", {"programName": "doe"}))["id"]
         start_s = round(now()) + 3
@@ -108,6 +108,8 @@ async def test_a_limit_announced_ahead_holds_from_its_start_to_its_end_and_is_re
         assert found["limit_w"] is None, "announced is not begun"
         await in_force(yard, "limited", 4200.0)
         assert now() >= start_s - 0.5
+        told = [each["text"] for each in (await yard.state())["events"]]
+        assert len([text for text in told if "a report of BASELINE is not sent" in text]) == 1, told
         await in_force(yard, "unlimited", None)
         assert now() >= start_s + 1.5
 

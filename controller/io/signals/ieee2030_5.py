@@ -70,7 +70,8 @@ class Ieee20305Driver:
             self._reports.told(order)
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Keep the responses that wait, let go of the connection."""
+        await self._answers.close()
         await self._http.close()
 
     async def run(self) -> None:
@@ -190,13 +191,13 @@ class Ieee20305Driver:
         known = self._answers.known
         self._schedule = schedule(self._states, self._we.ratings, self._we.lfdi, self._server_s(stamp.wall_s), known)
         self._answers.scheduled(self._schedule, stamp.wall_s)
-        self._versions = {event.event_id: self._version(event) for event in self._schedule.events}
+        self._versions = {event.event_id: self._version(event, stamp.wall_s) for event in self._schedule.events}
         self._submit(EventsTold(stamp, self.source_id, tuple(self._event(event) for event in self._schedule.events)))
 
-    def _version(self, event: Planned) -> tuple[int, Planned]:
-        """Its version for the site: rises with every change, also where the server forgot to count."""
-        number, before = self._versions.get(event.event_id, (event.version - 1, None))
-        return (number if before == event else max(event.version, number + 1)), event
+    def _version(self, event: Planned, wall_s: float) -> tuple[int, Planned]:
+        """Its version for the site: rises with every change, also where the server forgot to count, and over restarts."""
+        known = self._versions.get(event.event_id)
+        return known if known is not None and known[1] == event else (self._answers.version(wall_s), event)
 
     def _event(self, event: Planned) -> GridEvent:
         return GridEvent(

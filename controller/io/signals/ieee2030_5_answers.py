@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -33,12 +35,18 @@ class Answers:
         self._early: list[AnswerEvent] = []
         self._news = asyncio.Event()
         self._unsaved = False
+        self._file, self._numbers = _File(path), itertools.count()
         self._ledger = self._load()
 
     @property
     def known(self) -> frozenset[str]:
         """Events that something has been said about."""
         return self._ledger.known()
+
+    def version(self, wall_s: float) -> int:
+        """For an event that is new to this run or has changed: the site takes a lower one for an older word."""
+        self._changed()
+        return self._ledger.number(self._server_s(wall_s))
 
     def told(self, order: AnswerEvent) -> None:
         """The site says something. Before the first poll after a start nobody knows where to: it waits."""
@@ -94,6 +102,10 @@ class Answers:
             self._ledger.done(waiting)
             self._unsaved = True
 
+    async def close(self) -> None:
+        """Keep what was said last."""
+        await self._save()
+
     # -- the disk ------------------------------------------------------------------------------------------
 
     def _load(self) -> Ledger:
@@ -109,18 +121,29 @@ class Answers:
         """Before anything is sent, and after. A disk that is full costs repeated responses after a restart, nothing else."""
         if not self._unsaved:
             return
-        self._unsaved = False
+        text = self._ledger.text()
         try:
-            await asyncio.to_thread(_write, self._path, self._ledger.text())
+            await asyncio.to_thread(self._file.write, text, next(self._numbers))
         except OSError as error:
             log.warning("the responses cannot be kept in %s (%s); after a restart some may be sent twice", self._path, error.strerror)
+        self._unsaved = self._ledger.text() != text
 
 
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    with fresh.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)
+class _File:
+    """Written whole or not at all, by one thread at a time; one that was overtaken by a newer text writes nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._lock, self._newest = path, threading.Lock(), -1
+
+    def write(self, text: str, number: int) -> None:
+        with self._lock:
+            if number < self._newest:
+                return
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = self._path.with_suffix(".new")
+            with fresh.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(fresh, self._path)
+            self._newest = number

@@ -9,7 +9,7 @@ from controller.config import Config
 from controller.config_signals import Ieee20305Signal
 from controller.io.signals.ieee2030_5_walk import Ourselves
 from signals.csip_identity import IdentityError, der_of_pem, lfdi, sfdi
-from signals.csip_schedule import Ratings
+from signals.csip_modes import Ratings
 
 NOMINAL_V = 230.0
 
@@ -31,8 +31,9 @@ def ourselves(config: Config, entry: Ieee20305Signal) -> Ourselves:
 
 
 def ratings(config: Config, entry: Ieee20305Signal) -> Ratings:
-    """setMaxW and its kin: all inverters and the battery's discharge; the chargers count as load."""
+    """setMaxW and its kin: what we command, so all inverters, and the battery if the site file says how it is commanded."""
     battery = config.battery
-    charge_w, discharge_w = (battery.max_charge_w, battery.max_discharge_w) if battery is not None else (0.0, 0.0)
+    commanded = battery is not None and battery.command is not None
+    charge_w, discharge_w = (battery.max_charge_w, battery.max_discharge_w) if battery is not None and commanded else (0.0, 0.0)
     solar_w = sum(inverter.max_power_w for inverter in config.inverters)
     return Ratings(solar_w + discharge_w, charge_w, discharge_w, controllable=entry.binds == "controllable")

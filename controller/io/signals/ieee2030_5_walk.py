@@ -16,8 +16,9 @@ from controller.io.signals.ieee2030_5_http import Got, Http, ServerError
 from signals import csip_documents as documents
 from signals import csip_resources as resources
 from signals.csip_identity import same_lfdi, spoken
+from signals.csip_modes import Ratings
 from signals.csip_resources import EndDevice
-from signals.csip_schedule import ProgramState, Ratings, merged
+from signals.csip_schedule import ProgramState, merged
 from signals.csip_xml import XmlError, aus_namespace
 
 MOST_PROGRAMS: Final = 60

@@ -164,7 +164,13 @@ class Ven:
         """The programs that count, by id. Raises VtnError."""
         found: dict[str, Program] = {}
         notes: list[str] = []
-        for raw in (await self._listed("/programs")).values():
+        try:
+            listed = await self._listed("/programs")
+        except VtnError as error:
+            if self._entry.programs or not (error.final or error.status == 403):
+                raise
+            return found, [f"the server does not show its programs: {error}"]
+        for raw in listed.values():
             try:
                 program = read_program(raw)
             except Refused as refused:

@@ -34,7 +34,7 @@ PAGE = 50
 """Objects a page may have at most by the specification."""
 MOST_CACHED = 200
 LONGEST_WAIT_S = 3600.0
-DOUBT_S = 300.0
+DOUBT_S = 30.0
 """Between two tokens that are got because of a 403, which may as well mean what it says [s]."""
 NO_EXPIRY_S = 3600.0
 """A token whose server names no end is renewed after this time."""

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from controller.io.api_callbacks import ANY, Called, Callbacks
+from controller.io.api_callbacks import ANY, Callbacks, Called
 from controller.io.api_models import ApiError
 
 KEY = "key-of-the-subscription"

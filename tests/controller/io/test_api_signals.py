@@ -21,7 +21,12 @@ from tests.support.site_story import WALL_S, depot
 
 SIGNALS = [
     {"id": "dso", "type": "api", "failsafe_w": 4200},
-    {"id": "box", "type": "contacts", "contacts": [{"name": "W4", "pin": {"type": "file", "path": "/no/such/pin"}, "consumption_w": 1}], "poll_s": 60},
+    {
+        "id": "box",
+        "type": "contacts",
+        "contacts": [{"name": "W4", "pin": {"type": "file", "path": "/no/such/pin"}, "consumption_w": 1}],
+        "poll_s": 60,
+    },
 ]
 
 

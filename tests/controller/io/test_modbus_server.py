@@ -109,7 +109,7 @@ def test_our_own_discovery_finds_it(unit: int, role: Role, power_w: float) -> No
     view = picture(grid=replace(GRID, battery_w=1500.0, battery_soc_percent=55.0))
     words = registers(config(), view)[unit]
     models = played(discover(), words)
-    assert [model.model_id for model in models] == ([1, 203, 103, 802] if unit == 1 else [1, 213, 113, 802])
+    assert [model.model_id for model in models] == ([1, 203, 1, 103, 1, 802] if unit == 1 else [1, 213, 1, 113, 1, 802])
     source = choose(models, role)
     got = quantities(played(Reader(models, source.wanted).poll(), words), source)
     assert got["p"] == pytest.approx(power_w, abs=10)

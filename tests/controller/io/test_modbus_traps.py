@@ -36,7 +36,7 @@ REGISTERS = SimData(0, values=list(range(600)), datatype=DataType.REGISTERS)
 @asynccontextmanager
 async def wired(framing: Framing, port: int, behave: Behave | None = None, **more: Any) -> AsyncIterator[tuple[RawDevice, ModbusLine, Bus]]:
     """A raw device and our bus to it."""
-    settings = {"framing": framing, "timeout_s": 0.2, "baud": 115_200, **more}
+    settings = {"framing": framing, "timeout_s": 0.12, "baud": 115_200, **more}
     buses = Buses()
     if framing == "rtu":
         with raw_serial(behave) as (path, device):
@@ -66,7 +66,7 @@ async def test_m1_a_late_answer_is_not_taken_for_the_next_question(framing: Fram
     def behave(device: RawDevice, asked: Asked) -> list[Say] | None:
         return [(0.25, device.right(asked))] if asked.number == 1 else None
 
-    async with wired(framing, free_port, behave) as (device, line, bus):
+    async with wired(framing, free_port, behave, timeout_s=0.2) as (device, line, bus):
         assert (await failed(bus.read_registers(line, 3, 100, 2))).reason == "no answer"
         assert await bus.read_registers(line, 3, 500, 2) == [500, 501]
         if framing in RTU:
@@ -166,7 +166,7 @@ async def test_m2_noise_before_an_rtu_answer_costs_the_noise_only(framing: Frami
         assert await bus.read_registers(line, 3, 500, 2) == [500, 501]
 
 
-@pytest.mark.parametrize("framing", ALL)
+@pytest.mark.parametrize("framing", ["tcp", "rtu"])
 @pytest.mark.parametrize(
     "garbage", [b"\xa5" * 3, b"\x00" * 300, b"\x00\x01\x00\x00\x00\x03\x01\x03\x04", b"\x01\x83", b"HTTP/1.1 400 Bad Request\r\n\r\n"]
 )
@@ -202,7 +202,7 @@ async def test_m3_over_tcp_a_late_answer_is_dropped_by_its_id_without_silence(fr
             return [(0.25, device.right(asked))]
         return [(0.1, device.right(asked))] if asked.number == 2 else None
 
-    async with wired("tcp", free_port, behave) as (device, line, bus):
+    async with wired("tcp", free_port, behave, timeout_s=0.2) as (device, line, bus):
         await failed(bus.read_registers(line, 3, 100, 2))
         assert await bus.read_registers(line, 3, 500, 2) == [500, 501], "the answer to 100 came while 500 was waited for"
         assert (device.connections, bus.generation) == (1, 1)
@@ -216,7 +216,7 @@ async def test_m3_a_gateway_that_gives_no_ids_back_is_treated_like_a_serial_line
         frame = device.frame(asked, struct.pack(">BBHH", 3, 4, asked.address, asked.address + 1), tid=0)
         return [(0.25 if asked.number == 2 else 0.0, frame)]
 
-    async with wired("tcp", free_port, behave) as (_, line, bus):
+    async with wired("tcp", free_port, behave, timeout_s=0.2) as (_, line, bus):
         assert await bus.read_registers(line, 3, 10, 2) == [10, 11]
         await failed(bus.read_registers(line, 3, 100, 2))
         assert await bus.read_registers(line, 3, 500, 2) == [500, 501]
@@ -598,7 +598,7 @@ async def test_m12_a_cancelled_call_is_followed_by_right_answers(framing: Framin
 @pytest.mark.parametrize("framing", ALL)
 async def test_m12_a_cancellation_that_comes_with_the_answer_is_not_lost(framing: Framing, free_port: int) -> None:
     """Or a poll loop would go on after its shell was stopped."""
-    async with wired(framing, free_port, timeout_s=2.0) as (_, line, bus):
+    async with wired(framing, free_port, timeout_s=0.3) as (_, line, bus):
         await bus.read_registers(line, 3, 0, 1)
         client = bus._client
         assert client is not None

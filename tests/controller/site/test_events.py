@@ -208,7 +208,9 @@ def test_who_was_down_the_whole_time_says_so() -> None:
     assert words(again.look(at(800.0))) == [("a", "partial")]
 
 
-@pytest.mark.parametrize("rubbish", [{"a": 5}, {"a": {"event": []}}, {"a": {"event": {"consumption_w": "x", "version": "y"}}}, {"a": {"shift_s": {}}}])
+@pytest.mark.parametrize(
+    "rubbish", [{"a": 5}, {"a": {"event": []}}, {"a": {"event": {"consumption_w": "x", "version": "y"}}}, {"a": {"shift_s": {}}}]
+)
 def test_rubbish_in_the_journal_is_no_event(rubbish: dict[str, object]) -> None:
     made = schedule()
     made.restore(rubbish)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.facts import PlanFailed, PlanSolved
+from controller.facts import PlanFailed, PlanSolved, SeriesKind, SeriesTold
 from controller.site.planned import PROVED_AGAIN, UNPROVED, Fitness, Trouble, trouble_of
 from optimizer.problem import PlanStatus
 from optimizer.rules import allocate
@@ -62,3 +62,23 @@ def test_one_slow_solve_is_no_news() -> None:
     fitness = Fitness()
     statuses = [PlanStatus.FEASIBLE, PlanStatus.PROVED] * 5
     assert not [order for status in statuses for order in fitness.told(status)]
+
+
+@pytest.mark.parametrize(("tariff", "announced"), [({}, set()), ({"market": {"feed": {"type": "http", "url": "http://a/"}}}, {False, True})])
+def test_the_page_is_told_which_prices_a_market_has_announced(tariff: dict[str, object], announced: set[bool]) -> None:
+    story = Story(depot(1, tariff=tariff))
+    story.start()
+    story.plug("CP1")
+    begin = story.at().wall_s - 900.0
+    if tariff:
+        story.do(SeriesTold(story.at(), SeriesKind.BUY, "feed market", ((begin, begin + 4 * 3600.0, 0.11),)))
+    story.run(4)
+    problem = story.problems()[-1]
+    story.do(PlanSolved(story.at(), allocate(problem)))
+    view = story.site.planner.view()
+    assert view is not None
+    assert set(view.announced) == announced
+    assert view.sell_per_kwh == problem.sell_per_kwh
+    if tariff:
+        assert [price == 0.11 for price in view.buy_per_kwh[:4]] == [True] * 4
+        assert all(told == (start < begin + 4 * 3600.0) for told, start in zip(view.announced, view.start_wall_s, strict=True))

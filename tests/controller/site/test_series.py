@@ -187,6 +187,19 @@ class TestMemory:
             gone |= memories(room.told(SeriesTold(stamp(later.wall_s + number), BUY, f"vtn-{number}", tuple(hours(0.3, start=later.wall_s)))))
         assert sum(value is None for value in gone.values()) == 4, "with the feed there were so many more than kept"
 
+    def test_more_than_is_kept_from_everybody_harms_nobody(self) -> None:
+        site = config()
+        room = SeriesRoom(site)
+        minutes = [(NOON + index * 60.0, NOON + (index + 1) * 60.0, index / 1e5) for index in range(19_000)]
+        for number in range(MOST_SOURCES + 1):
+            room.told(SeriesTold(stamp(), BUY, f"vtn-{number}", tuple(minutes)))
+        assert room.books is not None
+        assert room.books.buy.at(NOON + 90.0) == pytest.approx(1e-5)
+        assert room.books.buy.at(NOON + 19_000 * 60.0 - 1.0) == 0.5, "so far ahead nothing is kept of so many"
+        later = [(start + 2e6, end + 2e6, value) for start, end, value in minutes]
+        (word,) = room.told(SeriesTold(stamp(), BUY, "vtn-0", (*minutes, *later)))
+        assert isinstance(word, Tell)
+
     def test_the_clear_sky_is_computed_anew_and_not_kept(self) -> None:
         site = config(forecast={"pv_plants": [{"latitude": 52, "longitude": 13, "peak_w": 1000}]})
         room = SeriesRoom(site)

@@ -141,7 +141,10 @@ def test_failsafe_and_back_with_the_cars() -> None:
     story.say(None)
     run(story, 120)
     assert cars_w(story) == pytest.approx(before_w, rel=0.05)
-    assert [line.event for line in story.record() if line.event in ("failsafe", "ended") and line.direction is CONSUMPTION][-2:] == ["failsafe", "ended"]
+    assert [line.event for line in story.record() if line.event in ("failsafe", "ended") and line.direction is CONSUMPTION][-2:] == [
+        "failsafe",
+        "ended",
+    ]
 
 
 def test_sources_are_told_what_is_measured() -> None:
@@ -194,7 +197,9 @@ def announced(story: SignalStory, **what: Any) -> Any:
             break
     problem = story.problems()[-1]
     inside = [number for number, slot in enumerate(problem.slots) if begin_s <= slot.start_wall_s < begin_s + 3600.0]
-    outside = [number for number, slot in enumerate(problem.slots) if slot.start_wall_s + slot.duration_s <= begin_s or slot.start_wall_s >= begin_s + 3600.0]
+    outside = [
+        number for number, slot in enumerate(problem.slots) if slot.start_wall_s + slot.duration_s <= begin_s or slot.start_wall_s >= begin_s + 3600.0
+    ]
     assert inside
     assert outside
     return problem, inside, outside

@@ -72,7 +72,9 @@ def test_a_retained_limit_is_refused() -> None:
     assert there.holds_w() == 4200.0
 
 
-@pytest.mark.parametrize("payload", [b"", b"1", b"{}", b'{"value_w": "1", "active": true}', b'{"value_w": 1, "active": 1}', b'{"value_w": 1}', b"\xff"])
+@pytest.mark.parametrize(
+    "payload", [b"", b"1", b"{}", b'{"value_w": "1", "active": true}', b'{"value_w": 1, "active": 1}', b'{"value_w": 1}', b"\xff"]
+)
 def test_what_cannot_be_read_changes_nothing(payload: bytes) -> None:
     there = wire()
     there.send(f"{HEAD}/consumption/limit", payload)

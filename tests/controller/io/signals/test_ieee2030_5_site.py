@@ -71,7 +71,7 @@ async def test_a_server_that_is_gone_leaves_the_failsafe_and_ends_it_by_coming_b
     async with World(tmp_path) as world:
         program = {"number": 1, "mrid": PROGRAM, "primacy": 1, "name": "DNSP", "default": {"opModImpLimW": 9000}}
         await world.do("program", **program)
-        async with running(tmp_path, world.entry(failsafe_w=3000, heartbeat_s=3)) as app:
+        async with running(tmp_path, world.entry(failsafe_w=3000, heartbeat_s=2)) as app:
             await until(lambda: view(app).limit_w == 9000.0)
             await world.kill()
             await until(lambda: view(app).limit_w == 3000.0)

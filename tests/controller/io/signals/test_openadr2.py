@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from openleadr.utils import certificate_fingerprint
 
 from controller.config import Config
 from controller.facts import EventsTold, Fact, GridEvent, SeriesTold, SourceChanged
@@ -20,6 +21,7 @@ from controller.io.signals.driver import Surroundings
 from controller.io.signals.openadr2 import Ven2
 from controller.io.tasks import end, spawn
 from controller.orders import AnswerEvent, TellSource
+from tests.support.certificates import RSA_CERT, RSA_KEY
 from tests.support.openadr3_world import SITE, until
 from tests.support.yard import ROOT, free_port
 
@@ -29,16 +31,15 @@ pytestmark = pytest.mark.system
 class Vtn:
     """The server's process."""
 
-    def __init__(self) -> None:
-        self.port, self.control_port = free_port(), free_port()
-        self.url = f"http://127.0.0.1:{self.port}/OpenADR2/Simple/2.0b"
+    def __init__(self, *files: str) -> None:
+        self.port, self.control_port, self.files = free_port(), free_port(), files
+        self.url = f"{'https' if files else 'http'}://127.0.0.1:{self.port}/OpenADR2/Simple/2.0b"
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.support.vtn2_main", str(self.port), str(self.control_port), cwd=ROOT, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
+        words = ("-m", "tests.support.vtn2_main", str(self.port), str(self.control_port), *self.files)
+        pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.DEVNULL}
+        self.process = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=ROOT, **pipes)
         assert self.process.stdout is not None
         async with asyncio.timeout(30):
             while await self.process.stdout.readline() != b"ready\n":
@@ -211,8 +212,32 @@ async def test_the_server_forgets_us_and_restarts(vtn: Vtn) -> None:
         await until(lambda: there.events() == (), 15)  # the new server knows of no event
 
 
+async def test_signed_messages_over_mutual_tls(tmp_path: Path) -> None:
+    """Both sides sign; the server knows our certificate by its fingerprint, we know its by ours."""
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert.write_text(RSA_CERT)
+    key.write_text(RSA_KEY)
+    server = Vtn(str(cert), str(key), str(cert))
+    await server.start()
+    fingerprint = certificate_fingerprint(RSA_CERT)
+    files = {"cert_file": str(cert), "key_file": str(key), "ca_file": str(cert)}
+    try:
+        async with world(server, vtn_fingerprint=fingerprint, **files) as there:
+            await until(there.told, 30)
+            await server.do(add=capacity(there.now() + 600, 0.5))
+            await until(there.events, 15)
+            await server.until(lambda seen: ["e1", "optIn"] in seen["opts"])
+        async with world(server, vtn_fingerprint="00" * 10, **files) as there:
+            await until(there.health, 30)
+            assert not there.health()[0][0]
+            assert "fails its check: FingerprintMismatch" in there.health()[0][1]
+            assert there.told() == 0
+    finally:
+        await server.stop()
+
+
 CRASHES = "import sys; sys.stdin.readline(); sys.stderr.write('boom at last\\n'); sys.exit(3)"
-BABBLES = "import sys; sys.stdin.readline(); print('{\"kind\": \"events\"}', flush=True); sys.stdin.read()"
+BABBLES = 'import sys; sys.stdin.readline(); print(\'{"kind": "events"}\', flush=True); sys.stdin.read()'
 FLOODS = "import sys; sys.stdin.readline(); sys.stdout.write('x' * 20_000_000); sys.stdout.flush(); sys.stdin.read()"
 
 

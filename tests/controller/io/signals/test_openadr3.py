@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from controller.config import Config
+from controller.io.tasks import end, spawn
+from controller.orders import TellSource
 from controller.sim.vtn3 import Client, Fault, Vtn3
 from signals.openadr_plain import time_text
-from tests.support.openadr3_world import until, world
+from tests.support.certificates import ECDSA_CERT, ECDSA_KEY
+from tests.support.openadr3_world import SITE, World, entry, until, world
 
 
 def limit_event(program: str, start_s: float, kw: float, duration: str = "PT30M", **more: Any) -> dict[str, Any]:
@@ -231,13 +237,13 @@ async def test_retry_after_is_kept_to() -> None:
     async with world() as there:
         await until(there.told)
         asked = len(there.vtn.log)
-        there.vtn.faults.append(Fault("/programs", 429, 1, {"Retry-After": "3"}))
+        there.vtn.faults.append(Fault("/programs", 429, 1, {"Retry-After": "1"}))
         await until(lambda: any(each["status"] == 429 for each in there.vtn.log))
         told = len(there.told())
         await asyncio.sleep(0)
         begin_s = there.clock.stamp().mono_s
         await until(lambda: len(there.told()) > told)
-        assert there.clock.stamp().mono_s - begin_s > 2.5
+        assert there.clock.stamp().mono_s - begin_s > 0.8
         assert asked < len(there.vtn.log)
 
 
@@ -279,7 +285,111 @@ async def test_a_server_that_lets_nobody_register_is_read_all_the_same() -> None
         assert there.health()[0] == (True, "")
 
 
+async def test_a_server_that_hides_its_programs_still_has_events() -> None:
+    async with world() as there:
+        program = (await there.business("POST", "/programs", {"programName": "doe"}))["id"]
+        await there.business("POST", "/events", limit_event(program, there.now(), 5.0))
+        there.vtn.faults.append(Fault("/programs", 403, 1000))
+        await until(lambda: there.events() and "does not show its programs" in there.notes())
+        assert there.events()[0].consumption_w == 5000.0
+
+
 async def test_an_unchanged_list_is_not_sent_again() -> None:
     async with world() as there:
         await until(lambda: [each for each in there.asked("GET", "/events") if each["status"] == 304])
         assert there.health() == [(True, "")]
+
+
+# -- reports, subscriptions ---------------------------------------------------------------------------
+
+
+def reading(at_s: float) -> TellSource:
+    return TellSource("dso", at_s, 6000.0, at_s / 10, 0.0, 231.0, 3000.0, None, None, 50.0, None, None, "unlimited")
+
+
+@pytest.mark.parametrize("generation", ["3.0", "3.1"])
+async def test_a_report_is_sent_once_whatever_happens_on_the_way(generation: str) -> None:
+    """The server fails twice, then has it already (409): that is the end of it."""
+    async with world(generation) as there:
+        program = (await there.business("POST", "/programs", {"programName": "doe"}))["id"]
+        asked = [{"payloadType": "READING", "units": "KW"}]
+        await there.business("POST", "/events", limit_event(program, there.now(), 5.0, duration="PT1S", reportDescriptors=asked))
+        there.vtn.faults.append(Fault("/reports", 500, 2))
+        there.ven.answered(reading(there.now()))
+        await until(lambda: "reports or subscriptions do not get through" in there.notes())
+        (report,) = await until(lambda: list(there.vtn.objects["reports"].values()))
+        (interval,) = report["resources"][0]["intervals"]
+        assert interval["payloads"][0] == {"type": "READING", "values": [6.0]}
+        assert ("programID" in report) == (generation == "3.0")
+        await there.next_poll(2)
+        assert len(there.vtn.objects["reports"]) == 1
+        assert {healthy for healthy, _ in there.health()} == {True}
+
+
+async def test_a_report_that_the_server_will_never_take_is_given_up_and_told() -> None:
+    async with world() as there:
+        program = (await there.business("POST", "/programs", {"programName": "doe"}))["id"]
+        asked = [{"payloadType": "READING", "units": "KW"}, {"payloadType": "BASELINE"}]
+        await there.business("POST", "/events", limit_event(program, there.now(), 5.0, duration="PT1S", reportDescriptors=asked))
+        there.vtn.faults.append(Fault("/reports", 400, 100, body='{"title": "Bad Request", "status": 400, "detail": "no room"}'))
+        there.ven.answered(reading(there.now()))
+        await until(lambda: "the server does not take its report" in there.notes())
+        assert "a report of BASELINE is not sent" in there.notes()
+        sent = len(there.asked("POST", "/reports"))
+        await there.next_poll(2)
+        assert len(there.asked("POST", "/reports")) == sent == 1
+
+
+@pytest.mark.parametrize("generation", ["3.0", "3.1"])
+async def test_a_subscription_is_made_found_again_and_given_back(generation: str) -> None:
+    callback = "http://127.0.0.1:9/api/v1/openadr3/dso"
+    server = Vtn3(generation)
+    async with world(vtn=server, callback_url=callback) as there:
+        await there.business("POST", "/programs", {"programName": "doe"})
+        (subscription,) = await until(lambda: list(server.objects["subscriptions"].values()))
+        (operation,) = subscription["objectOperations"]
+        assert operation["callbackUrl"] == callback
+        assert operation["bearerToken"] == there.ven.callback_token
+        assert ("programID" in subscription) == (generation == "3.0")
+        server.objects["subscriptions"].clear()
+        server.faults.append(Fault("/programs", 503, 1))
+        await until(lambda: server.objects["subscriptions"])
+    assert not server.objects["subscriptions"]
+
+
+async def test_a_server_that_names_operations_by_the_verbs_of_http() -> None:
+    async with world("3.0", callback_url="http://127.0.0.1:9/cb") as there:
+        there.vtn.faults.append(Fault("/subscriptions", 400, 1, skip=1))  # the list is answered, the first POST is not taken
+        await there.business("POST", "/programs", {"programName": "doe"})
+        await until(lambda: len(there.asked("POST", "/subscriptions")) >= 2)
+        assert '"POST", "PUT", "DELETE"' in there.asked("POST", "/subscriptions")[1]["body"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b'{"objectType": "EVENT", "operation": "POST", "object": {}}', 200), (b"{}", 400), (b"\xff", 400), (b"[" * 9999, 400)],
+)
+async def test_a_call_makes_us_look(body: bytes, status: int) -> None:
+    async with world() as there:
+        assert (await there.ven.notified(body))[0] == status
+
+
+async def test_a_certificate_nobody_vouches_for_is_an_outage_and_its_own_ca_makes_it_well(tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert.write_text(ECDSA_CERT)
+    key.write_text(ECDSA_KEY)
+    server = Vtn3()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    await server.start(tls=context)
+    try:
+        for ca_file, well in ((None, False), (str(cert), True)):
+            there = World(server, Config.model_validate(SITE | {"signals": [entry(server.url, ca_file=ca_file)]}))
+            task = spawn(there.ven.run(), "ven")
+            await until(there.health)
+            assert there.health()[0][0] is well
+            assert well or "certificate is not trusted" in there.health()[0][1]
+            await end([task])
+            await there.ven.close()
+    finally:
+        await server.stop()

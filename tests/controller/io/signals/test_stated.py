@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from controller.io.clock import VirtualClock
+from controller.io.signals import stated
 from controller.io.signals.stated import build
 from controller.orders import Publish, RecordCompliance
 from tests.support.signal_wire import Wire
@@ -148,7 +149,8 @@ async def test_over_http_the_answer_is_the_response() -> None:
     assert (await driver.notified(b"{}"))[0] == 200
 
 
-async def test_a_site_that_does_not_answer_in_time() -> None:
+async def test_a_site_that_does_not_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stated, "ANSWER_S", 0.01)
     there = Wire({"type": "api"}, build)
     driver: Any = there.driver
     there.site.handle = lambda fact: []  # type: ignore[method-assign]  # the engine is busy

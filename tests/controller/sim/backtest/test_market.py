@@ -14,7 +14,7 @@ from controller.sim.backtest.briefing import told_config
 from controller.sim.backtest.jobs import OURS, Job, run_job
 from controller.sim.backtest.loop import BacktestLoop
 from controller.sim.backtest.market import Market
-from controller.sim.backtest.series import Series, midnight
+from controller.sim.backtest.series import Series, fixed, midnight
 from controller.sim.backtest.setting import Setting
 from controller.sim.backtest.timeline import stamp_of
 from tests.controller.sim.backtest.kit import START_S, ZONE, setting
@@ -73,10 +73,12 @@ def test_the_engine_plans_with_them_and_assumes_the_rest(day: Setting) -> None:
 
 
 def test_cars_that_can_wait_charge_while_they_are_paid_for(day: Setting) -> None:
-    """Of the cars that are there then, nearly everything that fits goes into the two hours below zero."""
-    begin_s, end_s = START_S + 7 * HOUR, START_S + 18 * HOUR
-    outcome = run_job(Job(0, 0, OURS, day.case.stretch(begin_s, end_s)), lambda _: None)
-    assert outcome.delivered_percent > 99.0
-    paid = [one.ev_w for one in outcome.curve if START_S + 13.25 * HOUR <= one.wall_s < START_S + 14.75 * HOUR]
-    dear = [one.ev_w for one in outcome.curve if START_S + 12 * HOUR <= one.wall_s < START_S + 12.75 * HOUR]
-    assert sum(paid) / len(paid) > 2.0 * sum(dear) / len(dear)
+    """Against the same day at one price: more goes into the two hours below zero, and everybody still leaves full."""
+    case = day.case.stretch(START_S + 7 * HOUR, START_S + 18 * HOUR)
+    flat = replace(case, prices=replace(case.prices, buy=fixed(0.3), sell=fixed(0.0)))
+    paid_wh = {}
+    for name, one in (("market", case), ("flat", flat)):
+        outcome = run_job(Job(0, 0, OURS, one), lambda _: None)
+        assert outcome.delivered_percent > 99.0
+        paid_wh[name] = sum(step.ev_w / 4 for step in outcome.curve if START_S + 13 * HOUR <= step.wall_s < START_S + 15 * HOUR)
+    assert paid_wh["market"] > 1.3 * paid_wh["flat"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controller.config_signals import Section14aConfig
-from controller.site.section14a import devices_of, minimum_w, resolved_w
+from controller.section_14a import devices_of, minimum_w, resolved_w
 from tests.support.site_story import depot
 
 

@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test test-kill test-power-cut test-72h test-one-station test-storm test-30-days test-real-time check bench bench-relay bench-optimizer bench-blocks bench-rounding bench-planning bench-weeks bench-forecasts bench-depot bench-meters fuzz schema constraints install clean
+.PHONY: help demo test test-thorough test-kill test-power-cut test-72h test-one-station test-storm test-30-days test-real-time check bench bench-relay bench-optimizer bench-blocks bench-rounding bench-planning bench-weeks bench-forecasts bench-depot bench-meters fuzz schema constraints install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "                  ARGS are handed on, e.g. make demo ARGS='--port 8081'; ARGS=--help shows them"
 	@echo "make test         run all tests, four files side by side (installs mosquitto and chromium if it may)"
 	@echo "                  e.g. make test ARGS='-q tests/optimizer'"
+	@echo "make test-thorough  the same with two and a half times as many examples for every law; ARGS as above"
 	@echo "make test-kill    kill -9 the controller 200 times under traffic (about 8 minutes); ARGS='--rounds 1000' for more"
 	@echo "make test-power-cut  cut the power 50 times under traffic (about 6 minutes; mounts an image if it may); ARGS='--rounds 200' for more"
 	@echo "make test-72h     three days without a CSMS, 100 stations, in virtual time (about 8 minutes)"
@@ -45,6 +46,10 @@ demo: .venv-demo
 test: .venv-dev
 	@deploy/install-test-tools.sh
 	@exec $(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-n 4 --dist loadfile --no-loadscope-reorder)
+
+test-thorough: .venv-dev
+	@deploy/install-test-tools.sh
+	@exec env YARDMASTER_THOROUGH=1 $(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-n 4 --dist loadfile --no-loadscope-reorder)
 
 test-kill: .venv-dev
 	@exec $(BIN)/python -m tests.support.kill_rounds $(ARGS)

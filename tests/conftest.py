@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
@@ -11,6 +12,12 @@ from itertools import zip_longest
 from pathlib import Path
 
 import pytest
+
+from tests.support.compiled import compile_all, write_bytecode
+from tests.support.examples import load_profile
+
+load_profile()
+write_bytecode()
 
 HOST = "127.0.0.1"
 SERVER_PATHS = "/usr/sbin:/usr/local/sbin"
@@ -25,6 +32,18 @@ LONGEST = (
     "tests/journeys/test_v2g.py",
 )
 WAITING = ("tests/system/", "tests/conformance/", "tests/browser/")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before the workers of a run of everything start, all is compiled once."""
+    if config.args_source is config.ArgsSource.TESTPATHS and config.getoption("numprocesses", None):
+        compile_all()
+
+
+def pytest_collection_finish() -> None:
+    """Ten thousand tests and their modules stay until the end: the garbage collector need not look at them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from controller.config import PHASE_INDEX, ROOT_CIRCUIT
 from controller.facts import Stamp
-from controller.site.devices_room import room_a
+from controller.site.devices_room import could_draw_a, room_a
 from controller.site.devices_scene import Bound, Scene
 from controller.site.freshness import Health, Mode
 from controller.site.limits import Limit
@@ -92,7 +92,7 @@ def left_for_battery(site: Site, now: float) -> Bound | None:
     for circuit, limit in site.limits.controllable(now).items():
         if circuit == ROOT_CIRCUIT and site.frozen is not None:
             booked_a = site.frozen.booked_a
-            cars_a = sum(max(claim.ceiling_a, claim.present_a) * len(site.evses[claim.key].phases) for claim in site.frozen.claims if claim.rows)
+            cars_a = sum(could_draw_a(claim) * len(site.evses[claim.key].phases) for claim in site.frozen.claims if claim.rows)
             cars_a += sum(amps * len(site.evses[key].phases) for key, amps in booked_a.items())
             limit_w = limit.limit_a * site.layout.voltage_v * site.layout.phase_count
             found.append((limit_w - cars_a * site.layout.voltage_v, limit.reason))

@@ -22,13 +22,18 @@ def room_a(layout: Layout, rows: Sequence[Row], claims: Sequence[Claim], phases:
     return min((rows[3 * index + phase].capacity_a - demand[3 * index + phase] for phase in phases), default=0.0)
 
 
+def could_draw_a(claim: Claim) -> float:
+    """What a car may draw now or could use, by its own limits and the plan [A]."""
+    wanted_a = min(claim.cap_a, claim.want_a)
+    return max(claim.ceiling_a, claim.present_a, wanted_a if math.isfinite(wanted_a) else 0.0)
+
+
 def _demand_a(layout: Layout, rows: Sequence[Row], claims: Sequence[Claim]) -> list[float]:
     """What cars may draw through each row of the circuits; one circuit passes no more than it carries."""
     numbers = {name: number for number, name in enumerate(layout.circuits)}
     demand = [0.0] * (3 * len(numbers))
     for claim in claims:
-        wanted_a = min(claim.cap_a, claim.want_a)
-        own_a = max(claim.ceiling_a, claim.present_a, wanted_a if math.isfinite(wanted_a) else 0.0)
+        own_a = could_draw_a(claim)
         first = 3 * numbers[layout.places[claim.key].circuit]
         for row in claim.rows:
             if first <= row < first + 3:

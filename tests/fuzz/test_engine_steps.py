@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from controller.link.uplink import Uplink
 from tests.fuzz.drive import blind
 from tests.fuzz.engine_world import VERSIONS, Choices, World, play, spoilt
+from tests.support.examples import examples
 
 TEXTS = st.text(st.characters(), max_size=60)
-CALM = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+CALM = settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @CALM

@@ -14,6 +14,7 @@ from meters.decode import RegisterImage, decode, probe_matches
 from meters.quality import Convention, Expectation, judge
 from meters.reading import Quality, Reading
 from meters.template import PHASES, Register, Template, load_all
+from tests.support.examples import examples
 from tests.support.register_images import Truth, exponents, image_of
 
 MAPS = load_all(Path(__file__).resolve().parents[2] / "config" / "meters")
@@ -57,7 +58,7 @@ def fits(found: float | None, expected: float, tolerance: float) -> bool:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(truth=truths())
 def test_a_device_made_from_the_map_reads_as_what_is_true(name: str, truth: Truth) -> None:
     template = MAPS[name]
@@ -132,7 +133,7 @@ def test_any_other_constant_than_the_probe_is_refused(name: str, flip: int, at: 
 
 
 @pytest.mark.parametrize("name", WIDE)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(truth=truths())
 def test_swapped_words_are_never_a_good_reading(name: str, truth: Truth) -> None:
     template = MAPS[name]
@@ -146,7 +147,7 @@ def test_swapped_words_are_never_a_good_reading(name: str, truth: Truth) -> None
 
 
 @pytest.mark.parametrize("name", SEEN)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(truth=truths(), shift=st.sampled_from([-2, -1, 1, 2]))
 def test_a_shifted_answer_is_never_a_good_reading(name: str, truth: Truth, shift: int) -> None:
     template = MAPS[name]

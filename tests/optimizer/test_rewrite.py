@@ -15,10 +15,11 @@ from optimizer.highs import LiveHighs, Verdict
 from optimizer.model import Model, build, powers
 from optimizer.problem import PlanStatus, Problem, Slot
 from optimizer.terms import defects, settle
+from tests.support.examples import examples
 from tests.support.odd_sites import moment_later, odd_car, odd_site
 from tests.support.plans import HOUR_S, START_S, battery, car, grid, load, problem, v2g_car
 
-law = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+law = settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 seeds = st.integers(0, 10**9)
 
 

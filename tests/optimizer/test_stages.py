@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from optimizer.highs import handed_over
 from optimizer.model import Model, build
 from optimizer.problem import Problem
+from tests.support.examples import examples
 from tests.support.odd_sites import odd_site
 from tests.support.plans import START_S, car, grid, hours, load, problem, v2g_car
 
@@ -67,7 +68,7 @@ def energy_first(given: Problem) -> Problem:
 
 
 class TestTheOrder:
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.integers(0, 10**9))
     def test_one_solve_reaches_what_the_stages_reach(self, seed: int) -> None:
         apart, at_once = by_stages(build(energy_first(odd_site(seed))))

@@ -13,6 +13,7 @@ from optimizer.problem import Slot
 from optimizer.sunny import UNLEARNT, ClearSky, Sunny
 from optimizer.told import Told
 from optimizer.usual import Usual
+from tests.support.examples import examples
 
 QUARTER, HOUR, DAY = 900.0, 3600.0, 86_400.0
 BEGIN = datetime(2026, 10, 10, tzinfo=UTC).timestamp()
@@ -98,7 +99,7 @@ def test_what_was_learnt_is_not_learnt_anew_in_the_same_day() -> None:
     assert sky.shares(usual, usual.place(now + DAY)[0]) is not first
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.lists(st.floats(0.0, 1.2), min_size=14, max_size=14), st.integers(0, 23), st.floats(0.02, 0.4))
 def test_forecasts_are_never_negative_and_room_never_more_than_they_are(parts: list[float], hour: int, quantile: float) -> None:
     usual, at_s, now = Usual("UTC", by_kind=False), BEGIN, BEGIN + 13 * DAY + hour * HOUR

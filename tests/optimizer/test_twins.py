@@ -10,6 +10,7 @@ from optimizer.check import check
 from optimizer.problem import Ev, Plan, Problem, SlackKind
 from optimizer.solve import solve
 from optimizer.twins import merge, split
+from tests.support.examples import examples
 from tests.support.plans import START_S, car, ev_kw, grid, problem, v2g_car
 
 FOREVER_S = 1e9
@@ -53,7 +54,7 @@ def test_cars_that_are_there_may_be_left_alone() -> None:
     assert {name: len(twins) for name, twins in groups.items()} == {"x0": 2, "expected:0": 2}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     prices=st.lists(st.sampled_from([0.05, 0.1, 0.2, 0.4]), min_size=3, max_size=5),
     groups=st.lists(st.tuples(st.integers(1, 4), NEEDS_WH, st.booleans(), st.integers(1, 5)), min_size=1, max_size=3),

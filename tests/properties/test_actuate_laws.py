@@ -21,6 +21,7 @@ from controller.site.arbiter import EPS, Grant
 from controller.site.channel import Floor
 from controller.site.charger import ChargerModel
 from controller.site.state import layout_of
+from tests.support.examples import examples
 from tests.support.site_story import depot
 
 KEY = EvseKey("CP1", 1)
@@ -191,14 +192,14 @@ def play(model: ChargerModel, version: str, story: list[Any]) -> World:
 UNANSWERED_DEFAULT = [(("fate", "quiet"), 1), (("begin", 0), 42), (("want", 7.0), 70), (("fate", "take"), 1), (("end", 0), 51)]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example(next(model for model in MODELS if model.purposes == ("TxDefaultProfile",)), "2.0.1", UNANSWERED_DEFAULT)
 @given(st.sampled_from(MODELS), st.sampled_from(["1.6", "2.0.1", "2.1"]), STORY)
 def test_law_a_station_never_obeys_more_than_is_counted(model: ChargerModel, version: str, story: list[Any]) -> None:
     play(model, version, story)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(MODELS), STORY)
 def test_law_writes_never_exceed_the_budget_but_for_cuts(model: ChargerModel, story: list[Any]) -> None:
     model = replace(model, writes_per_day=40)
@@ -215,7 +216,7 @@ def test_law_writes_never_exceed_the_budget_but_for_cuts(model: ChargerModel, st
     assert len(paid) <= 10 + 40 * world.now / 86_400.0 + len(world.channel.tries.ways)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(MODELS), STORY)
 def test_law_nothing_above_the_fallback_goes_out_before_the_floor_is_confirmed_or_between_zero_and_the_minimum(
     model: ChargerModel, story: list[Any]

@@ -21,10 +21,11 @@ from optimizer.problem import EXPECTED, Battery, Ev, Node, Plan, Problem, Slot
 from optimizer.rules import allocate
 from optimizer.solve import solve
 from tests.support import plans
+from tests.support.examples import examples
 from tests.support.plans import VOLTS, car, grid
 from tests.support.random_sites import START_S
 
-law = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+law = settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 cases = st.integers(0, 10**9).map(lambda seed: case(Random(seed)))
 """Seeds rather than strategies: every example is another crowded site, few are small."""
 

@@ -15,6 +15,7 @@ from controller.site.guard import cut
 from controller.site.rows import PAIRS
 from controller.site.state import EvseState, Place, Session
 from controller.site.turns import AGED_TURNS, LIFT_EVERY_TURNS, STARVING_TURNS, Turns, rank
+from tests.support.examples import examples
 
 PACE = Pace(ramp_up_a_per_s=4.0, dead_band_a=1.0)
 AMPS = st.integers(0, 64).map(float)
@@ -55,7 +56,7 @@ def load(claims: list[Claim], amps: list[float], row: int) -> float:
 
 
 @given(sites())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_no_row_is_ever_granted_more_than_its_capacity(site: tuple[list[Row], list[Claim]]) -> None:
     rows, many = site
     grants = decide(rows, many, PACE)
@@ -64,7 +65,7 @@ def test_no_row_is_ever_granted_more_than_its_capacity(site: tuple[list[Row], li
 
 
 @given(sites())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_what_may_be_drawn_never_grows_beyond_capacity(site: tuple[list[Row], list[Claim]]) -> None:
     """A rise never counts on a cut the other station has not followed yet."""
     rows, many = site
@@ -76,7 +77,7 @@ def test_what_may_be_drawn_never_grows_beyond_capacity(site: tuple[list[Row], li
 
 
 @given(sites())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_a_grant_is_zero_or_between_the_minimum_and_the_cap_and_says_why(site: tuple[list[Row], list[Claim]]) -> None:
     rows, many = site
     for claim, grant in zip(many, decide(rows, many, PACE), strict=True):
@@ -86,7 +87,7 @@ def test_a_grant_is_zero_or_between_the_minimum_and_the_cap_and_says_why(site: t
 
 
 @given(sites())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_who_gets_less_than_it_could_use_shares_a_full_row_with_nobody_who_got_clearly_more(site: tuple[list[Row], list[Claim]]) -> None:
     """Max-min fair within one priority: nobody could be given more without taking from somebody who has no more."""
     rows, many = site
@@ -114,7 +115,7 @@ def test_what_rounding_leaves_on_two_rows_is_handed_out_to_the_last_step() -> No
 
 
 @given(sites(), st.randoms())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_the_same_picture_gives_the_same_grants_in_any_order_of_claims(site: tuple[list[Row], list[Claim]], random: object) -> None:
     rows, many = site
     shuffled = list(many)
@@ -124,7 +125,7 @@ def test_the_same_picture_gives_the_same_grants_in_any_order_of_claims(site: tup
 
 
 @given(sites())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_rises_keep_to_the_ramp_and_stop_where_rises_are_forbidden(site: tuple[list[Row], list[Claim]]) -> None:
     rows, many = site
     for claim, grant in zip(many, decide(rows, many, PACE), strict=True):
@@ -135,7 +136,7 @@ def test_rises_keep_to_the_ramp_and_stop_where_rises_are_forbidden(site: tuple[l
 
 
 @given(sites(), st.sets(st.integers(0, 5)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_the_guard_only_lowers_and_brings_the_rows_below_capacity(site: tuple[list[Row], list[Claim]], over: set[int]) -> None:
     rows, many = site
     over = {row for row in over if row < len(rows)}
@@ -189,7 +190,7 @@ def longest_wait_s(served: list[list[float]], until_s: float) -> float:
 
 
 @given(st.integers(2, 9), st.integers(1, 3), st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_nobody_starves(count: int, room: int, data: st.DataObject) -> None:
     """With room for a few minimums everybody gets a turn, whatever phases they need."""
     wired = [data.draw(st.sampled_from([(0,), (1,), (2,), (0, 1, 2)])) for _ in range(count)]
@@ -198,7 +199,7 @@ def test_nobody_starves(count: int, room: int, data: st.DataObject) -> None:
 
 
 @given(st.integers(2, 6), st.integers(1, 3), st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_nobody_starves_below_others_of_higher_priority(count: int, room: int, data: st.DataObject) -> None:
     """One car at a time is lifted after a long wait; the bound grows with the number of cars."""
     wired = [data.draw(st.sampled_from([(0,), (0, 1, 2)])) for _ in range(count)]
@@ -245,7 +246,7 @@ def lopsided(draw: st.DrawFn) -> tuple[float, list[Row], list[Claim], list[tuple
 
 
 @given(lopsided())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_charging_never_makes_two_phases_differ_by_more_than_allowed(case: tuple[float, list[Row], list[Claim], list[tuple[int, ...]]]) -> None:
     """At most the grants flow on the one phase, at least the smaller of grant and draw on the other."""
     limit_a, rows, many, phases = case
@@ -258,7 +259,7 @@ def test_charging_never_makes_two_phases_differ_by_more_than_allowed(case: tuple
 
 
 @given(lopsided())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_an_unbalance_limit_only_lowers_what_is_given_in_all(case: tuple[float, list[Row], list[Claim], list[tuple[int, ...]]]) -> None:
     """It takes nothing from a car on all three phases, which cannot cause it."""
     _, rows, many, phases = case
@@ -271,7 +272,7 @@ def test_an_unbalance_limit_only_lowers_what_is_given_in_all(case: tuple[float, 
 
 
 @given(sites(), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_giving_back_stays_within_the_export_rows_and_changes_nobodys_charging(site: tuple[list[Row], list[Claim]], data: st.DataObject) -> None:
     rows, many = site
     export = [Row(data.draw(st.floats(-10, 60)), "export") for _ in range(2)]

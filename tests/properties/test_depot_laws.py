@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from controller.ocpp.times import timestamp
 from tests.support.depot_book import DepotBook, site
+from tests.support.examples import examples
 
 NAMES = ("CP1", "CP2", "CP3")
 VERSIONS = {"CP1": "ocpp2.1", "CP2": "ocpp2.0.1", "CP3": "ocpp2.1"}
@@ -125,7 +126,7 @@ class Tale:
         return [told for book in (*self.lives, self.book) for told in book.heard("TransactionEvent")]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(STORY)
 def test_every_event_reaches_the_csms_in_order_under_one_id(story: list[tuple[str, int]]) -> None:
     tale = Tale()
@@ -149,7 +150,7 @@ def test_every_event_reaches_the_csms_in_order_under_one_id(story: list[tuple[st
     assert numbers == [(1, "CP1"), (2, "CP2"), (3, "CP3")]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(STORY)
 def test_without_silence_and_power_cuts_nothing_goes_up_twice(story: list[tuple[str, int]]) -> None:
     """A CSMS that answers each CALL it has got hears no event twice, whatever outages and absences there are between."""

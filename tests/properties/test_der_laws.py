@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from controller.link.depot.der_store import DerStore
 from controller.ocpp.hub import Memory
 from controller.ocpp.times import timestamp
+from tests.support.examples import examples
 
 BEGIN_S = 1_790_000_000
 TYPES = {"FreqDroop": "freqDroop", "LimitMaxDischarge": "limitMaxDischarge"}
@@ -124,7 +125,7 @@ def request(step: Step, now: int) -> dict[str, Any]:
     return {"isDefault": start is None, "controlId": control_id, "controlType": kind, TYPES[kind]: body}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(STEPS)
 def test_the_store_knows_what_the_plain_model_knows(steps: list[Step]) -> None:
     model, memory = Model(), Memory()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from controller.facts import EvseKey, GridControlled, LimitStep, StationOffline, StationOnline
 from controller.site.arbiter import Claim, Give, Pace, Row, decide
+from tests.support.examples import examples
 from tests.support.giving_story import FACE, RATED_W, W_PER_A, GivingStory
 
 PACE = Pace(4.0, 1.0)
@@ -37,7 +38,7 @@ def givers(cars: Cars, rows: tuple[int, ...]) -> list[Claim]:
 
 
 @given(CARS, CAPACITIES, CAPACITIES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_a_strict_row_holds_also_while_cars_still_do_what_they_were_told_before(cars: Cars, plain_a: float, strict_a: float) -> None:
     """The sum of the most each may be giving, the old or the new, grows above the row by nothing that is decided now."""
     rows = [Row(100.0, "fuse"), Row(plain_a, "export"), Row(strict_a, "DER", strict=True)]
@@ -52,7 +53,7 @@ def test_a_strict_row_holds_also_while_cars_still_do_what_they_were_told_before(
 
 
 @given(CARS, CAPACITIES, CAPACITIES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_a_bound_more_never_lets_more_flow_back_in_all(cars: Cars, plain_a: float, strict_a: float) -> None:
     plain, bound = [Row(100.0, "fuse"), Row(plain_a, "export")], Row(strict_a, "DER", strict=True)
     without = decide(plain, givers(cars, (1,)), PACE)
@@ -173,7 +174,7 @@ def _sane(what: object) -> float:
 
 
 @given(TALES)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_nothing_a_csms_says_overloads_the_fuse_or_lets_more_flow_back_than_may(tale: list[tuple[tuple[str, object], int]]) -> None:
     world = Nonsense()
     for deed, seconds in tale:
@@ -184,7 +185,7 @@ def test_nothing_a_csms_says_overloads_the_fuse_or_lets_more_flow_back_than_may(
 
 
 @given(TALES)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_what_is_wished_and_then_taken_back_leaves_nothing_behind(tale: list[tuple[tuple[str, object], int]]) -> None:
     """After every wish and control is gone the site decides as if none had ever been: nobody is held down or lifted by what was."""
     world = Nonsense()

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from controller.facts import EvseKey
 from controller.orders import CloseUpstream, Inject, SendStation, SendUpstream
+from tests.support.examples import examples
 from tests.support.playbook import BOOT, BOOT_16, Playbook, event, values_16
 
 
@@ -255,7 +256,7 @@ class LinkMachine16(LinkMachine):
         return int(payload["meterValue"][0]["sampledValue"][0]["value"])
 
 
-LinkMachine.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
-LinkMachine16.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+LinkMachine.TestCase.settings = settings(max_examples=examples(120), stateful_step_count=40, deadline=None)
+LinkMachine16.TestCase.settings = settings(max_examples=examples(120), stateful_step_count=40, deadline=None)
 TestLinkLaws = LinkMachine.TestCase
 TestLinkLaws16 = LinkMachine16.TestCase

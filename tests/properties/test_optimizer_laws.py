@@ -22,13 +22,14 @@ from optimizer.model import CYCLING
 from optimizer.problem import Ev, Node, Plan, PlanStatus, Problem
 from optimizer.rules import allocate, earliest_deadline_first
 from optimizer.solve import solve
+from tests.support.examples import examples
 from tests.support.plain_lp import formulate, optimum
 from tests.support.random_sites import problems, sound_problems
 
 
-def law(examples: int) -> settings:
-    """So many examples, slow ones too."""
-    return settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def law(full: int) -> settings:
+    """So many examples in all, slow ones too."""
+    return settings(max_examples=examples(full), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def objective(problem: Problem) -> float:

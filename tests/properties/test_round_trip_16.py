@@ -17,10 +17,11 @@ from controller.ocpp.hub import Message, Said
 from controller.ocpp.registry import sides_for
 from controller.ocpp.times import timestamp
 from controller.ocpp.v16 import keys, readings
+from tests.support.examples import examples
 from tests.support.pair import Pair
 
 Payload = dict[str, Any]
-LAW = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=60)
+LAW = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=examples(60))
 START_WALL_S = 1_795_276_800.0
 OK = {"status": "Accepted"}
 

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from controller.ocpp.hub import Message, Reply, Said
 from controller.ocpp.registry import sides_for
 from controller.ocpp.times import wall_time
+from tests.support.examples import examples
 from tests.support.generated import as_sent, payloads
 from tests.support.pair import Pair
 
-QUICK = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=30)
+QUICK = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=examples(30))
 CSMS_ID = 4711
 TIME = "2026-11-21T16:00:00.000Z"
 TAGS = ("0411AABBCCDD80", "deadbeef", "Fleet-7", "A", "x" * 20)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from controller.facts import Direction, LimitStated, SignalBeat, Stamp
 from controller.site.limit_store import LimitStore
 from controller.site.limits import State
+from tests.support.examples import examples
 from tests.support.site_story import depot
 
 FAILSAFE_W, WALL_S = 4200.0, 1_780_000_000.0
@@ -103,7 +104,7 @@ class World:
         return self.now - since
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(STEPS)
 def test_laws(steps: list[tuple[Any, ...]]) -> None:
     world = World()

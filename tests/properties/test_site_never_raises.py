@@ -46,6 +46,7 @@ from optimizer.problem import Plan, Problem
 from optimizer.problem_json import problem_to_json
 from optimizer.rules import allocate
 from optimizer.terms import defects
+from tests.support.examples import examples
 from tests.support.site_story import QUICK, depot
 
 WALL_S = 1_780_000_000.0
@@ -128,7 +129,7 @@ def ruined(data: st.DataObject, plan: Plan) -> Plan:
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_facts_in_any_order_are_taken_and_every_setpoint_is_a_sound_number(data: st.DataObject) -> None:
     speed = data.draw(st.sampled_from([1.0, 60.0]))
     parts: dict[str, Any] = {"battery": {"capacity_wh": 40000, "max_charge_w": 9000, "max_discharge_w": 9000}, "limits": {"failsafe_a": 20}}

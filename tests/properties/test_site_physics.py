@@ -45,6 +45,7 @@ from controller.site.charger import ChargerModel
 from controller.site.site import Site
 from controller.site.state import PHASES
 from meters.reading import Quality, Reading
+from tests.support.examples import examples
 
 WALL_S = 1_780_000_000.0
 REACTION_S = 5
@@ -578,7 +579,7 @@ def calm(world: World) -> None:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_boxes_of_every_temper_hold_every_fuse_and_leave_nobody_behind(seed: int) -> None:
     world = play(seed)
     # Those that take turns change places; who never moves is stuck.

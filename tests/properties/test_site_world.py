@@ -41,6 +41,7 @@ from controller.site.charger import ChargerModel
 from controller.site.site import Site
 from controller.site.state import PHASES
 from meters.reading import Quality, Reading
+from tests.support.examples import examples
 
 WALL_S = 1_780_000_000.0
 REACTION_S = 5
@@ -366,7 +367,7 @@ def play(config: Config, story: list[tuple[str, int, int, int]], between: int) -
 
 
 @given(depots(), STORY, st.sampled_from([1, 5, 30]))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_no_fuse_is_ever_over_for_longer_than_the_budget_and_nobody_is_stuck_in_the_end(
     config: Config, story: list[tuple[str, int, int, int]], between: int
 ) -> None:

@@ -19,6 +19,7 @@ from meters.sunspec_image import Image
 from meters.sunspec_models import KNOWN, Found, Picture, layout
 from meters.sunspec_values import METERS, Role, choose, quantities
 from meters.template import Block
+from tests.support.examples import examples
 from tests.support.sunspec_images import listed, model_words, played
 
 RANGES = {
@@ -65,7 +66,7 @@ def pictured(words: dict[int, int | None]) -> Picture:
     return played(Reader(found, tuple((model, 0) for model in found if model.usable)).poll(), words)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(filled())
 def test_any_values_are_read_as_they_are(case: tuple[int, dict[str, Any], dict[str, float | None]]) -> None:
     model_id, raw, meant = case
@@ -75,7 +76,7 @@ def test_any_values_are_read_as_they_are(case: tuple[int, dict[str, Any], dict[s
         assert picture.value(model, name) == (None if value is None else pytest.approx(value, rel=1e-9, abs=0))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(filled())
 def test_our_own_registers_say_the_same(case: tuple[int, dict[str, Any], dict[str, float | None]]) -> None:
     """The image maker, which the Modbus server and simulators use, against pysunspec2."""
@@ -94,7 +95,7 @@ def test_our_own_registers_say_the_same(case: tuple[int, dict[str, Any], dict[st
         assert ours[point.offset : point.offset + point.size] == theirs, name
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.sampled_from([(160, "module", "uint16", "N"), (714, "Prt", "int16", "NPrt")]),
     st.lists(st.one_of(st.none(), st.integers(0, 0x7FFF)), max_size=12),
@@ -111,7 +112,7 @@ def test_repeated_groups_are_read_as_they_are(kind: tuple[int, str, str, str], p
     ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.sampled_from(METERS), st.integers(0, 200), st.integers(0, 0xFFFF))
 def test_a_wrong_length_is_never_believed(model_id: int, length: int, junk: int) -> None:
     """The model is skipped by the length it says; it is used only with that of the standard."""
@@ -128,7 +129,7 @@ def test_a_wrong_length_is_never_believed(model_id: int, length: int, junk: int)
         assert quantities(picture, source)["p"] == 1234.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.sampled_from(["A_SF", "V_SF", "W_SF", "Hz_SF", "TotWh_SF"]), st.integers(0, 0xFFFF))
 def test_a_corrupted_scale_hides_its_values_only(name: str, word: int) -> None:
     values = {"A_SF": -1, "V_SF": -1, "W_SF": 0, "Hz_SF": -2, "TotWh_SF": 0, "AphA": 45, "PhVphA": 2300, "W": 1035, "Hz": 5000, "TotWhImp": 7}
@@ -174,7 +175,7 @@ class Rude:
         return [self.words.get(at) or 0 for at in range(block.address, block.end)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.data())
 def test_no_device_can_break_anything(data: st.DataObject) -> None:
     """Conversations end, errors are ours, and commands are made of writable points only."""
@@ -210,7 +211,7 @@ def _all_writable(models: tuple[Found, ...], address: int, count: int) -> bool:
     return all(at in spans for at in range(address, address + count))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.floats(-20_000, 20_000),
     st.integers(1, 32_000),

@@ -33,6 +33,7 @@ from controller.link.links import Links
 from controller.link.transaction_ids import FIRST_LOCAL
 from controller.ocpp.times import timestamp, wall_time
 from controller.orders import CloseUpstream, DialUpstream, ForgetRows, LoadRows, Persist, SendStation, SendUpstream, UpdateRow
+from tests.support.examples import examples
 from tests.support.playbook import BOOT_16, START_WALL_S, config, start_16, stop_16, values_16
 
 VERSION = "ocpp1.6"
@@ -389,5 +390,5 @@ class IdMachine(RuleBasedStateMachine):
         assert kept == sorted(kept, key=order.index)
 
 
-IdMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
+IdMachine.TestCase.settings = settings(max_examples=examples(200), stateful_step_count=60, deadline=None)
 TestTransactionIdLaws = IdMachine.TestCase

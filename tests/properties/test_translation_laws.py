@@ -7,7 +7,6 @@ What a side emits is judged by the OCA's schemas: on the wire by its version, in
 from __future__ import annotations
 
 import itertools
-import os
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
@@ -19,6 +18,7 @@ from controller.link.policy import CSMS, STATION
 from controller.ocpp.hub import Failed, Message, Reply, Said
 from controller.ocpp.registry import sides_for
 from tests.support.conformance_page import side_rows
+from tests.support.examples import examples
 from tests.support.generated import as_sent, payloads
 from tests.support.pair import Pair
 from tests.support.shapes import VERSIONS
@@ -31,10 +31,8 @@ REFUSED = Failed("InternalError", "not today")
 WITHOUT_STATUS = frozenset({"UpdateFirmware", "GetDiagnostics"})
 """Their answers in 1.6 have no word for a 2.x station's Rejected: it becomes CALLERROR."""
 
-EXAMPLES = int(os.environ.get("YARDMASTER_LAW_EXAMPLES", "10"))
-"""Of each action of each pair; more for a long look at night."""
-QUICK = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=EXAMPLES)
-LONG = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=5 * EXAMPLES)
+QUICK = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=examples(10))  # of each action of each pair
+LONG = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=examples(50))
 
 
 def cases() -> list[Any]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from signals.openadr2 import MOST_BYTES, Event, Meaning, meaning, read_events
 from signals.openadr_plain import Base, Refused
+from tests.support.examples import examples
 
 BASE = Base(69_000.0, None, 690.0, (50_000.0, 30_000.0, 0.0), failsafe_w=4200.0)
 T0 = 1_795_287_600.0
@@ -166,7 +167,7 @@ def test_an_error_is_no_empty_list() -> None:
         read(code="463")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.binary(max_size=60), st.integers(0, 3000))
 def test_any_bytes_are_events_or_a_clear_refusal(noise: bytes, place: int) -> None:
     whole = (HEAD.format(code="200") + event(signal("LOAD_CONTROL", "x-loadControlCapacity", 0.5)) + TAIL).encode()
@@ -182,7 +183,7 @@ def test_any_bytes_are_events_or_a_clear_refusal(noise: bytes, place: int) -> No
             assert math.isfinite(window.start_s)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.floats(-1e6, 1e6), st.sampled_from(["x-loadControlCapacity", "x-loadControlPercentOffset", "x-loadControlLevelOffset"]))
 def test_a_limit_is_never_higher_than_stated(value: float, kind: str) -> None:
     for _, _, watts in limits(said(signal("LOAD_CONTROL", kind, value))):

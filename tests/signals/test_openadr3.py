@@ -15,6 +15,7 @@ from signals.openadr3 import NO_PRIORITY, STANDING, SUBSCRIBED, Us, Value, Windo
 from signals.openadr3_objects import object_id, read_event, read_program
 from signals.openadr3_times import slots
 from signals.openadr_plain import Base, Refused
+from tests.support.examples import examples
 
 T0 = 1_675_987_200.0
 """2023-02-10T00:00:00Z, the user guide's favourite day."""
@@ -291,7 +292,7 @@ JSON = st.recursive(
 KEYS = [*event(intervals=[]), "priority", "targets", "payloadDescriptors", "reportDescriptors", "duration"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.dictionaries(st.sampled_from(KEYS), JSON, max_size=12))
 def test_any_json_is_an_event_or_a_clear_refusal(parts: dict[str, Any]) -> None:
     try:
@@ -305,7 +306,7 @@ def test_any_json_is_an_event_or_a_clear_refusal(parts: dict[str, Any]) -> None:
         assert window.length_s is None or 0 < window.length_s < math.inf
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.floats(0, 1e5), st.sampled_from(["KW", "W", "MW", "KWH", "PERCENT", "AMPS", "PERCENTAGE", None]), st.integers(1, 86_400))
 def test_a_limit_is_never_higher_than_stated(value: float, unit: str | None, seconds: int) -> None:
     descriptors = [{"payloadType": "IMPORT_CAPACITY_LIMIT", "units": unit}]
@@ -324,7 +325,7 @@ def test_any_json_has_an_id_or_none(raw: Any) -> None:
         assert not (isinstance(raw, dict) and isinstance(raw.get("id"), str) and 0 < len(raw["id"]) <= 128)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.integers(0, 3), st.integers(0, 10), st.sampled_from([None, "PT5H", "P9999Y", "PT30M"]))
 def test_slots_are_in_order_and_never_empty(before_h: int, count: int, duration: str | None) -> None:
     raw = event(intervals=[interval("SIMPLE", 1, number=number) for number in range(count)]) | ({"duration": duration} if duration else {})

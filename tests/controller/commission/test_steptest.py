@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from controller.commission.findings import Finding, Outcome, Verdict
 from controller.commission.record import read
 from controller.commission.steptest import judge, percentile
+from tests.support.examples import examples
 from tests.support.steps import EVSE, STATION, World, entries
 
 LEVELS = (16.0, 6.0) * 5
@@ -154,7 +155,7 @@ SITES = st.builds(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(SITES)
 def test_whatever_the_building_does_no_wrong_phase_is_named(world: World) -> None:
     """Doubt is allowed, a wrong certainty is not."""

@@ -28,6 +28,7 @@ from controller.io.history import Series
 from controller.io.shell import StartError
 from controller.io.tap import Tap
 from controller.snapshot import FaceView, Snapshot
+from tests.support.examples import examples
 from tests.support.picture import NOW_WALL_S, picture, site_config
 
 Client = TestClient[Any, Any]
@@ -704,7 +705,7 @@ async def test_no_body_whatever_ends_in_a_500(desk: Desk) -> None:
     """B33 as a law: any JSON object is taken, or refused with a 4xx that says why."""
     bodies: list[bytes] = []
 
-    @settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(150), deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.dictionaries(KEYS, JSON | st.sampled_from(["A", "W", "grid", "2026-01-01T00:00:00Z"]), max_size=5))
     def collect(body: dict[str, Any]) -> None:
         bodies.append(json.dumps(body).encode())

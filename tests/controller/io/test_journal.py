@@ -29,6 +29,7 @@ from controller.io.journal_rows import texts as texts_of
 from controller.io.journal_store import RESERVE_NAME, TEXTS_AT_START, Batch, JournalError, JournalStore
 from controller.io.shell import StartError
 from controller.orders import ForgetRows, LoadRows, Persist, UpdateRow
+from tests.support.examples import examples
 from tests.support.facts import FactLog
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -329,7 +330,7 @@ async def test_f75_what_can_still_be_read_of_a_damaged_file_is_carried_over(tmp_
     assert texts == [f"text {n}" + "x" * 200 for n in range(200) if f"text {n}" + "x" * 200 in texts]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.integers(0, 40_000), st.integers(1, 255))
 def test_f75_a_flipped_byte_anywhere_is_found_or_harmless(tmp_path_factory: pytest.TempPathFactory, place: int, flip: int) -> None:
     folder = tmp_path_factory.mktemp("flipped")

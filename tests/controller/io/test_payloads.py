@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from controller.facts import LimitReceived, LimitUnit, Stamp
 from controller.io.payloads import PayloadError, parse_limit, parse_meter, shown
+from tests.support.examples import examples
 
 NOW = Stamp(mono_s=50.0, wall_s=1_780_000_000.0)  # 2026-05-28T20:26:40Z
 
@@ -92,7 +93,7 @@ def test_law_any_bytes_are_a_limit_or_a_refusal(payload: bytes) -> None:
         limit(payload)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_law_any_json_is_a_limit_or_a_refusal(value: object) -> None:
     with suppress(PayloadError):

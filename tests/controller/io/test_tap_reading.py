@@ -26,6 +26,7 @@ from controller.facts import (
 from controller.io.tap_reading import CALLS_KEPT, Reader, Seen, Wires, broken_view
 from controller.link.ids import IdSource
 from controller.orders import CloseStation, CloseUpstream, DialUpstream, Order, Persist, SendStation, SendUpstream
+from tests.support.examples import examples
 
 SECRET = "hunter2-hunter2-hunter2"
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -297,7 +298,7 @@ def test_a_broken_frame_is_cut_and_shows_where_it_breaks() -> None:
     assert len(seen.text) < 500
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_read(text: str) -> None:
     wire = Wire()

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.link.secrets import COST, QUICK_COST, SecretError, check_hash, matches, salted_hash, same_password, spelled_out
+from tests.support.examples import examples
 
 SALT = bytes(range(16))
 HEX_KEY = "00ff7a1e" * 5
@@ -121,7 +122,7 @@ def test_spelled_out_is_idempotent_on_what_is_not_hex(raw: bytes) -> None:
     assert once == raw or once.hex() == raw.decode().lower()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.text(min_size=1, max_size=40))
 def test_every_text_matches_itself(text: str) -> None:
     raw = text.encode("utf-8", "surrogatepass")

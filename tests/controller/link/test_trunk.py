@@ -16,6 +16,7 @@ from controller.link.trunk import BUSY, CALLS_AT_ONCE, SILENCES, Hooks, Outcome,
 from controller.link.turns import PATIENCE, Rank
 from controller.ocpp.hub import NO_ANSWER, Failed, Memory, Message, Reply, Said, Surroundings
 from controller.orders import Tell
+from tests.support.examples import examples
 from tests.support.shapes import SHAPES
 
 NOW = "2026-11-21T16:00:00.000Z"
@@ -462,7 +463,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(STEPS)
 def test_whatever_happens_each_message_is_answered_once_and_events_keep_their_order(steps: list[tuple[str, int]]) -> None:
     """Every ask gets one reply; at most one CALL in flight; no event of a transaction before an older one, none twice unless unanswered."""
@@ -506,7 +507,7 @@ def test_whatever_happens_each_message_is_answered_once_and_events_keep_their_or
         assert sent == sorted(set(sent))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.sampled_from(sorted(Rank)), min_size=1, max_size=120))
 def test_no_rank_starves_while_others_never_cease(ranks: list[Rank]) -> None:
     """Saturated: a message of a rank is served after PATIENCE others and one more per rank above and below, times its place in its own line."""

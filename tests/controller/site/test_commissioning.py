@@ -16,6 +16,7 @@ from controller.site.budget import SiteState
 from controller.site.commissioning import MAX_HOLD_OFF_S
 from controller.site.narrowing import OTHERS
 from controller.site.trace import MAX_ENTRIES
+from tests.support.examples import examples
 from tests.support.site_story import Story, depot
 
 ONE, TWO = EvseKey("CP1", 1), EvseKey("CP2", 1)
@@ -237,7 +238,7 @@ KEYS = [EvseKey(f"CP{number}", 1) for number in range(1, 6)]
 CLAIMS = st.lists(st.tuples(AMPS, AMPS, AMPS, st.sampled_from([6.0, 8.0])), min_size=1, max_size=5)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(CLAIMS, AMPS, st.integers(0, 4))
 def test_a_test_only_narrows_and_the_arbiter_keeps_its_rows(numbers: list[tuple[float, float, float, float]], limit_a: float, who: int) -> None:
     """No cap rises, nobody else gets more than it has, and no row is loaded beyond what it was loaded without a test."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from controller.site.devices_scene import PlanSlot
 from tests.support.device_plant import Plant, config
+from tests.support.examples import examples
 
 TWO = ({"id": "east", "max_power_w": 20_000}, {"id": "west", "max_power_w": 10_000})
 REACTS_S = 12
@@ -328,7 +329,7 @@ def test_one_that_refuses_is_tried_again_and_told_once() -> None:
 # -- laws ----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     steps=st.lists(st.tuples(st.floats(0, 30_000), st.floats(0, 25_000)), min_size=2, max_size=5),
     limit_w=st.floats(0, 15_000),
@@ -352,7 +353,7 @@ def test_law_an_export_limit_is_kept_and_nothing_swings(
         assert all(abs(one - other) < 2_500.0 for one, other in pairwise(settled[40:]))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     loads=st.lists(st.floats(0, 40_000), min_size=2, max_size=6),
     delay_s=st.integers(0, 4),

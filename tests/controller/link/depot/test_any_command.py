@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.depot_book import DepotBook, Payload
 from tests.support.desk import TOKEN, UUID_A, UUID_B, desk
+from tests.support.examples import examples
 from tests.support.generated import payloads
 from tests.support.shapes import SHAPES
 
@@ -107,7 +108,7 @@ def drawn(draw: st.DataObject, version: str, action: str) -> Payload:
 
 
 @pytest.mark.parametrize("version", ["ocpp2.1", "ocpp2.0.1", "ocpp1.6"])
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(draw=st.data())
 def test_an_answer_comes(version: str, draw: st.DataObject) -> None:
     book = desk(version)

@@ -12,6 +12,7 @@ from controller.link.depot.addresses import name_of
 from controller.link.depot.model import DeviceModel
 from controller.ocpp.hub import Failed
 from controller.orders import AnnounceSite, Tell
+from tests.support.examples import examples
 from tests.support.model_charger import ModelCharger, entry, usual
 from tests.support.model_desk import Desk, depot_site
 
@@ -205,7 +206,7 @@ def test_an_instance_that_is_too_long_is_cut_and_found_again() -> None:
 OWN = [("ChargingStation", "Model", ""), ("LocalController", "Identity", ""), ("Nothing", "X", "")]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["own", "CP1", "CP2", "CP3", "away"]), st.integers(0, 5)), min_size=1, max_size=60), st.integers(1, 7))
 def test_results_stand_in_the_order_of_the_request_whatever_is_asked(picks: list[tuple[str, int]], most: int) -> None:
     desk = Desk([DeviceModel], depot_site(("CP1", "CP2", "CP3", "away")))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from controller.facts import ChargingState, EvseKey, EvseMeasured, EvseStatus, EvseStatusChanged, Fact, SessionChanged, Stamp
 from controller.ocpp.registry import dialects
 from controller.ocpp.times import timestamp
+from tests.support.examples import examples
 from tests.support.schemas import check_request
 
 V16 = "ocpp1.6"
@@ -249,7 +250,7 @@ PAYLOADS = st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, JUNK) | {"me
 ACTIONS = st.sampled_from(["StatusNotification", "StartTransaction", "StopTransaction", "MeterValues", "Heartbeat", "Odd"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(action=ACTIONS, payload=PAYLOADS, evse_hint=st.integers(0, 3))
 def test_nothing_a_station_sends_breaks_the_reader(action: str, payload: dict[str, Any], evse_hint: int) -> None:
     facts = observe(action, payload, evse_hint)

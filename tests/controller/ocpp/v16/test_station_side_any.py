@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from controller.link.policy import CSMS, STATION
 from controller.ocpp.hub import Failed, Said
 from controller.ocpp.v16.station_side import StationSide16
+from tests.support.examples import examples
 from tests.support.generated import as_sent, payloads
 from tests.support.shapes import SHAPES
 from tests.support.talking import HUB_VERSION, Talking
 
-EXAMPLES = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=10)
+EXAMPLES = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=examples(10))
 SEND_ONLY = {"NotifyPeriodicEventStream"}
 
 
@@ -65,7 +66,7 @@ def test_any_command_of_the_hub(action: str) -> None:
 
 
 def test_any_conversation() -> None:
-    @settings(EXAMPLES, max_examples=25)
+    @settings(EXAMPLES, max_examples=examples(25))
     @given(st.data())
     def law(data: st.DataObject) -> None:
         peer = talking(data)

@@ -43,6 +43,7 @@ RETRY_SETTINGS_S = 300.0
 RETRY_AFTER_MAX_S = 600.0
 BAD_LINE, WRONG_SETTINGS, BUSY, NO_GZIP = (400, 413, 422), (401, 403, 404), (429, 503), 415
 GZIP_LEVEL = 6
+GATHER_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -90,6 +91,7 @@ class InfluxForwarder:
         self._spool = Spool(spool_path, history.spool_bytes)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
         self._waiting: deque[RecordPoint] = deque(maxlen=MAX_WAITING)
+        self._news = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
         self._sent = 0
         self._failures = 0
@@ -97,8 +99,9 @@ class InfluxForwarder:
         self._tasks: list[asyncio.Task[None]] = []
 
     def put(self, point: RecordPoint) -> None:
-        """Take a point; it is on disk within one period."""
+        """Take a point; it is on disk a moment later."""
         self._waiting.append(point)
+        self._news.set()
 
     @property
     def counts(self) -> Counts:
@@ -122,10 +125,13 @@ class InfluxForwarder:
         self._thread.shutdown(wait=False)
 
     async def _store(self) -> None:
-        """What is in memory goes to disk on its own beat: sending what piled up in a long outage takes minutes."""
+        """Points go to disk as they come, a moment's worth together: a kill takes only that along, however long sending takes."""
         while True:
-            await self._to_disk()
-            await asyncio.sleep(self._period_s)
+            self._news.clear()
+            written = await self._to_disk()
+            if written:
+                await self._news.wait()
+            await asyncio.sleep(GATHER_S if written else self._period_s)
 
     async def _work(self) -> None:
         while True:
@@ -133,7 +139,7 @@ class InfluxForwarder:
             if _now_s() >= self._not_before_s:
                 await self._send_all()
 
-    async def _to_disk(self) -> None:
+    async def _to_disk(self) -> bool:
         batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
         lines = [line for line in map(to_line, batch) if line]
         try:
@@ -141,8 +147,9 @@ class InfluxForwarder:
         except (sqlite3.Error, OSError) as error:
             self._waiting.extendleft(reversed(batch))
             self._tell("disk", f"the history spool cannot be written: {error}; newest points wait in memory")
-        else:
-            self._tell("disk", "")
+            return False
+        self._tell("disk", "")
+        return True
 
     async def _send_all(self) -> None:
         """Send until the spool is empty or the server wants a rest."""

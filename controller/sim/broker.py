@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from typing import Any
 
 import aiohttp
 import paho.mqtt.client as paho
@@ -47,10 +48,20 @@ class FleetManager:
     """Publishes limits for a site as a fleet system would, and tells its API what cars need whose stations cannot (1.6)."""
 
     def __init__(self, site_id: str, port: int, page_port: int = 0) -> None:
-        self._topic = f"yardmaster/{site_id}/limit/set"
+        self._head = f"yardmaster/{site_id}"
         self._port = port
         self._url = f"http://127.0.0.1:{page_port}/api/v1/evses"
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id="fleet-manager")
+        self._client.on_connect = self._listen
+        self._client.on_message = self._hear
+        self.answered: set[str] = set()
+        """Sources whose statements the controller has answered."""
+
+    def _listen(self, *_: Any) -> None:
+        self._client.subscribe(f"{self._head}/signal/+/answer", qos=1)
+
+    def _hear(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        self.answered.add(message.topic.split("/")[-2])
 
     async def start(self) -> None:
         """Connect; paho keeps the link by itself from then on."""
@@ -65,7 +76,11 @@ class FleetManager:
     def limit(self, value: float, unit: str, valid_for_s: float) -> None:
         """Set a limit for the whole site: per phase [A] or in total [W], for so many seconds."""
         body = {"value": value, "unit": unit, "valid_for_s": valid_for_s, "source": "fleet"}
-        self._client.publish(self._topic, json.dumps(body), qos=1)
+        self._client.publish(f"{self._head}/limit/set", json.dumps(body), qos=1)
+
+    def state(self, source: str, body: dict[str, Any]) -> None:
+        """Speak as the grid operator's box, a source of limits of the site file."""
+        self._client.publish(f"{self._head}/signal/{source}/set", json.dumps(body), qos=1)
 
     async def need(self, station_id: str, evse_id: int, energy_wh: float, departure_wall_s: float) -> bool:
         """State what the car at an EVSE still needs; False if it was not taken, e.g. because no session runs there yet."""

@@ -190,6 +190,7 @@ class Demo:
         self._ports = ports
         self._minutes = minutes
         self._one_station = one_station
+        self._energy = energy
         self._child: Process | None = None
         self._stop = asyncio.Event()
 
@@ -198,7 +199,7 @@ class Demo:
         tasks: list[asyncio.Task[None]] = []
         restore = on_stop_signal(self._stop.set)
         try:
-            self.console.welcome(self._ports.page, self.settings.speed, self._one_station)
+            self.console.welcome(self._ports.page, self.settings.speed, self._one_station, self._energy)
             self._child = await self._start_child()
             tasks = [spawn(self._listen(self._child), "neighbours"), spawn(self._status(), "console")]
             await self.app.start()
@@ -281,12 +282,16 @@ class Console:
         self._seen_event = 0
         self.books: dict[str, int] = {}
 
-    def welcome(self, port: int, speed: float, one_station: str | None = None) -> None:
+    def welcome(self, port: int, speed: float, one_station: str | None = None, energy: bool = False) -> None:
         """The first lines: where to look and how to end it."""
-        self._write("Yardmaster demo: a depot with 10 stations, 12 bays and a 125 A connection, from half past three in the afternoon.")
+        hour = "half past nine in the morning" if energy else "half past three in the afternoon"
+        self._write(f"Yardmaster demo: a depot with 10 stations, 12 bays and a 125 A connection, from {hour}.")
         self._write("  Stations five speak OCPP 2.0.1, three 1.6 and two 2.1")
         if one_station:
             self._write(f"  CSMS     sees one station with 12 EVSEs that speaks OCPP {one_station}, whatever the chargers speak")
+        if energy:
+            self._write("  Energy   70 kW of PV and a battery are commanded, too; the grid operator speaks over MQTT")
+            self._write(f"  Record   http://127.0.0.1:{port}/api/v1/compliance.csv: what it asked for, when it was obeyed, what was measured")
         self._write(f"  Page     http://127.0.0.1:{port}/")
         self._write(f"  Time     one real minute is {speed:g} minutes of the day; the control loop itself runs in real time")
         self._write("  End      Ctrl-C")

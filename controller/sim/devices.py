@@ -1,11 +1,13 @@
 """Inverters, battery and relays that obey commands, in memory: for virtual days and tests.
 
-Each takes a command after ``reacts_s``, ends it by itself when its life is over, and says what it does. ``others``: setpoints that somebody else
-writes again and again; ``refuses``, ``silent``, ``deaf`` (confirms and does not follow): devices by id.
+Each takes a command after a while, ends it by itself when its life is over, and says what it does. ``others``: setpoints that somebody else
+writes again and again; ``refuses``, ``silent``, ``deaf`` (confirms and does not follow), ``dropped`` (carries nothing): devices by id.
+``tempers``: how each is, where it is not by the book.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from controller.config import Config
@@ -14,6 +16,20 @@ from controller.orders import SteerDevice
 from controller.sim.site import SitePhysics
 
 BATTERY = "battery"
+
+
+@dataclass(frozen=True, slots=True)
+class Temper:
+    """How a device obeys. reacts_s: after a command. ramp_s: from nothing to full power, 0 = at once. twice_s: it does each command once more so
+    long after the first time, 0 = never. scale: of what it makes of a setpoint: -1 = the sign is the other way round. life_s: its own
+    watchdog whatever it was told, 0 = it has none, None = as told.
+    """
+
+    reacts_s: float = 1.0
+    ramp_s: float = 0.0
+    twice_s: float = 0.0
+    scale: float = 1.0
+    life_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -29,7 +45,11 @@ class SimDevices:
     """All commanded devices of a site. physics: what they act on."""
 
     def __init__(self, config: Config, physics: SitePhysics, reacts_s: float = 1.0) -> None:
-        self._config, self._physics, self._reacts_s = config, physics, reacts_s
+        self._config, self._physics, self._book = config, physics, Temper(reacts_s)
+        self.tempers: dict[str, Temper] = {}
+        self.dropped: set[str] = set()
+        self.hides_soc = False
+        self._moved: dict[str, tuple[float, float]] = {}
         self._told: dict[str, list[Told]] = {}
         self._answers: list[Fact] = []
         self._now = 0.0
@@ -54,9 +74,20 @@ class SimDevices:
         if order.device in self.refuses:
             self._answers.append(DeviceAnswered(at, order.device, order.number, False, "refused by the device", False))
             return
+        temper = self._temper(order.device)
+        life_s = order.life_s if temper.life_s is None else temper.life_s or math.inf
         waiting = self._told.setdefault(order.device, [])
-        waiting.append(Told(order, at.mono_s + self._reacts_s, at.mono_s + order.life_s))
+        for more_s in dict.fromkeys((0.0, temper.twice_s)):
+            waiting.append(Told(order, at.mono_s + temper.reacts_s + more_s, at.mono_s + more_s + life_s))
+        waiting.sort(key=lambda told: told.from_mono_s)
         self._answers.append(DeviceAnswered(at, order.device, order.number, True))
+
+    def _temper(self, device: str) -> Temper:
+        return self.tempers.get(device, self._book)
+
+    def forget(self) -> None:
+        """All reboot: no command is in force any more."""
+        self._told.clear()
 
     def in_force(self, device: str) -> SteerDevice | None:
         """The command a device follows now; None = it does as it likes."""
@@ -90,13 +121,31 @@ class SimDevices:
         rated_w = sum(one.max_power_w for one in self._config.inverters)
         for one in self._config.inverters:
             free_w = min(one.max_power_w, pv_w * one.max_power_w / rated_w)
-            most_w = None if one.id in self.deaf else self.setpoint_w(one.id)
-            self.made_w[one.id] = free_w if most_w is None else min(free_w, most_w)
+            most_w = None if one.id in self.deaf else self._meant_w(one.id)
+            goal_w = 0.0 if one.id in self.dropped else free_w if most_w is None else min(free_w, most_w)
+            self.made_w[one.id] = min(free_w, self._ramped(one.id, goal_w, one.max_power_w))
         return sum(self.made_w.values())
 
+    def _meant_w(self, device: str) -> float | None:
+        """What it makes of the setpoint in force."""
+        told_w = self.setpoint_w(device)
+        return None if told_w is None else told_w * self._temper(device).scale
+
+    def _ramped(self, device: str, goal_w: float, rated_w: float) -> float:
+        """Where it has got to on its way."""
+        before_s, before_w = self._moved.get(device, (self._now, goal_w))
+        ramp_s = self._temper(device).ramp_s
+        reach_w = rated_w * (self._now - before_s) / ramp_s if ramp_s > 0 else math.inf
+        now_w = before_w + max(-reach_w, min(reach_w, goal_w - before_w))
+        self._moved[device] = (self._now, now_w)
+        return now_w
+
     def _battery(self, own_w: float) -> float:
-        told_w = None if BATTERY in self.deaf else self.setpoint_w(BATTERY)
-        return own_w if told_w is None else told_w
+        store, told_w = self._config.battery, None if BATTERY in self.deaf else self._meant_w(BATTERY)
+        goal_w = 0.0 if BATTERY in self.dropped else own_w if told_w is None else told_w
+        if BATTERY in self.dropped:
+            self._moved.pop(BATTERY, None)
+        return self._ramped(BATTERY, goal_w, store.max_charge_w) if store is not None else goal_w
 
     # -- what they say ----------------------------------------------------------------------------------------
 
@@ -116,5 +165,5 @@ class SimDevices:
         steering = Steering.FREE if told_w is None else Steering.OURS
         if name == BATTERY:
             battery = self._physics.battery
-            return DeviceRead(at, name, battery.power_w, told_w, steering, soc_percent=battery.soc_percent)
+            return DeviceRead(at, name, battery.power_w, told_w, steering, soc_percent=None if self.hides_soc else battery.soc_percent)
         return DeviceRead(at, name, self.made_w[name], told_w, steering)

@@ -21,6 +21,7 @@ from controller.check import load_config
 from controller.io.clock import Clock
 from controller.io.tasks import spawn
 from controller.paths import config_dir
+from controller.sim import operator
 from controller.sim.broker import FleetManager, SimBroker
 from controller.sim.csms import SimCsms
 from controller.sim.device_servers import DeviceServers
@@ -69,6 +70,7 @@ class Neighbours:
         self.clock = _clock_of(settings)
         config = load_config(settings.config)
         self.scenario = SCENARIOS[settings.scenario]
+        self._has_operator = any(entry.id == operator.SOURCE for entry in config.signals)
         self.site = SimSite(config, self.scenario, settings.wall_s)
         self.csms = SimCsms(self.clock.stamp)
         physics = self.site.physics
@@ -95,6 +97,8 @@ class Neighbours:
         spawn(self._world(), "world")
         spawn(self._story(), "story")
         spawn(self._needs(), "needs")
+        if self._has_operator:
+            spawn(self._operator(), "grid operator")
         spawn(self._account(), "account")
 
     async def stop(self) -> None:
@@ -127,6 +131,15 @@ class Neighbours:
             say(story=step.sentence, wall_s=wall_s)
             await self._do(step)
 
+    async def _operator(self) -> None:
+        """The grid operator is there: nothing is limited, said until the controller has answered; then signs of life."""
+        while operator.SOURCE not in self.fleet.answered:
+            self.fleet.state(operator.SOURCE, operator.FIRST)
+            await asyncio.sleep(operator.AGAIN_S)
+        while True:
+            await asyncio.sleep(operator.BEAT_S)
+            self.fleet.state(operator.SOURCE, {})
+
     async def _needs(self) -> None:
         """The fleet manager speaks for the cars whose stations cannot."""
         while True:
@@ -140,6 +153,8 @@ class Neighbours:
         match step.deed:
             case Deed.LIMIT:
                 self.fleet.limit(step.value, "A", step.valid_h * 3600.0 / self.settings.speed)
+            case Deed.IMPORT_LIMIT | Deed.EXPORT_LIMIT:
+                self.fleet.state(operator.SOURCE, operator.payload(step, self.settings.speed))
             case Deed.CSMS_DOWN:
                 await self.csms.stop()
             case Deed.CSMS_UP:

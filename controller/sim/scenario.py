@@ -59,19 +59,25 @@ class Deed(StrEnum):
 
     NOTHING = "nothing"
     LIMIT = "limit"
+    IMPORT_LIMIT = "import_limit"
+    EXPORT_LIMIT = "export_limit"
     CSMS_DOWN = "csms_down"
     CSMS_UP = "csms_up"
 
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One step of the story. value: limit per phase [A]; valid_h: hours of the day it holds."""
+    """One step of the story. value: of the fleet's limit per phase [A], of the grid operator's in all [W]; valid_h: hours of the day it holds.
+
+    label: what the grid operator calls it.
+    """
 
     hour: float
     sentence: str
     deed: Deed = Deed.NOTHING
     value: float = 0.0
     valid_h: float = 0.0
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,10 +235,22 @@ ENERGY_STORY = (
     Happening(10.98, "From eleven to three the market is full of sun: who feeds in pays for it. So the battery was kept empty for now."),
     Happening(11.05, "Cars and battery take the surplus. What nobody can take, the inverters do not make: the grid connection stays at zero."),
     Happening(12.15, "A cloud. The inverters are let up at once as far as it matters; the battery takes less, the cars go on."),
-    Happening(13.40, "The grid operator bounds what may be fed in. Here that costs nothing: nothing is fed in anyway."),
-    Happening(15.02, "Feeding in pays again, up to 30 kW. The inverters are let up slowly, and held only at that bound."),
+    Happening(
+        13.40,
+        "The grid operator bounds what may be fed in to 5 kW for two and a half hours. For now that costs nothing: nothing is fed in anyway.",
+        Deed.EXPORT_LIMIT, 5_000.0, 2.5, "redispatch",
+    ),
+    Happening(15.02, "Feeding in pays again, but the grid operator's bound still holds: inverters, battery and cars keep it together."),
+    Happening(15.92, "The bound has ended. The inverters are let up slowly, up to the 30 kW of the contract."),
     Happening(17.00, "Energy is dear until eight. The battery gives back what the sun gave at noon."),
-    Happening(20.02, "That was the day. Ctrl-C ends the demo."),
+    Happening(20.02, "Energy is cheap again. All vans of the night begin to charge."),
+    Happening(
+        20.30,
+        "Section 14a: the grid operator holds all chargers and the battery to their minimum of 26.9 kW for three quarters of an hour.",
+        Deed.IMPORT_LIMIT, 26_880.0, 0.75, "section 14a",
+    ),
+    Happening(21.10, "The limit has ended. What was received, when it was obeyed and what was measured is on the page: the compliance record."),
+    Happening(21.40, "That was the day. Ctrl-C ends the demo."),
 )
 ENERGY = Scenario(
     id="energy",

@@ -13,6 +13,7 @@ from controller.orders import SteerDevice
 from controller.sim.account import Account, Outcome
 from controller.sim.devices import SimDevices
 from controller.sim.loop import EngineLoop
+from controller.sim.operator import VirtualOperator
 from controller.sim.scenario import Scenario
 from controller.sim.site import MeterValues, SimSite
 from controller.sim.strategies import STEP_S, Progress, moments
@@ -29,6 +30,7 @@ class VirtualDay(EngineLoop):
         self.site = SimSite(config, scenario, start_wall_s, sample_s=SAMPLE_S)
         super().__init__(config, models, self.site.stations)
         self.devices = SimDevices(config, self.site.physics)
+        self.operator = VirtualOperator(config, scenario, start_wall_s)
 
     def begin(self, at: Stamp) -> None:
         """Start the controller and plug in every station's network cable."""
@@ -50,7 +52,7 @@ class VirtualDay(EngineLoop):
             self.submit(NeedStated(at, evse, item.car.missing_wh, item.car.spec.departure_wall_s, "fleet"))
         for reading in self._readings():
             self.read(at, reading)
-        for fact in self.devices.facts(at):
+        for fact in (*self.operator.facts(at), *self.devices.facts(at)):
             self.submit(fact)
         self.tick(at)
 

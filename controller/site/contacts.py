@@ -38,25 +38,28 @@ class Level:
 
 @dataclass(slots=True)
 class Position:
-    """One contact over time: what was read and since when, and the last position that has lasted."""
+    """One contact over time: what was read and since when, and the last position that has lasted.
+
+    missing: it could not be read for a while, and no position has lasted since.
+    """
 
     raw: bool | None = None
     since_mono_s: float = -math.inf
     settled: bool | None = None
+    missing: bool = False
 
     def read(self, closed: bool | None, now: float) -> None:
         """Take a reading."""
         if closed is not self.raw or self.since_mono_s == -math.inf:
             self.raw, self.since_mono_s = closed, now
 
-    def look(self, debounce_s: float, now: float) -> None:
+    def look(self, debounce_s: float, grace_s: float, now: float) -> None:
         """Let time pass."""
-        if self.raw is not None and now - self.since_mono_s >= debounce_s:
-            self.settled = self.raw
-
-    def missing(self, grace_s: float, now: float) -> bool:
-        """Whether it has not been readable for a while."""
-        return self.raw is None and now - self.since_mono_s >= grace_s
+        lasted_s = now - self.since_mono_s
+        if self.raw is None:
+            self.missing = self.missing or lasted_s >= grace_s
+        elif lasted_s >= debounce_s:
+            self.settled, self.missing = self.raw, False
 
 
 class Contacts:
@@ -69,7 +72,7 @@ class Contacts:
         rated_w = sum(inverter.max_power_w for inverter in config.inverters)
         self._production_w = [_production_w(contact, rated_w) for contact in entry.contacts]
         self._grace_s = max(GRACE_S, entry.debounce_s, GRACE_POLLS * entry.poll_s)
-        self._read_mono_s = -math.inf
+        self._read_mono_s: float | None = None
         self._sg = SgReady()
 
     def read(self, closed: Sequence[bool | None], now: float) -> bool:
@@ -81,42 +84,44 @@ class Contacts:
         return any(value is not None for value in told)
 
     def look(self, now: float) -> Level | None:
-        """What they mean; None until each has settled or is missing."""
-        if now - self._read_mono_s >= self._grace_s:
-            for position in self._positions:
-                position.read(None, max(self._read_mono_s, now - self._grace_s))
+        """What they mean; None until each has settled or is missing. Nobody who reads them is as good as nothing that can be read."""
+        if self._read_mono_s is None:
+            self.read((), now)
+        assert self._read_mono_s is not None
         for position in self._positions:
-            position.look(self._entry.debounce_s, now)
-        active = [self._active(number, now) for number in range(len(self._positions))]
-        if self._read_mono_s == -math.inf or any(one is None for one in active):
+            if now - self._read_mono_s >= self._grace_s:
+                position.read(None, self._read_mono_s)
+            position.look(self._entry.debounce_s, self._grace_s, now)
+        active = [self._active(number) for number in range(len(self._positions))]
+        if any(one is None for one in active):
             return None
         if self._entry.profile == "sg_ready":
             return self._locked(bool(active[0]), bool(active[1]), now)
         on = [number for number, one in enumerate(active) if one]
         label = ", ".join(self._entry.contacts[number].name for number in on)
-        return Level(_least(self._consumption_w, on), _least(self._production_w, on), label, self._trouble(now))
+        return Level(_least(self._consumption_w, on), _least(self._production_w, on), label, self._trouble())
 
-    def _active(self, number: int, now: float) -> bool | None:
+    def _active(self, number: int) -> bool | None:
         """Whether a contact restricts; None = not known yet."""
         contact, position = self._entry.contacts[number], self._positions[number]
-        if position.missing(self._grace_s, now):
+        if position.missing:
             if contact.missing == "ignore":
                 return False
             if contact.missing == "restrict" or position.settled is None:
                 return True
         return None if position.settled is None else position.settled is (contact.active == "closed")
 
-    def _trouble(self, now: float) -> str:
+    def _trouble(self) -> str:
         lost = [
-            f"{contact.name} cannot be read ({'taken as active' if self._active(number, now) else 'taken as not active'})"
+            f"{contact.name} cannot be read ({'taken as active' if self._active(number) else 'taken as not active'})"
             for number, contact in enumerate(self._entry.contacts)
-            if self._positions[number].missing(self._grace_s, now)
+            if self._positions[number].missing
         ]
         return ", ".join(lost)
 
     def _locked(self, first: bool, second: bool, now: float) -> Level:
         state = self._sg.look(first, second, now)
-        trouble = self._trouble(now) or ("the lock has lasted for two hours and is ignored" if self._sg.expired else "")
+        trouble = self._trouble() or ("the lock has lasted for two hours and is ignored" if self._sg.expired else "")
         if state != 1:
             return Level(None, None, SG_WORDS[state], trouble)
         return Level(self._consumption_w[0] or 0.0, self._production_w[0], SG_WORDS[state], trouble)

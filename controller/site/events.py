@@ -20,7 +20,7 @@ from controller.orders import AnswerEvent
 from controller.site.state import number_or_none
 
 MOST_EVENTS: Final = 1000
-"""Of one source; the rest is rejected."""
+"""Of one source, those that begin first; the others are taken when their time comes nearer."""
 MOST_STRETCHES: Final = 100
 """So many changes are announced to a plan, the nearest first; the plan is made anew long before the others come."""
 ENDS: Final = frozenset({"completed", "partial", "cancelled", "superseded", "rejected"})
@@ -111,12 +111,11 @@ class Schedule:
         """Everything the source has scheduled now; what is not in it any more is cancelled."""
         answers: list[AnswerEvent] = []
         before, self._kept = self._kept, {}
-        for number, event in enumerate(events):
-            known = before.pop(event.event_id, None)
-            kept = self._kept[event.event_id] = self._take(event, known)
-            kept.bad = kept.bad or (f"more than {MOST_EVENTS} events" if number >= MOST_EVENTS else "")
+        named = set()
+        for event in _nearest(events, at.wall_s, named):
+            kept = self._kept[event.event_id] = self._take(event, before.pop(event.event_id, None))
             answers += self._received(kept, at)
-        for gone in before.values():
+        for gone in (kept for name, kept in before.items() if name not in named):
             if at.wall_s < gone.end_wall_s and not gone.default:
                 answers += self._say(gone, "cancelled", at)
             elif gone.answered & {"started"}:
@@ -130,7 +129,7 @@ class Schedule:
         if event.version < known.event.version:
             return known  # an older word that came late
         if event.version == known.event.version:
-            known.event = event
+            known.event, known.bad = event, nonsense(event)
             return known
         running = known.answered & {"started"}
         return Kept(event, *self._draws(event), set(running), nonsense(event))
@@ -270,6 +269,19 @@ class Schedule:
             event = _event_of(event_id, one.get("event"))
             if event is not None:
                 self._kept[event_id] = self._recall(event)
+
+
+def _nearest(events: Iterable[GridEvent], wall_s: float, named: set[str]) -> Iterable[GridEvent]:
+    """As many as are kept, those that are over last of all. named: takes the names of all, kept or not."""
+    found = list(events)
+    named.update(event.event_id for event in found)
+    if len(found) <= MOST_EVENTS:
+        return found
+    return sorted(found, key=lambda event: (event.start_wall_s + _lasts_s(event) <= wall_s, event.start_wall_s))[:MOST_EVENTS]
+
+
+def _lasts_s(event: GridEvent) -> float:
+    return math.inf if event.duration_s is None else event.duration_s
 
 
 def nonsense(event: GridEvent) -> str:

@@ -152,6 +152,13 @@ class FleetLimits:
             "issued_wall_s": sent.heard.issued_wall_s if sent.heard else None,
         }
 
+    def clock_set(self, at: Stamp) -> dict[Key, dict[str, Any]]:
+        """The wall clock jumped: ends stay on the monotonic clock. Returns what the journal keeps of those that hold."""
+        held = [sent for sent in self._sent.values() if sent.machine.state is State.LIMITED]
+        for sent in held:
+            sent.machine.clock_set(at)
+        return {(sent.source, sent.circuit): self.memory(sent.source, sent.circuit) for sent in held}
+
     def restore(self, source: str, circuit: str, memory: Mapping[str, Any], at: Stamp) -> None:
         """Take back a limit from the journal. Without a trusted clock it counts as still valid (F78)."""
         if circuit not in self._fuses:

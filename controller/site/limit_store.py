@@ -65,6 +65,12 @@ class LimitStore:
         """What the journal keeps about a fleet manager and circuit."""
         return self._fleet.memory(source, circuit)
 
+    def clock_set(self, at: Stamp) -> dict[tuple[str, str], dict[str, Any]]:
+        """The wall clock jumped (F77): ends stay where the monotonic clock has them. Returns the fleet limits for the journal."""
+        for signal in self.signals.values():
+            signal.clock_set(at)
+        return self._fleet.clock_set(at)
+
     def restore(self, source: str, circuit: str, memory: Mapping[str, Any], at: Stamp) -> None:
         """Take back a fleet limit from the journal."""
         self._fleet.restore(source, circuit, memory, at)

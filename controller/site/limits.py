@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -133,15 +133,24 @@ def too_old(word: Word) -> Refusal | None:
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """What a source last stated. value: None = it states that there is no limit. ends_*: None = it does not end by itself (APCL_DUR_02)."""
+    """What a source last stated. value: None = it states that there is no limit. ends_*: None = it does not end by itself (APCL_DUR_02).
+
+    lasts: silence does not age it (contacts say what counts then).
+    """
 
     value: float | None
     ends_mono_s: float | None = None
     ends_wall_s: float | None = None
+    lasts: bool = False
 
     def alive(self, now: float) -> bool:
         """Whether it has not ended."""
         return self.ends_mono_s is None or now < self.ends_mono_s
+
+    @property
+    def outlasts(self) -> bool:
+        """Whether it holds through any silence: it has an end, its own or the next change of the schedule it comes from, or needs none."""
+        return self.lasts or self.ends_mono_s is not None or self.ends_wall_s is not None
 
 
 @dataclass(slots=True)
@@ -168,6 +177,8 @@ class LimitMachine:
         self.state = State.SILENT
         self.since_mono_s = -math.inf
         self.stated: Stated | None = None
+        self._doubted: Stated | None = None
+        self._unheard = False
         self.heard_mono_s = -math.inf
         self._back_mono_s: float | None = None
         self._link_lost_mono_s: float | None = None
@@ -195,22 +206,35 @@ class LimitMachine:
         doubtful: of unknown age, it may only lower. heard_mono_s: when it was said, if a broker kept it since. In failsafe a limit counts
         only behind a heartbeat (LPC-916); the first one of all needs none (LPC-TS-017).
         """
-        self.stated = stated
         self.since_mono_s = now if self.since_mono_s == -math.inf else self.since_mono_s
-        held = self.state in (State.WAITING, State.FAILSAFE)
-        if doubtful and held:
+        if doubtful:
+            self._doubt(stated, now)
             return
+        self.stated, self._doubted = stated, None
         if self.rules.write_beats or self.heard_mono_s == -math.inf:
             self.beat(now if heard_mono_s is None else heard_mono_s)
-        if self.state is State.FAILSAFE and not self.lives(now):
-            return
-        self._go(State.UNLIMITED if stated.value is None else State.LIMITED, now)
+        self._unheard = self.state is State.FAILSAFE and not self.lives(now)
+        if not self._unheard:
+            self._go(State.UNLIMITED if stated.value is None else State.LIMITED, now)
+
+    def _doubt(self, stated: Stated, now: float) -> None:
+        """A word of unknown age: where something holds it holds beside it; where nothing does it is better than nothing."""
+        if self.value(now) is not None:
+            self._doubted = stated
+        elif stated.value is not None:
+            self.stated = stated
+            self._go(State.LIMITED, now)
 
     def restate(self, stated: Stated, now: float) -> None:
-        """What a schedule the source told before says now. No word of the source: it ends no failsafe."""
+        """What a schedule the source told before says now, or contacts that cannot be read. No word of the source: it ends no failsafe."""
         self.stated = stated
-        if self.state in (State.LIMITED, State.UNLIMITED):
-            self._go(State.UNLIMITED if stated.value is None else State.LIMITED, now)
+        self.since_mono_s = now if self.since_mono_s == -math.inf else self.since_mono_s
+        if self.state in (State.WAITING, State.FAILSAFE):
+            return
+        if stated.value is not None:
+            self._go(State.LIMITED, now)
+        elif self.state is State.LIMITED:
+            self._go(State.UNLIMITED, now)
 
     def failsafe(self, value: float | None, duration_s: float | None) -> None:
         """The source sets its failsafe (LPC scenario 2); None = as it was."""
@@ -218,6 +242,8 @@ class LimitMachine:
             self.rules.failsafe = value
         if duration_s is not None:
             self.rules.failsafe_min_s = duration_s
+        if self.state is State.SILENT:
+            self._wait()
 
     def link(self, up: bool, now: float) -> None:
         """The connection to the source is known to be there or gone."""
@@ -231,11 +257,19 @@ class LimitMachine:
     def look(self, now: float) -> None:
         """Let time pass."""
         if self.state is State.LIMITED and self.stated is not None and not self.stated.alive(now):
-            self._go(State.UNLIMITED, now)
+            self._end(now)
         if self.state in (State.LIMITED, State.UNLIMITED, State.RELEASED):
             self._listen(now)
         elif self.state is State.FAILSAFE:
             self._come_back(now)
+
+    def _end(self, now: float) -> None:
+        """Its end has come; a word of unknown age that held beside it may go on."""
+        doubted, self._doubted = self._doubted, None
+        if doubted is not None and doubted.value is not None and doubted.alive(now):
+            self.stated = doubted
+        else:
+            self._go(State.UNLIMITED, now)
 
     def _listen(self, now: float) -> None:
         """LPC-911: silence begins the failsafe at once. Without one the last limit holds until its end."""
@@ -252,16 +286,17 @@ class LimitMachine:
         return self.rules.heartbeat_s <= 0 and lost is not None and now - lost >= LINK_S and self.state is not State.LIMITED
 
     def _come_back(self, now: float) -> None:
-        """LPC-921: the heartbeat is back, and no limit came in the time there was for it."""
+        """LPC-921: the heartbeat is back, and no limit came in the time there was for it. One that came before the heartbeat counts then."""
         if not self.lives(now):
             self._back_mono_s = None
         elif self.rules.heartbeat_s > 0 and self._back_mono_s is not None and now - self._back_mono_s >= ANSWER_S:
-            self.stated = None
-            self._go(State.RELEASED, now)
+            limited = self._unheard and self.stated is not None and self.stated.value is not None and self.stated.alive(now)
+            self.stated = self.stated if limited else None
+            self._go(State.LIMITED if limited else State.RELEASED, now)
 
     def fail(self, now: float) -> None:
         """The failsafe holds from now on."""
-        self._back_mono_s = None
+        self._back_mono_s, self._unheard = None, False
         self._go(State.FAILSAFE, now)
 
     def _go(self, state: State, now: float) -> None:
@@ -273,6 +308,12 @@ class LimitMachine:
     def value(self, now: float) -> float | None:
         """The limit in force, None = none. A failsafe never raises a lower last word: that holds until its end, or without one for
         ``failsafe_min_s``."""
+        holds, doubted = self._value(now), self._doubted
+        if holds is None or doubted is None or doubted.value is None or not doubted.alive(now):
+            return holds
+        return min(holds, doubted.value)
+
+    def _value(self, now: float) -> float | None:
         stated = self.stated
         if self.state is State.LIMITED and stated is not None and stated.alive(now):
             return stated.value
@@ -282,13 +323,18 @@ class LimitMachine:
         return self.rules.failsafe if last is None else min(last, self.rules.failsafe)
 
     def _outlasts(self, stated: Stated, now: float) -> bool:
-        return stated.alive(now) and (stated.ends_mono_s is not None or now - self.since_mono_s < self.rules.failsafe_min_s)
+        return stated.alive(now) and (stated.outlasts or now - self.since_mono_s < self.rules.failsafe_min_s)
 
     def ends(self, now: float) -> Stated | None:
         """The statement whose end is the end of the limit in force; None for a failsafe."""
         return self.stated if self.state is State.LIMITED and self.stated is not None and self.stated.alive(now) else None
 
     # -- restart -------------------------------------------------------------------------------------------
+
+    def clock_set(self, at: Stamp) -> None:
+        """The wall clock jumped: ends on the monotonic clock stay, and are shown and kept where they are now."""
+        if self.stated is not None and self.stated.ends_mono_s is not None:
+            self.stated = replace(self.stated, ends_wall_s=at.wall_in(self.stated.ends_mono_s - at.mono_s))
 
     def memory(self) -> dict[str, Any]:
         """What the journal keeps."""

@@ -17,10 +17,13 @@ from controller.site.limit_store import BROKER, LimitStore
 from controller.site.limits import Refusal, State
 from controller.site.measured import Flows
 from controller.site.signal import Signal, Standing
+from controller.site.state import number_or_none
 from controller.snapshot import SignalView
 
 SPACE: Final = "signal"
 """Where the journal keeps a source."""
+JUMP_S: Final = 5.0
+"""A wall clock that has moved by more against the monotonic one was set [s]."""
 TELL_S: Final = 10.0
 """Sources are told the readings this often [s]."""
 SPEAKS = (LimitStated, SignalBeat, FailsafeStated, ContactsRead, EventsTold)
@@ -45,6 +48,7 @@ class Outside:
         self.compliance = Compliance()
         self._kept: dict[str, dict[str, Any]] = {}
         self._told_mono_s = float("-inf")
+        self._apart_s: float | None = None
         self._refused: dict[str, str] = {}
         self._troubles: dict[str, str] = {}
         self._notes: dict[str, frozenset[str]] = {}
@@ -127,10 +131,11 @@ class Outside:
 
     def look(self, at: Stamp) -> Outcome:
         """Let time pass."""
+        clock = self._clock(at)
         if not self.signals and not self.compliance.wanted(self._limits.in_force(at.mono_s)):
             return Outcome()
         before = self._picture(at.mono_s)
-        orders: list[Order] = []
+        orders = clock
         for signal in self.signals.values():
             orders += signal.look(at)
         outcome = self._after(before, orders, at)
@@ -144,6 +149,21 @@ class Outside:
             self._told_mono_s = at.mono_s
             outcome.orders += [self._reading(signal, flows, at) for signal in self.signals.values()]
         return outcome
+
+    def _clock(self, at: Stamp) -> list[Order]:
+        """The wall clock was set (F77): what holds goes on, the journal gets the ends as they are now, the record says so."""
+        apart_s = at.wall_s - at.mono_s * at.wall_speed
+        moved_s = 0.0 if self._apart_s is None else apart_s - self._apart_s
+        if self._apart_s is not None and abs(moved_s) <= JUMP_S:
+            return []
+        first, self._apart_s = self._apart_s is None, apart_s
+        if first:
+            return []
+        fleet = self._limits.clock_set(at)
+        orders: list[Order] = [order for signal in self.signals.values() for order in self._remember(signal)]
+        if fleet:
+            orders.append(Persist(0, remember={("limit", f"{source}:{circuit}"): memory for (source, circuit), memory in fleet.items()}))
+        return orders + self.compliance.clock_set(moved_s, at)
 
     def _measure(self, flows: Flows, at: Stamp) -> None:
         """The loop is closed by what is measured: voltages, the sum of the controllable loads."""
@@ -186,10 +206,23 @@ class Outside:
         self._kept[signal.id] = memory
         return [Persist(0, remember={(SPACE, signal.id): memory})]
 
-    def restore(self, name: str, memory: Any, at: Stamp) -> None:
-        """A source as the journal has it."""
-        if (signal := self.signals.get(name)) is not None and isinstance(memory, dict):
-            signal.restore(memory, at)
+    def restore(self, name: str, memory: Any, at: Stamp) -> list[Order]:
+        """A source as the journal has it. One that the site file does not have any more is forgotten, and that is told."""
+        if not isinstance(memory, dict):
+            return []
+        if (signal := self.signals.get(name)) is None:
+            return [Persist(0, remember={(SPACE, name): None}), *self._gone(name, memory, at)]
+        signal.restore(memory, at)
+        return []
+
+    def _gone(self, name: str, memory: Mapping[str, Any], at: Stamp) -> list[Order]:
+        ways = {way: one for way in Direction if isinstance(one := memory.get(way.value), dict)}
+        held = {way: watts for way, one in ways.items() if (watts := number_or_none(one.get("value"))) is not None}
+        detail = "the site file does not have this source any more"
+        lines = [self.compliance.note(Held(name, way, "", "silent", None, None, detail), "ended", at) for way in held]
+        told = " and ".join(f"{way.value} {watts / 1000:.3g} kW" for way, watts in held.items())
+        text = f"{detail}: its last limit ({told}) is not obeyed; if it was only renamed, it has to state its limit anew"
+        return [*lines, Tell(Severity.WARNING, f"signal {name}", text)] if held else []
 
     # -- compliance and readings -----------------------------------------------------------------------------
 

@@ -21,6 +21,8 @@ from controller.site.events import InForce, Schedule
 from controller.site.limits import FAILSAFE_MAX_S, FAILSAFE_MIN_S, Heard, LimitMachine, Refusal, Rules, State, Stated, Word, out_of_order, too_old
 from controller.site.state import number_or_none
 
+SCHEDULED: Final = ("openadr3", "openadr2", "ieee2030_5")
+"""Types of sources that keep a schedule."""
 CONSUMPTION, PRODUCTION = Direction.CONSUMPTION, Direction.PRODUCTION
 FORGET_S: Final = 86_400.0
 """The order of a source's words is forgotten after so long [s]."""
@@ -45,7 +47,7 @@ class Signal:
         self.entry, self.id = entry, entry.id
         self._most_w = ABSURD_FACTOR * config.grid.fuse_a * config.grid.voltage_v * config.grid.phases
         self._configured = {CONSUMPTION: resolved_w(entry.failsafe_w, config), PRODUCTION: entry.failsafe_production_w}
-        beats = entry.type != "eebus"  # there a heartbeat is a message of its own
+        beats = entry.type not in ("eebus", "contacts")  # there a heartbeat is a message of its own; a contact has to be readable
         self.machines = {
             way: LimitMachine(Rules(entry.heartbeat_s, failsafe_w, entry.failsafe_min_s, beats)) for way, failsafe_w in self._configured.items()
         }
@@ -155,7 +157,8 @@ class Signal:
     def _say(self, values_w: Mapping[Direction, float | None], ends_wall_s: float | None, now: float, wrote: bool) -> None:
         """A heartbeat came with what holds now (wrote), or time has changed what holds."""
         for way, value_w in values_w.items():
-            machine, stated = self.machines[way], Stated(value_w, None, ends_wall_s if value_w is not None else None)
+            machine = self.machines[way]
+            stated = Stated(value_w, None, ends_wall_s if value_w is not None else None, self.contacts is not None)
             if wrote and machine.lives(now):
                 machine.write(stated, now)
             elif machine.stated is None or machine.stated.value != value_w:
@@ -210,6 +213,11 @@ class Signal:
 
     # -- restart ---------------------------------------------------------------------------------------------------
 
+    def clock_set(self, at: Stamp) -> None:
+        """The wall clock jumped."""
+        for machine in self.machines.values():
+            machine.clock_set(at)
+
     def memory(self) -> dict[str, Any]:
         """What the journal keeps."""
         kept: dict[str, Any] = {way.value: machine.memory() | self._order(way) for way, machine in self.machines.items()}
@@ -228,7 +236,7 @@ class Signal:
             if isinstance(one, dict):
                 self._restore_way(way, machine, one, at)
         events = memory.get("events")
-        if isinstance(events, dict):
+        if isinstance(events, dict) and self.entry.type in SCHEDULED:  # the entry may have been of another type
             self.schedule = self._new_schedule()
             self.schedule.restore(events)
             self.says = self.schedule.in_force(at)

@@ -508,6 +508,7 @@ class Site:
         return [Tell(severity, fact.source, f"{fact.source} {said}")]
 
     def _restored(self, fact: Restored) -> list[Order]:
+        orders: list[Order] = []
         for (space, name), memory in fact.memories.items():
             if space == "session":
                 self._memories[name] = memory
@@ -517,7 +518,7 @@ class Site:
             elif space == "failsafe" and memory is not None:
                 self.limits.restore_failsafe()
             elif space == SIGNAL_SPACE:
-                self.outside.restore(name, memory, fact.at)
+                orders += self.outside.restore(name, memory, fact.at)
             elif space == actuate.SPACE:
                 self.actuator.recall(name, memory)
             elif space == oversight.SPACE:
@@ -534,7 +535,7 @@ class Site:
                 self.series.recall(name, memory, fact.at)
         self.planner.books = self.series.books
         self.devices.restored(fact)
-        return []
+        return orders
 
     def _series_told(self, fact: SeriesTold) -> list[Order]:
         """Prices or a forecast came: planned with from the next plan on."""

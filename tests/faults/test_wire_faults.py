@@ -363,3 +363,36 @@ async def test_f50_a_slow_meter_skips_beats_and_loses_nothing(wire: str, free_po
         await told.until(lambda: len(told.readings) >= 4)
     assert not told.failures
     assert abs(len(device.asked) - len(told.readings)) <= 1, "no question is put on top of another"
+
+
+# -- B41 --------------------------------------------------------------------------------------------------------
+
+
+def _fewer(device: RawDevice, asked: Asked) -> bytes:
+    return device.words(asked, [9] * (asked.count - 1))
+
+
+def _more(device: RawDevice, asked: Asked) -> bytes:
+    return device.words(asked, [9] * (asked.count + 2))
+
+
+def _another_unit(device: RawDevice, asked: Asked) -> bytes:
+    return device.frame(asked, struct.pack(f">BB{asked.count}H", asked.function, 2 * asked.count, *[9] * asked.count), unit=asked.unit + 1)
+
+
+def _another_function(device: RawDevice, asked: Asked) -> bytes:
+    return device.frame(asked, struct.pack(f">BB{asked.count}H", 7 - asked.function, 2 * asked.count, *[9] * asked.count))
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("wrong", [_fewer, _more, _another_unit, _another_function])
+async def test_b41_an_answer_of_another_shape_is_never_read_and_the_next_one_counts(
+    wire: str, wrong: Callable[[RawDevice, Asked], bytes], free_port: int
+) -> None:
+    """Of every third answer the shape is wrong and each of its registers 9: no reading holds any of them."""
+    meter = Meter("janitza_umg96")
+    meter.extra = lambda device, asked: [(0.0, wrong(device, asked))] if asked.number % 3 == 1 else None
+    async with read_over(wire, free_port, meter) as (told, _):
+        await told.until(lambda: len(told.readings) >= 3 and len(told.failures) >= 1)
+    assert all(reading.quality is Quality.GOOD for reading in told.readings)
+    assert all(reading.current_a == pytest.approx((12.4, 7.1, 20.3)) for reading in told.readings)

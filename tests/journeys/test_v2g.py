@@ -159,8 +159,8 @@ def test_it_does_not_give_what_does_not_pay() -> None:
 def test_a_station_that_announced_nothing_never_gets_a_v2x_profile() -> None:
     world = V2gWorld(site(), 5.9, v2x=False)
     world.run(20)
-    world.park(12.0)
-    world.until(11.0)
+    world.park(9.5, need_wh=6000.0)
+    world.until(9.0)
     assert not set(V2X_MODES) & set(world.modes())
     assert all("setpoint" not in update["scheduleUpdate"] for _, update in world.updates)
     assert world.car.given_wh == 0.0

@@ -135,7 +135,7 @@ def test_any_other_constant_than_the_probe_is_refused(name: str, flip: int, at: 
 @pytest.mark.parametrize("name", WIDE)
 @settings(max_examples=examples(20), deadline=None)
 @given(truth=truths())
-def test_swapped_words_are_never_a_good_reading(name: str, truth: Truth) -> None:
+def test_swapped_words_are_never_a_good_reading(name: str, truth: Truth) -> None:  # B42
     template = MAPS[name]
     image = image_of(template, truth)
     for register in template.registers.values():

@@ -68,16 +68,7 @@ class Yard:
     async def start(self) -> None:
         """Start the process and wait until its page answers; fails with its log if it ends instead."""
         with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *self.program,
-                "run",
-                str(self.file),
-                stdout=log,
-                stderr=log,
-                cwd=ROOT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            )
+            self.process = await self.spawn(log)
         async with aiohttp.ClientSession() as session:
             for _ in range(600):
                 if self.process.returncode is not None:
@@ -89,6 +80,13 @@ class Yard:
                 except aiohttp.ClientError:
                     await asyncio.sleep(0.05)
         raise AssertionError(f"no answer within 30 s:\n{self.log.read_text()[-4000:]}")
+
+    async def spawn(self, output: Any) -> asyncio.subprocess.Process:
+        """The process alone. output: where its log goes."""
+        command = [sys.executable, *self.program, "run", str(self.file)]
+        return await asyncio.create_subprocess_exec(
+            *command, stdout=output, stderr=output, cwd=ROOT, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+        )
 
     async def stop(self) -> int:
         """SIGTERM, as systemd does; returns the exit code."""

@@ -150,6 +150,7 @@ async def test_b36_who_may_not_write_limits_changes_nothing(guarded: Any) -> Non
         await facts.until(lambda: health(facts) == [True])
         await asyncio.to_thread(fleet.say, ROOT + "state", {"mode": "normal"})
         await asyncio.to_thread(fleet.say, "other/limit/set", {"value": 1, "unit": "A"})
+        await asyncio.to_thread(fleet.say, ROOT + "limit/set/" + "x" * 60_000, {"value": 1, "unit": "A"})
         await asyncio.to_thread(fleet.say, ROOT + "limit/set", {"value": 2, "unit": "A"})
         await facts.next(LimitReceived)
     assert [fact.value for fact in facts.of(LimitReceived)] == [2]

@@ -27,7 +27,7 @@ def test_a_full_limit() -> None:
     assert fact == expected
 
 
-def test_what_may_be_left_out() -> None:
+def test_what_may_be_left_out() -> None:  # F54: the end comes from limits.default_valid_for_s
     assert limit('{"value": 9000, "unit": "W"}') == LimitReceived(NOW, "mqtt", "grid", 9000.0, LimitUnit.W, 900.0)
 
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from controller.facts import Direction, LimitStated
+from controller.facts import Direction, EventsTold, GridEvent, LimitStated
 from controller.orders import AnswerSignal
 from controller.site.limits import State
 from tests.support.signal_story import (
@@ -41,10 +41,10 @@ def test_start_the_failsafe_holds_until_the_first_limit(kind: str, way: Directio
     story.do(story.tick())
     assert (story.state(way), story.holds_w(way)) == (State.WAITING, failsafe_w)
     story.wait(600.0)
-    assert story.holds_w(way) == failsafe_w
+    assert story.holds_w(way) == (0.0 if kind == "contacts" else failsafe_w)  # contacts that nobody reads are taken as active
     story.beat()
     story.wait(10.0, beats=True)
-    assert story.holds_w(way) == failsafe_w
+    assert story.holds_w(way) == (0.0 if kind == "contacts" else failsafe_w)
     story.say(6000.0, way)
     assert (story.state(way), story.holds_w(way)) == (State.LIMITED, 6000.0)
 
@@ -93,6 +93,17 @@ def test_a_heartbeat_alone_does_not_end_it_but_a_limit_behind_it_does(kind: str)
     assert (story.state(), story.holds_w()) == (State.FAILSAFE, FAILSAFE_W)
     story.say(11_000.0)
     assert (story.state(), story.holds_w()) == (State.LIMITED, 11_000.0)
+
+
+def test_a_limit_before_the_heartbeat_counts_when_the_heartbeat_has_lasted_and_no_other_came() -> None:  # LPC-921: free only if nothing was said
+    story = limited("eebus")
+    story.wait(200.0)
+    story.say(2000.0)
+    story.beat()
+    story.wait(119.0, beats=True)
+    assert (story.state(), story.holds_w()) == (State.FAILSAFE, 2000.0)
+    story.wait(2.0, beats=True)
+    assert (story.state(), story.holds_w()) == (State.LIMITED, 2000.0)
 
 
 def test_a_limit_without_a_heartbeat_does_not_end_it() -> None:  # LPC-916, where heartbeats are messages of their own
@@ -292,6 +303,63 @@ def test_a_retained_limit_of_unknown_age_may_only_lower(kind: str) -> None:  # n
         stamp = type(story.at())(story.now, 0.0, wall_trusted=False)
         story.do(LimitStated(stamp, "dso", CONSUMPTION, watts, 600.0, None, 5.0, retained=True))
         assert (story.state(), story.holds_w()) == (State.WAITING, holds_w)
+
+
+@stating
+@pytest.mark.parametrize("doubtful_w", [20_000.0, None])
+def test_nor_does_it_raise_what_a_source_that_lives_has_said(kind: str, doubtful_w: float | None) -> None:  # F78
+    story = limited(kind, 3000.0)
+    stamp = type(story.at())(story.now, 0.0, wall_trusted=False)
+    story.do(LimitStated(stamp, "dso", CONSUMPTION, doubtful_w, 600.0, retained=True))
+    assert (story.state(), story.holds_w()) == (State.LIMITED, 3000.0)
+
+
+@stating
+def test_a_lower_one_holds_beside_it_to_the_end_it_names(kind: str) -> None:  # F78
+    story = limited(kind, 5000.0)
+    stamp = type(story.at())(story.now, 0.0, wall_trusted=False)
+    story.do(LimitStated(stamp, "dso", CONSUMPTION, 2000.0, 60.0, retained=True))
+    assert story.holds_w() == 2000.0
+    story.wait(61.0, beats=True)
+    assert (story.state(), story.holds_w()) == (State.LIMITED, 5000.0)
+
+
+# -- schedules and silence ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", TOLD)
+@pytest.mark.parametrize("failsafe_w", [None, 5000.0])
+def test_what_was_announced_holds_while_its_source_is_silent_and_to_its_end(kind: str, failsafe_w: float | None) -> None:
+    story = SignalStory(entry(kind, failsafe_w=failsafe_w))
+    begin_s = story.at().wall_s + 600.0
+    story.do(EventsTold(story.at(), "dso", (GridEvent("peak", 1, begin_s, 4 * 3600.0, consumption_w=2000.0),)))
+    story.wait(590.0)
+    assert story.holds_w() == failsafe_w
+    story.wait(20.0)
+    assert story.holds_w() == 2000.0
+    story.wait(3.9 * 3600.0, step_s=60.0)
+    assert story.holds_w() == 2000.0
+    story.wait(600.0)
+    assert story.holds_w() == failsafe_w
+
+
+@pytest.mark.parametrize("kind", TOLD)
+def test_a_heartbeat_that_ends_a_failsafe_does_not_end_an_event(kind: str) -> None:  # LPC-921
+    story = SignalStory(entry(kind))
+    story.do(EventsTold(story.at(), "dso", (GridEvent("peak", 1, story.at().wall_s, 7200.0, consumption_w=2000.0),)))
+    story.wait(200.0)
+    story.wait(200.0, beats=True)
+    assert (story.state(), story.holds_w()) == (State.LIMITED, 2000.0)
+
+
+@stating
+def test_a_failsafe_that_the_source_brings_holds_until_its_first_limit(kind: str) -> None:  # LPC scenario 2 before scenario 1
+    story = SignalStory(entry(kind, failsafe_w=None, failsafe_production_w=None))
+    story.do(story.tick())
+    assert story.failsafe(2500.0, 7200.0).accepted
+    assert (story.state(), story.holds_w()) == (State.WAITING, 2500.0)
+    story.wait(600.0)
+    assert story.holds_w() == 2500.0
 
 
 # -- order (F52) --------------------------------------------------------------------------------------------------

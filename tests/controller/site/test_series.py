@@ -52,7 +52,7 @@ def memories(orders: list[Order]) -> dict[tuple[str, str], Any]:
 
 
 class TestPrices:
-    def test_the_market_holds_and_the_tariff_in_its_gaps(self) -> None:
+    def test_the_market_holds_and_the_tariff_in_its_gaps(self) -> None:  # B45
         """(0.10 + 0.1) x 1.2 = 0.24, (-0.30 + 0.1) x 1.2 = -0.24."""
         site = config()
         room = SeriesRoom(site)

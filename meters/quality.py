@@ -79,7 +79,7 @@ def _judged(reading: Reading, expected: Expectation, any_value: bool, direction_
         return replace(reading, quality=Quality.BAD, reason="the meter reports no value at all")
     bad = [*_missing(reading, expected), *_out_of_range(reading, expected)]
     suspect = ["direction of the currents unknown while exporting"] if direction_unknown else []
-    for text, grave in (*_sum_mismatch(reading), *_power_without_current(reading, expected)):
+    for text, grave in (*_sum_mismatch(reading), *_power_without_current(reading, expected), *_total_without_current(reading, expected)):
         (bad if grave else suspect).append(text)
     suspect += _opposite_signs(reading)
     quality = Quality.BAD if bad else Quality.SUSPECT if suspect else Quality.GOOD
@@ -252,6 +252,22 @@ def _power_without_current(reading: Reading, expected: Expectation) -> Iterator[
         possible_w = (abs(current) + CURRENT_SLACK_A) * voltage * (1 + POWER_SLACK_SHARE)
         if abs(power) > possible_w:
             yield f"L{phase + 1} shows {power:.4g} W but only {current:.4g} A", abs(power) > BAD_FACTOR * possible_w
+
+
+def _total_without_current(reading: Reading, expected: Expectation) -> Iterator[tuple[str, bool]]:
+    """The same for a meter that tells its power as a total only: currents of the wrong sign or scale (F43, F45)."""
+    phases = expected.current_phases or (0, 1, 2)
+    currents = [reading.current_a[phase] for phase in phases]
+    known = [current for current in currents if current is not None]
+    if reading.power_w is None or None not in reading.phase_power_w or len(known) < len(currents):
+        return
+    way = 1.0 if reading.power_w >= 0 else -1.0
+    that_way_a = sum(max(0.0, current * way) + CURRENT_SLACK_A for current in known)
+    possible_w = that_way_a * expected.voltage_v * (1 + POWER_SLACK_SHARE)
+    if abs(reading.power_w) > possible_w:
+        verb = "is imported" if way > 0 else "is exported"
+        # Currents that show import while there is none are on the safe side.
+        yield f"{abs(reading.power_w):.4g} W {verb}, but the currents do not show it", way > 0 and reading.power_w > BAD_FACTOR * possible_w
 
 
 def _opposite_signs(reading: Reading) -> Iterator[str]:

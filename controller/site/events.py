@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
@@ -77,9 +77,14 @@ class Kept:
         """Whether it holds only while nothing else does."""
         return self.event.start_wall_s == -math.inf
 
+    @property
+    def valid(self) -> bool:
+        """Whether it holds at all, in its time."""
+        return not self.bad and not self.event.cancelled
+
     def runs(self, wall_s: float) -> bool:
         """Whether it holds at a moment, as far as it goes."""
-        return not self.bad and not self.event.cancelled and self.begin_wall_s <= wall_s < self.end_wall_s
+        return self.valid and self.begin_wall_s <= wall_s < self.end_wall_s
 
     def rank(self) -> tuple[bool, int, float, float, str]:
         """The first of all that run counts."""
@@ -209,18 +214,14 @@ class Schedule:
         return self._at(at.wall_s) if at.wall_trusted else self._all()
 
     def _leading(self, wall_s: float) -> dict[str, Kept]:
-        running = sorted((kept for kept in self._kept.values() if kept.runs(wall_s)), key=Kept.rank)
-        return {name: found for name, of in _FIELDS.items() if (found := next((one for one in running if of(one.event) is not None), None))}
+        return _first_of(sorted((kept for kept in self._kept.values() if kept.runs(wall_s)), key=Kept.rank))
 
     def _at(self, wall_s: float) -> InForce:
-        leading = self._leading(wall_s)
-        says = {name: _FIELDS[name](kept.event) for name, kept in leading.items()}
-        labels = dict.fromkeys(kept.event.label or kept.event.event_id for kept in leading.values())
-        return InForce(**{"connected": True} | says, label=", ".join(labels), ends_wall_s=self._next_change(wall_s))  # type: ignore[arg-type]
+        return _says(self._leading(wall_s), self._next_change(wall_s))
 
     def _all(self) -> InForce:
         """Nobody knows what time it is: the lowest of every limit that may hold."""
-        may = [kept.event for kept in self._kept.values() if not kept.bad and not kept.event.cancelled]
+        may = [kept.event for kept in self._kept.values() if kept.valid]
         taken = min((event.consumption_w for event in may if event.consumption_w is not None), default=None)
         fed_in = min((event.production_w for event in may if event.production_w is not None), default=None)
         return InForce(taken, fed_in, connected=all(event.connected for event in may), label="clock not known" if may else "")
@@ -230,7 +231,7 @@ class Schedule:
             {
                 edge
                 for kept in self._kept.values()
-                if not kept.bad and not kept.event.cancelled
+                if kept.valid
                 for edge in (kept.begin_wall_s, kept.end_wall_s)
                 if from_wall_s < edge < math.inf
             }
@@ -246,11 +247,16 @@ class Schedule:
         until_s = at.wall_s + horizon_s
         within = [edge for edge in self._edges(at.wall_s) if edge < until_s]
         edges = [at.wall_s, *within[:MOST_STRETCHES], *([until_s] if len(within) <= MOST_STRETCHES else [])]
-        return tuple(Stretch(begin_s, end_s, self._at(begin_s)) for begin_s, end_s in pairwise(edges))
+        ranked = [(kept.begin_wall_s, kept.end_wall_s, kept) for kept in sorted(self._kept.values(), key=Kept.rank) if kept.valid]
+        found = []
+        for begin_s, end_s in pairwise(edges):
+            leading = _first_of([kept for first_s, last_s, kept in ranked if first_s <= begin_s < last_s])
+            found.append(Stretch(begin_s, end_s, _says(leading, end_s)))
+        return tuple(found)
 
     def next_words(self, at: Stamp) -> tuple[float, str] | None:
         """(when the next event begins, its name)."""
-        coming = [kept for kept in self._kept.values() if not kept.bad and not kept.event.cancelled and kept.begin_wall_s > at.wall_s]
+        coming = [kept for kept in self._kept.values() if kept.valid and kept.begin_wall_s > at.wall_s]
         first = min(coming, key=lambda kept: kept.begin_wall_s, default=None)
         return (first.begin_wall_s, first.event.label or first.event.event_id) if first is not None else None
 
@@ -269,6 +275,17 @@ class Schedule:
             event = _event_of(event_id, one.get("event"))
             if event is not None:
                 self._kept[event_id] = self._recall(event)
+
+
+def _first_of(ranked: Sequence[Kept]) -> dict[str, Kept]:
+    """Who leads in each field, of those that run, in order of rank."""
+    return {name: found for name, of in _FIELDS.items() if (found := next((one for one in ranked if of(one.event) is not None), None))}
+
+
+def _says(leading: Mapping[str, Kept], ends_wall_s: float | None) -> InForce:
+    says = {name: _FIELDS[name](kept.event) for name, kept in leading.items()}
+    labels = dict.fromkeys(kept.event.label or kept.event.event_id for kept in leading.values())
+    return InForce(**{"connected": True} | says, label=", ".join(labels), ends_wall_s=ends_wall_s)  # type: ignore[arg-type]
 
 
 def _nearest(events: Iterable[GridEvent], wall_s: float, named: set[str]) -> Iterable[GridEvent]:

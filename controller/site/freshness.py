@@ -87,9 +87,21 @@ def phase_currents(reading: Reading, voltage_v: float, phase_count: int) -> Phas
             return None
         amps.append(current_a)
     if reading.quality is Quality.SUSPECT:
-        amps = [max(amps)] * phase_count
+        amps = [_most_a(reading, amps, voltage_v)] * phase_count
     amps += [0.0] * (3 - phase_count)
     return amps[0], amps[1], amps[2]
+
+
+def _most_a(reading: Reading, amps: list[float], voltage_v: float) -> float:
+    """The most a phase may carry by anything an odd reading says [A]: its currents, its powers, and a current whose direction its power contradicts."""
+    said = list(amps)
+    for phase, current_a in enumerate(amps):
+        own_w = reading.phase_power_w[phase]
+        power_w = own_w if own_w is not None else (reading.power_w or 0.0) / len(amps)
+        said.append(power_w / (reading.voltage_v[phase] or voltage_v))
+        if power_w > 0:
+            said.append(abs(current_a))
+    return max(said)
 
 
 def worst_phase(currents_a: PhaseAmps, phase_count: int) -> PhaseAmps:

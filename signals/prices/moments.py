@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-from signals.prices.slots import EARLIEST_S, LATEST_S, PriceError, shown
+from signals.prices.slots import EARLIEST_S, LATEST_S, PriceError, number, shown
 
 MILLISECONDS_FROM = 1e11
 """Numbers from here on are milliseconds: as seconds they would be after the year 5000."""
@@ -31,7 +31,7 @@ class Moments:
         if isinstance(value, bool) or value is None:
             raise PriceError(f"{what} is {shown(value)}, not a time")
         if isinstance(value, int | float) or (isinstance(value, str) and PLAIN_NUMBER.match(value.strip())):
-            return _unix(float(value), what)
+            return _unix(number(value, what), what)
         if not isinstance(value, str):
             raise PriceError(f"{what} is {shown(value)}, not a time")
         return _bounded(self._iso(value.strip(), what), what)

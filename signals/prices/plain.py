@@ -77,7 +77,8 @@ def _feed_of(told: dict[str, Any]) -> Callable[[bytes, str | None], Slots] | Non
 
 def _nordpool(body: bytes, area: str | None) -> Slots:
     entries = list_of(at_path(read_json(body), "multiAreaEntries"), "multiAreaEntries")
-    areas = sorted({name for entry in entries if isinstance(entry, dict) for name in entry.get("entryPerArea") or ()})
+    told = [entry.get("entryPerArea") for entry in entries if isinstance(entry, dict)]
+    areas = sorted({name for prices in told if isinstance(prices, dict) for name in prices})
     if area is None and len(areas) != 1:
         raise PriceError(f"the file has prices of {', '.join(areas) or 'no area'}; keep one area in it")
     return nordpool.decode(body, area or areas[0])

@@ -83,10 +83,10 @@ def test_magnitudes_get_the_direction_of_their_power(sign: str, expected: tuple[
 
 def test_a_magnitude_without_direction_counts_as_load_and_is_suspect_while_exporting() -> None:
     blind = {"p_l1": None, "p_l2": None, "p_l3": None}
-    exporting = read(Convention("import", "unsigned"), p=-9000.0, i_l3=4.0, **blind)
+    exporting = read(Convention("import", "unsigned"), p=-5900.0, i_l3=4.0, **blind)
     assert exporting.current_a == (10.0, 12.0, 4.0)
     assert exporting.quality is Quality.SUSPECT
-    assert read(Convention("import", "unsigned"), p=9000.0, **blind).quality is Quality.GOOD
+    assert read(Convention("import", "unsigned"), p=5900.0, **blind).quality is Quality.GOOD
 
 
 def test_import_and_export_kept_apart_become_one_power() -> None:

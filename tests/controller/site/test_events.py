@@ -10,7 +10,7 @@ import pytest
 
 from controller.facts import GridEvent, Stamp
 from controller.orders import AnswerEvent
-from controller.site.events import InForce, Schedule
+from controller.site.events import MOST_EVENTS, InForce, Schedule
 
 T0 = 1_780_000_000.0
 
@@ -245,3 +245,31 @@ def test_what_is_announced_in_stretches() -> None:
         (700.0, 1300.0, None, -2000.0),
         (1300.0, 3600.0, None, None),
     ]
+
+
+def test_of_too_many_events_those_that_begin_first_count_and_the_others_when_they_come_nearer() -> None:
+    """1500 intervals of five minutes, more than are kept: the far ones are neither kept nor called off, and hold when their time comes."""
+    made = schedule()
+    events = [event(f"e{number}", 300.0 * number, 300.0, consumption_w=1000.0 + number) for number in range(1500)]
+    made.told(reversed(events), at())
+    assert len(made.memory()) == MOST_EVENTS
+    assert made.in_force(at(300.0 * 999)).consumption_w == 1999.0
+    later = at(300.0 * 1200 + 1.0)
+    assert [word for word in words(made.told(reversed(events), later)) if word[1] in ("cancelled", "rejected")] == []
+    assert made.in_force(later).consumption_w == 2200.0
+
+
+def test_an_event_that_becomes_nonsense_or_good_again_is_judged_anew_though_its_version_stays() -> None:
+    made = schedule()
+    for watts, says_w in ((5000.0, 5000.0), (math.nan, None), (4000.0, 4000.0)):
+        made.told([event(consumption_w=watts)], at())
+        assert made.in_force(at(10.0)).consumption_w == says_w
+
+
+def test_what_is_ahead_of_a_full_schedule_is_what_holds_then() -> None:
+    made = schedule()
+    made.told([event(f"e{number}", 300.0 * number, 450.0, consumption_w=1000.0 + number % 7) for number in range(300)], at())
+    stretches = made.ahead(at(10.0), 36_000.0)
+    assert len(stretches) > 90
+    for stretch in stretches:
+        assert stretch.says.consumption_w == made.in_force(at(stretch.start_wall_s - T0)).consumption_w

@@ -24,6 +24,8 @@ SPAN_S = 7 * 86_400.0
 MOST_LINES = 5000
 BLOCK = 2000
 
+CHANGES = "Only so many of the newest lines, without those that only say what was measured; not in the CSV."
+
 Notify = Callable[[str, bytes], Awaitable[tuple[int, str] | None]]
 
 
@@ -34,6 +36,10 @@ class Record(Protocol):
         """Lines, oldest first."""
         ...
 
+    async def changes(self, source: str | None, since_wall_s: float, until_wall_s: float, most: int) -> list[Line]:
+        """The newest lines, oldest first, without those that only say what was measured."""
+        ...
+
 
 class ComplianceQuery(Body):
     """Which lines of the record."""
@@ -42,6 +48,7 @@ class ComplianceQuery(Body):
     since: Moment | None = Field(default=None, description="First moment; default: a week before until.")
     until: Moment | None = Field(default=None, description="Last moment; default: now.")
     after: int = Field(default=0, ge=0, le=2**53, description="Only lines with a higher number.")
+    changes: int | None = Field(default=None, ge=1, le=500, description=CHANGES)
 
 
 class Signals:
@@ -96,7 +103,7 @@ class Signals:
 
     async def _lines(self, request: web.Request) -> web.Response:
         query = read_query(request, ComplianceQuery)
-        lines = await self._read(query, query.after, MOST_LINES)
+        lines = await self._read(query, query.after, MOST_LINES, query.changes)
         return web.json_response(text=to_json({"lines": [dataclasses.asdict(line) for line in lines], "more": len(lines) == MOST_LINES}))
 
     async def _csv(self, request: web.Request) -> web.StreamResponse:
@@ -114,7 +121,7 @@ class Signals:
         await response.write_eof()
         return response
 
-    async def _read(self, query: ComplianceQuery, after: int, most: int) -> list[Line]:
+    async def _read(self, query: ComplianceQuery, after: int, most: int, changes: int | None = None) -> list[Line]:
         until_s = self._clock.stamp().wall_s if query.until is None else query.until
         since_s = max(0.0, until_s - SPAN_S) if query.since is None else query.since
         if since_s > until_s:
@@ -123,6 +130,8 @@ class Signals:
         if record is None:
             return []
         try:
+            if changes is not None:
+                return await record.changes(query.source, since_s, until_s, changes)
             return await record.query(query.source, since_s, until_s, after, most)
         except Exception as error:
             log.warning("the compliance record cannot be read: %s", error)

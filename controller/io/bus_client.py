@@ -13,6 +13,7 @@ The reason why a connection failed (refused, unknown certificate, no such port) 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 import ssl
@@ -140,6 +141,12 @@ def _why(error: OSError | ValueError, timeout_s: float) -> str:
             return f"does not accept the connection within {timeout_s:g} s"
         case socket.gaierror():
             return "is a name nobody knows"
+        case FileNotFoundError() | OSError(errno=errno.ENOENT):
+            return "is not there; is the adapter plugged in, is it the right name (ls /dev/serial/by-id)?"
+        case PermissionError() | OSError(errno=errno.EACCES):
+            return "may not be opened; the user who runs this must be in its group (ls -l, usually dialout)"
+        case OSError(errno=errno.EBUSY):
+            return "is in use by somebody else"
         case _:
             return f"cannot be opened ({error})"
 

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from controller.config import Config
 from controller.facts import SourceChanged
@@ -43,6 +43,7 @@ CREATE INDEX IF NOT EXISTS lines_by_time ON lines(wall_ms);
 CREATE TRIGGER IF NOT EXISTS lines_stay BEFORE UPDATE ON lines BEGIN SELECT RAISE(ABORT, 'the compliance record is never changed'); END;
 """
 _COLUMNS = "id, wall_ms, source, direction, circuit, event, limit_w, measured_w, detail"
+_OF_SOURCE = " AND source = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,13 @@ class ComplianceStore:
         """Lines of a stretch of time, oldest first as recorded, those behind number ``after``."""
         return list(_query(self._ready(), source, since_wall_s, until_wall_s, after, most))
 
+    def changes(self, source: str | None, since_wall_s: float, until_wall_s: float, most: int) -> list[Line]:
+        """The newest lines of a stretch without those that only say what was measured, oldest first."""
+        where, values = "wall_ms >= ? AND wall_ms <= ? AND event <> 'measured'", [_ms(since_wall_s), _ms(until_wall_s)]
+        text = f"SELECT {_COLUMNS} FROM lines WHERE {where}{_OF_SOURCE if source is not None else ''} ORDER BY wall_ms DESC, id DESC LIMIT ?"
+        rows = self._ready().execute(text, [*values, *([source] if source is not None else []), most]).fetchall()
+        return [_line(row) for row in reversed(rows)]
+
     def close(self) -> None:
         """Close the file."""
         if self._db is not None:
@@ -135,9 +143,13 @@ def read_only(path: Path, source: str | None, since_wall_s: float, until_wall_s:
 
 def _query(db: sqlite3.Connection, source: str | None, since_wall_s: float, until_wall_s: float, after: int, most: int) -> Iterator[Line]:
     where, values = "id > ? AND wall_ms >= ? AND wall_ms <= ?", [after, _ms(since_wall_s), _ms(until_wall_s)]
-    text = f"SELECT {_COLUMNS} FROM lines WHERE {where}{' AND source = ?' if source is not None else ''} ORDER BY id LIMIT ?"
+    text = f"SELECT {_COLUMNS} FROM lines WHERE {where}{_OF_SOURCE if source is not None else ''} ORDER BY id LIMIT ?"
     for row in db.execute(text, [*values, *([source] if source is not None else []), most]):
-        yield Line(row[0], row[1] / 1000.0, *row[2:])
+        yield _line(row)
+
+
+def _line(row: tuple[Any, ...]) -> Line:
+    return Line(row[0], row[1] / 1000.0, *row[2:])
 
 
 class ComplianceShell:
@@ -185,6 +197,11 @@ class ComplianceShell:
         """See ``ComplianceStore.query``, with what waits written first. Raises sqlite3.Error, OSError."""
         await self._flush()
         return await self._run(lambda: self._store.query(source, since_wall_s, until_wall_s, after, most))
+
+    async def changes(self, source: str | None, since_wall_s: float, until_wall_s: float, most: int) -> list[Line]:
+        """See ``ComplianceStore.changes``, with what waits written first. Raises sqlite3.Error, OSError."""
+        await self._flush()
+        return await self._run(lambda: self._store.changes(source, since_wall_s, until_wall_s, most))
 
     async def _write_on(self) -> None:
         count = 0

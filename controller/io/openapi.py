@@ -13,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 from controller.io.api_commissioning import TrialBody
 from controller.io.api_faces import FaceBody
 from controller.io.api_models import MAX_POINTS, ErrorBody, NeedBody
+from controller.io.api_signals import CHANGES
 from controller.io.api_traffic import MAX_PAGE, MaintenanceBody, ReturnBody
 from controller.io.payloads import LimitPayload
 from controller.io.signals.words import SignalPayload
@@ -121,7 +122,7 @@ def _paths() -> Schema:
         "/api/v1/signals": {"get": _reading("The sources of limits from outside, and what holds", "Signals")},
         "/api/v1/signals/{source}": {"post": _stating()},
         "/api/v1/openadr3/{source}": {"post": _calling()},
-        "/api/v1/compliance": {"get": _reading("The record that limits were received and obeyed, oldest first", "Compliance", _record(), 422, 503)},
+        "/api/v1/compliance": {"get": _reading("The record that limits were received and obeyed, oldest first", "Compliance", [*_record(), _changes()], 422, 503)},
         "/api/v1/compliance.csv": {"get": _record_csv()},
         "/api/v1/stations/{station}/maintenance": {
             "post": _changing("Let a CSMS move the station for a while", "MaintenanceBody", "MaintenanceAnswer", [_station_path()], 404)
@@ -303,6 +304,10 @@ def _window() -> list[Schema]:
 def _record() -> list[Schema]:
     since, until, _ = _window()
     return [_query("source", "Only of this source.", {"type": "string"}), since, until, _after()]
+
+
+def _changes() -> Schema:
+    return _query("changes", CHANGES, {"type": "integer", "minimum": 1, "maximum": 500})
 
 
 def _record_csv() -> Schema:

@@ -49,6 +49,14 @@ class Subject:
     bus: Bus | None = None
 
 
+def seconds(text: str) -> float:
+    """A time on the command line, more than nothing [s]."""
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text} is no time above 0 s")
+    return value
+
+
 def add_line_arguments(parser: argparse.ArgumentParser, many: bool = False) -> None:
     """Where a Modbus device is. many: ranges are allowed."""
     group = parser.add_argument_group("the line")
@@ -61,7 +69,7 @@ def add_line_arguments(parser: argparse.ArgumentParser, many: bool = False) -> N
     group.add_argument("--stop-bits", type=int, choices=(1, 2), default=1, help="stop bits of the serial port (default: %(default)s)")
     group.add_argument("--unit", help="Modbus unit id" + ("s, e.g. 1-10,71 (default: 1, and what maps name; on a serial port 1-16)" if many else ""))
     group.add_argument("--framing", choices=("tcp", "rtu_over_tcp", "rtu", "tls"), help="default: rtu with --device, else tcp")
-    group.add_argument("--timeout", type=float, default=1.0, metavar="SECONDS", help="how long the device may take to answer (default: %(default)s)")
+    group.add_argument("--timeout", type=seconds, default=1.0, metavar="SECONDS", help="how long the device may take to answer (default: %(default)s)")
     group.add_argument("--ca-file", type=Path, help="CA certificate of the device, for tls")
     group.add_argument("--cert-file", type=Path, help="our certificate, where the device asks for one")
     group.add_argument("--key-file", type=Path, help="its private key")

@@ -11,7 +11,7 @@ from typing import Any
 
 from controller.io.bus import Buses
 from controller.io.clock import Clock
-from controller.tools.meters_line import Subject, add_subject_arguments, subject_of
+from controller.tools.meters_line import Subject, add_subject_arguments, seconds, subject_of
 from meters.reading import Quality, Reading, ReadingError
 
 EPILOG = """\
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The action's own arguments."""
     parser.epilog = EPILOG
     add_subject_arguments(parser)
-    parser.add_argument("--every", type=float, metavar="SECONDS", help="read again and again until Ctrl-C")
+    parser.add_argument("--every", type=seconds, metavar="SECONDS", help="read again and again until Ctrl-C")
     parser.add_argument("--times", type=int, metavar="N", help="with --every: stop after so many")
     parser.add_argument("--json", action="store_true", help="print JSON, one object per reading and line")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from controller.io.bus import Buses
-from controller.tools.meters_line import Subject, add_subject_arguments, subject_of
+from controller.tools.meters_line import Subject, add_subject_arguments, seconds, subject_of
 from meters.reading import PhaseTriple, Quality, Reading, ReadingError
 
 EPILOG = """\
@@ -55,8 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The action's own arguments."""
     parser.epilog = EPILOG
     add_subject_arguments(parser)
-    parser.add_argument("--seconds", type=float, default=10.0, help="how long to read it (default: %(default)s)")
-    parser.add_argument("--every", type=float, metavar="SECONDS", help="time between two readings (default: the meter's own, else 1)")
+    parser.add_argument("--seconds", type=seconds, default=10.0, help="how long to read it (default: %(default)s)")
+    parser.add_argument("--every", type=seconds, metavar="SECONDS", help="time between two readings (default: the meter's own, else 1)")
 
 
 async def run(arguments: argparse.Namespace) -> int:

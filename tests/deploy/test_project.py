@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,14 @@ def test_the_pins_name_versions_only() -> None:
     pins = [line for line in lines if not line.startswith("#")]
     assert all(line.count("==") == 1 and not set(line) & set("/@: ") for line in pins)
     assert pins == sorted(pins, key=lambda line: line.partition("==")[0])
+
+
+def test_the_container_holds_every_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = {name.rstrip("*") for name in project["tool"]["setuptools"]["packages"]["find"]["include"]}
+    copied = set(re.findall(r"^COPY (\w+) \1$", (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert packages == copied
+    assert packages == {path.parent.name for path in ROOT.glob("*/__init__.py")}
 
 
 def test_the_service_is_closed_as_far_as_promised() -> None:

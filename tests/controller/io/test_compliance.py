@@ -36,6 +36,14 @@ def test_lines_come_back_as_they_were(tmp_path: Path) -> None:
     assert [one.number for one in read_only(tmp_path / FILE, "dso", 0, T0 + 99)] == list(range(1, 11))
 
 
+def test_the_newest_changes_come_without_what_was_measured(tmp_path: Path) -> None:
+    store = ComplianceStore(tmp_path / FILE)
+    store.write([line(0, event="received"), line(1, event="obeyed"), line(2), line(3), line(4, "other", event="ended"), line(5)])
+    assert [(one.number, one.event) for one in store.changes(None, 0.0, T0 + 99, 2)] == [(2, "obeyed"), (5, "ended")]
+    assert [one.event for one in store.changes("dso", 0.0, T0 + 99, 9)] == ["received", "obeyed"]
+    assert [one.event for one in store.changes(None, T0 + 1, T0 + 3, 9)] == ["obeyed"]
+
+
 def test_a_line_cannot_be_changed(tmp_path: Path) -> None:
     store = ComplianceStore(tmp_path / FILE)
     store.write([line()])

@@ -515,7 +515,7 @@ class SeriesTold(Fact):
     value: currency/kWh (buy, sell; may be negative), kg/kWh (co2), W >= 0 (pv, load; clear_sky: what the plants would give without a
     cloud, past days too). source: of the feed. Later ones replace earlier ones where they overlap. origin: names what the source is set to
     ask, without secrets; what it told while it was set otherwise is forgotten. whole: what the source told of this kind before and is not
-    in slots is withdrawn, too (a cancelled event).
+    in slots is withdrawn, too (a cancelled event); what is over stays.
     """
 
     kind: SeriesKind

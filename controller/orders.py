@@ -247,7 +247,8 @@ class SteerDevice(Order):
     """Command an inverter (power_w >= 0: its most production), the battery (charging positive) or a relay (closed).
 
     power_w None and closed None = give it free. life_s: after so long without a new order the device shall be free by itself, where it can;
-    the shell renews nothing. number: comes back in ``DeviceAnswered``. urgent: overtakes readings.
+    the shell renews nothing. number: comes back in ``DeviceAnswered``. urgent: overtakes readings. keeps: when the program stops this command is
+    left to end by itself, where it does: a fuse would be over without it, and nobody would be there to lower the cars.
     """
 
     device: str
@@ -256,6 +257,7 @@ class SteerDevice(Order):
     closed: bool | None = None
     life_s: float = 60.0
     urgent: bool = False
+    keeps: bool = False
 
 
 class Severity(StrEnum):

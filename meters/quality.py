@@ -255,11 +255,10 @@ def _power_without_current(reading: Reading, expected: Expectation) -> Iterator[
 
 
 def _total_without_current(reading: Reading, expected: Expectation) -> Iterator[tuple[str, bool]]:
-    """The same for a meter that tells its power as a total only: currents of the wrong sign or scale (F43, F45)."""
-    phases = expected.current_phases or (0, 1, 2)
-    currents = [reading.current_a[phase] for phase in phases]
+    """The same for a meter at a fuse that tells its power as a total only: currents of the wrong sign or scale (F43, F45)."""
+    currents = [reading.current_a[phase] for phase in expected.current_phases]
     known = [current for current in currents if current is not None]
-    if reading.power_w is None or None not in reading.phase_power_w or len(known) < len(currents):
+    if reading.power_w is None or None not in reading.phase_power_w or not currents or len(known) < len(currents):
         return
     way = 1.0 if reading.power_w >= 0 else -1.0
     that_way_a = sum(max(0.0, current * way) + CURRENT_SLACK_A for current in known)

@@ -210,7 +210,8 @@ def _battery(desk: Desk) -> Iterator[Violation]:
     start_wh = min(max(0.0, stated.soc_wh), stated.capacity_wh)
     least_wh = min(start_wh, max(0.0, stated.min_soc_wh))
     stored_wh = start_wh + battery_gain_wh(desk, stated.efficiency_one_way)
-    power_over = np.maximum(desk.battery_w - max(0.0, stated.max_charge_w), -desk.battery_w - max(0.0, stated.max_discharge_w))
+    most_w = np.minimum(stated.max_charge_w, stated.max_slot_charge_w or stated.max_charge_w)
+    power_over = np.maximum(desk.battery_w - np.maximum(0.0, most_w), -desk.battery_w - max(0.0, stated.max_discharge_w))
     yield from _battery_where(desk, "battery_power", power_over, desk.watts)
     yield from _battery_where(desk, "battery_soc", np.maximum(stored_wh - stated.capacity_wh, least_wh - stored_wh), desk.watt_hours)
     if stored_wh[-1] < start_wh - desk.watt_hours:

@@ -114,7 +114,7 @@ class Battery:
     min_soc_wh is never planned below. reserve_wh: kept for outages and grid events; broken only where an overload or a
     missing kWh of a car would cost more, and reported. sun_only: it charges no more than PV makes in a slot.
     feeds_grid: it may be discharged into the grid; False: it gives no more than the building draws beyond PV and
-    the cars that are there could take.
+    the cars that are there could take. max_slot_charge_w: optional tighter bound of charging per slot [W]; length = number of slots.
     """
 
     capacity_wh: float
@@ -127,6 +127,7 @@ class Battery:
     reserve_wh: float = 0.0
     sun_only: bool = False
     feeds_grid: bool = True
+    max_slot_charge_w: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

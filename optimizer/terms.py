@@ -123,6 +123,8 @@ def _series_defects(problem: Problem) -> Iterator[str]:
     optional = {"import_limit_w": problem.import_limit_w, "export_limit_w": problem.export_limit_w}
     optional |= {"co2_kg_per_kwh": problem.co2_kg_per_kwh, "reserve_w": problem.reserve_w}
     optional |= {"grid_setpoint_w": tuple(0.0 if watts is None else watts for watts in problem.grid_setpoint_w)}
+    if problem.battery is not None:
+        optional |= {"max_slot_charge_w": problem.battery.max_slot_charge_w}
     for name, values in [*needed.items(), *((name, values) for name, values in optional.items() if values)]:
         if len(values) != count or not _finite(values):
             yield f"{name} needs {count} numbers, one per slot"

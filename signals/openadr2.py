@@ -19,10 +19,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from typing import Final
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
-from signals.openadr_plain import FOREVER_S, Base, Refused, drawn, duration_s, level_w, limit_w, number, time_s, whole
+from signals.openadr_plain import FOREVER_S, Base, Length, Refused, drawn, duration_s, length_of, level_w, limit_w, number, time_s, whole
 
 MOST_BYTES: Final = 4 * 2**20
 MOST_EVENTS: Final = 500
@@ -104,12 +105,13 @@ class Window:
 
 @dataclass(slots=True)
 class Meaning:
-    """windows, prices [currency/kWh], notes for people; code: what the server is answered, 200 or 460."""
+    """windows, prices [currency/kWh], notes for people; code: what the server is answered, 200 or 460. unread: a limit cannot be read."""
 
     windows: list[Window] = field(default_factory=list)
     prices: list[tuple[float, float, float]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     code: int = 200
+    unread: bool = False
 
     @property
     def obeyed(self) -> bool:
@@ -120,8 +122,8 @@ class Meaning:
 # -- reading --------------------------------------------------------------------------------------
 
 
-def read_events(xml: bytes, ven_names: frozenset[str]) -> tuple[str, tuple[Event, ...]]:
-    """(request id, events) of an oadrDistributeEvent. Raises Refused when it is none; an event that cannot be read says so itself."""
+def read_events(xml: bytes, ven_names: frozenset[str], zone: tzinfo = UTC) -> tuple[str, tuple[Event, ...]]:
+    """(request id, events) of an oadrDistributeEvent. zone: the site's, for months. Raises Refused when it is none; an event that cannot be read says so itself."""
     if len(xml) > MOST_BYTES or b"<!DOCTYPE" in xml or b"<!ENTITY" in xml:
         raise Refused("the message is too large or brings a document type of its own")
     try:
@@ -138,10 +140,10 @@ def read_events(xml: bytes, ven_names: frozenset[str]) -> tuple[str, tuple[Event
     if len(found) > MOST_EVENTS:
         raise Refused(f"{len(found)} events are more than the {MOST_EVENTS} we read")
     request = next((child for child in body if _name(child) == "requestID"), None)
-    return (request.text or "" if request is not None else ""), tuple(_event(each, ven_names) for each in found)
+    return (request.text or "" if request is not None else ""), tuple(_event(each, ven_names, zone) for each in found)
 
 
-def _event(body: Element, ven_names: frozenset[str]) -> Event:
+def _event(body: Element, ven_names: frozenset[str], zone: tzinfo) -> Event:
     event_id = _text(body, "eventID")[:128]
     answer = _text(body, "oadrResponseRequired") != "never"
     try:
@@ -154,7 +156,7 @@ def _event(body: Element, ven_names: frozenset[str]) -> Event:
     try:
         priority = whole(_number(_text(body, "priority") or "0"), "priority", 0, 2**53)
         created_s = time_s(_text(body, "createdDateTime"), "createdDateTime") or 0.0
-        signals = () if status in ("cancelled", "completed") else tuple(_signals(body, event_id, ven_names))
+        signals = () if status in ("cancelled", "completed") else tuple(_signals(body, event_id, ven_names, zone))
         return Event(event_id, version, status, priority, created_s, test, answer, ours, signals, "" if event_id else "it has no eventID")
     except Refused as refused:
         return Event(event_id, version, status, 0, 0.0, test, answer, ours, (), str(refused))
@@ -167,17 +169,17 @@ def _ours(body: Element, ven_names: frozenset[str]) -> bool:
     return not named or bool(named & ven_names)
 
 
-def _signals(body: Element, event_id: str, ven_names: frozenset[str]) -> Iterator[Signal]:
-    start_s, length_s = _active(body)
-    start_s += _delay_s(body, event_id, ven_names)
+def _signals(body: Element, event_id: str, ven_names: frozenset[str], zone: tzinfo) -> Iterator[Signal]:
+    begin_s, end_s = _active(body, zone)
+    delay_s = _delay_s(body, event_id, ven_names)
     for each in _all(body, "eiEventSignal"):
         measure, unit, scale = _measure(each)
-        spans = tuple(_spans(each, start_s, length_s))
+        spans = tuple(_spans(each, begin_s + delay_s, end_s + delay_s, zone))
         yield Signal(_text(each, "signalName").upper(), _text(each, "signalType"), measure, unit, scale, spans)
 
 
-def _active(body: Element) -> tuple[float, float]:
-    """(start, length) of the active period; PT0S has no end."""
+def _active(body: Element, zone: tzinfo) -> tuple[float, float]:
+    """(start, end) of the active period; PT0S has no end."""
     period = next(_all(body, "eiActivePeriod"), None)
     if period is None:
         raise Refused("it has no active period")
@@ -185,8 +187,13 @@ def _active(body: Element) -> tuple[float, float]:
     if start_s is None:
         raise Refused("its start is the beginning of time")
     outer = next((each for each in period.iter() if _name(each) == "duration" and len(each)), None)
-    length_s = duration_s(_text(outer, "duration"), "duration") if outer is not None else 0.0
-    return start_s, length_s or FOREVER_S
+    return start_s, _over_s(outer, start_s, zone)
+
+
+def _over_s(outer: Element | None, start_s: float, zone: tzinfo) -> float:
+    """When what begins then and lasts as long as an element says is over; inf for a length of 0 or none."""
+    length = length_of(_text(outer, "duration"), "duration") if outer is not None else Length(0.0)
+    return length.after_s(start_s, zone) if length.nominal_s > 0 else FOREVER_S
 
 
 def _delay_s(body: Element, event_id: str, ven_names: frozenset[str]) -> float:
@@ -195,17 +202,15 @@ def _delay_s(body: Element, event_id: str, ven_names: frozenset[str]) -> float:
     return drawn(event_id, *sorted(ven_names)) * most_s if 0 < most_s < FOREVER_S else 0.0
 
 
-def _spans(signal: Element, start_s: float, length_s: float) -> Iterator[Span]:
+def _spans(signal: Element, start_s: float, stop_s: float, zone: tzinfo) -> Iterator[Span]:
     """The intervals one behind the other, within the active period; a length of 0 lasts to its end."""
-    stop_s = start_s + length_s
     intervals = list(_all(signal, "interval"))
     if len(intervals) > MOST_INTERVALS:
         raise Refused(f"{len(intervals)} intervals are more than the {MOST_INTERVALS} we read")
     for place, each in enumerate(intervals):
         outer = next((one for one in each.iter() if _name(one) == "duration" and len(one)), None)
-        lasts_s = (duration_s(_text(outer, "duration"), "duration") if outer is not None else 0.0) or FOREVER_S
         value = number(_number(_text(next(_all(each, "signalPayload"), each), "value")), "a value")
-        end_s = min(start_s + lasts_s, stop_s)
+        end_s = min(_over_s(outer, start_s, zone), stop_s)
         if start_s < stop_s:
             yield Span(place, start_s, end_s, value)
         start_s = end_s
@@ -248,6 +253,7 @@ def meaning(event: Event, base: Base, currency: str) -> Meaning:
                 _read(says, event, place, signal, span, base, currency)
             except Refused as refused:
                 _not_obeyed(says, event, key, str(refused))
+                says.unread = says.unread or signal.name in LIMITING
                 if signal.name in LIMITING and base.failsafe_w is not None:
                     _hold(says, event, place, span, base.failsafe_w, None, f"{signal.name} that cannot be read")
     if says.obeyed:

@@ -5,7 +5,8 @@ IMPORT_CAPACITY_LIMIT in KW, without a priority, beside one long "safe mode" eve
 
 - Lower ``priority`` wins; none is lowest of all. Of two without one, an event without an end gives way to one that has one: it is there for
   the times nobody said anything about. Subscribed capacity holds behind every limit, as the user guide asks (8.10.1).
-- A limit that cannot be read is not dropped: while its interval lasts, the source's failsafe holds, if it has one.
+- A limit that cannot be read is not dropped: while its interval lasts, the source's failsafe holds, if it has one; and so does what the
+  event said when it could last be read (``still``).
 - DISPATCH_SETPOINT asks for a consumption: it is handed on as a setpoint and holds as a limit, as a depot can always take less, seldom more.
 - What cannot be obeyed comes back as a note, one sentence each; ``REFUSED`` has the payload types.
 
@@ -17,7 +18,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, tzinfo
 from typing import Final
 
 from signals.openadr3_objects import PLAIN_TARGET, Descriptor, Event, Payload, Program, Targets
@@ -40,6 +42,7 @@ LIMITS: Final[dict[str, bool]] = {
 }
 """Payload type -> whether it is about feed-in."""
 SERIES: Final[dict[str, str]] = {"PRICE": "buy", "EXPORT_PRICE": "sell", "GHG": "co2"}
+LEVELS: Final = frozenset({"SIMPLE", "CONTROL_LEVEL_OFFSET"})
 EMERGENCIES: Final = frozenset({"ALERT_GRID_EMERGENCY", "ALERT_BLACK_START"})
 REFUSED: Final[dict[str, str]] = {
     "PRICE_ALTERNATE": "the site buys electricity only",
@@ -73,7 +76,7 @@ class Us:
     """Whom the events of this source mean, and what relative values are relative to.
 
     alert_level: the level that holds while the grid is in an emergency, 0 = it is only told. enforced: the server filters by targets itself
-    (3.1), so that what comes without a match of ours still means us unless the site file names targets. currency: of the tariff.
+    (3.1), so that what comes without a match of ours still means us unless the site file names targets. currency: of the tariff. zone: the site's, for months.
     """
 
     ven_name: str
@@ -84,6 +87,7 @@ class Us:
     currency: str = "EUR"
     alert_level: int = 0
     enforced: bool = False
+    zone: tzinfo = UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +119,12 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What one event means. notes: what of it is not obeyed, and why, one sentence each."""
+    """What one event means. notes: what of it is not obeyed, and why, one sentence each. unread: a limit of it cannot be read."""
 
     windows: tuple[Window, ...] = ()
     values: tuple[Value, ...] = ()
     notes: tuple[str, ...] = ()
+    unread: bool = False
 
 
 def means_us(event: Event, program: Program | None, us: Us) -> bool:
@@ -146,9 +151,14 @@ def _hits(kind: str, values: Iterable[str], ours: frozenset[str], us: Us) -> boo
 def meaning(event: Event, program: Program | None, us: Us, seen_s: float, now_s: float) -> Meaning:
     """What an event that means us says. Raises Refused when it cannot be told when its intervals are."""
     reader = _Reader(event, {**(program.descriptors if program else {}), **event.descriptors}, us, now_s)
-    for slot in slots(event, us.ven_name, seen_s, now_s):
+    for slot in slots(event, us.ven_name, seen_s, now_s, us.zone):
         reader.read(slot)
-    return Meaning(tuple(reader.windows[:MOST_WINDOWS]), tuple(reader.values), tuple(dict.fromkeys(reader.notes)))
+    return Meaning(tuple(reader.windows), tuple(reader.values), tuple(dict.fromkeys(reader.notes)), reader.unread)
+
+
+def still(said: Meaning, before: Meaning) -> Meaning:
+    """A version with a limit that cannot be read, and beside it what the event said before: of both the lower limit holds."""
+    return replace(said, windows=(*said.windows, *(replace(window, key=f"{window.key}.before") for window in before.windows)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +182,7 @@ class _Reader:
     windows: list[Window] = field(default_factory=list)
     values: list[Value] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unread: bool = False
 
     def read(self, slot: Slot) -> None:
         for place, payload in enumerate(slot.interval.payloads):
@@ -186,7 +197,7 @@ class _Reader:
             return self._series(slot, payload)
         if payload.type in LIMITS:
             return self._limit(slot, place, payload)
-        if payload.type in ("SIMPLE", "CONTROL_LEVEL_OFFSET"):
+        if payload.type in LEVELS:
             least = 0 if payload.type == "SIMPLE" else -10
             level = whole(_single(payload), "a level", least, -least or 3)
             return self._level(slot, place, level, f"{payload.type} {level}")
@@ -208,8 +219,9 @@ class _Reader:
             self._window(f"{slot.number}/{place}", slot.start_s, slot.end_s, _Hold(label, consumption_w=watts))
 
     def _unreadable(self, slot: Slot, place: int, payload: Payload) -> None:
-        if payload.type not in LIMITS and payload.type != "SIMPLE":
+        if payload.type not in LIMITS and payload.type not in LEVELS:
             return
+        self.unread = True
         production, base = LIMITS.get(payload.type, False), self.us.base
         watts = base.failsafe_production_w if production else base.failsafe_w
         if watts is not None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from signals.openadr_plain import Refused, boolean, duration_s, items, mapping, number, text, text_or_none, time_s, whole
+from signals.openadr_plain import Length, Refused, boolean, duration_s, items, length_of, mapping, number, text, text_or_none, time_s, whole
 
 MOST_INTERVALS: Final = 3000
 MOST_PAYLOADS: Final = 50
@@ -34,12 +34,17 @@ class Descriptor:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """start_s: Unix [s], None = not said; now: the start is the beginning of time. length_s: inf = without an end, None = not said."""
+    """start_s: Unix [s], None = not said; now: the start is the beginning of time. length: None = not said."""
 
     start_s: float | None = None
     now: bool = False
-    length_s: float | None = None
+    length: Length | None = None
     randomize_s: float = 0.0
+
+    @property
+    def length_s(self) -> float | None:
+        """About how long; inf = without an end."""
+        return None if self.length is None else self.length.nominal_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event as its server tells it. length_s: of the whole event (3.1), None = as its intervals say. created_s, modified_s: None = not told."""
+    """An event as its server tells it. length: of the whole event (3.1), None = as its intervals say. created_s, modified_s: None = not told."""
 
     id: str
     program_id: str
@@ -100,11 +105,16 @@ class Event:
     created_s: float | None
     modified_s: float | None
     period: Period
-    length_s: float | None
+    length: Length | None
     intervals: tuple[Interval, ...]
     descriptors: Mapping[str, Descriptor]
     reports: tuple[ReportRequest, ...]
     targets: Targets
+
+    @property
+    def length_s(self) -> float | None:
+        """About how long as a whole; inf = without an end."""
+        return None if self.length is None else self.length.nominal_s
 
 
 def object_id(raw: Any) -> str:
@@ -135,7 +145,7 @@ def read_event(raw: Any) -> Event:
         created_s=_told_time(body.get("createdDateTime")),
         modified_s=_told_time(body.get("modificationDateTime")),
         period=_period(body.get("intervalPeriod")) or Period(),
-        length_s=None if body.get("duration") is None else duration_s(body["duration"], "an event's duration"),
+        length=None if body.get("duration") is None else length_of(body["duration"], "an event's duration"),
         intervals=tuple(_interval(each) for each in items(body.get("intervals"), "intervals", MOST_INTERVALS)),
         descriptors=_descriptors(body.get("payloadDescriptors")),
         reports=tuple(_request(each) for each in items(body.get("reportDescriptors"), "reportDescriptors", MOST_DESCRIPTORS)),
@@ -174,7 +184,7 @@ def _period(raw: Any) -> Period | None:
     return Period(
         start_s=start_s,
         now=start is not None and start_s is None,
-        length_s=None if length is None else duration_s(length, "a duration"),
+        length=None if length is None else length_of(length, "a duration"),
         randomize_s=0.0 if shift is None else duration_s(shift, "randomizeStart"),
     )
 

@@ -7,6 +7,8 @@ Rules (specification 3.1 and its user guide, section 7.3; 3.0.1 is a part of the
   "Now" is when the server made the event, or last changed it: the same moment for everybody, also after a restart.
 - P9999Y has no end. No duration at all has none either, unless another interval follows. 0001-01-01 with PT0S is how an event is called off.
 - ``event.duration`` cuts the intervals off or repeats them.
+- A month is one of the calendar, in the site's zone: P1M from the 1st of February ends on the 1st of March. A day has 24 hours, also the
+  two of the year that have not.
 - ``randomizeStart`` shifts an event by up to that much either way, evenly. The shift is drawn from the names of event and VEN, so it is the
   same after each poll and each restart.
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, tzinfo
 from typing import Final
 
 from signals.openadr3_objects import Event, Interval
@@ -37,18 +40,18 @@ class Slot:
     end_s: float
 
 
-def slots(event: Event, ven_name: str, seen_s: float, now_s: float) -> tuple[Slot, ...]:
-    """The intervals of an event around now, ascending by number. seen_s: when we first saw it, for servers that tell no times.
+def slots(event: Event, ven_name: str, seen_s: float, now_s: float, zone: tzinfo = UTC) -> tuple[Slot, ...]:
+    """The intervals of an event around now, ascending by number. seen_s: when we first saw it, for servers that tell no times. zone: the site's.
 
     Raises Refused when it cannot be told when an interval is.
     """
-    once = _once(event, ven_name, seen_s)
+    once = _once(event, ven_name, seen_s, zone)
     if not once:
         return ()
-    if event.length_s is None or called_off(event):
+    if event.length is None or called_off(event):
         return tuple(slot for slot in once if _near(slot, now_s))
     begin_s, end_s = once[0].start_s, max(slot.end_s for slot in once)
-    stop_s = begin_s + event.length_s
+    stop_s = event.length.after_s(begin_s, zone)
     looped = _looped(once, end_s - begin_s, stop_s, now_s)
     return tuple(slot for slot in looped if _near(slot, now_s))
 
@@ -83,7 +86,7 @@ def _shift_s(most_s: float, event_id: str, ven_name: str, number: int) -> float:
     return (2 * drawn(event_id, ven_name, str(number)) - 1) * most_s
 
 
-def _once(event: Event, ven_name: str, seen_s: float) -> list[Slot]:
+def _once(event: Event, ven_name: str, seen_s: float, zone: tzinfo) -> list[Slot]:
     """Each interval once. A length of 0 beside a real start is the schema's default and means "until something else is said" (3.0.1)."""
     found: list[Slot] = []
     if not event.intervals or called_off(event):
@@ -98,11 +101,12 @@ def _once(event: Event, ven_name: str, seen_s: float) -> list[Slot]:
             start_s = period.start_s + shift_s
         elif number:
             start_s = found[-1].end_s
-        length_s = period.length_s if period is not None and period.length_s is not None else event.period.length_s
-        found.append(Slot(number, interval, start_s, start_s + (length_s or FOREVER_S)))
+        length = period.length if period is not None and period.length is not None else event.period.length
+        timed = length is not None and length.nominal_s > 0
+        found.append(Slot(number, interval, start_s, length.after_s(start_s, zone) if length is not None and timed else FOREVER_S))
         if not math.isfinite(start_s):
             raise Refused(f"interval {interval.id} would come after one without an end")
-        if not length_s and number + 1 < len(event.intervals):
+        if not timed and number + 1 < len(event.intervals):
             found[-1] = replace(found[-1], end_s=_next_start_s(event, number, shift_s, start_s))
     return found
 

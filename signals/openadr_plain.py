@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import re
+from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from hashlib import sha256
 from typing import Any, Final
 
@@ -18,7 +19,11 @@ FOREVER_S: Final = math.inf
 """A duration without an end: P9999Y and everything that long."""
 LONGEST_S: Final = 50 * 365.25 * 86_400.0
 """Durations from here on mean "without an end": no box lives that long."""
+MOST_UNIX_S: Final = 2e11
+"""Times further away are no times of this calendar."""
 MOST_W: Final = 1e9
+ABSURD_FACTOR: Final = 10.0
+"""A limit without a unit above this multiple of what may flow is in another unit than ours."""
 MOST_TEXT: Final = 300
 MOST_NAME: Final = 128
 
@@ -26,7 +31,7 @@ _DURATION = re.compile(
     r"(?P<sign>[+-]?)P(?=\d|T\d)(?:(?P<years>\d{1,9})Y)?(?:(?P<months>\d{1,9})M)?(?:(?P<weeks>\d{1,9})W)?(?:(?P<days>\d{1,9})D)?"
     r"(?:T(?:(?P<hours>\d{1,9})H)?(?:(?P<minutes>\d{1,9})M)?(?:(?P<seconds>\d{1,12}(?:[.,]\d{1,9})?)S)?)?"
 )
-_UNIT_S: Final = {"years": 365 * 86_400.0, "months": 30 * 86_400.0, "weeks": 604_800.0, "days": 86_400.0, "hours": 3600.0, "minutes": 60.0}
+_UNIT_S: Final = {"weeks": 604_800.0, "days": 86_400.0, "hours": 3600.0, "minutes": 60.0}
 _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,12}))?)?\s*([Zz]|[+-]\d\d:?\d\d)?)?",
 )
@@ -96,16 +101,45 @@ def boolean(value: Any, what: str, default: bool) -> bool:
     return value
 
 
-def duration_s(value: Any, what: str) -> float:
-    """An ISO 8601 duration >= 0 [s]; ``FOREVER_S`` for P9999Y and its like. A month counts 30 days, a year 365, as the guide advises against both."""
+@dataclass(frozen=True, slots=True)
+class Length:
+    """An ISO 8601 duration: months of the calendar (a year has twelve) and seconds beside them; ``FOREVER_S`` for P9999Y and its like."""
+
+    seconds: float
+    months: int = 0
+
+    @property
+    def nominal_s(self) -> float:
+        """About so long: a month counts 30 days, a year 365. For where nothing says which month it is."""
+        years, months = divmod(self.months, 12)
+        return self.seconds + years * 365 * 86_400.0 + months * 30 * 86_400.0
+
+    def after_s(self, start_s: float, zone: tzinfo) -> float:
+        """When it is over, Unix [s]: a month from the 1st ends on the 1st, at the same time of day in the site's zone."""
+        if not self.months or not -MOST_UNIX_S < start_s < MOST_UNIX_S:
+            return start_s + self.seconds
+        begin = datetime.fromtimestamp(start_s, zone)
+        year, month = divmod(begin.year * 12 + begin.month - 1 + self.months, 12)
+        day = min(begin.day, monthrange(year, month + 1)[1])
+        return begin.replace(year=year, month=month + 1, day=day).timestamp() + self.seconds
+
+
+def length_of(value: Any, what: str) -> Length:
+    """An ISO 8601 duration >= 0."""
     found = _DURATION.fullmatch(value) if isinstance(value, str) and len(value) <= 80 else None
     if found is None:
         raise Refused(f"{what} is not an ISO 8601 duration")
     seconds = sum(int(found[name]) * unit_s for name, unit_s in _UNIT_S.items() if found[name])
     seconds += float(found["seconds"].replace(",", ".")) if found["seconds"] else 0.0
-    if found["sign"] == "-" and seconds > 0:
+    length = Length(seconds, 12 * int(found["years"] or 0) + int(found["months"] or 0))
+    if found["sign"] == "-" and length.nominal_s > 0:
         raise Refused(f"{what} is negative")
-    return FOREVER_S if seconds >= LONGEST_S else seconds
+    return Length(FOREVER_S) if length.nominal_s >= LONGEST_S else length
+
+
+def duration_s(value: Any, what: str) -> float:
+    """The same in seconds, where it does not matter which month it is."""
+    return length_of(value, what).nominal_s
 
 
 def time_s(value: Any, what: str) -> float | None:
@@ -190,6 +224,8 @@ def limit_w(value: float, unit: str | None, base: Base, hours: float, production
     watts = _in_watts(value, name, base, hours, production)
     if watts > MOST_W:
         raise Refused(f"a limit of {value:g} {name} is no power of a site")
+    if unit is None and watts > ABSURD_FACTOR * max(base.nominal_w, base.nominal_production_w or 0.0):
+        raise Refused(f"a limit of {value:g} without a unit, which is kW then, is far more than flows here; the sender must say the unit")
     return watts
 
 

@@ -11,6 +11,7 @@ from controller.checking.device_rules import device_cautions
 from controller.checking.fallback import path_to_grid
 from controller.checking.feeds import feed_cautions
 from controller.checking.links import is_loopback, link_cautions
+from controller.checking.meters import meter_cautions
 from controller.checking.modbus_lines import line_cautions
 from controller.checking.openadr import openadr_cautions
 from controller.checking.problems import Problem, Where, listed
@@ -148,7 +149,8 @@ def _meters(site: Site) -> Iterator[Problem]:
             yield Problem(("meters", number, "id"), f"meter {meter.id!r} is read but not used; name it in {place}")
         if isinstance(meter.source, ModbusSource):
             yield from _modbus(site, ("meters", number, "source"), meter.role, meter.source)
-        elif isinstance(meter.source, SunSpecSource):
+        yield from meter_cautions(config, number, meter, site.templates)
+        if isinstance(meter.source, SunSpecSource):
             yield from _late(site, ("meters", number, "source"), meter.role, meter.source.poll_s)
 
 

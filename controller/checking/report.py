@@ -16,9 +16,19 @@ from controller.checking.device_rules import device_words
 from controller.checking.fallback import FallbackSum, fallback_sums, path_to_grid, spelled_out
 from controller.checking.problems import listed
 from controller.checking.signal_rules import signal_words
-from controller.config import ROOT_CIRCUIT, Config, EmbeddedHistory, ModbusSource, MqttSource, UpstreamConfig
+from controller.config import (
+    ROOT_CIRCUIT,
+    ChargersSource,
+    Config,
+    EmbeddedHistory,
+    HttpSource,
+    ModbusSource,
+    MqttSource,
+    UpstreamConfig,
+    VirtualSource,
+)
 from controller.config_base import ModbusLine
-from controller.config_meters import SunSpecSource
+from controller.config_meters import MeterSource, SunSpecSource
 
 WIDTH = 110
 DEPOT_VERSIONS: Final = ("ocpp2.1", "ocpp2.0.1", "ocpp1.6")
@@ -267,13 +277,7 @@ def _connections(config: Config) -> Iterator[str]:
         where = f"at {host}" if host not in ("", "0.0.0.0", "::") else "at this box (files.address says under which address, if it has several)"
         yield f"Chargers fetch published firmware and put their logs {where}, {ports}; open only while there is something to fetch or put."
     for meter in config.meters:
-        source = meter.source
-        if isinstance(source, ModbusSource):
-            yield f"Meter {meter.id}: read every {seconds(source.poll_s)} from {_modbus_place(source)}, map {source.map}. Nothing is written to it."
-        elif isinstance(source, SunSpecSource):
-            yield f"Meter {meter.id}: read every {seconds(source.poll_s)} from {_modbus_place(source)}, by SunSpec. Nothing is written to it."
-        elif isinstance(source, MqttSource):
-            yield f"Meter {meter.id}: MQTT topic {source.topic}."
+        yield f"Meter {meter.id}: {_meter_words(meter.source)}."
     if config.mqtt is not None:
         root = f"yardmaster/{config.site.id}"
         tls = "TLS" if config.mqtt.tls else "not encrypted"
@@ -281,6 +285,25 @@ def _connections(config: Config) -> Iterator[str]:
     if not isinstance(config.history, EmbeddedHistory):
         yield f"History to {config.history.url}, bucket {config.history.bucket}."
     yield f"Page and API: http://{_door(config.api.host)}:{config.api.port}/. Files: {config.data_dir}."
+
+
+def _meter_words(source: MeterSource) -> str:
+    """Where a meter's values come from."""
+    match source:
+        case ModbusSource():
+            return f"read every {seconds(source.poll_s)} from {_modbus_place(source)}, map {source.map}. Nothing is written to it"
+        case SunSpecSource():
+            return f"read every {seconds(source.poll_s)} from {_modbus_place(source)}, by SunSpec. Nothing is written to it"
+        case HttpSource():
+            return f"asked every {seconds(source.poll_s)} at {_address(source.url)}, format {source.format}"
+        case MqttSource():
+            return f"MQTT topic {source.topic}"
+        case VirtualSource():
+            parts = " + ".join(source.plus) + "".join(f" - {name}" for name in source.minus)
+            share = f"{source.share_percent:g} % of " if source.share_percent < 100 else ""
+            return f"{share}{parts.strip()}, worked out whenever one of them tells something"
+        case ChargersSource():
+            return f"what {listed(list(source.stations))} report, and {source.other_load_a:g} A per phase for what nobody measures there"
 
 
 def _seen_by(config: Config, upstream: UpstreamConfig) -> Iterator[str]:
@@ -336,6 +359,10 @@ def _modbus_place(line: ModbusLine) -> str:
 
 
 def _public(upstream: UpstreamConfig) -> str:
-    """The URL without a password somebody may have put into it."""
-    url = urlsplit(upstream.url)
-    return urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2], query=""))
+    return _address(upstream.url)
+
+
+def _address(url: str) -> str:
+    """A URL without a password somebody may have put into it."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))

@@ -192,7 +192,7 @@ def _meter_references(site: Site) -> Iterator[Problem]:
 def _meter_sources(site: Site) -> Iterator[Problem]:
     for number, meter in enumerate(site.config.meters):
         where: Where = ("meters", number, "source")
-        yield from meter_problems(site.config, number, meter)
+        yield from meter_problems(site.config, number, meter, site.templates)
         if isinstance(meter.source, MqttSource):
             yield from _mqtt_source(site, where, meter.source)
         elif isinstance(meter.source, ModbusSource):
@@ -440,7 +440,11 @@ RULES: tuple[tuple[Rule, str], ...] = (
     (lambda site: drivers(site.config), "authorization"),
     (_unknown_models, "~stations.model"),
     (_meter_references, "meters.id meters.role grid.meter circuits.meter battery.meter"),
-    (_meter_sources, "meters.source meters.id meters.phases mqtt control.meter_lost_s grid.phases ~stations.id"),
+    (
+        _meter_sources,
+        "meters.source meters.id meters.role meters.phases mqtt control.meter_lost_s grid.phases grid.meter grid.worst_other_load_a circuits "
+        "~stations.id ~stations.circuit",
+    ),
     (lambda site: line_problems(site.config), "meters.source signals inverters relays battery"),
     (lambda site: signal_problems(site.config), "~signals circuits.id mqtt inverters"),
     (lambda site: csip_problems(site.config), "~signals"),

@@ -33,6 +33,8 @@ SOURCE: Final = "compliance"
 FILE: Final = "compliance.sqlite3"
 FLUSH_S: Final = 0.5
 PRUNE_EVERY: Final = 7200  # flushes
+PRUNE_MOST: Final = 20_000  # lines at once; a site writes far fewer in that time
+CLOCK_SET_MS: Final = 1_577_836_800_000  # 2020: before that no clock was set
 MAX_WAITING: Final = 100_000  # lines in memory while the disk does not take them
 YEAR_S: Final = 365.25 * 86_400.0
 
@@ -41,6 +43,11 @@ CREATE TABLE IF NOT EXISTS lines(id INTEGER PRIMARY KEY AUTOINCREMENT, wall_ms I
   circuit TEXT NOT NULL, event TEXT NOT NULL, limit_w REAL, measured_w REAL, detail TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS lines_by_time ON lines(wall_ms);
 CREATE TRIGGER IF NOT EXISTS lines_stay BEFORE UPDATE ON lines BEGIN SELECT RAISE(ABORT, 'the compliance record is never changed'); END;
+"""
+_PRUNE = """
+DELETE FROM lines WHERE id IN (SELECT id FROM lines
+  WHERE id < coalesce((SELECT id FROM lines WHERE wall_ms >= :before ORDER BY id LIMIT 1), 9223372036854775807)
+  AND id <= coalesce((SELECT max(id) FROM lines WHERE wall_ms >= :set AND wall_ms < :before), 0) ORDER BY id LIMIT :most)
 """
 _COLUMNS = "id, wall_ms, source, direction, circuit, event, limit_w, measured_w, detail"
 _OF_SOURCE = " AND source = ?"
@@ -90,9 +97,12 @@ class ComplianceStore:
             )
 
     def prune(self, before_wall_s: float) -> None:
-        """Delete what is older than the retention."""
+        """Delete what is older than the retention, from the beginning and not much at once: a clock that is wrong for an hour costs no record.
+
+        Lines of a clock that was not set (1970) go only with older ones behind them.
+        """
         with self._ready() as db:
-            db.execute("DELETE FROM lines WHERE wall_ms < ?", (round(before_wall_s * 1000),))
+            db.execute(_PRUNE, {"before": _ms(before_wall_s), "set": CLOCK_SET_MS, "most": PRUNE_MOST})
 
     def query(self, source: str | None, since_wall_s: float, until_wall_s: float, after: int = 0, most: int = 1000) -> list[Line]:
         """Lines of a stretch of time, oldest first as recorded, those behind number ``after``."""
@@ -142,7 +152,13 @@ def read_only(path: Path, source: str | None, since_wall_s: float, until_wall_s:
 
 
 def _query(db: sqlite3.Connection, source: str | None, since_wall_s: float, until_wall_s: float, after: int, most: int) -> Iterator[Line]:
-    where, values = "id > ? AND wall_ms >= ? AND wall_ms <= ?", [after, _ms(since_wall_s), _ms(until_wall_s)]
+    since, until = _ms(since_wall_s), _ms(until_wall_s)
+    if after == 0:  # by time to where it begins; behind that by number
+        first = db.execute("SELECT min(id) FROM lines WHERE wall_ms BETWEEN ? AND ?", (since, until)).fetchone()[0]
+        if first is None:
+            return
+        after = first - 1
+    where, values = "id > ? AND +wall_ms >= ? AND +wall_ms <= ?", [after, since, until]
     text = f"SELECT {_COLUMNS} FROM lines WHERE {where}{_OF_SOURCE if source is not None else ''} ORDER BY id LIMIT ?"
     for row in db.execute(text, [*values, *([source] if source is not None else []), most]):
         yield _line(row)

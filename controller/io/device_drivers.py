@@ -66,9 +66,10 @@ class State:
 
 
 class Driver(Protocol):
-    """One way to command one device."""
+    """One way to command one device. ends_itself: the last command ends by itself after its life, or the device's own watchdog."""
 
     name: str
+    ends_itself: bool
 
     def begin(self, topics: Topics | None) -> None:
         """The shells start now. topics: the site's broker, None without one."""
@@ -89,6 +90,9 @@ class SunSpecDriver:
         self._device = SunSpecDevice(buses.of(control), control, control.base)
         self._last: Command | None = None
         self._piecemeal = False
+        self._grid_before: bool | None = None
+        self._grid_known = False
+        self.ends_itself = False
 
     def begin(self, topics: Topics | None) -> None:
         """Nothing to do."""
@@ -101,7 +105,7 @@ class SunSpecDriver:
             made = await self._carried(picture, order)
         except ControlError as error:
             raise ReadingError("cannot be commanded", str(error)) from None
-        self._last = made if order.power_w is not None else None
+        self._last, self.ends_itself = made if order.power_w is not None else None, made.ends_itself
         for _ in range(READ_BACKS):
             if confirmed(await self._device.read(control_reads), made):
                 return True
@@ -127,8 +131,10 @@ class SunSpecDriver:
             if order.power_w is None:
                 return release_inverter(picture, piecemeal=piecemeal)
             return limit_production(picture, order.power_w, order.life_s, piecemeal=piecemeal)
+        if not self._grid_known:
+            self._grid_before, self._grid_known = read_battery(picture).grid_charging, True
         if order.power_w is None:
-            return release_battery(picture, piecemeal=piecemeal)
+            return release_battery(picture, grid_charging=self._grid_before, piecemeal=piecemeal)
         return set_battery(picture, order.power_w, order.life_s, grid_charging=self._grid_charging, piecemeal=piecemeal)
 
     async def look(self) -> State | None:
@@ -169,6 +175,7 @@ class MapDriver:
     def __init__(self, name: str, line: ModbusControl, template: Template, controls: Controls, rated_w: float, buses: Buses) -> None:
         self.name = name
         self._line, self._template, self._controls, self._rated_w = line, template, controls, rated_w
+        self.ends_itself = controls.life is not None or controls.ends_itself_s is not None
         self._bus = buses.of(line, gap_s=template.min_gap_ms / 1000.0, connect_delay_s=template.connect_delay_ms / 1000.0)
         self._last_w: float | None = None
 
@@ -255,6 +262,7 @@ class MqttDriver:
         self._news = asyncio.Event()
         self._last_w: float | None = None
         self._commanded = False
+        self.ends_itself = True  # whoever executes valid_for_s has to
 
     def begin(self, topics: Topics | None) -> None:
         """Listen for what it tells."""
@@ -313,6 +321,7 @@ class RelayDriver:
 
     def __init__(self, name: str, pin: ModbusPin | FilePin, buses: Buses) -> None:
         self.name = name
+        self.ends_itself = False
         self._pin = pin
         self._bus = buses.of(pin) if isinstance(pin, ModbusPin) else None
 

@@ -2,7 +2,8 @@
 
 One task per device. A command overtakes the reading that would be next, and the newest one replaces one that still waits. Each ends in
 exactly one ``DeviceAnswered``, each look in a ``DeviceRead``; a device that cannot be read says nothing, which the site notices. On
-shutdown everything that was commanded is given free; after a crash the devices' own watchdogs do it.
+shutdown everything that was commanded is given free, except a discharge that a fuse hangs on: that one ends by itself, after the setpoints of
+the chargers. After a crash the devices' own watchdogs do it.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class DevicesShell:
         self._waiting: dict[str, SteerDevice] = {}
         self._wake = {name: asyncio.Event() for name in self.drivers}
         self._ours: set[str] = set()
+        self._kept: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
     def carry(self, order: SteerDevice) -> None:
@@ -65,7 +67,9 @@ class DevicesShell:
         """Give everything free that we command, then end."""
         await end(self._tasks)
         self._tasks = []
-        releases = [spawn(self._release(name), f"release {name}") for name in sorted(self._ours)]
+        for name in sorted(self._kept & self._ours):
+            log.warning("%s keeps its command until it ends by itself: the fuse would be over without it", name)
+        releases = [spawn(self._release(name), f"release {name}") for name in sorted(self._ours - self._kept)]
         if releases:
             _, late = await asyncio.wait(releases, timeout=RELEASE_S)
             await end(list(late))
@@ -102,6 +106,7 @@ class DevicesShell:
         free = order.power_w is None and order.closed is None
         if not free:
             self._ours.add(order.device)  # before it is sent: a command whose answer is lost may be in force
+        self._kept.discard(order.device)
         try:
             confirmed = await driver.steer(order)
         except ReadingError as error:
@@ -109,6 +114,8 @@ class DevicesShell:
             return
         if free:
             self._ours.discard(order.device)
+        elif order.keeps and driver.ends_itself:
+            self._kept.add(order.device)
         self._submit(DeviceAnswered(self._clock.stamp(), order.device, order.number, True, confirmed=confirmed))
 
     async def _look(self, driver: Driver) -> None:

@@ -37,6 +37,8 @@ PRICES = (SeriesKind.BUY, SeriesKind.SELL)
 CLOCK_S = 5.0
 """While nobody knows what time it is, no day can be asked for; looked again after this [s]."""
 LEAST_WAIT_S = 1.0
+AFRESH_S = 86_400.0
+"""What has not changed is read again once a day: the site keeps a part of a long series only, and drops what cannot be used [wall s]."""
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -166,22 +168,22 @@ class _Looker:
 
 
 class _FileLooker(_Looker):
-    """A file: read again when it has changed."""
+    """A file: read again when it has changed, and once a day."""
 
     def __init__(self, feed: FileFeed, told: _Told, sleep: Sleep) -> None:
         super().__init__(feed, told, sleep)
         self._feed = feed
-        self._seen: tuple[float, int] | None = None
+        self._seen: tuple[float, int, float] | None = None
 
     async def slots(self) -> Slots | None:
         """Raises AskError, PriceError."""
-        return await asyncio.to_thread(self._read)
+        return await asyncio.to_thread(self._read, self._told.clock.stamp().wall_s // AFRESH_S)
 
-    def _read(self) -> Slots | None:
+    def _read(self, day: float) -> Slots | None:
         path, zone = self._feed.path, _zone(self._told.config)
         try:
             stat = path.stat()
-            seen = (stat.st_mtime, stat.st_size)
+            seen = (stat.st_mtime, stat.st_size, day)
             if seen == self._seen:
                 return None
             with path.open("rb") as file:
@@ -203,6 +205,7 @@ class _WebLooker(_Looker):
         self._feed: WebFeed = feed
         self._way = way
         self._marks: dict[tuple[str, ...], dict[str, str]] = {}
+        self._day = 0.0
 
     async def slots(self) -> Slots | None:
         """Raises AskError, PriceError."""
@@ -211,6 +214,8 @@ class _WebLooker(_Looker):
             way = replace(self._way, trust=trust_of(self._feed.ca_file) if isinstance(self._feed, HttpFeed) else None)
         except OSError as error:
             raise AskError(f"ca_file cannot be used: {error.strerror or type(error).__name__}") from None
+        if now_s // AFRESH_S != self._day:
+            self._day, self._marks = now_s // AFRESH_S, {}
         bodies: list[bytes] = []
         asked: dict[tuple[str, ...], dict[str, str]] = {}
         failed: AskError | None = None

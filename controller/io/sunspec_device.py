@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from controller.config_base import ModbusLine
 from controller.io.bus import Bus, RefusedError
 from meters.reading import ReadingError
-from meters.sunspec import BASES, Conversation, MovedError, Reader, Refused, Result, discover, summary
+from meters.sunspec import BASES, Answer, Conversation, MovedError, Reader, Refused, Result, discover, summary
 from meters.sunspec_control import Command
 from meters.sunspec_models import Found, Picture
+from meters.template import Block
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ RELEARN_S = 600.0
 
 Wanted = Callable[[tuple[Found, ...]], tuple[tuple[Found, int], ...]]
 """Which models are read, and how many registers of each (0 = all), given all there are."""
+
+Ask = Callable[[Block], Awaitable[Answer]]
 
 
 class SunSpecDevice:
@@ -58,7 +61,7 @@ class SunSpecDevice:
         try:
             async with self._bus.turn(self._line):
                 self._relearn_in_time()
-                picture = await self._converse(reader.poll())
+                picture = await converse(asking(self._bus, self._line), reader.poll())
         except MovedError:
             self.forget()
             raise
@@ -91,7 +94,7 @@ class SunSpecDevice:
         if now_s < self._search_from_s:
             raise ReadingError("not searched yet", f"{self._lack}; searched again in {self._search_from_s - now_s:.0f} s")
         try:
-            self.models = await self._converse(discover(self._bases))
+            self.models = await converse(asking(self._bus, self._line), discover(self._bases))
         except ReadingError as error:
             if error.reason == "no answer":  # perhaps only where we asked first: some devices do not even refuse
                 self._bases = (*self._bases[1:], self._bases[0])
@@ -121,19 +124,27 @@ class SunSpecDevice:
         self._search_from_s = asyncio.get_running_loop().time() + self._pause_s
         self._lack = str(error)
 
-    async def _converse(self, conversation: Conversation[Result]) -> Result:
-        """Ask what a conversation wants to know until it ends."""
+
+def asking(bus: Bus, line: ModbusLine) -> Ask:
+    """How a conversation's questions are put to a device. What it returns raises ReadingError."""
+
+    async def ask(block: Block) -> Answer:
         try:
-            block = next(conversation)
-            while True:
-                try:
-                    answer = await self._bus.read_registers(self._line, 3, block.address, block.length)
-                except RefusedError as error:
-                    block = conversation.send(Refused(error.code, str(error)))
-                else:
-                    block = conversation.send(answer)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
-        finally:
-            conversation.close()
+            return await bus.read_registers(line, 3, block.address, block.length)
+        except RefusedError as error:
+            return Refused(error.code, str(error))
+
+    return ask
+
+
+async def converse(ask: Ask, conversation: Conversation[Result]) -> Result:
+    """Ask what a conversation wants to know until it ends. Raises what either of them raises."""
+    try:
+        block = next(conversation)
+        while True:
+            block = conversation.send(await ask(block))
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+    finally:
+        conversation.close()

@@ -104,6 +104,13 @@ class SimDevices:
         order = self.in_force(device)
         return None if order is None else order.power_w
 
+    def _shown_w(self, device: str) -> float | None:
+        """What its register says: the last word written, whether it has followed yet or not."""
+        if device in self.others:
+            return self.others[device]
+        told = self._told.get(device, [])
+        return told[-1].order.power_w if told and self._now < told[-1].until_mono_s else None
+
     # -- time ------------------------------------------------------------------------------------------------
 
     def advance(self, at: Stamp) -> None:
@@ -161,8 +168,8 @@ class SimDevices:
     def _read(self, name: str, at: Stamp) -> Fact:
         if name in self.closed:
             return DeviceRead(at, name, closed=self.closed[name], steering=Steering.UNKNOWN)
-        told_w = self.setpoint_w(name)
-        steering = Steering.FREE if told_w is None else Steering.OURS
+        told_w = self._shown_w(name)
+        steering = Steering.FREE if told_w is None else Steering.OTHER if name in self.others else Steering.OURS
         if name == BATTERY:
             battery = self._physics.battery
             return DeviceRead(at, name, battery.power_w, told_w, steering, soc_percent=None if self.hides_soc else battery.soc_percent)

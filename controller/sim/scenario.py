@@ -230,6 +230,13 @@ ENERGY_CARS = (
     Visit("B1", 1, "van-03", 10.50, 15.00, 30_000, soc=0.35, max_current_a=32),
     Visit("B3", 1, "staff-3", 8.75, 17.10, 12_000, 52_000, 0.5, 1, 16),
 )
+LATE_SHIFT = (
+    Visit("A1", 1, "van-01", 19.60, 22.75, 34_000, soc=0.25, max_current_a=32),
+    Visit("A4", 1, "van-12", 19.70, 22.60, 16_000, 52_000, 0.35, 1, 32),
+    Visit("B1", 1, "van-03", 19.75, 22.80, 32_000, soc=0.30, max_current_a=32),
+    Visit("A5", 1, "van-05", 19.80, 22.90, 15_000, 60_000, 0.40, 1, 32),
+    Visit("B4", 1, "van-09", 19.85, 22.70, 30_000, 90_000, 0.45, max_current_a=32),
+)
 ENERGY_STORY = (
     Happening(9.50, "Half past nine on a bright day. The roof begins to make more than the depot needs; cars wait for what it will give."),
     Happening(10.98, "From eleven to three the market is full of sun: who feeds in pays for it. So the battery was kept empty for now."),
@@ -243,19 +250,20 @@ ENERGY_STORY = (
     Happening(15.02, "Feeding in pays again, but the grid operator's bound still holds: inverters, battery and cars keep it together."),
     Happening(15.92, "The bound has ended. The inverters are let up slowly, up to the 30 kW of the contract."),
     Happening(17.00, "Energy is dear until eight. The battery gives back what the sun gave at noon."),
-    Happening(20.02, "Energy is cheap again. All vans of the night begin to charge."),
+    Happening(19.60, "The late shift comes in. Its vans leave again before eleven; they wait for eight o'clock, when energy gets cheap."),
+    Happening(20.02, "Energy is cheap. The late shift's vans charge with all they can; those that stay until morning wait."),
     Happening(
-        20.30,
-        "Section 14a: the grid operator holds all chargers and the battery to their minimum of 26.9 kW for three quarters of an hour.",
-        Deed.IMPORT_LIMIT, 26_880.0, 0.75, "section 14a",
+        20.50,
+        "Section 14a: the grid operator holds all chargers and the battery together to their minimum of 26.9 kW for one hour.",
+        Deed.IMPORT_LIMIT, 26_880.0, 1.0, "section 14a",
     ),
-    Happening(21.10, "The limit has ended. What was received, when it was obeyed and what was measured is on the page: the compliance record."),
-    Happening(21.40, "That was the day. Ctrl-C ends the demo."),
+    Happening(21.52, "The limit has ended; the vans catch up. The page tells what was received, when it was obeyed and what was measured."),
+    Happening(22.95, "The late shift has left. That was the day; the demo goes on through the night. Ctrl-C ends it."),
 )
 ENERGY = Scenario(
     id="energy",
     start_h=9.4,
-    visits=(*ENERGY_CARS, *NIGHT_VANS[2:6]),
+    visits=(*ENERGY_CARS, *LATE_SHIFT, *NIGHT_VANS[2:6]),
     story=ENERGY_STORY,
     battery_soc=((7, 0.3), (11, 0.2), (15, 0.9), (21, 0.3)),
     speaks={"A4": "1.6", "A5": "1.6", "B2": "1.6", "A3": "2.1", "Y1": "2.1"},

@@ -26,7 +26,7 @@ Bound = tuple[float, str]
 class FaceSteps:
     """A CSMS's schedule for all chargers of its face, for the planner. discharge_w: bound of a DER control now, None = none.
 
-    circuit: below which the chargers hang.
+    circuit: below which the chargers hang. with_battery: the sum is that of all controllable loads, a commanded battery's charging among them.
     """
 
     face: str
@@ -34,6 +34,7 @@ class FaceSteps:
     steps: tuple[LimitStep, ...]
     discharge_w: float | None
     circuit: str = ROOT_CIRCUIT
+    with_battery: bool = False
 
 
 class GridWishes:

@@ -17,15 +17,13 @@ from controller.config_devices import InverterConfig, MqttControl, StageControl
 from controller.facts import DeviceAnswered, DeviceRead, Restored, Stamp
 from controller.orders import Order, RecordPoint, Severity, Tell
 from controller.site.devices_battery import BatteryLaw, Held, Power, Setpoint
-from controller.site.devices_line import FREE, SPACE, Line, Numbers, Wish
+from controller.site.devices_line import FREE, REACTION_S, SPACE, Line, Numbers, Wish
 from controller.site.devices_relays import Relay
 from controller.site.devices_scene import Scene
 from controller.site.devices_sun import TIGHT_PART, Cap, Steps, SunLaw, closed_in, least_w, shares, spare_of_w
 from controller.snapshot import DeviceView
 
 BATTERY: Final = "battery"
-REACTION_S: Final = 6.0
-"""So long after a command a device may be anywhere between before and after it [s]."""
 DEAD_PART: Final = 0.01
 DEAD_W: Final = 100.0
 """Smaller changes of a setpoint wait for its renewal: the larger of this and a part of the rated power."""
@@ -36,6 +34,8 @@ BACK_W_PER_S: Final = 1400.0
 FREE_SUN_S: Final = 1800.0
 """What inverters made before they were held down is what they could make, for so long [s]."""
 RELAY_LIFE_S: Final = 60.0
+KEPT_S: Final = 15.0
+"""A discharge that a fuse hangs on outlasts the setpoints of the chargers by so much if we stop [s]."""
 
 
 class Devices:
@@ -52,7 +52,9 @@ class Devices:
         if store is not None and control is not None:
             rated_w = max(store.max_charge_w, store.max_discharge_w)
             insist = control.other_master == "insist"
-            self.lines[BATTERY] = Line(BATTERY, "battery", control.life_s, rated_w, numbers, insist=insist, tells=_tells(control.control))
+            keeps_s = config.control.setpoint_life_s + KEPT_S
+            tells = _tells(control.control)
+            self.lines[BATTERY] = Line(BATTERY, "battery", control.life_s, rated_w, numbers, insist=insist, tells=tells, keeps_s=keeps_s)
         for inverter in config.inverters:
             if not isinstance(inverter.control, StageControl):
                 tells, insist = _tells(inverter.control), inverter.other_master == "insist"
@@ -65,6 +67,7 @@ class Devices:
         self._ending_w = 0.0
         self._looked_mono_s = -math.inf
         self._free_sun: tuple[float, float] | None = None
+        self._short_mono_s = math.inf
         self._short_told = False
         self._began_mono_s: float | None = None
         self._seen = not any(one.role == "grid" for one in config.meters)
@@ -120,7 +123,7 @@ class Devices:
     def soc_percent(self, metered: float | None) -> float | None:
         """Its state of charge likewise."""
         line = self.lines.get(BATTERY)
-        return metered if metered is not None or line is None or line.read is None else line.read.soc_percent
+        return metered if metered is not None or line is None else line.soc_percent()
 
     def battery_power(self, store: BatteryConfig) -> Power:
         """What it can do now: the site file's bounds, or less if it says so."""
@@ -135,7 +138,7 @@ class Devices:
         line = self.lines.get(BATTERY)
         if self._law is None or line is None or metered_w is None:
             return 0.0
-        shown_w, told_w = line.bounds_w(metered_w, now, REACTION_S)
+        shown_w, told_w = line.bounds_w(metered_w, now)
         return max(0.0, told_w - shown_w, self._ending_w)
 
     def charging_w(self, metered_w: float | None, now: float) -> float:
@@ -143,7 +146,7 @@ class Devices:
         line = self.lines.get(BATTERY)
         if line is None or metered_w is None:
             return max(0.0, metered_w or 0.0)
-        return max(0.0, *line.bounds_w(metered_w, now, REACTION_S))
+        return max(0.0, *line.bounds_w(metered_w, now))
 
     def can_curtail(self, now: float) -> bool:
         """Whether at least one inverter can be held down."""
@@ -199,7 +202,6 @@ class Devices:
         if self._law is None or line is None or store is None:
             return []
         now = scene.at.mono_s
-        strayed: bool | None = None
         if scene.battery_w is None:
             self._law.forget()
             self._setpoint, self._ending_w = None, 0.0
@@ -207,16 +209,15 @@ class Devices:
             return orders + line.look(now, None)
         if line.yields(now):
             self._law.forget()
-        told_w = line.bounds_w(scene.battery_w, now, REACTION_S)
+        line.learn(scene.battery_w, now)
+        told_w = line.bounds_w(scene.battery_w, now)
         held = Held.NOT if not self._sun.binds else Held.BOUND if self._cap_by_bound(scene) else Held.PLAN
         setpoint = self._setpoint = self._law.setpoint(scene, self.battery_power(store), told_w, held)
         self._ending(scene, setpoint, told_w[0])
         dead_w = 0.0 if setpoint.urgent else max(DEAD_W, DEAD_PART * line.rated_w)
-        orders = self._tell(BATTERY, Wish(setpoint.power_w), setpoint.reason, scene, urgent=setpoint.urgent, dead_w=dead_w)
-        commanded_w = line.commanded_w
-        if commanded_w is not None and told_w[0] == told_w[1]:
-            beyond_w = abs(scene.battery_w) - abs(commanded_w) if scene.battery_w * commanded_w >= 0 else abs(scene.battery_w)
-            strayed = beyond_w > max(STRAY_W, STRAY_PART * line.rated_w)  # less than it was told is its own right: full, cold, tapering
+        wish = Wish(setpoint.power_w, keeps=setpoint.power_w < 0.0 and scene.headroom_w - scene.margin_w < -min(told_w))
+        orders = self._tell(BATTERY, wish, setpoint.reason, scene, urgent=setpoint.urgent, dead_w=dead_w)
+        strayed = line.strayed(scene.battery_w, max(STRAY_W, STRAY_PART * line.rated_w), now)
         return orders + line.look(now, strayed)
 
     def _ending(self, scene: Scene, setpoint: Setpoint, shown_w: float) -> None:
@@ -275,7 +276,9 @@ class Devices:
         orders = self._tell(inverter.id, Wish(wanted_w), reason, scene, urgent=self._cap.urgent, dead_w=dead_w)
         made_w, told_w = self._produced_w(inverter, scene), line.commanded_w
         strayed: bool | None = None
-        if now - line.moved_mono_s > REACTION_S and told_w is not None and made_w is not None:
+        if made_w is not None:
+            line.learn(made_w, now)
+        if now - line.moved_mono_s > line.reacts_s and told_w is not None and made_w is not None:
             strayed = made_w > told_w + max(STRAY_W, STRAY_PART * inverter.max_power_w)
         return orders + line.look(now, strayed)
 
@@ -305,17 +308,19 @@ class Devices:
     def _told_w(self, inverters: Iterable[InverterConfig], made_w: float, now: float) -> float:
         """What they may be making by commands that are on their way."""
         lines = [line for one in inverters if (line := self.lines.get(one.id)) is not None]
-        if not any(now - line.moved_mono_s <= REACTION_S and line.commanded_w is not None for line in lines):
+        if not any(now - line.moved_mono_s <= line.reacts_s and line.commanded_w is not None for line in lines):
             return made_w
         return sum(line.rated_w if line.commanded_w is None else line.commanded_w for line in lines)
 
     def _short(self, scene: Scene, rated_w: float) -> list[Order]:
-        """Nobody can keep the bound: said once."""
-        bound = scene.export
+        """Nobody can keep the bound: said once, when it has lasted longer than any device needs to follow."""
+        bound, now = scene.export, scene.at.mono_s
         over = bound is not None and scene.grid_w is not None and -scene.grid_w > bound[0] + STRAY_W
         short = over and (rated_w <= 0 or self._cap.short)
-        told, self._short_told = self._short_told, short
-        if not short or told or bound is None:
+        self._short_mono_s = min(self._short_mono_s, now) if short else math.inf
+        lasts = now - self._short_mono_s >= REACTION_S
+        told, self._short_told = self._short_told, short and (lasts or self._short_told)
+        if not lasts or told or bound is None:
             return []
         text = (
             f"{bound[1]}: no more than {bound[0]:.0f} W may be fed in, and no inverter can be held down further - battery and cars take what they "

@@ -106,6 +106,8 @@ class BatteryLaw:
     def _wanted(scene: Scene, rest_w: float, held: Held) -> tuple[float, str]:
         if scene.asked_w is not None:
             return scene.asked_w
+        if scene.grid_asked_w is not None:
+            return scene.grid_asked_w[0] - rest_w, scene.grid_asked_w[1]
         if scene.slot is None or not scene.slot.battery:
             return -rest_w, "no plan: keeps the grid connection at zero"
         return bent_w(scene.slot, rest_w, more=held is not Held.NOT)
@@ -162,15 +164,15 @@ class BatteryLaw:
     def _inside(self, scene: Scene, watts: float, reason: str, told_w: tuple[float, float], power: Power) -> tuple[float, str, bool]:
         """Fuses and limits: what the cars leave, and what was measured."""
         shown_w, counted_w = told_w[0], max(told_w)
-        most_w = room_up_w(counted_w, scene.room_w)
+        least_w = -power.discharge_w if scene.part is None else -min(power.discharge_w, scene.part[0] * self._config.max_discharge_w)
+        most_w = max(room_up_w(counted_w, scene.room_w), min(0.0, shown_w + scene.kept_w))
         if watts > most_w:
             watts, reason = most_w, "fuse or limit: the cars go first"
         if scene.consumption is not None and watts > max(0.0, scene.consumption[0]):
             watts, reason = max(0.0, scene.consumption[0]), scene.consumption[1]
         measured_w = shown_w + (scene.headroom_w if scene.headroom_w < 0.0 else max(0.0, scene.headroom_w - scene.margin_w))
         if watts > measured_w:
-            return min(watts, self._relief_w(measured_w, power)), "fuse or limit: measured", scene.headroom_w < 0.0
-        least_w = -power.discharge_w if scene.part is None else -scene.part[0] * self._config.max_discharge_w
+            return min(watts, max(self._relief_w(measured_w, power), least_w)), "fuse or limit: measured", scene.headroom_w < 0.0
         if watts < least_w:
             return least_w, scene.part[1] if scene.part is not None else reason, False
         return watts, reason, False

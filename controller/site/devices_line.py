@@ -2,13 +2,14 @@
 
 A command has a life and is told again well before its end, so that the device falls free by itself when we are gone. It counts as
 obeyed when it was read back. Something else that commands the same device shows in what is read back: then we leave the device alone
-for a while, say so, and try once more, each time after a longer pause (``insist``: command it again, and say so). What was
-commanded is on disk, so that a start after a crash can release what nobody else would.
+for a while, say so, and try once more, each time after a longer pause (``insist``: command it again, and say so). A command of our own that
+it shows late is not somebody else's. What was commanded is on disk, so that a start after a crash can release what nobody else would.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -41,15 +42,25 @@ FREE_S: Final = 30.0
 """A device that says it is free for so long is tried before the pause is over [s]."""
 MOVE_PART: Final = 0.05
 """A change of the command by more than this part of the rated power takes the device a while to follow; smaller ones it has followed."""
+LATE_S: Final = 30.0
+"""A command of ours may be shown so long after the one that followed it [s]."""
+REACTION_S: Final = 6.0
+SLOWEST_S: Final = 45.0
+"""So long after a command a device may be anywhere between before and after it, until it has shown that it takes longer; and at most [s]."""
+FOLLOWED_PART: Final = 0.8
+"""It has followed when this part of the way is gone."""
+FORGETS_PART: Final = 0.8
+"""What is left of a long reaction after one that was quick."""
 SAME_W: Final = 50.0
 SAME_PART: Final = 0.02
 
 
 class Wish(NamedTuple):
-    """What a device shall do: a power [W] or a contact; both None = as it likes."""
+    """What a device shall do: a power [W] or a contact; both None = as it likes. keeps: a fuse hangs on it, see ``SteerDevice``."""
 
     power_w: float | None = None
     closed: bool | None = None
+    keeps: bool = False
 
     @property
     def free(self) -> bool:
@@ -86,8 +97,16 @@ class Numbers:
 class Line:
     """One device. Mutable; ``now`` is monotonic seconds. rated_w: what tolerances are a part of. tells: it reports its state by itself."""
 
-    def __init__(self, device: str, kind: str, life_s: float, rated_w: float, numbers: Numbers, *, insist: bool = False, tells: bool = True) -> None:
+    def __init__(
+        self, device: str, kind: str, life_s: float, rated_w: float, numbers: Numbers, *, insist: bool = False, tells: bool = True, keeps_s: float = 0.0
+    ) -> None:
+        """keeps_s: a command that a fuse hangs on lives at least so long [s]."""
         self.device, self.kind, self.life_s, self.rated_w = device, kind, life_s, rated_w
+        self._keeps_s = max(life_s, keeps_s)
+        self.reacts_s = REACTION_S
+        self._learns = False
+        self._from_w: float | None = None
+        self._lately: deque[tuple[float, float]] = deque(maxlen=40)
         self._numbers, self._insist, self._tells = numbers, insist, tells
         self.wanted, self.reason = FREE, ""
         self.sent: Sent | None = None
@@ -109,6 +128,8 @@ class Line:
         self._disputed_mono_s = -math.inf
         self._stray_since: float | None = None
         self.strays = False
+        self._left_until = -math.inf
+        self._left_pause_s = YIELD_S
 
     # -- what it is ------------------------------------------------------------------------------------------
 
@@ -141,12 +162,46 @@ class Line:
         """What it says flows now [W]."""
         return self.read.power_w if self.read is not None and now - self._heard_mono_s <= SILENT_S else None
 
-    def bounds_w(self, measured_w: float, now: float, reaction_s: float) -> tuple[float, float]:
+    def soc_percent(self) -> float | None:
+        """The state of charge it tells, None while it is silent."""
+        return self.read.soc_percent if self.read is not None and not self._silent else None
+
+    def bounds_w(self, measured_w: float, now: float) -> tuple[float, float]:
         """(what it shows, what it may be doing by its command): while that is young it may be anywhere between [W]."""
         told_w = self.commanded_w
-        if told_w is None or now - self.moved_mono_s > reaction_s:
+        if told_w is None or now - self.moved_mono_s > self.reacts_s:
             return measured_w, measured_w
         return measured_w, told_w
+
+    def strayed(self, measured_w: float, tolerance_w: float, now: float) -> bool | None:
+        """Whether a battery does what no command of ours can have meant; None = it is on its way. Less than it was told is its own right: full,
+        cold, tapering."""
+        if self.commanded_w is None:
+            return None
+        young = now - self.moved_mono_s <= self.reacts_s
+        if young and self.before.free:
+            return None
+        told_w = [self.commanded_w, *self._since(now - self.reacts_s)] if young else [self.commanded_w]
+        beyond = measured_w > max(0.0, *told_w) + tolerance_w or measured_w < min(0.0, *told_w) - tolerance_w
+        return True if beyond else None if young else False
+
+    def _since(self, from_mono_s: float) -> list[float]:
+        """What it was told from then on, and what it was told before that."""
+        earlier = [told_w for at, told_w in self._lately if at < from_mono_s]
+        return [*earlier[-1:], *(told_w for at, told_w in self._lately if at >= from_mono_s)]
+
+    def learn(self, measured_w: float, now: float) -> None:
+        """How long it takes to follow: seen, never assumed. An inverter that is let up makes what the sun gives: that shows nothing."""
+        told_w, passed_s = self.commanded_w, now - self.moved_mono_s
+        if told_w is None or not self._learns or passed_s > SLOWEST_S:
+            return
+        self._from_w = measured_w if self._from_w is None else self._from_w
+        way_w = told_w - self._from_w
+        if abs(way_w) < MOVE_PART * self.rated_w or (way_w > 0 and self.kind == "inverter"):
+            self._learns = False
+        elif (measured_w - self._from_w) / way_w >= FOLLOWED_PART:
+            least_s = max(REACTION_S, FORGETS_PART * self.reacts_s)
+            self.reacts_s, self._learns = max(least_s, min(SLOWEST_S, passed_s + 2.0)), False
 
     def _same(self, wish: Wish) -> bool:
         return self.wanted == wish
@@ -159,6 +214,7 @@ class Line:
         if self.yields(now):
             self.wanted = wish
             return []
+        wish = FREE if now < self._left_until else wish
         if self.sent is not None and self._close(wish, self.sent.wish, dead_w):
             wish = self.sent.wish if not self._due(now) else wish
         self.wanted = wish
@@ -174,7 +230,7 @@ class Line:
 
     @staticmethod
     def _close(wish: Wish, other: Wish, dead_w: float) -> bool:
-        if wish.power_w is None or other.power_w is None or (wish.power_w == 0.0) != (other.power_w == 0.0):
+        if wish.power_w is None or other.power_w is None or (wish.power_w == 0.0) != (other.power_w == 0.0) or (wish.keeps and not other.keeps):
             return False
         return abs(wish.power_w - other.power_w) < dead_w
 
@@ -206,8 +262,12 @@ class Line:
         before_w, told_w = self.before.power_w, wish.power_w
         if (before_w is None) != (told_w is None) or abs((told_w or 0.0) - (before_w or 0.0)) > MOVE_PART * self.rated_w:
             self.moved_mono_s = now
+            self._learns, self._from_w = True, None
+        if told_w is not None:
+            self._lately.append((now, told_w))
         self._began_mono_s = now if self._began_mono_s is None else self._began_mono_s
-        return SteerDevice(self.device, self.sent.number, wish.power_w, wish.closed, self.life_s, urgent)
+        life_s = self._keeps_s if wish.keeps else self.life_s
+        return SteerDevice(self.device, self.sent.number, wish.power_w, wish.closed, life_s, urgent, wish.keeps)
 
     def _remember(self, ours: bool) -> list[Order]:
         if ours == self._ours:
@@ -276,7 +336,7 @@ class Line:
         return self._disputed(theirs, fact, now)
 
     def _by_another(self, fact: DeviceRead, now: float) -> bool:
-        if self.sent is not None and now - self.sent.at_mono_s <= SETTLE_S:
+        if (self.sent is not None and now - self.sent.at_mono_s <= SETTLE_S) or self._own_late(fact, now):
             return False
         if fact.steering is Steering.OTHER:
             return True
@@ -289,9 +349,15 @@ class Line:
             return False
         return abs(fact.command_w - sent.wish.power_w) > max(SAME_W, SAME_PART * self.rated_w)
 
+    def _own_late(self, fact: DeviceRead, now: float) -> bool:
+        """Whether it shows a command of ours that another one has followed since."""
+        if fact.command_w is None:
+            return False
+        return any(now - at <= LATE_S and abs(fact.command_w - told_w) <= SAME_W for at, told_w in self._lately)
+
     def _disputed(self, theirs: str, fact: DeviceRead, now: float) -> list[Order]:
         calm = now - self._disputed_mono_s > PEACE_S
-        self._disputed_mono_s = now
+        self._disputed_mono_s, self._stray_since = now, None
         detail = f" ({fact.detail})" if fact.detail else ""
         if self._insist:
             self.sent = None
@@ -323,6 +389,8 @@ class Line:
             orders.append(Tell(Severity.WARNING, self.device, text))
         if self._yields_until != -math.inf and now >= self._yields_until and self.trouble.startswith("something else"):
             self.trouble = ""
+        if self._left_until != -math.inf and now >= self._left_until:
+            self._left_until, self.strays, self._stray_since, self.trouble = -math.inf, False, None, ""
         return orders + self._stray(now, strayed)
 
     def _stray(self, now: float, strayed: bool | None) -> list[Order]:
@@ -330,13 +398,15 @@ class Line:
             return []
         if not strayed:
             self._stray_since = None
-            was, self.strays = self.strays, False
-            if was:
+            was, self.strays = self.strays, now < self._left_until
+            if was and not self.strays:
                 self.trouble = ""
-            return [Tell(Severity.INFO, self.device, f"{self.device} follows its commands again")] if was else []
+            return [Tell(Severity.INFO, self.device, f"{self.device} follows its commands again")] if was and not self.strays else []
         self._stray_since = now if self._stray_since is None else self._stray_since
         if self.strays or now - self._stray_since < STRAY_S:
             return []
         self.strays, self.trouble = True, "it confirms commands and does not follow them"
+        if self.kind == "battery":  # commanding one that does something else may do harm: it is given free and tried again later
+            self._left_until, self._left_pause_s = now + self._left_pause_s, min(2.0 * self._left_pause_s, LONGEST_YIELD_S)
         text = f"{self.device} confirms its commands but does something else - the site does not count on it; check its settings"
         return [Tell(Severity.WARNING, self.device, text)]

@@ -27,13 +27,14 @@ class Pictures:
 
     def __init__(self, battery_phases: tuple[int, ...]) -> None:
         self._phases, self.phase_count = battery_phases, len(battery_phases)
-        self._room_w = 0.0
+        self._room_w = self._kept_w = 0.0
 
     def decided(self, site: Site) -> None:
         """The arbiter has decided: what is left beside the cars."""
         frozen, per_a = site.frozen, site.layout.voltage_v * len(self._phases)
         if frozen is not None:
             self._room_w = room_a(site.layout, frozen.rows, frozen.claims, self._phases) * per_a
+            self._kept_w = max(site.meters.reserve.now_a, site.meters.rising_a) * per_a
 
     def take(self, site: Site, at: Stamp) -> Scene:
         """The picture now."""
@@ -52,15 +53,17 @@ class Pictures:
             self._room_w,
             self._headroom_a(site, smallest) * site.layout.voltage_v * len(self._phases),
             site.config.grid.margin_a * site.layout.voltage_v * len(self._phases),
+            self._kept_w,
             tuple(exports(site, at)),
             consumption=left_for_battery(site, now),
-            part=site.grid_wishes.part(),
+            part=_part(site),
             limited=frozenset(name for name, limit in smallest.items() if limit.limit_a < site.layout.circuits[name].fuse_a),
             over=frozenset(meters.over),
             failsafe=site.mode.mode in (Mode.FAILSAFE, Mode.STOP),
             fuse_w=max(0.0, root.fuse_a - site.config.grid.margin_a) * site.layout.voltage_v * site.layout.phase_count,
             export_spare_w=site.devices.export_spare_w,
             asked_w=site.limits.battery_w(now),
+            grid_asked_w=site.limits.setpoint_w(now),
             inverters_w={one.id: -watts for one in site.config.inverters if one.meter and (watts := meters.meter_power_w(one.meter)) is not None},
         )
 
@@ -84,6 +87,12 @@ def exports(site: Site, at: Stamp) -> Iterable[Bound]:
     stated = site.limits.export(at.mono_s)
     if stated is not None:
         yield stated[0], stated[1]
+
+
+def _part(site: Site) -> Bound | None:
+    """The part of their rated output that inverters and battery may give."""
+    who = site.limits.disconnected()
+    return (0.0, who) if who is not None else site.grid_wishes.part()
 
 
 def left_for_battery(site: Site, now: float) -> Bound | None:

@@ -39,12 +39,13 @@ class Scene:
 
     pv_w >= 0, battery_w (charging positive), soc_percent: measured, None = not known. slot: None = no plan. room_w: what fuses and
     limits leave the battery beside what cars may draw, negative = it should take less. headroom_w: what the last reading was below
-    the limits of the grid connection, negative = above; margin_w: of it, kept free. exports: bounds of feeding in >= 0, whoever sets
+    the limits of the grid connection, negative = above; margin_w: of it, kept free. kept_w: what cars leave for the end of a discharge and what
+    was commanded, by the last decision. exports: bounds of feeding in >= 0, whoever sets
     them. consumption: what a bound of all controllable loads leaves to the battery's charging. part: of the rated output that PV and
     battery may give (0..1), with who says so. limited: circuits held by a limit from outside; over: circuits above their limit.
     failsafe: the site runs on fallbacks. fuse_w: what may flow either way. export_spare_w: the battery begins to take so much below a
     bound of feeding in: before inverters are held down, so that what they make shows what the sun gives. asked_w: a setpoint that
-    somebody outside asks of the battery. inverters_w: what inverters with a meter make.
+    somebody outside asks of the battery; grid_asked_w: one of the grid connection, import positive. inverters_w: what inverters with a meter make.
     """
 
     at: Stamp
@@ -57,6 +58,7 @@ class Scene:
     room_w: float
     headroom_w: float = float("inf")
     margin_w: float = 0.0
+    kept_w: float = 0.0
     exports: tuple[Bound, ...] = ()
     consumption: Bound | None = None
     part: Bound | None = None
@@ -66,6 +68,7 @@ class Scene:
     fuse_w: float = float("inf")
     export_spare_w: float = 100.0
     asked_w: Bound | None = None
+    grid_asked_w: Bound | None = None
     inverters_w: Mapping[str, float] = field(default_factory=dict)
 
     @property

@@ -116,7 +116,7 @@ class Schedule:
         """Everything the source has scheduled now; what is not in it any more is cancelled."""
         answers: list[AnswerEvent] = []
         before, self._kept = self._kept, {}
-        named = set()
+        named: set[str] = set()
         for event in _nearest(events, at.wall_s, named):
             kept = self._kept[event.event_id] = self._take(event, before.pop(event.event_id, None))
             answers += self._received(kept, at)
@@ -186,7 +186,7 @@ class Schedule:
     def _how(self, kept: Kept) -> str:
         """In part only: a limit was broken, or it asked for something that nobody here can do."""
         event = kept.event
-        idle = event.battery_w is not None and not self._battery
+        idle = (event.battery_w is not None or event.setpoint_w is not None) and not self._battery
         return "partial" if kept.partly or idle else "completed"
 
     def _leads(self, kept: Kept, leading: Mapping[str, Kept]) -> bool:

@@ -93,7 +93,7 @@ def phase_currents(reading: Reading, voltage_v: float, phase_count: int) -> Phas
 
 
 def _most_a(reading: Reading, amps: list[float], voltage_v: float) -> float:
-    """The most a phase may carry by anything an odd reading says [A]: its currents, its powers, and a current whose direction its power contradicts."""
+    """The most a phase may carry by anything an odd reading says [A]: currents, powers, and currents whose direction the power contradicts."""
     said = list(amps)
     for phase, current_a in enumerate(amps):
         own_w = reading.phase_power_w[phase]

@@ -48,6 +48,14 @@ class ModeNow:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class BatteryNow:
+    """What the stationary battery carries [W], charging positive, and its state of charge [%]; None = nobody tells."""
+
+    power_w: float | None
+    soc_percent: float | None
+
+
 class MeterRoom:
     """All meters. Mutable; ``now`` is monotonic seconds."""
 
@@ -148,14 +156,15 @@ class MeterRoom:
 
     # -- time ------------------------------------------------------------------------------------------
 
-    def look(self, now: float, wall_s: float, wall_speed: float = 1.0) -> list[Order]:
-        """Let time pass; tell what changed, once."""
+    def look(self, now: float, wall_s: float, wall_speed: float = 1.0, battery: BatteryNow | None = None) -> list[Order]:
+        """Let time pass; tell what changed, once. battery: what it carries and holds, where it tells that itself; default: what its meter says."""
         orders: list[Order] = []
         if self._started_mono_s is None:
             self._started_mono_s = now
-        if any(side.role == "battery" for side in self.sides.values()):
+        if battery is not None or any(side.role == "battery" for side in self.sides.values()):
             waiting = now - self._started_mono_s < self._control.meter_lost_s
-            self.reserve.look(self.side_power_w("battery"), self.soc_percent(), waiting, now, wall_speed)
+            battery = battery or BatteryNow(self.side_power_w("battery"), self.soc_percent())
+            self.reserve.look(battery.power_w, battery.soc_percent, waiting, now, wall_speed)
         for meter_id, watch in self.watches.items():
             circuit, before, health = self._layout.metered[meter_id], self._seen.get(meter_id), watch.look(now)
             self._seen[meter_id] = health

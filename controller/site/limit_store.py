@@ -88,6 +88,10 @@ class LimitStore:
         limits += [limit for signal in self.signals.values() if (limit := self._of(signal, now_mono_s)) and signal.entry.binds == "circuit"]
         return tuple(limits)
 
+    def stated(self, now_mono_s: float) -> tuple[Limit, ...]:
+        """What fleet managers stated, and the broker's failsafe: for the record of compliance."""
+        return tuple(self._fleet.in_force(now_mono_s))
+
     def _contract(self) -> Iterable[Limit]:
         if self._max_import_w is not None:
             amps = self.measures.amps(self._max_import_w)
@@ -119,6 +123,8 @@ class LimitStore:
             source = layers.OPERATOR if limit.by_operator else layers.LIMIT
             amps = self.measures.amps(watts)
             found.append(FaceWish("", stations_below(layout, circuit), amps, limit.reason, limit.ends_wall_s, source=source))
+        if (who := self.disconnected()) is not None:
+            found.append(FaceWish("", stations_below(layout, ROOT_CIRCUIT), None, who, discharge_w=0.0, discharge_reason=who))
         return tuple(found)
 
     def charging_w(self, circuit: str) -> float:
@@ -126,16 +132,16 @@ class LimitStore:
         return self.battery_charging_w if circuit == ROOT_CIRCUIT else 0.0
 
     def setpoint_w(self, now_mono_s: float) -> tuple[float, str] | None:
-        """(grid power asked for [W], import positive; who asks): of the first source that asks."""
-        return next(((one.says.setpoint_w, one.id) for one in self.signals.values() if one.says.setpoint_w is not None), None)
+        """(grid power asked for [W], import positive; who asks): of the first source that asks. The plan makes for it, the battery sees to it."""
+        return next(((watts, f"grid power asked for ({one.id})") for one in self.signals.values() if (watts := one.says.setpoint_w) is not None), None)
 
     def battery_w(self, now_mono_s: float) -> tuple[float, str] | None:
         """(power asked of the battery [W], charging positive; who asks), for ``site.devices``; None = nobody asks."""
-        return next(((one.says.battery_w, one.id) for one in self.signals.values() if one.says.battery_w is not None), None)
+        return next(((one.says.battery_w, f"asked for ({one.id})") for one in self.signals.values() if one.says.battery_w is not None), None)
 
-    def connected(self) -> bool:
-        """False: a source wants all generation disconnected (opModConnect, opModEnergize); feed-in is limited to 0 with it."""
-        return all(signal.says.connected for signal in self.signals.values())
+    def disconnected(self) -> str | None:
+        """Who wants all generation disconnected (opModConnect, opModEnergize): inverters, the battery's discharge, cars that give back."""
+        return next((f"generation disconnected ({one.id})" for one in self.signals.values() if not one.says.connected), None)
 
     # -- for the planner ---------------------------------------------------------------------------------
 
@@ -174,7 +180,7 @@ class LimitStore:
         stretches = [stretch for signal in mine for stretch in self._stretches(signal, at, horizon_s)]
         edges = sorted({at.wall_s, *(edge for begin_s, end_s, _ in stretches for edge in (begin_s, end_s) if at.wall_s < edge < math.inf)})
         steps = [LimitStep(edge, _least_a([amps for begin_s, end_s, amps in stretches if begin_s <= edge < end_s])) for edge in edges]
-        return FaceSteps(f"{SUM} {circuit}", stations_below(layout, circuit), tuple(steps), None, circuit)
+        return FaceSteps(f"{SUM} {circuit}", stations_below(layout, circuit), tuple(steps), None, circuit, with_battery=True)
 
     def _stretches(self, signal: Signal, at: Stamp, horizon_s: float) -> Iterable[tuple[float, float, float]]:
         """(begin, end, limit per phase [A]) of one source."""

@@ -85,9 +85,9 @@ class OtherLoad:
         self._lasting_a: PhaseAmps | None = None
         self._read_mono_s = 0.0
 
-    def read(self, metered_a: PhaseAmps, draws: Iterable[Draw], limit_a: float, now: float) -> PhaseAmps:
-        """A believed reading; the estimate after it."""
-        cars, first = total(draws), self.now_a is None
+    def read(self, metered_a: PhaseAmps, draws: Iterable[Draw], limit_a: float, now: float, age_s: float = 0.0) -> PhaseAmps:
+        """A believed reading and how old its oldest value is [s]; the estimate after it."""
+        cars, first = self._then(total(draws), now, age_s), self.now_a is None
         last_a = metered_a if first else self._metered_a
         lasting_metered_a = _lower(metered_a, last_a) if max(metered_a) <= BEARS_TIMES * limit_a else metered_a
         before_a = blame_other(metered_a, last_a, self.now_a, limit_a) if self.now_a is not None else None
@@ -101,6 +101,17 @@ class OtherLoad:
             self._lasting_a = self.now_a  # two readings above the limit are no start of a motor
         self._metered_a, self._lasting_metered_a, self._read_mono_s = metered_a, lasting_metered_a, now
         return self.now_a
+
+    def _then(self, cars: Draw, now: float, age_s: float) -> Draw:
+        """Bounds of the cars that fit the reading's own time: a virtual meter's parts are older than the stations' last words, and a car that
+        has just followed its setpoint would look like load of the building that came up."""
+        self._cars.append((now, cars))
+        while self._cars[0][0] < now - age_s and len(self._cars) > 1 and self._cars[1][0] <= now - age_s:
+            self._cars.popleft()
+        meant = [one for at_s, one in self._cars if at_s >= now - age_s or one is self._cars[0][1]] if age_s > AGED_S else [cars]
+        while self._cars[0][0] < now - AGED_MOST_S:
+            self._cars.popleft()
+        return Draw(_by_phase(min, [one.low_a for one in meant]), _by_phase(max, [one.high_a for one in meant]))
 
     def passing_a(self, now: float) -> PhaseAmps:
         """The part of the estimate that may have been a start of a motor [A]."""

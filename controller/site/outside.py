@@ -6,6 +6,7 @@ What holds is the machines' business (``limits``, ``signal``); this file lets th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,7 +16,7 @@ from controller.orders import AnswerEvent, AnswerSignal, Order, Persist, Severit
 from controller.site.compliance import Compliance, Held
 from controller.site.limit_store import BROKER, LimitStore
 from controller.site.limits import Refusal, State
-from controller.site.measured import Flows
+from controller.site.measured import Flows, Measured
 from controller.site.signal import Signal, Standing
 from controller.site.state import number_or_none
 from controller.snapshot import SignalView
@@ -61,7 +62,7 @@ class Outside:
         if signal is None:
             return Outcome(_unknown(fact))
         before = self._picture(fact.at.mono_s)
-        orders = self._heard(signal, fact)
+        orders = [*self._clock(fact.at), *self._heard(signal, fact)]
         orders += signal.look(fact.at)
         outcome = self._after(before, orders, fact.at, None if isinstance(fact, SignalBeat) else signal.id)
         if outcome.changed:
@@ -93,14 +94,14 @@ class Outside:
         answer = AnswerSignal(fact.source, fact.number, refusal is None, refusal.reason if refusal else "", in_force_w)
         if refusal is not None and refusal.repeat:
             return [answer]
-        return [answer, self._received(signal, fact, refusal), *self._refusal(signal, fact.direction, refusal)]
+        return [answer, *self._received(signal, fact, refusal), *self._refusal(signal, fact.direction, refusal)]
 
-    def _received(self, signal: Signal, fact: LimitStated, refusal: Refusal | None) -> Order:
+    def _received(self, signal: Signal, fact: LimitStated, refusal: Refusal | None) -> Iterable[Order]:
         ends = "without an end" if fact.duration_s is None else f"for {fact.duration_s:g} s"
         detail = refusal.reason if refusal else (fact.detail or ("stated: no limit" if fact.value_w is None else ends))
-        measured_w = self._flows(fact.at).at(signal.entry, fact.direction)
+        measured_w = self._flows(fact.at).at(signal.entry, fact.direction).whole_w
         held = Held(signal.id, fact.direction, signal.entry.circuit, signal.worst().value, fact.value_w, measured_w, detail)
-        return self.compliance.note(held, "refused" if refusal else "received", fact.at)
+        return self.compliance.heard(held, "refused" if refusal else "received", fact.at)
 
     def _refusal(self, signal: Signal, way: Direction, refusal: Refusal | None) -> list[Order]:
         key = f"{signal.id} {way.value}"
@@ -119,7 +120,7 @@ class Outside:
         orders: list[Order] = [AnswerSignal(fact.source, fact.number, refusal is None, refusal.reason if refusal else "", in_force_w)]
         detail = refusal.reason if refusal else f"for {fact.duration_s:g} s at least" if fact.duration_s is not None else ""
         held = Held(signal.id, fact.direction, signal.entry.circuit, signal.worst().value, fact.value_w, None, detail)
-        return [*orders, self.compliance.note(held, "failsafe_refused" if refusal else "failsafe_set", fact.at)]
+        return [*orders, *self.compliance.heard(held, "failsafe_refused" if refusal else "failsafe_set", fact.at)]
 
     def link(self, source: str, up: bool, at: Stamp) -> None:
         """A shell told of its connection."""
@@ -132,7 +133,7 @@ class Outside:
     def look(self, at: Stamp) -> Outcome:
         """Let time pass."""
         clock = self._clock(at)
-        if not self.signals and not self.compliance.wanted(self._limits.in_force(at.mono_s)):
+        if not self.signals and not self.compliance.wanted(self._limits.stated(at.mono_s)):
             return Outcome()
         before = self._picture(at.mono_s)
         orders = clock
@@ -152,13 +153,13 @@ class Outside:
 
     def _clock(self, at: Stamp) -> list[Order]:
         """The wall clock was set (F77): what holds goes on, the journal gets the ends as they are now, the record says so."""
-        apart_s = at.wall_s - at.mono_s * at.wall_speed
-        moved_s = 0.0 if self._apart_s is None else apart_s - self._apart_s
-        if self._apart_s is not None and abs(moved_s) <= JUMP_S:
+        apart_s, before_s = at.wall_s - at.mono_s * at.wall_speed, self._apart_s
+        if before_s is not None and abs(apart_s - before_s) <= JUMP_S:
             return []
-        first, self._apart_s = self._apart_s is None, apart_s
-        if first:
-            return []
+        self._apart_s = apart_s
+        return [] if before_s is None else self._clock_set(apart_s - before_s, at)
+
+    def _clock_set(self, moved_s: float, at: Stamp) -> list[Order]:
         fleet = self._limits.clock_set(at)
         orders: list[Order] = [order for signal in self.signals.values() for order in self._remember(signal)]
         if fleet:
@@ -171,7 +172,7 @@ class Outside:
         limits.measures.seen(flows.voltages_v, flows.grid_w, flows.currents_a)
         limits.battery_charging_w = flows.charging_w()
         held = limits.controllable(at.mono_s)
-        limits.trims.look({name: one.value for name, one in held.items()}, {name: flows.controllable_w(name) for name in held}, at.mono_s)
+        limits.trims.look({name: one.value for name, one in held.items()}, {name: flows.controllable(name) for name in held}, at.mono_s)
 
     def _picture(self, now: float) -> Picture:
         return {name: signal.standing(now) for name, signal in self.signals.items()}
@@ -230,16 +231,16 @@ class Outside:
         now = at.mono_s
         for signal in self.signals.values():
             for way, standing in signal.standing(now).items():
-                measured_w = flows.at(signal.entry, way)
-                yield Held(signal.id, way, signal.entry.circuit, standing.state.value, standing.value_w, measured_w, _label(signal))
-        for limit in self._limits.in_force(now):
-            if limit.source not in self.signals:
-                watts = self._limits.measures.watts(limit.value, limit.unit)
-                measured_w = flows.circuit_w(limit.circuit)
-                if limit.unit is LimitUnit.A and (amps := flows.circuit_a(limit.circuit)) is not None:
-                    measured_w = self._limits.measures.watts(amps, limit.unit)
-                state = State.FAILSAFE if "failsafe" in limit.reason else State.LIMITED
-                yield Held(limit.source, Direction.CONSUMPTION, limit.circuit, state.value, watts, measured_w, limit.reason)
+                found = flows.at(signal.entry, way)
+                where = (signal.id, way, signal.entry.circuit)
+                yield Held(*where, standing.state.value, standing.value_w, _told_w(found), _label(signal), found.more_w, found.read_mono_s)
+        for limit in self._limits.stated(now):
+            watts = self._limits.measures.watts(limit.value, limit.unit)
+            measured_w = flows.circuit_w(limit.circuit)
+            if limit.unit is LimitUnit.A and (amps := flows.circuit_a(limit.circuit)) is not None:
+                measured_w = self._limits.measures.watts(amps, limit.unit)
+            state = State.FAILSAFE if limit.reason.startswith("failsafe") else State.LIMITED
+            yield Held(limit.source, Direction.CONSUMPTION, limit.circuit, state.value, watts, measured_w, limit.reason)
 
     def _reading(self, signal: Signal, flows: Flows, at: Stamp) -> TellSource:
         return TellSource(
@@ -249,7 +250,7 @@ class Outside:
             flows.energy_import_wh,
             flows.energy_export_wh,
             flows.voltage_v,
-            flows.controllable_w(),
+            flows.controllable().whole_w,
             flows.pv_w,
             flows.battery_w,
             flows.soc_percent,
@@ -280,9 +281,9 @@ class Outside:
             production_ends_wall_s=signal.ends(Direction.PRODUCTION, now)[1],
             heard_s=now - signal.heard_mono_s if signal.heard_mono_s is not None else None,
             binds=self._binds(signal, now),
-            measured_w=flows.at(entry, Direction.PRODUCTION if limit_w is None and production_w is not None else Direction.CONSUMPTION),
+            measured_w=_told_w(flows.at(entry, Direction.PRODUCTION if limit_w is None and production_w is not None else Direction.CONSUMPTION)),
             next=_next_words(signal, at),
-            trouble=signal.trouble(now) or self._broken_words(signal),
+            trouble="; ".join(filter(None, (self._broken_words(signal), signal.trouble(now)))),
         )
 
     def _binds(self, signal: Signal, now: float) -> bool:
@@ -301,6 +302,11 @@ def _unknown(fact: Fact) -> list[Order]:
     if isinstance(fact, LimitStated | FailsafeStated):
         return [AnswerSignal(fact.source, fact.number, False, "this site has no such signal", None)]
     return []
+
+
+def _told_w(found: Measured) -> float | None:
+    """As far as it is measured; None where nothing is known."""
+    return None if math.isinf(found.more_w) else found.power_w
 
 
 def _label(signal: Signal) -> str:

@@ -22,7 +22,7 @@ from controller.site.der import FaceSteps
 from controller.site.devices_battery import Power
 from controller.site.habits import NOTHING_LEARNT, Learnt
 from controller.site.limits import Limit
-from controller.site.posing_faces import bounded_giving, limited_sums, with_setpoint
+from controller.site.posing_faces import beside_cars, bounded_giving, limited_sums, with_setpoint
 from controller.site.series import NOTHING_FORESEEN, Foreseen
 from controller.site.state import PHASES, EvseState, Layout
 from controller.site.sunshine import darker_w, sun_again_w, sun_w
@@ -179,6 +179,8 @@ def _posed(
     if not inputs.faces and not inputs.give_bounds:
         return problem
     problem = limited_sums(problem, inputs.faces, layout, Wishes(slots), inputs.booked_a)
+    if config.battery is not None and config.battery.command is not None:
+        problem = beside_cars(problem, inputs.faces, layout, Wishes(slots))
     return bounded_giving(problem, inputs.faces, inputs.give_bounds, layout.phase_count)
 
 

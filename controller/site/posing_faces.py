@@ -99,6 +99,29 @@ def limited_sums(problem: Problem, faces: Sequence[FaceSteps], layout: Layout, w
     return problem
 
 
+def beside_cars(problem: Problem, faces: Sequence[FaceSteps], layout: Layout, wishes: Wishes) -> Problem:
+    """The problem with a battery that charges in a limited sum of the whole site only with what its cars leave on the mean of their stays."""
+    whole = [face for face in faces if face.with_battery and face.circuit == ROOT_CIRCUIT]
+    battery = problem.battery
+    if battery is None or not whole:
+        return problem
+    per_a = problem.voltage_v * layout.phase_count
+    limits_w = [per_a * min(amps) for amps in zip(*(wishes.limits_a(face.steps, math.inf) for face in whole), strict=True)]
+    if min(limits_w) == math.inf:
+        return problem
+    left_w = (watts - sum(_mean_w(ev, slot, problem.slots[0]) for ev in problem.evs) for watts, slot in zip(limits_w, problem.slots, strict=True))
+    most_w = tuple(min(battery.max_charge_w, max(0.0, watts)) for watts in left_w)
+    return replace(problem, battery=replace(battery, max_slot_charge_w=most_w))
+
+
+def _mean_w(ev: Ev, slot: Slot, first: Slot) -> float:
+    """What a car needs in a slot if it charged evenly over its stay [W]."""
+    begin_s = max(first.start_wall_s, ev.arrival_wall_s)
+    if ev.departure_wall_s <= slot.start_wall_s or ev.departure_wall_s <= begin_s or begin_s >= slot.start_wall_s + slot.duration_s:
+        return 0.0
+    return min(ev.max_power_w, ev.energy_need_wh / ((ev.departure_wall_s - begin_s) / 3600.0))
+
+
 def _limited(problem: Problem, face: FaceSteps, layout: Layout, limits_a: tuple[float, ...]) -> Problem:
     moved = _moved(problem, face, layout)
     root = next((node for node in problem.nodes if node.node_id == face.circuit), problem.nodes[0])

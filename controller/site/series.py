@@ -22,6 +22,7 @@ from controller.config import Config
 from controller.config_prices import MarketConfig
 from controller.facts import SeriesKind, SeriesTold, Stamp
 from controller.orders import Order, Persist, RecordPoint, Severity, Tell
+from controller.site.series_judge import measures_of, sound
 from controller.site.state import number_or_none
 from controller.site.tariffs import Books, books_of
 from controller.snapshot import SeriesView
@@ -35,7 +36,7 @@ KEPT_PAST_S: Final = 2 * DAY_S
 """What is over is kept so long: today's level of a forecast is taken from it."""
 KEPT_CLEAR_S: Final = 36 * DAY_S
 """The clear sky of as many days as measured production is kept."""
-MOST_AHEAD_S: Final = 16 * DAY_S
+MOST_AHEAD_S: Final = 100 * DAY_S
 MOST_SLOTS, MOST_CLEAR_SLOTS = 2000, 4000
 """Of one source: 20 days of quarter hours; of a clear sky 41."""
 MOST_SOURCES: Final = 8
@@ -112,7 +113,9 @@ class SeriesRoom:
         if config.forecast.pv_plants:
             self._origins[MODEL] = origin_of(config.forecast.pv_plants)
         self._signals = {entry.id for entry in config.signals}
+        self._measures = measures_of(config)
         self._kept: dict[tuple[SeriesKind, str], _Source] = {}
+        self._refused: dict[tuple[SeriesKind, str], str] = {}
         self._gone: set[tuple[SeriesKind, str]] = set()
         self._rubbish: set[str] = set()
         self._quarter: int | None = None
@@ -124,20 +127,36 @@ class SeriesRoom:
     # -- what is told --------------------------------------------------------------------------------------
 
     def told(self, fact: SeriesTold) -> list[Order]:
-        """Take a series in. Values that make no sense refuse it whole; what was told before stays."""
+        """Take a series in. Values that make no sense refuse it whole, told once; what was told before stays."""
+        before = self._kept.get((fact.kind, fact.source))
+        earlier = before.slots if before is not None and before.origin == fact.origin else ()
+        try:
+            laid = layered([sound(fact, self._measures), _past(earlier, fact.at.wall_s) if fact.whole else earlier])
+        except PriceError as error:
+            return self._refuse(fact, str(error))
+        return self._welcome(fact) + self._taken(fact, laid, earlier)
+
+    def _refuse(self, fact: SeriesTold, why: str) -> list[Order]:
+        known, self._refused[fact.kind, fact.source] = (fact.kind, fact.source) in self._refused, why
+        text = f"{fact.source} told {fact.kind.value} values that cannot be used: {why} - what it told before stays in force"
+        return [] if known else [Tell(Severity.WARNING, fact.source, text)]
+
+    def _welcome(self, fact: SeriesTold) -> list[Order]:
+        if self._refused.pop((fact.kind, fact.source), None) is None:
+            return []
+        return [Tell(Severity.INFO, fact.source, f"{fact.source} tells {fact.kind.value} values that can be used again")]
+
+    def _taken(self, fact: SeriesTold, laid: tuple[Slot, ...], earlier: tuple[Slot, ...]) -> list[Order]:
         at, key = fact.at, (fact.kind, fact.source)
         before = self._kept.get(key)
         same = before is not None and before.origin == fact.origin
-        earlier = before.slots if before is not None and same else ()
-        try:
-            laid = layered([_sound(fact), () if fact.whole else earlier])
-        except PriceError as error:
-            text = f"{fact.source} told {fact.kind.value} values that cannot be used: {error} - what it told before stays in force"
-            return [Tell(Severity.WARNING, fact.source, text)]
-        if before is not None and same and laid == earlier:
+        if before is None and not laid:
+            return []
+        kept = _kept_slots(laid, fact.kind, at.wall_s)
+        if before is not None and same and kept == _kept_slots(earlier, fact.kind, at.wall_s):
             before.told_wall_s = at.wall_s
             return []
-        self._kept[key] = _Source(_kept_slots(laid, fact.kind, at.wall_s), fact.origin, at.wall_s)
+        self._kept[key] = _Source(kept, fact.origin, at.wall_s)
         self._bound(fact.kind)
         self._lay()
         return self._saved([key] if fact.kind is not SeriesKind.CLEAR_SKY else ())
@@ -243,11 +262,15 @@ class SeriesRoom:
         """What the page is told: every source that has told anything, and every feed that has not."""
         known = [self._seen(kind, source, kept.slots, at) for (kind, source), kept in sorted(self._kept.items())]
         silent = [
-            SeriesView(FEEDS[key].value, source_of(key), None, None, f"nothing told yet: {INSTEAD[FEEDS[key]]}")
+            SeriesView(FEEDS[key].value, source_of(key), None, None, self._silent(FEEDS[key], source_of(key)))
             for key in FEEDS
             if source_of(key) in self._wanted and (FEEDS[key], source_of(key)) not in self._kept
         ]
         return (*known, *silent)
+
+    def _silent(self, kind: SeriesKind, source: str) -> str:
+        refused = self._refused.get((kind, source))
+        return f"its word cannot be used: {refused}; {INSTEAD[kind]}" if refused else f"nothing told yet: {INSTEAD[kind]}"
 
     def _seen(self, kind: SeriesKind, source: str, slots: tuple[Slot, ...], at: Stamp) -> SeriesView:
         told = Told(tuple(_plain(slot) for slot in slots))
@@ -255,18 +278,17 @@ class SeriesRoom:
         ended = until_s is None or until_s <= at.wall_s
         instead = INSTEAD.get(kind, "it waits for a new one")
         trouble = "" if now is not None else f"what was told has ended: {instead}" if ended else f"a gap: {instead}"
+        refused = self._refused.get((kind, source))
+        trouble = f"its last word cannot be used: {refused}" + (f"; {trouble}" if trouble else "") if refused else trouble
         return SeriesView(kind.value, source, None if ended else until_s, now, trouble)
 
 
 # -- slots -----------------------------------------------------------------------------------------------------
 
 
-def _sound(fact: SeriesTold) -> tuple[Slot, ...]:
-    """The slots of a fact, clean. Raises PriceError; powers and CO2 below 0 are refused, prices may be."""
-    slots = layered([[Slot(*slot) for slot in fact.slots]])
-    if fact.kind not in (SeriesKind.BUY, SeriesKind.SELL) and any(slot.value < 0.0 for slot in slots):
-        raise PriceError("a value below 0")
-    return slots
+def _past(slots: Iterable[Slot], now_wall_s: float) -> list[Slot]:
+    """What is over stays what it was, whatever is withdrawn: energy was bought at it."""
+    return [slot._replace(end_wall_s=min(slot.end_wall_s, now_wall_s)) for slot in slots if slot.start_wall_s < now_wall_s]
 
 
 def _kept_slots(slots: Iterable[Slot], kind: SeriesKind, now_wall_s: float) -> tuple[Slot, ...]:

@@ -73,7 +73,7 @@ from controller.site.freshness import Health, Mode
 from controller.site.guard import HOLD_S, Excess, cut
 from controller.site.habits import NOTHING_LEARNT, History
 from controller.site.habits import SPACE as PAST_SPACE
-from controller.site.health import MeterRoom, ModeNow
+from controller.site.health import BatteryNow, MeterRoom, ModeNow
 from controller.site.limit_store import BROKER, LimitStore
 from controller.site.measured import flows_of
 from controller.site.otherload import Draw
@@ -117,7 +117,7 @@ class Site:
         self.evses: dict[EvseKey, EvseState] = {key: EvseState(place) for key, place in self.layout.places.items()}
         self.actuator = Actuator(self.layout, config.control)
         self.limits = LimitStore(config)
-        self.outside = Outside(self.limits, lambda at: flows_of(self))
+        self.outside = Outside(self.limits, lambda at: flows_of(self, at.mono_s))
         self.meters = MeterRoom(config, self.layout)
         self.readings = Readings(config)
         self.proof = Proof(self.layout, self.meters, self.evses, self.actuator.channels)
@@ -654,6 +654,12 @@ class Site:
         """What the stationary battery carries [W], charging positive."""
         return self.devices.battery_w(self.meters.side_power_w("battery"), now)
 
+    def _commanded_battery(self, now: float) -> BatteryNow | None:
+        """What a battery of ours carries and holds, whoever tells it: its meter, else itself."""
+        if not self.devices.commands_battery:
+            return None
+        return BatteryNow(self._battery_w(now), self.devices.soc_percent(self.meters.soc_percent()))
+
     # -- time: the arbiter ----------------------------------------------------------------------------------------
 
     def _time_passed(self, fact: TimePassed) -> list[Order]:
@@ -662,7 +668,7 @@ class Site:
         orders = self._limits_ended(at)
         orders += self._obey(self.outside.look(at), at)
         orders += self._take_readings(self.readings.chargers(self.evses, self.actuator.channels, at))
-        orders += self.meters.look(now, at.wall_s, at.wall_speed)
+        orders += self.meters.look(now, at.wall_s, at.wall_speed, self._commanded_battery(now))
         orders += self.proof.tick(now)
         orders += self._cut(self._derived(now), at)
         orders += self.meters.tell_over(now)

@@ -6,9 +6,12 @@ had time to be followed is taken off what is given out, a little at a time, and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from controller.site.measured import Measured
 
 SPARE_PART, SPARE_W = 0.002, 10.0
 """So much above is the meters' own error."""
@@ -32,6 +35,7 @@ class Trim:
     since_mono_s: float
     part: float = 1.0
     above_mono_s: float | None = None
+    stepped_mono_s: float = -math.inf
 
 
 class Trims:
@@ -41,7 +45,7 @@ class Trims:
         self._trims: dict[str, Trim] = {}
         self._looked_mono_s: float | None = None
 
-    def look(self, limits_w: Mapping[str, float], measured_w: Mapping[str, float], now: float) -> None:
+    def look(self, limits_w: Mapping[str, float], measured: Mapping[str, Measured], now: float) -> None:
         """Let time pass. Both by circuit."""
         passed_s = now - self._looked_mono_s if self._looked_mono_s is not None else 0.0
         self._looked_mono_s = now
@@ -51,7 +55,7 @@ class Trims:
             if trim is None or limit_w != trim.limit_w:
                 self._trims[circuit] = Trim(limit_w, now, trim.part if trim is not None else 1.0)
             else:
-                _look(trim, measured_w.get(circuit, 0.0), passed_s, now)
+                _look(trim, measured[circuit], passed_s, now)
 
     def of(self, circuit: str, limit_w: float) -> float:
         """What may be given out of a limit [W]."""
@@ -59,13 +63,15 @@ class Trims:
         return limit_w if trim is None else limit_w * trim.part
 
 
-def _look(trim: Trim, found_w: float, passed_s: float, now: float) -> None:
-    if found_w <= trim.limit_w + max(SPARE_W, SPARE_PART * trim.limit_w):
+def _look(trim: Trim, found: Measured, passed_s: float, now: float) -> None:
+    """What was read before the last step could be followed says nothing about it; what is measured in part gives nothing back."""
+    if found.power_w <= trim.limit_w + max(SPARE_W, SPARE_PART * trim.limit_w):
         trim.above_mono_s = None
-        if found_w < 0.98 * trim.limit_w:
+        if found.power_w + found.more_w < 0.98 * trim.limit_w:
             trim.part = min(1.0, trim.part + BACK_PER_S * passed_s)
         return
     trim.above_mono_s = now if trim.above_mono_s is None else trim.above_mono_s
-    if now - trim.since_mono_s >= FOLLOW_S and now - trim.above_mono_s >= AFTER_S and trim.limit_w > 0:
-        trim.part = max(LEAST, trim.part * max(STEP, trim.limit_w / found_w))
-        trim.above_mono_s = now
+    followed = found.read_mono_s >= max(trim.since_mono_s, trim.stepped_mono_s) + AFTER_S
+    if followed and now - trim.since_mono_s >= FOLLOW_S and now - trim.above_mono_s >= AFTER_S and trim.limit_w > 0:
+        trim.part = max(LEAST, trim.part * max(STEP, trim.limit_w / found.power_w))
+        trim.above_mono_s = trim.stepped_mono_s = now

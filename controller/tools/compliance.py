@@ -40,12 +40,14 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         path = load_config(arguments.file).data_dir / FILE
         lines = read_only(path, arguments.source, arguments.since, arguments.until)
-        header = True
+        header, found = True, 0
         while (block := list(itertools.islice(lines, BLOCK))) or header:
             text: Iterable[str] = [csv_text(block, header)] if arguments.csv else (_row(line) for line in block)
             for piece in text:
                 sys.stdout.write(piece)
-            header = False
+            header, found = False, found + len(block)
+        if not found:
+            print("yardmaster: no lines of this source and time are in the record", file=sys.stderr)
     except ConfigError as error:
         print(error.text(), file=sys.stderr)
         return 1

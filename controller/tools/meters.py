@@ -9,9 +9,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from controller.tools.client import ToolError
-from controller.tools.meters_image import add_record_arguments, add_replay_arguments, record, replay
 from controller.tools.meters_read import add_arguments as add_read_arguments
 from controller.tools.meters_read import run as read
+from controller.tools.meters_record import add_arguments as add_record_arguments
+from controller.tools.meters_record import run as record
+from controller.tools.meters_replay import add_arguments as add_replay_arguments
+from controller.tools.meters_replay import run as replay
 from controller.tools.meters_scan import add_arguments as add_scan_arguments
 from controller.tools.meters_scan import run as scan
 from controller.tools.meters_test import add_arguments as add_test_arguments

@@ -62,14 +62,18 @@ def add_line_arguments(parser: argparse.ArgumentParser, many: bool = False) -> N
     group = parser.add_argument_group("the line")
     note = "; ranges: 192.168.1.20-40, 192.168.1.0/24, several with commas" if many else ""
     group.add_argument("--host", help=f"address of the device or its gateway{note}")
-    group.add_argument("--port", help=f"TCP port (default: {'502; several with commas' if many else '502, for tls 802'})")
+    ports = "502; several with commas" if many else "its map's, else 502, for tls 802"
+    group.add_argument("--port", help=f"TCP port (default: {ports})")
     group.add_argument("--device", metavar="FILE", help="serial port, e.g. /dev/ttyUSB0")
     group.add_argument("--baud", default="9600", help="speed of the serial port (default: %(default)s" + ("; several with commas)" if many else ")"))
     group.add_argument("--parity", default="N", help="N, E or O (default: %(default)s" + ("; several with commas)" if many else ")"))
     group.add_argument("--stop-bits", type=int, choices=(1, 2), default=1, help="stop bits of the serial port (default: %(default)s)")
-    group.add_argument("--unit", help="Modbus unit id" + ("s, e.g. 1-10,71 (default: 1, and what maps name; on a serial port 1-16)" if many else ""))
-    group.add_argument("--framing", choices=("tcp", "rtu_over_tcp", "rtu", "tls"), help="default: rtu with --device, else tcp")
-    group.add_argument("--timeout", type=seconds, default=1.0, metavar="SECONDS", help="how long the device may take to answer (default: %(default)s)")
+    units = "s, e.g. 1-10,71 (default: 1, and what maps name; on a serial port 1-16)" if many else " (default: its map's, else 1)"
+    group.add_argument("--unit", help=f"Modbus unit id{units}")
+    framing = "default: rtu with --device, else tcp" + ("; where that gets no answer also rtu_over_tcp" if many else "")
+    group.add_argument("--framing", choices=("tcp", "rtu_over_tcp", "rtu", "tls"), help=framing)
+    timeout = "how long the device may take to answer (default: %(default)s)"
+    group.add_argument("--timeout", type=seconds, default=1.0, metavar="SECONDS", help=timeout)
     group.add_argument("--ca-file", type=Path, help="CA certificate of the device, for tls")
     group.add_argument("--cert-file", type=Path, help="our certificate, where the device asks for one")
     group.add_argument("--key-file", type=Path, help="its private key")
@@ -88,12 +92,12 @@ def add_subject_arguments(parser: argparse.ArgumentParser) -> None:
     add_line_arguments(parser)
 
 
-def line_of(arguments: argparse.Namespace, **more: Any) -> ModbusLine:
-    """The line that was named. Raises ToolError."""
+def line_of(arguments: argparse.Namespace, template: Template | None = None, **more: Any) -> ModbusLine:
+    """The line that was named; without a unit id or a port the one its map names. Raises ToolError."""
     if (arguments.host is None) == (arguments.device is None):
         raise ToolError("name the device: --host ADDRESS or --device SERIALPORT (or a meter of a site file with --config)")
     framing = arguments.framing or ("rtu" if arguments.device else "tcp")
-    port = arguments.port or (802 if framing == "tls" else 502)
+    port = arguments.port or (802 if framing == "tls" else template.port if template is not None and template.port is not None else 502)
     settings = {
         "framing": framing,
         "host": arguments.host,
@@ -103,7 +107,7 @@ def line_of(arguments: argparse.Namespace, **more: Any) -> ModbusLine:
         "baud": arguments.baud,
         "parity": arguments.parity,
         "stop_bits": arguments.stop_bits,
-        "unit": arguments.unit or 1,
+        "unit": arguments.unit or (template.unit if template is not None and template.unit is not None else 1),
         "ca_file": arguments.ca_file,
         "cert_file": arguments.cert_file,
         "key_file": arguments.key_file,
@@ -129,17 +133,15 @@ def subject_of(arguments: argparse.Namespace, buses: Buses) -> Subject:
     """The meter that was named. Raises ToolError."""
     if arguments.config is not None or arguments.meter is not None:
         return _of_site(arguments, buses)
-    line = line_of(arguments)
+    line_of(arguments)  # without an address nothing else matters
     if arguments.sunspec == (arguments.map is not None):
         raise ToolError("say how its registers are read: --map NAME or --sunspec; yardmaster meters scan finds out which")
     if arguments.sunspec:
-        meter = MeterConfig(id="device", role=arguments.role, source=SunSpecSource(type="sunspec", **line.model_dump()))
+        meter = MeterConfig(id="device", role=arguments.role, source=SunSpecSource(type="sunspec", **line_of(arguments).model_dump()))
         return _sunspec(meter, meter.source, Expectation(ASSUMED_FUSE_A), buses)  # type: ignore[arg-type]
     template = map_of(arguments.map)
     phases = tuple(at for at, phase in enumerate(PHASES) if f"i_{phase}" in template.registers)
-    if arguments.unit is None and template.unit is not None:
-        line = line.model_copy(update={"unit": template.unit})
-    source = ModbusSource(type="modbus", map=Path(arguments.map).stem, **line.model_dump())
+    source = ModbusSource(type="modbus", map=Path(arguments.map).stem, **line_of(arguments, template).model_dump())
     return _mapped("device", source, template, Expectation(ASSUMED_FUSE_A, current_phases=phases), buses)
 
 

@@ -54,6 +54,11 @@ def test_a_good_reading_keeps_every_value() -> None:
         ({"i_l1": 0.1, "p_l1": 6000.0, "p": 7830.0}, Quality.BAD, "L1 shows 6000 W but only 0.1 A"),
         ({"i_l3": 4.0}, Quality.SUSPECT, "current and power of L3 point in opposite directions"),
         ({"f": None, "u_l1": None, "u_l2": None, "u_l3": None}, Quality.GOOD, ""),
+        # Without powers per phase the total must be possible with the currents: their sign or scale is wrong otherwise.
+        ({"p_l1": None, "p_l2": None, "p_l3": None, "i_l1": -10.0, "i_l2": -12.0}, Quality.SUSPECT, "4130 W is imported, but the currents do not"),
+        ({"p_l1": None, "p_l2": None, "p_l3": None, "i_l1": -20.0, "i_l2": -20.0, "p": 13_800.0}, Quality.BAD, "1.38e+04 W is imported"),
+        ({"p_l1": None, "p_l2": None, "p_l3": None, "p": -13_800.0}, Quality.SUSPECT, "1.38e+04 W is exported"),
+        ({"p_l1": None, "p_l2": None, "p_l3": None, "p": 6300.0}, Quality.GOOD, ""),
         ({"p": 4170.0}, Quality.GOOD, ""),
         ({"p_l1": None, "p_l2": None, "p_l3": None}, Quality.GOOD, ""),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from controller.ocpp.times import timestamp
@@ -127,6 +127,7 @@ class Tale:
 
 
 @settings(max_examples=examples(40), deadline=None)
+@example(story=[("event", 0), ("end", 0), ("power", 0)])
 @given(STORY)
 def test_every_event_reaches_the_csms_in_order_under_one_id(story: list[tuple[str, int]]) -> None:
     tale = Tale()

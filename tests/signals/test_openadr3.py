@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signals.openadr3 import NO_PRIORITY, STANDING, SUBSCRIBED, Us, Value, Window, meaning, means_us, merged
+from signals.openadr3 import NO_PRIORITY, STANDING, SUBSCRIBED, Us, Value, Window, meaning, means_us, merged, still
 from signals.openadr3_objects import object_id, read_event, read_program
 from signals.openadr3_times import slots
 from signals.openadr_plain import Base, Refused
@@ -213,6 +213,36 @@ def test_8_1_an_alert_is_told_and_obeyed_only_if_the_site_file_says_so() -> None
 def test_a_limit_that_cannot_be_read_is_the_failsafe_and_is_told(bad: dict[str, Any]) -> None:
     assert limits(event(intervals=[bad])) == [(0, 3600, 4200)]
     assert "IMPORT_CAPACITY_LIMIT is not obeyed" in notes(event(intervals=[bad]))
+
+
+def test_watts_that_say_no_unit_are_no_megawatts() -> None:
+    """kW where nothing else is said: 42 000 would be no limit at all."""
+    assert limits(event(intervals=[interval("IMPORT_CAPACITY_LIMIT", 42_000)])) == [(0, 3600, 4200)]
+    assert "the sender must say the unit" in notes(event(intervals=[interval("IMPORT_CAPACITY_LIMIT", 42_000)]))
+
+
+def test_a_version_with_a_limit_that_cannot_be_read_leaves_the_lower_of_the_one_before_and_the_failsafe() -> None:
+    before = meaning(read_event(event(intervals=[interval("IMPORT_CAPACITY_LIMIT", 3.0)])), None, US, T0, T0)
+    said = meaning(read_event(event(intervals=[interval("IMPORT_CAPACITY_LIMIT", "3")])), None, US, T0, T0)
+    assert (before.unread, said.unread) == (False, True)
+    both = still(said, before).windows
+    assert {window.consumption_w for window in both} == {3000.0, 4200.0}
+    assert len({window.key for window in both}) == 2
+    assert len({(window.primacy, window.created_s) for window in both}) == 1, "so that the lower one leads"
+
+
+def test_a_subscription_by_the_month_lasts_a_month() -> None:
+    """February has 28 days, March 31; they follow each other, and the year's end cuts."""
+    year = event(
+        intervalPeriod={"start": "2026-02-01T00:00:00Z", "duration": "P1M"},
+        intervals=[interval("IMPORT_CAPACITY_SUBSCRIPTION", 30.0), interval("IMPORT_CAPACITY_SUBSCRIPTION", 40.0, number=1)],
+        duration="P1M15D",
+    )
+    found = slots(read_event(year), "ven-1", T0, read_event(year).period.start_s or 0.0)
+    begin_s = found[0].start_s
+    assert [(slot.start_s - begin_s, slot.end_s - begin_s) for slot in found] == [(0.0, 28 * 86_400.0)]
+    later = slots(read_event(year), "ven-1", T0, begin_s + 28 * 86_400.0)
+    assert [(slot.start_s - begin_s, slot.end_s - begin_s) for slot in later][-1] == (28 * 86_400.0, 43 * 86_400.0)
 
 
 def test_units_of_the_program_hold_where_the_event_has_none() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signals.openadr_plain import Base, Refused, drawn, duration_s, duration_text, limit_w, number, time_s, time_text
+from signals.openadr_plain import Base, Refused, drawn, duration_s, duration_text, length_of, limit_w, number, time_s, time_text
 
 BASE = Base(nominal_w=69_000.0, nominal_production_w=20_000.0, amps_w=690.0)
 
@@ -28,6 +30,28 @@ BASE = Base(nominal_w=69_000.0, nominal_production_w=20_000.0, amps_w=690.0)
 )
 def test_durations(text: str, seconds: float) -> None:
     assert duration_s(text, "it") == seconds
+
+
+@pytest.mark.parametrize(
+    ("start", "text", "end"),
+    [
+        ("2026-02-01T00:00:00Z", "P1M", "2026-03-01T00:00:00Z"),
+        ("2026-01-31T00:00:00Z", "P1M", "2026-02-28T00:00:00Z"),
+        ("2024-02-29T00:00:00Z", "P1Y", "2025-02-28T00:00:00Z"),
+        ("2026-11-15T06:00:00Z", "P2M1DT1H", "2027-01-16T07:00:00Z"),
+    ],
+)
+def test_months_are_those_of_the_calendar(start: str, text: str, end: str) -> None:
+    begin_s, end_s = time_s(start, "it"), time_s(end, "it")
+    assert begin_s is not None
+    assert length_of(text, "it").after_s(begin_s, UTC) == end_s
+
+
+def test_a_month_of_the_site_begins_and_ends_at_its_own_midnight_also_over_the_change_of_clocks() -> None:
+    """October in Berlin: 31 days and an hour."""
+    begin_s, end_s = time_s("2026-09-30T22:00:00Z", "it"), time_s("2026-10-31T23:00:00Z", "it")
+    assert begin_s is not None
+    assert length_of("P1M", "it").after_s(begin_s, ZoneInfo("Europe/Berlin")) == end_s
 
 
 @pytest.mark.parametrize("text", ["", "P", "PT", "1H", "-PT1H", "PT1H ", "P1.5D", "PTNaNS", None, 3600, "P" + "9" * 50 + "Y"])

@@ -181,7 +181,10 @@ class DepotBook:
             rows.append(replace(row, number=self.newest))
             self.rows[self.newest] = rows[-1]
         for key, value in order.remember.items():
-            self.memories[key] = json.loads(json.dumps(value))
+            if value is None:
+                self.memories.pop(key, None)  # as the journal does
+            else:
+                self.memories[key] = json.loads(json.dumps(value))
         return Persisted(self.at, order.token, tuple(rows))
 
     def written(self) -> None:

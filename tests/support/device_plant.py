@@ -130,6 +130,7 @@ class Plant:
             self.room_w,
             self.fuse_w - (grid_w or 0.0),
             0.0,
+            self.devices.kept_w(self.fleet[BATTERY].power_w, self.now) if BATTERY in self.fleet else 0.0,
             self.exports,
             part=self.part,
             limited=self.limited,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 THOROUGH: Final = os.environ.get("YARDMASTER_THOROUGH", "") not in ("", "0")
 PART: Final = 0.4
@@ -24,6 +24,6 @@ def examples(full: int) -> int:
 
 
 def load_profile() -> None:
-    """Laws that do not say how many follow the same rule."""
-    settings.register_profile("yardmaster", max_examples=examples(USUAL))
+    """Laws that do not say how many follow the same rule. No deadline: how busy the machine is, is no property of the code."""
+    settings.register_profile("yardmaster", max_examples=examples(USUAL), deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("yardmaster")

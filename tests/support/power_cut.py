@@ -34,7 +34,7 @@ from tests.support.ledger_world import LedgerCsmsProcess, LedgerWorld, complaint
 from tests.support.recorded_disk import PowerCut, notes
 from tests.support.yard import Yard
 
-IMAGE_MIB = 96
+IMAGE_MIB = 64
 STILL_TRIES = 100
 
 # -- a file system in a file ---------------------------------------------------------------------------
@@ -239,7 +239,8 @@ async def record(folder: Path, stations: int, rate: float, seconds: float, seed:
         await yard.start()
         await asyncio.sleep(seconds)
         await yard.kill()
-        assert complaints(yard) == []
+        found = complaints(yard)
+        assert found == [], found
     return told
 
 

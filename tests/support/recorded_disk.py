@@ -28,7 +28,8 @@ HEAD = struct.Struct("<BHqi")
 # -- recording: SQLite's own file functions with a note before each -----------------------------------
 
 _POINTER, _INT, _INT64, _TEXT = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_char_p
-_OPEN = ctypes.CFUNCTYPE(_INT, _POINTER, _TEXT, _POINTER, _INT, ctypes.POINTER(_INT))
+# The path as a pointer, not as text: SQLite keeps it until the file is closed, and names the shared memory after it.
+_OPEN = ctypes.CFUNCTYPE(_INT, _POINTER, _POINTER, _POINTER, _INT, ctypes.POINTER(_INT))
 _DELETE = ctypes.CFUNCTYPE(_INT, _POINTER, _TEXT, _INT)
 _WRITE = ctypes.CFUNCTYPE(_INT, _POINTER, _POINTER, _INT, _INT64)
 _TRUNCATE = ctypes.CFUNCTYPE(_INT, _POINTER, _INT64)
@@ -90,9 +91,9 @@ class Recorder:
     def _note(self, kind: int, name: bytes, place: int = 0, data: bytes = b"") -> None:
         os.write(self._log, HEAD.pack(kind, len(name), place, len(data)) + name + data)
 
-    def _opened(self, vfs: Any, path: bytes | None, file: int, flags: int, out: Any) -> int:
+    def _opened(self, vfs: Any, path: int | None, file: int, flags: int, out: Any) -> int:
         result: int = self._open(vfs, path, file, flags, out)
-        name = os.path.basename(path or b"")
+        name = os.path.basename(ctypes.string_at(path) if path else b"")
         if result == 0 and name.startswith(NAME.encode()):
             self._names[file] = name
             self._wrap(ctypes.cast(file, ctypes.POINTER(_File)).contents)

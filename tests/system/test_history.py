@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,12 @@ async def _is(yard: Yard, health: str) -> bool:
     return await _health(yard) == health
 
 
+def spooled(folder: Path, measurement: str) -> int:
+    """How many points of a measurement wait on disk."""
+    with closing(sqlite3.connect(f"file:{folder}/data/spool.sqlite3?mode=ro", uri=True)) as db:
+        return int(db.execute("SELECT count(*) FROM spool WHERE line LIKE ?", (f"{measurement},%",)).fetchone()[0])
+
+
 def config(folder: Path, influx: Influx) -> dict[str, Any]:
     history = {"type": "influxdb", "url": f"http://127.0.0.1:{influx.port}", "org": "depot", "bucket": "yard", "token": TOKEN}
     control = {"setpoint_life_s": 20, "setpoint_renew_s": 8, "offline_hold_s": 20}
@@ -95,6 +103,7 @@ async def test_points_of_an_outage_arrive_afterwards(tmp_path: Path) -> None:
         await until(lambda: _is(yard, "lost"), 30)
         await until(lambda: depot.offer_a() > FALLBACK_A)
         assert len(influx.points) == before
+        await until(lambda: spooled(tmp_path, "session") == 3)  # a kill takes along what has not reached the disk
         await yard.kill()
         await yard.start()
         await until(lambda: depot.stations[0].connected and depot.stations[0].accepted, 30)

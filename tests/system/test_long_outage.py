@@ -11,7 +11,7 @@ import sys
 
 from tests.support.yard import ROOT
 
-STATIONS, HOURS = 3, 72
+STATIONS, HOURS = 2, 72
 MESSAGES = STATIONS * HOURS * 60
 BYTES_PER_QUEUED = 600
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from controller.certificates import CertificateError
 from controller.config_signals import Ieee20305Signal, SignalConfig
-from controller.facts import EventsTold, GridEvent, SignalBeat, SourceChanged
+from controller.facts import EventsTold, GridEvent, SignalBeat, SourceChanged, Stamp
 from controller.io.shell import StartError
 from controller.io.signals.driver import Surroundings
 from controller.io.signals.ieee2030_5_answers import Answers
@@ -105,7 +105,7 @@ class Ieee20305Driver:
         """Do what is due. Raises ServerError, XmlError, UnregisteredError."""
         stamp = self._clock.stamp()
         mono_s = stamp.mono_s
-        places = await self._find(mono_s, stamp.wall_s)
+        places = await self._find(stamp)
         self._watch_jumps(mono_s, stamp.wall_s, stamp.wall_speed)
         beat = await self._read_time(places, mono_s)
         if self._is_due("programs", mono_s):
@@ -127,12 +127,12 @@ class Ieee20305Driver:
     def _is_due(self, name: str, mono_s: float) -> bool:
         return mono_s >= self._due.get(name, mono_s)
 
-    async def _find(self, mono_s: float, wall_s: float) -> Places:
-        before = self._places
+    async def _find(self, at: Stamp) -> Places:
+        before, mono_s = self._places, at.mono_s
         if before is not None and not self._is_due("places", mono_s):
             return before
         try:
-            places = await self._walk.places(wall_s)
+            places = await self._walk.places(at)
         except (ServerError, XmlError) as error:
             if before is None or _shut_out(error):
                 raise

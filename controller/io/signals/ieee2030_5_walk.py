@@ -12,6 +12,7 @@ from typing import Final
 from yarl import URL
 
 from controller.config_signals import Ieee20305Signal
+from controller.facts import Stamp
 from controller.io.signals.ieee2030_5_http import Got, Http, ServerError
 from signals import csip_documents as documents
 from signals import csip_resources as resources
@@ -22,6 +23,10 @@ from signals.csip_schedule import ProgramState, merged
 from signals.csip_xml import XmlError, aus_namespace
 
 MOST_PROGRAMS: Final = 60
+MOST_CONTROLS: Final = 4000
+"""Of all programs together."""
+ASK_AGAIN_S: Final = 3600.0
+"""Between two requests to be registered: some servers do that by hand, for days, and a POST each minute would fill their list [s]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +68,16 @@ class Walk:
 
     def __init__(self, entry: Ieee20305Signal, http: Http, ourselves: Ourselves) -> None:
         self._entry, self._http, self._we = entry, http, ourselves
+        self._refusal = ""
+        self._asked_mono_s = float("-inf")
 
-    async def places(self, now_s: float) -> Places:
-        """From the root to all that concerns us. now_s: wall clock, for a registration."""
+    async def places(self, at: Stamp) -> Places:
+        """From the root to all that concerns us."""
         root = await self._http.get(self._http.root)
         found = resources.capability(root.body)
         if found.end_devices is None:
             raise UnregisteredError(f"the server shows no end devices to our certificate ({self._we.words()}); have the utility register it")
-        got, device, poll_s = await self._ourselves(root, found.end_devices, now_s)
+        got, device, poll_s = await self._ourselves(root, found.end_devices, at)
         if not device.enabled:
             raise UnregisteredError(f"the server has switched our end device off ({self._we.words()}); ask the utility", poll_s)
         polls = [found.poll_s, poll_s, await self._check_pin(got, device)]
@@ -85,13 +92,14 @@ class Walk:
 
     # -- ourselves -----------------------------------------------------------------------------------------
 
-    async def _ourselves(self, root: Got, href: str, now_s: float) -> tuple[Got, EndDevice, float | None]:
+    async def _ourselves(self, root: Got, href: str, at: Stamp) -> tuple[Got, EndDevice, float | None]:
         """(document our EndDevice stands in, itself, how often the list may be asked)."""
         url = self._http.at(root.url, href)
         listed = await self._http.pages(url, resources.end_devices)
         device = self._ours(listed.items)
         if device is None:
-            return *await self._register(url, now_s, listed.poll_s), listed.poll_s
+            return *await self._register(url, at, listed.poll_s), listed.poll_s
+        self._asked_mono_s = float("-inf")
         if device.href is None:
             return Got(url, b""), device, listed.poll_s
         got = await self._http.get(self._http.at(url, device.href))
@@ -102,21 +110,26 @@ class Walk:
         by_short = (device for device in devices if device.lfdi is None and device.sfdi == self._we.sfdi)
         return next(by_long, None) or next(by_short, None)
 
-    async def _register(self, url: URL, now_s: float, poll_s: float | None) -> tuple[Got, EndDevice]:
-        """In band: POST our EndDevice. Refused = the utility does it by hand, with our LFDI or SFDI."""
+    async def _register(self, url: URL, at: Stamp, poll_s: float | None) -> tuple[Got, EndDevice]:
+        """In band: POST our EndDevice. Refused = the utility does it by hand, with our LFDI or SFDI; then we look, and ask again in an hour."""
+        if at.mono_s - self._asked_mono_s < ASK_AGAIN_S:
+            raise UnregisteredError(self._refusal, poll_s)
         try:
-            done = await self._http.send("POST", url, documents.end_device(self._we.lfdi, self._we.sfdi, self._we.ratings.category, now_s))
+            body = documents.end_device(self._we.lfdi, self._we.sfdi, self._we.ratings.category, at.wall_s)
+            done = await self._http.send("POST", url, body)
         except ServerError as error:
             if error.status in (400, 401, 403, 404, 405, 409, 501):
-                text = (
-                    f"the server does not know us and registers nobody by itself (HTTP {error.status}); have the utility register {self._we.words()}"
-                )
-                raise UnregisteredError(text, poll_s) from None
+                why = f"the server does not know us and registers nobody by itself (HTTP {error.status})"
+                raise self._waiting(f"{why}; have the utility register {self._we.words()}", at, poll_s) from None
             raise
         if done.location is None:
-            raise UnregisteredError(f"we asked the server to register us ({self._we.words()}); it has not said yet where we are", poll_s)
+            raise self._waiting(f"we asked the server to register us ({self._we.words()}); it has not said yet where we are", at, poll_s)
         got = await self._http.get(done.location)
         return got, resources.end_device(got.body)
+
+    def _waiting(self, text: str, at: Stamp, poll_s: float | None) -> UnregisteredError:
+        self._refusal, self._asked_mono_s = text, at.mono_s
+        return UnregisteredError(text, poll_s)
 
     async def _check_pin(self, got: Got, device: EndDevice) -> float | None:
         """The server must know the PIN of the site file: only the one that was told it may command us."""
@@ -159,8 +172,8 @@ class Walk:
             for program in listed.items:
                 if program.mrid not in states:
                     states[program.mrid] = await self._program(url, program)
-                if len(states) > MOST_PROGRAMS:
-                    raise XmlError(f"the server has more than {MOST_PROGRAMS} programs for us")
+                if len(states) > MOST_PROGRAMS or sum(len(state.controls) for state in states.values()) > MOST_CONTROLS:
+                    raise XmlError(f"the server has more than {MOST_PROGRAMS} programs or {MOST_CONTROLS} controls for us")
         return tuple(states.values()), min(polls, default=None)
 
     async def _program(self, base: URL, program: resources.Program) -> ProgramState:

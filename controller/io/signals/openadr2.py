@@ -15,8 +15,10 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from controller.config_signals import OpenAdr2Signal
 from controller.facts import EventsTold, GridEvent, SeriesKind, SeriesTold, SourceChanged
@@ -55,7 +57,7 @@ class Ven2:
         self._entry, self._clock, self._submit = entry, surroundings.clock, surroundings.submit
         self._command = command or (sys.executable, "-m", "controller.io.signals.openadr2_child")
         self._base = base_of(config, entry.circuit, entry.levels, entry.failsafe_w, entry.failsafe_production_w)
-        self._currency, self._resource = config.tariff.currency, config.site.id
+        self._currency, self._resource, self._zone = config.tariff.currency, config.site.id, ZoneInfo(config.site.timezone)
         self._child: Process | None = None
         self._tail: asyncio.Task[bytes] | None = None
         self._ven_id: str | None = None
@@ -63,10 +65,12 @@ class Ven2:
         self._meanings: dict[str, Meaning] = {}
         self._answers: dict[str, str] = {}
         self._opted: dict[tuple[str, int], str] = {}
-        self._told_prices: tuple[tuple[float, float, float], ...] = ()
+        self._asked: dict[tuple[str, int], str] = {}
+        self._readable: dict[str, Event] = {}
+        self._told_prices: tuple[tuple[float, float, float], ...] | None = None
         self._notes: list[str] = []
         self._read_mono_s = float("-inf")
-        self._healthy: bool | None = None
+        self._said: tuple[bool, str] | None = None
         _check_files(entry)
 
     # -- what the shell wants -------------------------------------------------------------------------
@@ -100,8 +104,13 @@ class Ven2:
         elif isinstance(order, AnswerEvent):
             self._answers[order.event_id] = order.what
             event = self._events.get(order.event_id.rsplit("/", 2)[0])
-            if event is not None and self._opted.get((event.id, event.version)) not in (None, self._opt(event)["opt_type"]):
+            if event is not None and self._known(event) not in (None, self._opt(event)["opt_type"]):
                 self._answer([event], "")
+
+    def _known(self, event: Event) -> str | None:
+        """How this version was answered, or is about to be."""
+        key = event.id, event.version
+        return self._asked.get(key, self._opted.get(key))
 
     # -- the child ------------------------------------------------------------------------------------
 
@@ -166,6 +175,12 @@ class Ven2:
                 self._health(bool(body["healthy"]), str(body["detail"])[:300])
                 if body["healthy"]:
                     self._tell()
+                else:
+                    self._asked.clear()  # what was not sent is asked for again with the next list of all events
+            elif kind == "opted":
+                done = {(str(name), int(version)): str(opt) for name, version, opt in body["responses"]}
+                self._opted |= done
+                self._asked = {key: opt for key, opt in self._asked.items() if done.get(key) != opt}
             elif kind == "registered":
                 self._ven_id = str(body["ven_id"])
             elif kind == "note":
@@ -178,8 +193,8 @@ class Ven2:
         return None
 
     def _health(self, healthy: bool, detail: str) -> None:
-        if healthy != self._healthy:
-            self._healthy = healthy
+        if (healthy, detail) != self._said:
+            self._said = healthy, detail
             self._submit(SourceChanged(self._clock.stamp(), self.source_id, healthy, detail))
 
     # -- events ---------------------------------------------------------------------------------------
@@ -189,7 +204,7 @@ class Ven2:
         request_id, found = "", tuple[Event, ...]()
         if xml is not None:
             try:
-                request_id, found = read_events(xml.encode("utf-8", "replace"), self._names())
+                request_id, found = read_events(xml.encode("utf-8", "replace"), self._names(), self._zone)
             except Refused as refused:
                 self._notes = [*self._notes, f"a message with events cannot be read: {refused}"][-10:]
                 return
@@ -197,12 +212,13 @@ class Ven2:
         self._events = {} if whole else dict(known)
         for event in found:
             self._events[event.id] = self._best(event, known.get(event.id))
-        self._meanings = {event.id: meaning(event, self._base, self._currency) for event in self._events.values()}
+        self._meanings = {event.id: self._meant(event) for event in self._events.values()}
+        self._readable = {name: event for name, event in self._readable.items() if name in self._events}
         self._opted = {key: opt for key, opt in self._opted.items() if key[0] in self._events}
         self._answers = {key: what for key, what in self._answers.items() if key.rsplit("/", 2)[0] in self._events}
         self._tell()
         wanted = [event for event in found if event.answer and event.status != "completed"]
-        self._answer([event for event in wanted if not whole or (event.id, event.version) not in self._opted], request_id)
+        self._answer([event for event in wanted if not whole or self._known(event) is None], request_id)
 
     def _names(self) -> frozenset[str]:
         return frozenset(name for name in (self._entry.ven_name, self._ven_id) if name)
@@ -213,6 +229,15 @@ class Ven2:
             self._notes = [*self._notes, f"event {event.id[:60]} cannot be read: {event.why}; its last readable version holds on"][-10:]
             return known
         return event
+
+    def _meant(self, event: Event) -> Meaning:
+        """What an event says. Where a limit of it cannot be read, what it said before holds on beside."""
+        says = meaning(event, self._base, self._currency)
+        if not says.unread:
+            self._readable[event.id] = event
+        elif (known := self._readable.get(event.id)) is not None:
+            says.windows += [replace(window, key=f"{window.key}.before") for window in meaning(known, self._base, self._currency).windows]
+        return says
 
     def _tell(self) -> None:
         at = self._clock.stamp()
@@ -228,8 +253,8 @@ class Ven2:
             for start_s, end_s, price in said.prices
         ]
         slots = merged(values, "buy", hour_s - SERIES_BACK_S, hour_s + SERIES_AHEAD_S)
-        if slots and slots != self._told_prices:
-            self._submit(SeriesTold(at, SeriesKind.BUY, self.source_id, slots))
+        if slots != self._told_prices:  # whole: prices of an event that was called off go with it, also while we were down
+            self._submit(SeriesTold(at, SeriesKind.BUY, self.source_id, slots, whole=True))
         self._told_prices = slots
 
     def _answer(self, events: list[Event], request_id: str) -> None:
@@ -237,7 +262,7 @@ class Ven2:
         responses = [self._opt(event) for event in events]
         if responses:
             self._tell_child({"kind": "opt", "request_id": request_id, "responses": responses})
-            self._opted |= {(event.id, event.version): said["opt_type"] for event, said in zip(events, responses, strict=True)}
+            self._asked |= {(event.id, event.version): said["opt_type"] for event, said in zip(events, responses, strict=True)}
 
     def _opt(self, event: Event) -> dict[str, Any]:
         says = self._meanings[event.id]

@@ -51,6 +51,7 @@ class Child:
 
         self.settings = settings
         self.poll_s = float(settings["poll_s"])
+        self.wished_s: float | None = None
         self.polled = False
         self.reading: dict[str, Any] = {}
         self.opts: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -95,6 +96,7 @@ class Child:
             except Exception as error:  # whatever a strange message does to openleadr
                 logging.exception("the VEN stumbled")
                 say("health", healthy=False, detail=f"{type(error).__name__}: {error}"[:300])
+            self.opts = asyncio.Queue()  # the controller asks for them anew
             failures = 1 if self.polled else failures + 1
             self.polled = False
             await asyncio.sleep(min(60.0, max(self.poll_s, 1.0) * 2.0 ** min(6, failures - 1)))
@@ -106,9 +108,7 @@ class Child:
         if not self.client.registration_id:
             self.client.ven_id = None  # it may have been another server's
             raise Away("the server does not register us; give it our VEN name and our certificate's fingerprint")
-        wished = self.client.poll_frequency
-        if isinstance(wished, timedelta) and 1 <= wished.total_seconds() <= 3600:
-            self.poll_s = wished.total_seconds() if wished.total_seconds() < 3600 else self.poll_s
+        self.poll_s = float(self.settings["poll_s"]) if self.wished_s is None else self.wished_s
         await self._offer_reports()
         say("registered", ven_id=self.client.ven_id, poll_s=self.poll_s)
 
@@ -165,18 +165,22 @@ class Child:
         await self.client.pending_reports.put(report)
 
     async def _live(self) -> None:
-        synced_s = -SYNC_S
+        """Poll at most as often as the server wants (oadrRequestedOadrPollFreq), ask for all events once a minute, answer at once."""
         loop = asyncio.get_running_loop()
+        sync_s = poll_s = loop.time()
         while True:
-            if loop.time() - synced_s >= SYNC_S:
+            if loop.time() >= sync_s:
                 await self._sync()
-                synced_s = loop.time()
-            kind, payload = await self.client.poll()
-            await self._heard(kind, payload)
-            self.polled = True
-            say("health", healthy=True, detail="")
+                sync_s = loop.time() + SYNC_S
+                say("health", healthy=True, detail="")
+            if loop.time() >= poll_s:
+                kind, payload = await self.client.poll()
+                poll_s = loop.time() + self.poll_s
+                await self._heard(kind, payload)
+                self.polled = True
+                say("health", healthy=True, detail="")
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.poll_s):
+                async with asyncio.timeout(max(0.0, min(poll_s, sync_s) - loop.time())):
                     await self._opt(await self.opts.get())
 
     async def _sync(self) -> None:
@@ -282,6 +286,8 @@ class Child:
             kind, payload = parse_message(body)
         except Exception as error:
             raise Away(f"{service} answers with a message openleadr cannot read: {type(error).__name__}"[:300]) from None
+        if kind == "oadrCreatedPartyRegistration":
+            self.wished_s = _seconds(payload.get("requested_oadr_poll_freq"))
         return kind, payload
 
     def _opened(self) -> aiohttp.ClientSession:
@@ -300,6 +306,12 @@ def _tls(settings: dict[str, Any]) -> ssl.SSLContext | bool:
     if settings["cert_file"]:
         context.load_cert_chain(settings["cert_file"], settings["key_file"])
     return context
+
+
+def _seconds(wished: Any) -> float | None:
+    """How rarely the server wants to be polled; None = it does not say (openleadr takes 10 s then)."""
+    seconds = wished.total_seconds() if isinstance(wished, timedelta) else 0.0
+    return min(seconds, 86_400.0) if seconds >= 1.0 else None
 
 
 def _ok(request_id: Any) -> dict[str, Any]:

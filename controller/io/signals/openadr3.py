@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from controller.config import Config
 from controller.config_base import ROOT_CIRCUIT
-from controller.config_signals import LevelConfig, OpenAdr3Signal
+from controller.config_signals import LevelConfig, OpenAdr3Signal, PowerOrMinimum
 from controller.facts import EventsTold, GridEvent, SeriesKind, SeriesTold, SourceChanged, Stamp
 from controller.io.clock import fresh_seed
 from controller.io.signals.driver import Surroundings
@@ -23,7 +25,8 @@ from controller.io.signals.openadr3_enrol import Enrolment
 from controller.io.signals.openadr3_http import Params, Vtn, VtnError, parsed
 from controller.io.signals.openadr3_reporter import Reporter
 from controller.orders import AnswerEvent, AnswerSignal, TellSource
-from signals.openadr3 import Meaning, Us, Value, Window, meaning, means_us, merged
+from controller.section_14a import resolved_w
+from signals.openadr3 import Meaning, Us, Value, Window, meaning, means_us, merged, still
 from signals.openadr3_objects import Event, Program, object_id, read_event, read_program
 from signals.openadr_plain import Base, Refused, drawn
 
@@ -36,6 +39,8 @@ MOST_TARGETS = 50
 SERIES_BACK_S = 3600.0
 SERIES_AHEAD_S = 72 * 3600.0
 SLOWEST_S = 300.0
+FAR_S = 30.0
+"""A difference of the clocks that people should know of [s]."""
 QUICKEST_S = 1.0
 """Between two polls, however often we are called [s]."""
 
@@ -54,15 +59,15 @@ class Ven:
         self.callback_token = fresh_seed()
         self._entry, self._clock, self._submit = entry, surroundings.clock, surroundings.submit
         resource_name = entry.resource_name or config.site.id
-        self._base = base_of(config, entry.circuit, entry.levels, entry.failsafe_w, entry.failsafe_production_w)
         self._us = Us(
             entry.ven_name,
             resource_name,
-            self._base,
+            base_of(config, entry.circuit, entry.levels, entry.failsafe_w, entry.failsafe_production_w),
             frozenset(entry.targets),
             frozenset(entry.programs),
             config.tariff.currency,
             entry.alert_level,
+            zone=ZoneInfo(config.site.timezone),
         )
         self._vtn = Vtn(entry, self._clock)
         self._enrolment = Enrolment(entry, resource_name, self.callback_token)
@@ -73,7 +78,7 @@ class Ven:
         self._granted: set[str] = set()
         self._told_series: dict[str, tuple[tuple[float, float, float], ...]] = {}
         self._trouble = ""
-        self._healthy: bool | None = None
+        self._said: tuple[bool, str] | None = None
         self._failures = 0
 
     # -- what the shell wants -------------------------------------------------------------------------
@@ -142,7 +147,7 @@ class Ven:
         programs, notes = await self._programs()
         raw = await self._events(programs)
         at = self._clock.stamp()
-        events, meanings, more = self._understood(raw, programs, at.wall_s)
+        events, meanings, more = await asyncio.to_thread(self._understood, raw, programs, at.wall_s)  # thousands of intervals take their time
         self._tell(at, meanings, [*notes, *more, *self._reporter.wanted(events)])
         self._health(True, "")
         try:
@@ -154,8 +159,8 @@ class Ven:
             self._trouble = f"reports or subscriptions do not get through: {error}"
 
     def _health(self, healthy: bool, detail: str) -> None:
-        if healthy != self._healthy:
-            self._healthy = healthy
+        if (healthy, detail) != self._said:
+            self._said = healthy, detail
             self._submit(SourceChanged(self._clock.stamp(), self.source_id, healthy, detail))
 
     # -- reading --------------------------------------------------------------------------------------
@@ -229,8 +234,8 @@ class Ven:
     # -- understanding --------------------------------------------------------------------------------
 
     def _understood(self, raw: dict[str, Any], programs: dict[str, Program], now_s: float) -> tuple[list[Event], list[Meaning], list[str]]:
-        """(events that mean us, what they say, what is wrong with others)."""
-        us = self._who(programs)
+        """(events that mean us, what they say, what is wrong with others). Runs beside the loop: there may be thousands of intervals."""
+        us = self._who()
         events: list[Event] = []
         meanings: list[Meaning] = []
         notes: list[str] = []
@@ -239,24 +244,34 @@ class Ven:
         for name, each in raw.items():
             for event, why in self._versions(name, each):
                 try:
-                    program = programs.get(event.program_id)
-                    if means_us(event, program, us):
-                        meanings.append(meaning(event, program, us, self._seen_s[name], now_s))
-                        events.append(event)
-                    good[name] = event
-                    notes += [why] if why else []
-                    break
+                    said = self._meant(name, event, programs.get(event.program_id), us, now_s)
                 except Refused as refused:
                     notes.append(f"event {event.name or event.id} cannot be used: {refused}")
+                    continue
+                if said is not None:
+                    events.append(event)
+                    meanings.append(said)
+                readable = said is None or not said.unread
+                good |= {name: event} if readable else {name: known} if (known := self._good.get(name)) else {}
+                notes += [why] if why else []
+                break
             else:
                 notes.append(f"event {name} cannot be used; what it asks for is not known")
         self._good = good
         return events, meanings, notes
 
-    def _who(self, programs: dict[str, Program]) -> Us:
+    def _meant(self, name: str, event: Event, program: Program | None, us: Us, now_s: float) -> Meaning | None:
+        """What an event says, None = nothing to us. Where a limit of it cannot be read, what it said before holds on beside. Raises Refused."""
+        if not means_us(event, program, us):
+            return None
+        said = meaning(event, program, us, self._seen_s[name], now_s)
+        known = self._good.get(name) if said.unread else None
+        return said if known is None else still(said, meaning(known, program, us, self._seen_s[name], now_s))
+
+    def _who(self) -> Us:
         us = self._us
         enforced = self._enrolment.generation == "3.1"
-        return us if us.enforced == enforced else _replaced(us, enforced)
+        return us if us.enforced == enforced else replace(us, enforced=enforced)
 
     def _versions(self, name: str, raw: Any) -> Iterable[tuple[Event, str]]:
         """An event as it is, and, if that cannot be read, as it was."""
@@ -272,23 +287,33 @@ class Ven:
 
     def _tell(self, at: Stamp, meanings: list[Meaning], notes: list[str]) -> None:
         windows = sorted((window for each in meanings for window in each.windows), key=lambda window: window.start_s)
-        said = [*notes, *(note for each in meanings for note in each.notes), *self._enrolment.notes.values(), self._trouble]
+        said = [*notes, *(note for each in meanings for note in each.notes), *self._enrolment.notes.values(), self._trouble, self._clocks()]
         new = tuple(dict.fromkeys(note[:300] for note in said if note))[:MOST_NOTES]
         self._submit(EventsTold(at, self.source_id, tuple(_event(window) for window in windows[:MOST_EVENTS]), new))
         self._tell_series(at, [value for each in meanings for value in each.values])
 
+    def _clocks(self) -> str:
+        """Events are told in the time of day: clocks that differ shift them."""
+        ahead_s = self._vtn.ahead_s
+        if abs(ahead_s) <= FAR_S:
+            return ""
+        way = "ahead of" if ahead_s > 0 else "behind"
+        return f"the server's clock is about {_rough(abs(ahead_s))} {way} ours; its events hold by ours: set the clock of whichever is wrong"
+
     def _tell_series(self, at: Stamp, values: list[Value]) -> None:
-        """What is new; the window moves by whole hours so that a series is not told anew with each poll."""
+        """What is new, whole: prices of an event that was called off go with it. The window moves by whole hours so that a series is not told
+        anew with each poll. After a start also that there is none: the site may remember one."""
         hour_s = at.wall_s // 3600 * 3600
         for kind in (SeriesKind.BUY, SeriesKind.SELL, SeriesKind.CO2):
             slots = merged(values, kind.value, hour_s - SERIES_BACK_S, hour_s + SERIES_AHEAD_S)
-            if slots and slots != self._told_series.get(kind):
-                self._submit(SeriesTold(at, kind, self.source_id, slots))
+            if slots != self._told_series.get(kind):
+                self._submit(SeriesTold(at, kind, self.source_id, slots, whole=True))
             self._told_series[kind] = slots
 
 
-def _replaced(us: Us, enforced: bool) -> Us:
-    return Us(us.ven_name, us.resource_name, us.base, us.targets, us.programs, us.currency, us.alert_level, enforced)
+def _rough(seconds: float) -> str:
+    """So that a note does not change with each poll."""
+    return f"{round(seconds / 30) * 30:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 def _id_of(raw: Any) -> str | None:
@@ -314,9 +339,9 @@ def _event(window: Window) -> GridEvent:
 
 
 def base_of(
-    config: Config, circuit: str, levels: tuple[LevelConfig, ...], failsafe_w: float | str | None, failsafe_production_w: float | None
+    config: Config, circuit: str, levels: tuple[LevelConfig, ...], failsafe_w: PowerOrMinimum | None, failsafe_production_w: float | None
 ) -> Base:
-    """What percents, amps and levels of a source mean on its circuit. A failsafe of section_14a is not known in watts here and left out."""
+    """What percents, amps and levels of a source mean on its circuit."""
     grid = config.grid
     amps_w = grid.voltage_v * grid.phases
     fuse_a = next((each.fuse_a for each in config.circuits if each.id == circuit), grid.fuse_a)
@@ -329,6 +354,6 @@ def base_of(
         grid.max_export_w,
         amps_w,
         (left_w[0], left_w[1], left_w[2]),
-        failsafe_w if isinstance(failsafe_w, int | float) else None,
+        resolved_w(failsafe_w, config),
         failsafe_production_w,
     )

@@ -57,7 +57,8 @@ class Enrolment:
             if not _refusal(error):
                 self._looked_mono_s = None
                 raise
-            self.notes["ven"] = f"the server does not let us register as {self._entry.ven_name!r}: {error}"
+            taken = "; the name is taken: give it to our client there, or set another ven_name" if error.status == 409 else ""
+            self.notes["ven"] = f"the server does not let us register as {self._entry.ven_name!r}: {error}{taken}"
 
     async def _ven(self, vtn: Vtn) -> dict[str, Any]:
         name = self._entry.ven_name

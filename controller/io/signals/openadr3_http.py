@@ -32,7 +32,10 @@ MOST_BYTES = 8 * 2**20
 MOST_OBJECTS = 5000
 PAGE = 50
 """Objects a page may have at most by the specification."""
-MOST_CACHED = 200
+MOST_CACHED_BYTES = 16 * 2**20
+"""Pages kept for servers that say "unchanged"."""
+MOST_LISTED_BYTES = 32 * 2**20
+"""All pages of one list."""
 LONGEST_WAIT_S = 3600.0
 DOUBT_S = 30.0
 """Between two tokens that are got because of a 403, which may as well mean what it says [s]."""
@@ -62,8 +65,17 @@ class _Reply:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What a path answered. size: of its text."""
+
+    tag: str
+    found: Any
+    size: int
+
+
 class Vtn:
-    """One server. Raises StartError when the CA file cannot be used."""
+    """One server. ahead_s: its clock minus ours, as its last answer tells. Raises StartError when the CA file cannot be used."""
 
     def __init__(self, entry: OpenAdr3Signal, clock: Clock) -> None:
         self._entry, self._clock = entry, clock
@@ -74,7 +86,8 @@ class Vtn:
         self._token_ends_mono_s = math.inf
         self._doubt_mono_s = -math.inf
         self._token_url: str | None = None
-        self._cached: dict[str, tuple[str, Any]] = {}
+        self._cached: dict[str, _Page] = {}
+        self.ahead_s = 0.0
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -86,20 +99,21 @@ class Vtn:
 
     async def get(self, path: str, params: Params = ()) -> Any:
         """The JSON behind a path. Raises VtnError."""
+        return (await self._page(path, params)).found
+
+    async def _page(self, path: str, params: Params) -> _Page:
         key = f"{path}?{params}"
         known = self._cached.get(key)
-        reply = await self._authorised("GET", path, params, None, {"If-None-Match": known[0]} if known else {})
+        reply = await self._authorised("GET", path, params, None, {"If-None-Match": known.tag} if known else {})
         if reply.status == 304 and known:
-            return known[1]
-        found = _json(reply, path)
-        tag = reply.headers.get("ETag")
-        if tag and len(tag) < 300:
-            while len(self._cached) >= MOST_CACHED:
+            return known
+        page = _Page(reply.headers.get("ETag", ""), await asyncio.to_thread(_json, reply, path), len(reply.body))
+        self._cached.pop(key, None)
+        if 0 < len(page.tag) < 300:
+            self._cached[key] = page
+            while sum(each.size for each in self._cached.values()) > MOST_CACHED_BYTES:
                 self._cached.pop(next(iter(self._cached)))
-            self._cached[key] = (tag, found)
-        else:
-            self._cached.pop(key, None)
-        return found
+        return page
 
     async def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """POST, PUT or DELETE. Raises VtnError."""
@@ -110,8 +124,12 @@ class Vtn:
         """(all objects behind a path, whether they came on several pages). Raises VtnError, also when there is no end to them."""
         found: list[Any] = []
         seen: set[str] = set()
+        size = 0
         while True:
-            page = await self.get(path, (*params, ("skip", str(len(found))), ("limit", str(PAGE))))
+            told = await self._page(path, (*params, ("skip", str(len(found))), ("limit", str(PAGE))))
+            page, size = told.found, size + told.size
+            if size > MOST_LISTED_BYTES:
+                raise VtnError(f"{path} has more than {MOST_LISTED_BYTES // 2**20} MB; ask for fewer programs in the site file")
             if not isinstance(page, list):
                 raise VtnError(f"{path} answers with something that is no list")
             ids = {str(each.get("id")) for each in page if isinstance(each, dict)}
@@ -153,6 +171,7 @@ class Vtn:
         where = urlsplit(url).path
         try:
             async with self._opened().request(method, url, **kwargs) as response:
+                self._hear_clock(response.headers.get("Date"))
                 return _Reply(response.status, response.headers, await _bounded(response, where))
         except TimeoutError:
             raise VtnError(f"{where} does not answer within {TIMEOUT_S:g} s") from None
@@ -160,6 +179,10 @@ class Vtn:
             raise VtnError(f"the server's certificate is not trusted ({error.certificate_error}); check ca_file") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise VtnError(f"{where}: {type(error).__name__} ({str(error)[:120]})") from None
+
+    def _hear_clock(self, date: str | None) -> None:
+        moment_s = _moment_s(date)
+        self.ahead_s = moment_s - self._clock.stamp().wall_s if moment_s is not None else 0.0
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
@@ -307,8 +330,13 @@ def _retry_s(text: str | None, now_wall_s: float) -> float | None:
         return None
     if text.strip().isdigit():
         return min(LONGEST_WAIT_S, float(text.strip()[:9]))
+    moment_s = _moment_s(text)
+    return None if moment_s is None else min(LONGEST_WAIT_S, max(0.0, moment_s - now_wall_s))
+
+
+def _moment_s(text: str | None) -> float | None:
+    """A date of HTTP, Unix [s]; None for none."""
     try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+        return email.utils.parsedate_to_datetime(text).timestamp() if text else None
+    except (TypeError, ValueError, OverflowError):
         return None
-    return min(LONGEST_WAIT_S, max(0.0, moment.timestamp() - now_wall_s))

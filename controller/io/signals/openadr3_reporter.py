@@ -58,7 +58,7 @@ class Reporter:
 
     async def send(self, vtn: Vtn, events: list[Event], seen_s: dict[str, float], now_s: float, generation: str) -> None:
         """Send what is due. Raises VtnError when the server is away."""
-        known = {event.id for event in events}
+        known = {_name(event) for event in events}
         self._next = {key: number for key, number in self._next.items() if key[0] in known}
         self._refused = {key: why for key, why in self._refused.items() if key[0] in known}
         left = MOST_A_ROUND
@@ -73,7 +73,7 @@ class Reporter:
         seen_s, now_s = times
         if self._first_s is None or most <= 0:
             return 0
-        key, sent = (event.id, timing), 0
+        key, sent = (_name(event), timing), 0
         try:
             slotted = slots(event, self._names[0], seen_s, now_s) if event.intervals else ()
             number = self._next.get(key, -1)
@@ -112,3 +112,8 @@ class Reporter:
             return True
         self._refused.pop(key, None)
         return True
+
+
+def _name(event: Event) -> str:
+    """An id that a server uses again is another event: what was reported of the first one is not reported of it."""
+    return f"{event.id} {event.created_s}"

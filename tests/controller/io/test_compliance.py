@@ -147,3 +147,27 @@ def test_the_verb_prints_a_table_or_csv(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["compliance", str(site), "--from", "2026-05-28T20:26:44Z", "--csv"]) == 0
     rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
     assert [row[2] for row in rows] == ["source", "dso", "other"]
+
+
+def test_a_clock_that_is_years_ahead_for_a_while_does_not_delete_the_record(tmp_path: Path) -> None:  # F77
+    store = ComplianceStore(tmp_path / FILE)
+    store.write(line(number) for number in range(30_000))
+    store.prune(T0 + 10 * 365 * 86_400.0)
+    assert store.query(None, 0, T0 + 99_999, most=1)[0].number == 20_001
+
+
+def test_lines_of_a_clock_that_was_not_set_are_not_taken_for_old_ones(tmp_path: Path) -> None:  # F78
+    store = ComplianceStore(tmp_path / FILE)
+    store.write([line(-int(T0) + 60), line(100), line(-int(T0) + 90), line(200)])
+    store.prune(T0 + 50)
+    assert [one.number for one in store.query(None, 0, T0 + 999)] == [1, 2, 3, 4]
+    store.prune(T0 + 150)
+    assert [one.number for one in store.query(None, 0, T0 + 999)] == [3, 4]
+
+
+def test_lines_that_a_clock_put_out_of_order_are_all_found(tmp_path: Path) -> None:
+    store = ComplianceStore(tmp_path / FILE)
+    store.write([line(50), line(10), line(60), line(20), line(30)])
+    assert [one.number for one in store.query(None, T0 + 9, T0 + 31)] == [2, 4, 5]
+    assert [one.number for one in store.query(None, T0 + 9, T0 + 31, after=2)] == [4, 5]
+    assert store.query(None, T0 + 70, T0 + 99) == []

@@ -108,6 +108,23 @@ def test_when_nobody_can_be_held_down_people_are_told_once() -> None:
     assert plant.texts().count("east does not take commands") == 1
 
 
+def test_a_bound_that_is_broken_for_a_moment_is_no_alarm() -> None:
+    """A battery that is full stops by itself: the inverters answer with the next readings, nobody has to be called."""
+    plant = Plant(config(TWO))
+    for device in plant.fleet.values():
+        device.refuses = True
+    plant.sun_w, plant.load_w, plant.exports = 28_000.0, 3_000.0, ((10_000.0, "export limit"),)
+    plant.run(300)
+    assert plant.texts().count("no inverter can be held down further") == 1
+    plant.exports = ()
+    plant.run(30)
+    plant.exports = ((10_000.0, "export limit"),)
+    plant.run(4)
+    assert plant.texts().count("no inverter can be held down further") == 1
+    plant.run(10)
+    assert plant.texts().count("no inverter can be held down further") == 2
+
+
 def test_the_battery_takes_what_may_not_be_fed_in_before_anything_is_thrown_away() -> None:
     plant = Plant(config(TWO, {}))
     plant.plan = PlanSlot(0.0, -10_000.0, 0.0, 16_000.0, None)  # the plan expected less sun

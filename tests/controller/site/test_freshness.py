@@ -26,6 +26,13 @@ def watch(seconds: int = 0) -> MeterWatch:
         (GOOD, 3, (10.0, 11.0, 12.0)),
         (GOOD, 1, (10.0, 0.0, 0.0)),
         (Reading("g", Quality.SUSPECT, current_a=(10.0, 11.0, 12.0)), 3, (12.0, 12.0, 12.0)),
+        # F43: odd because the power of a phase contradicts the direction of its current: then the current counts as load.
+        (Reading("g", Quality.SUSPECT, (-20.0, -20.0, -20.0), (4600.0, 4600.0, 4600.0)), 3, (20.0, 20.0, 20.0)),
+        (Reading("g", Quality.SUSPECT, (-30.0, -20.0, -10.0), power_w=13_800.0), 3, (30.0, 30.0, 30.0)),
+        (Reading("g", Quality.SUSPECT, (-20.0, -20.0, -20.0), (-4600.0, -4600.0, -4600.0), power_w=-15_000.0), 3, (-20.0, -20.0, -20.0)),
+        # F45: odd because the power needs more current than is told: then the power counts.
+        (Reading("g", Quality.SUSPECT, (6.0, 6.0, 6.0), (13_800.0, 1380.0, 1380.0)), 3, (60.0, 60.0, 60.0)),
+        (Reading("g", Quality.SUSPECT, (6.0, None, None), power_w=13_800.0), 1, (60.0, 0.0, 0.0)),
         (Reading("g", Quality.GOOD, phase_power_w=(2300.0, -2300.0, 0.0)), 3, (10.0, -10.0, 0.0)),
         (Reading("g", Quality.GOOD, phase_power_w=(2400.0, 0.0, 0.0), voltage_v=(240.0, None, None)), 3, (10.0, 0.0, 0.0)),
         (Reading("g", Quality.GOOD, power_w=2300.0), 1, (10.0, 0.0, 0.0)),

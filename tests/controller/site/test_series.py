@@ -80,6 +80,22 @@ class TestPrices:
         room.told(SeriesTold(stamp(), BUY, "vtn", (), whole=True))
         assert room.books.buy.at(NOON + 1.5 * HOUR) == pytest.approx(0.24), "a cancelled event is withdrawn"
 
+    def test_what_is_withdrawn_goes_from_now_on_and_what_is_over_stays_what_it_was(self) -> None:
+        site = config(signals=[{"type": "openadr3", "id": "vtn", "url": "http://127.0.0.1:9/", "ven_name": "depot"}])
+        room = SeriesRoom(site)
+        before_s = stamp().wall_s - HOUR
+        room.told(SeriesTold(stamp(), BUY, "vtn", tuple(hours(0.77, 0.88, start=before_s - HOUR / 2))))
+        room.told(SeriesTold(stamp(), BUY, "vtn", (), whole=True))
+        assert room.books is not None
+        prices = [room.books.buy.at(before_s + offset_s) for offset_s in (0.0, HOUR - 60.0, HOUR + 60.0)]
+        assert prices == pytest.approx([0.77, 0.88, 0.5]), "energy was bought at it"
+
+    def test_a_source_that_never_told_anything_withdraws_nothing(self) -> None:
+        site = config(signals=[{"type": "openadr3", "id": "vtn", "url": "http://127.0.0.1:9/", "ven_name": "depot"}])
+        room = SeriesRoom(site)
+        assert room.told(SeriesTold(stamp(), BUY, "vtn", (), whole=True)) == []
+        assert "vtn" not in {view.source for view in room.view(stamp())}
+
     def test_exported_energy_has_a_market_of_its_own(self) -> None:
         site = config({"sell_market": {"feed": FEED, "plus_per_kwh": -0.01}, "sell_per_kwh": 0.07})
         room = SeriesRoom(site)

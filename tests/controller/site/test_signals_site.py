@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from controller.facts import EventsTold, EvseKey, EvseMeasured, GridEvent, LimitStep, SiteWished
-from controller.orders import AnnounceLimit, TellSource
+from controller.orders import AnnounceLimit, SteerDevice, TellSource
 from controller.site.limits import State
 from tests.support.signal_story import CONSUMPTION, PRODUCTION, SignalStory, entry
 
@@ -178,7 +178,10 @@ def test_a_source_that_disconnects_generation_leaves_no_feed_in() -> None:
     bound = story.site.export(story.at())
     assert bound is not None
     assert bound[0] == 0.0
-    assert not story.site.limits.connected()
+    story.run(3)
+    told = [order for order in story.of(SteerDevice) if order.device == "roof"]
+    assert told[-1].power_w == 0.0  # what the site could use itself is not made either
+    assert "generation disconnected (dso)" in story.site.limits.faces(story.now, story.site.layout)[-1].discharge_reason
 
 
 # -- the plan ------------------------------------------------------------------------------------------------------------

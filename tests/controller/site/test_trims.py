@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from controller.facts import LimitUnit
+from controller.site.measured import Measured
 from controller.site.measures import Measures
 from controller.site.trims import LEAST, Trims
 
 
 def run(trims: Trims, seconds: int, limit_w: float, found_w: float, start: float = 0.0) -> float:
     for second in range(seconds):
-        trims.look({"grid": limit_w}, {"grid": found_w}, start + second)
+        trims.look({"grid": limit_w}, {"grid": Measured(found_w, 0.0, start + second)}, start + second)
     return trims.of("grid", limit_w)
 
 
@@ -34,8 +37,26 @@ def test_it_comes_back_slowly_and_ends_with_the_limit() -> None:
     assert run(trims, 20, 10_000.0, 9000.0, 41.0) < 9900.0
     assert run(trims, 200, 10_000.0, 9000.0, 61.0) == 10_000.0
     run(trims, 36, 10_000.0, 10_300.0, 300.0)
+    assert trims.of("grid", 10_000.0) < 10_000.0
     trims.look({}, {}, 400.0)
     assert trims.of("grid", 10_000.0) == 10_000.0
+
+
+def test_what_was_read_before_a_step_could_be_followed_says_nothing_about_it() -> None:
+    trims, read_s = Trims(), 0.0
+    for second in range(120):  # a station that tells each minute, and follows at once
+        read_s = float(second) if second in (0, 60) else read_s
+        found_w = 22_000.0 if read_s == 0.0 else 10_000.0
+        trims.look({"grid": 10_000.0}, {"grid": Measured(found_w, 0.0, read_s)}, float(second))
+    assert trims.of("grid", 10_000.0) == 10_000.0
+
+
+def test_what_is_measured_in_part_gives_nothing_back() -> None:
+    trims = Trims()
+    held_w = run(trims, 60, 10_000.0, 10_300.0)
+    for second in range(600):
+        trims.look({"grid": 10_000.0}, {"grid": Measured(5000.0, math.inf, 60.0 + second)}, 60.0 + second)
+    assert trims.of("grid", 10_000.0) == held_w
 
 
 def test_the_meters_own_error_is_none() -> None:

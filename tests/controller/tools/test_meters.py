@@ -16,8 +16,9 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from controller.paths import config_dir
 from controller.tools.client import ToolError
 from controller.tools.meters import ACTIONS, add_arguments
-from controller.tools.meters_image import load, serving
+from controller.tools.meters_image import load
 from controller.tools.meters_line import several
+from controller.tools.meters_replay import serving
 from controller.tools.meters_scan import _hosts
 from controller.tools.meters_test import Protocol, judge, verdict
 from meters.reading import Quality, Reading

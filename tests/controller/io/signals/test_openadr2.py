@@ -186,10 +186,11 @@ async def test_prices_and_levels(vtn: Vtn) -> None:
         await vtn.do(add={"id": "l", "start": start_s, "seconds": 7200, "values": [2], "name": "SIMPLE", "type": "level"})
         price = {"id": "p", "start": start_s, "seconds": 3600, "values": [0.25, -0.01], "name": "ELECTRICITY_PRICE", "type": "price"}
         await vtn.do(add=price | {"measurement": "CURRENCY_PER_KWH", "unit": "EUR"})
-        await until(lambda: any(isinstance(fact, SeriesTold) for fact in there.facts), 15)
+        await until(lambda: any(isinstance(fact, SeriesTold) and fact.slots for fact in there.facts), 15)
         await until(there.events, 15)
         assert [each.consumption_w for each in there.events()] == [pytest.approx(13_800.0)]
-        (series,) = [fact for fact in there.facts if isinstance(fact, SeriesTold)]
+        first, series = [fact for fact in there.facts if isinstance(fact, SeriesTold)]
+        assert (first.slots, first.whole, series.whole) == ((), True, True), "what the site may remember of an earlier run is withdrawn first"
         assert series.slots == ((start_s, start_s + 3600, 0.25), (start_s + 3600, start_s + 7200, -0.01))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,75 @@ async def test_a_broken_version_of_an_event_leaves_the_last_readable_one_in_forc
         there.vtn.objects["events"][made["id"]]["intervals"] = [{"id": "x", "payloads": 7}]
         await until(lambda: "its last readable version holds on" in there.notes())
         assert [event.consumption_w for event in there.events()] == [7000.0]
+
+
+async def test_a_limit_in_a_form_nobody_can_read_holds_at_the_failsafe_of_section_14a() -> None:
+    """One EVSE: 4.2 kW. The event was readable first, 3 kW: that stays, as it is the lower one."""
+    stations = {"stations": [{"id": "CP1", "evses": [{"id": 1, "max_current_a": 32, "fallback_a": 6}]}]}
+    async with world(site=stations, failsafe_w="section_14a") as there:
+        program = (await there.business("POST", "/programs", {"programName": "doe"}))["id"]
+        odd = limit_event(program, there.now() - 60, 0.0) | {"intervals": [{"id": 0, "payloads": [{"type": "IMPORT_CAPACITY_LIMIT", "values": ["x"]}]}]}
+        made = await there.business("POST", "/events", odd)
+        await until(there.events)
+        assert [event.consumption_w for event in there.events()] == [4200.0]
+        await there.business("PUT", f"/events/{made['id']}", limit_event(program, there.now() - 60, 3.0))
+        await until(lambda: [event.consumption_w for event in there.events()] == [3000.0])
+        await there.business("PUT", f"/events/{made['id']}", odd)
+        await until(lambda: {event.consumption_w for event in there.events()} == {3000.0, 4200.0})
+        await there.next_poll()
+        assert {event.consumption_w for event in there.events()} == {3000.0, 4200.0}, "and it does so at every poll"
+
+
+async def test_prices_of_an_event_that_was_called_off_are_withdrawn() -> None:
+    async with world() as there:
+        hour_s = there.now() // 3600 * 3600
+        program = (await there.business("POST", "/programs", {"programName": "market"}))["id"]
+        price = {"intervals": [{"id": 0, "payloads": [{"type": "PRICE", "values": [9.99]}]}], "payloadDescriptors": None}
+        made = await there.business("POST", "/events", limit_event(program, hour_s, 0.0, duration="PT2H") | price)
+        await until(lambda: there.series().get("buy") and there.series()["buy"].slots)
+        assert there.series()["buy"].whole
+        await there.business("DELETE", f"/events/{made['id']}")
+        await until(lambda: there.series()["buy"].slots == ())
+
+
+async def test_a_start_withdraws_what_the_site_may_remember() -> None:
+    """The event was called off while we were down."""
+    async with world() as there:
+        await until(lambda: set(there.series()) == {"buy", "sell", "co2"})
+        assert all(series.whole and series.slots == () for series in there.series().values())
+        told = len(there.facts)
+        await there.next_poll()
+        assert not [fact for fact in there.facts[told:] if fact in there.series().values()], "once is enough"
+
+
+async def test_a_server_with_another_time_is_told() -> None:
+    async with world() as there:
+        there.vtn.faults.append(Fault("/events", 200, 1000, {"Date": "Mon, 01 Jan 2024 00:00:00 GMT"}, body="[]"))
+        await until(lambda: "behind ours; its events hold by ours" in there.notes())
+
+
+async def test_a_name_that_another_client_has_is_told_with_what_to_do() -> None:
+    server = Vtn3(clients={"bl": Client("bl-secret", business=True), "ven": Client("ven-secret"), "other": Client("other-secret")})
+    server.objects["vens"]["ven-9"] = {"id": "ven-9", "objectType": "VEN", "venName": "ven-1", "clientID": "other"}
+    async with world(vtn=server) as there:
+        await until(there.told)
+        assert "the name is taken: give it to our client there, or set another ven_name" in there.notes()
+        assert there.health() == [(True, "")]
+
+
+async def test_what_a_server_may_fill_our_memory_with_is_bounded() -> None:
+    """Lists of many pages, each of them large and with a tag of its own."""
+    async with world() as there:
+        await until(there.told)
+        large = json.dumps([{"id": f"e{number}", "text": "x" * 150_000} for number in range(50)])
+        for number in range(6):
+            body = large.replace('"id": "e', f'"id": "e{number}-')
+            there.vtn.faults.append(Fault("/events", 200, 1, {"ETag": f'"{number}"'}, body=body))
+        await until(lambda: any("/events has more than 32 MB" in detail for _, detail in there.health()), 20)
+        vtn = there.ven._vtn
+        assert sum(page.size for page in vtn._cached.values()) <= 16 * 2**20
+        there.vtn.faults.clear()
+        await until(lambda: there.health()[-1] == (True, ""), 20)
 
 
 async def test_prices_of_both_directions_and_co2_arrive_in_our_units() -> None:

@@ -14,6 +14,7 @@ class SunSpecControl(ModbusLine):
 
     type: Literal["sunspec"] = Field(description="The device is commanded over SunSpec.")
     base: Literal[0, 40000, 50000] | None = Field(default=None, description="Where its models begin; default: 40000, 50000 and 0 are tried.")
+    nth: int = Field(default=1, ge=1, le=16, description="Which one of several devices in one list of models, e.g. behind a gateway.")
 
 
 class ModbusControl(ModbusLine):

@@ -32,7 +32,8 @@ class SunSpecSource(ModbusLine):
     nth: int = Field(default=1, ge=1, le=16, description="Which one of several such models, e.g. the second meter behind an inverter.")
     sign: Literal["import", "export"] | None = Field(
         default=None,
-        description="What a positive power of a meter model means; default: import, as most devices do. SolarEdge: export.",
+        description="What a positive power means: of a meter model, default import, as most devices do (SolarEdge: export); of a battery whose "
+        "model 802 does not tell whether it charges, default export, discharging.",
     )
 
 
@@ -79,10 +80,17 @@ class MqttSource(Model):
     fields: dict[Quantity, FieldPath] = Field(
         default={}, description="For json: where each quantity is: u_l1..3 [V], i_l1..3 [A], p_l1..3 and p [W], f [Hz], e_imp, e_exp [Wh], soc [%]."
     )
+    measured_at: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="For json: path of something that is new with every measurement, e.g. a time or a counter. While it stands still the values "
+        "count as old; that clock need not be right.",
+    )
 
     @model_validator(mode="after")
     def _told(self) -> Self:
-        return _checked_fields(self, self.format, self.fields)
+        return _checked_fields(self, self.format, self.fields, self.measured_at)
 
 
 class HttpSource(HttpAccess):
@@ -93,15 +101,26 @@ class HttpSource(HttpAccess):
         default="json", description="tasmota, shelly: the device's own answers (url: only http://device); json: as fields say."
     )
     fields: dict[Quantity, FieldPath] = Field(default={}, description="For json: where each quantity is, as for MQTT.")
+    measured_at: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="For json: path of something that is new with every measurement, e.g. a time or a counter. While it stands still the values "
+        "count as old; that clock need not be right.",
+    )
     poll_s: float = Field(default=1.0, ge=0.1, le=300, description="Time between two readings [s].")
     timeout_s: float = Field(default=2.0, gt=0, le=30, description="How long it may take to answer [s].")
 
     @model_validator(mode="after")
     def _told(self) -> Self:
-        return _checked_fields(self, self.format, self.fields)
+        return _checked_fields(self, self.format, self.fields, self.measured_at)
 
 
-def _checked_fields(source: Source, kind: str, fields: dict[str, FieldPath]) -> Source:
+def _checked_fields(source: Source, kind: str, fields: dict[str, FieldPath], measured_at: str | None) -> Source:
+    if measured_at is not None:
+        if kind != "json":
+            raise ValueError("measured_at goes with format json only; the other formats know their devices")
+        parse_path(measured_at)
     if (kind == "json") != bool(fields):
         raise ValueError("format json needs fields, and only json takes them, e.g. fields: {p: {path: power}}")
     return source

@@ -186,10 +186,12 @@ def _csms_source(upstream_id: str, states: list[str], queued: str) -> SourceView
 
 
 def _certificate_ends(fact: CertificateEnding) -> Tell:
-    """A certificate of ours near its end: stations that check it would refuse us (F30)."""
+    """A certificate of ours near its end: whoever checks it would refuse us (F30)."""
     days = (fact.ends_wall_s - fact.at.wall_s) / 86_400.0
+    ended, ends = "stations that check it cannot connect any more", "stations cannot connect"
+    if fact.user:
+        ended, ends = f"the server of {fact.user} lets us in no more, and its failsafe will hold", f"the server of {fact.user} will not let us in"
     if days <= 0:
-        text = f"the certificate {fact.name} has ended - stations that check it cannot connect any more; renew it now"
-        return Tell(Severity.ALARM, "site", text)
+        return Tell(Severity.ALARM, "site", f"the certificate {fact.name} has ended - {ended}; renew it now")
     severity = Severity.ALARM if days <= 7 else Severity.WARNING
-    return Tell(severity, "site", f"the certificate {fact.name} ends on {timestamp(fact.ends_wall_s)} - renew it before, or stations cannot connect")
+    return Tell(severity, "site", f"the certificate {fact.name} ends on {timestamp(fact.ends_wall_s)} - renew it before, or {ends}")

@@ -213,11 +213,12 @@ class StationRefused(Fact):
 class CertificateEnding(Fact):
     """A certificate of ours ends soon, or has ended (F30); told 30, 14, 7, 1 and 0 days before.
 
-    name: its file. ends_wall_s: its last moment, Unix time.
+    name: its file. ends_wall_s: its last moment, Unix time. user: the source of ``signals`` whose server we show it to, "" = stations see it.
     """
 
     name: str
     ends_wall_s: float
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -464,6 +465,8 @@ class GridEvent:
     a price it tells. primacy: lower wins over higher at the same time; equal: the later created_wall_s. randomize_start_s,
     randomize_duration_s: most it may be shifted (2030.5), drawn once and kept by the site. cancelled: it shall not run (any more).
     opt: whether the source wants to hear what we do. connected False: the site shall disconnect its generation (opModConnect/Energize).
+    generation_w, load_w: limits >= 0 of what the devices we command give and take together, whatever flows at the grid connection: inverters,
+    battery, chargers (CSIP-AUS opModGenLimW, opModLoadLimW).
     """
 
     event_id: str
@@ -483,6 +486,8 @@ class GridEvent:
     answers: bool = False
     connected: bool = True
     label: str = ""
+    generation_w: float | None = None
+    load_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,7 +224,8 @@ class TellSource(Order):
     """What the site measures, for sources that want readings (OpenADR reports, mirror usage points). None = not known.
 
     power_w, energy_import_wh, energy_export_wh, voltage_v: at the grid connection, import positive. controllable_w: chargers and the battery's
-    charging. limit_w, production_limit_w: of this source, now in force. state: of its limit machine (``snapshot.SignalView.state``).
+    charging. pv_w, battery_w: import and charging positive. limit_w, production_limit_w: of this source, now in force. state: of its limit
+    machine (``snapshot.SignalView.state``).
     """
 
     source: str

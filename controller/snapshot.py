@@ -127,7 +127,8 @@ class SignalView:
     """One source of limits from outside (``signals``). state: waiting (failsafe until the first limit), unlimited, limited, failsafe, released (free
     after a failsafe that has lasted), silent (nothing said, no failsafe). limit_w, production_limit_w: in force, None = none; their
     ends. heard_s: seconds since it was heard, None = never. binds: it is what holds the site now. measured_w: what flows where it binds.
-    next: the next event for people, "" = none. trouble: "" = all is well.
+    next: the next event for people, "" = none. trouble: "" = all is well. load_limit_w, generation_limit_w: of what the devices we command
+    take and give together, whatever flows at the grid connection (CSIP-AUS), None = none.
     """
 
     id: str
@@ -144,6 +145,8 @@ class SignalView:
     measured_w: float | None
     next: str = ""
     trouble: str = ""
+    load_limit_w: float | None = None
+    generation_limit_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,11 @@ def probe_matches(probe: Probe, image: RegisterImage) -> bool:
     return words is not None and _unpack(words, probe.type, "big") in probe.equals
 
 
+def lost(template: Template, image: RegisterImage) -> str:
+    """Why its numbers are not those of now, in what the device says itself; "" = it says nothing of the kind."""
+    return next((one.says for one in template.lost_if if probe_matches(one, image)), "")
+
+
 def words_at(image: RegisterImage, span: Block) -> list[int] | None:
     """The words of ``span``, or None if one of them was not read."""
     words = [image.get(address) for address in range(span.address, span.end)]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from meters.json_fields import Field, JsonError, Quantities, pick
+from meters.json_fields import Field, JsonError, Quantities, Step, look, pick
 from meters.quality import Convention
 from meters.shelly import channel_value, shelly
 from meters.tasmota import tasmota
@@ -25,24 +25,55 @@ SPREAD_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """One reading's quantities and how the device writes direction."""
+    """One reading's quantities, how the device writes direction, and how old they are at least [s]."""
 
     quantities: Quantities
     convention: Convention
+    age_s: float = 0.0
+
+
+class Pulse:
+    """Whether a document is about a new measurement: a time or a counter in it moves. While it stands still the values get older.
+
+    Only changes count, so the device's clock need not be right. What was there at first may be of any age: nothing is believed
+    before the first change.
+    """
+
+    def __init__(self, steps: tuple[Step, ...]) -> None:
+        self._steps = steps
+        self._seen: str | None = None
+        self._moved_mono_s: float | None = None
+
+    def age_s(self, document: Any, mono_s: float) -> float:
+        """How long it has stood still [s]. Raises JsonError while nobody can know."""
+        found = look(document, self._steps)
+        if not isinstance(found, str | int | float):
+            raise JsonError("measured_at is not in the document; check its path")
+        if repr(found) != self._seen:
+            self._moved_mono_s = mono_s if self._seen is not None else None
+            self._seen = repr(found)
+        if self._moved_mono_s is None:
+            raise JsonError(f"measured_at has not moved yet ({self._seen[:40]}); nobody knows how old these values are")
+        return mono_s - self._moved_mono_s
 
 
 class JsonMeter:
-    """The messages of one meter. Mutable; ``mono_s`` is monotonic seconds."""
+    """The messages of one meter. Mutable; ``mono_s`` is monotonic seconds.
 
-    def __init__(self, kind: str, fields: Mapping[str, Field]) -> None:
+    measured_at: where in a document of format json something is that is new with every measurement.
+    """
+
+    def __init__(self, kind: str, fields: Mapping[str, Field], measured_at: tuple[Step, ...] | None = None) -> None:
         self._kind, self._fields = kind, dict(fields)
+        self._pulse = Pulse(measured_at) if measured_at is not None else None
         self._registers: dict[str, tuple[float, float]] = {}
         self._gathered: dict[tuple[int, str], tuple[float, float]] = {}
 
     def take(self, document: Any, mono_s: float, topic: str = "") -> Values | None:
         """The reading in a message; None = there is none in it. Raises JsonError."""
         if self._kind == "json":
-            return Values(_signed(pick(document, self._fields)), Convention())
+            age_s = self._pulse.age_s(document, mono_s) if self._pulse is not None else 0.0
+            return Values(_signed(pick(document, self._fields)), Convention(), age_s)
         if self._kind == "tasmota":
             return Values(tasmota(document), Convention(current="unsigned"))
         if self._kind != "shelly":

@@ -22,11 +22,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from meters.reading import ReadingError
 from meters.sunspec_models import Found, Picture, Point, encode, layout
 from meters.sunspec_values import ac_power_w, battery_power_w, dc_production_w, soc_percent
 
 INVERTER_WAYS = (704, 123)
 BATTERY_WAYS = (124, 704)
+COMMON = 1
 CONTROL_MODELS = (120, 121, 702, 123, 124, 704, 802, 713, 714, 160, 101, 102, 103, 111, 112, 113, 701)
 
 ABOVE_SHARE, ABOVE_W = 0.05, 100.0
@@ -107,6 +109,19 @@ class BatteryState:
     local: bool = False
     grid_charging: bool | None = None
     remaining_s: float | None = None
+
+
+def commanded(models: Iterable[Found], nth: int = 1) -> tuple[Found, ...]:
+    """The models of the nth device that can be commanded, where a list holds several (each begins with a model 1). Raises ReadingError."""
+    devices: list[list[Found]] = []
+    for model in models:
+        if model.model_id == COMMON or not devices:
+            devices.append([])
+        devices[-1].append(model)
+    fit = [device for device in devices if any(model.model_id in (*INVERTER_WAYS, *BATTERY_WAYS) and model.usable for model in device)]
+    if nth > max(1, len(fit)):
+        raise ReadingError("model missing", f"number {nth} of the devices with model 704, 123 or 124 is wanted, the list has {len(fit)}")
+    return tuple(fit[nth - 1]) if len(fit) > 1 else tuple(model for device in devices for model in device)
 
 
 def control_reads(models: Iterable[Found]) -> tuple[tuple[Found, int], ...]:

@@ -20,6 +20,7 @@ from meters.reading import Quality, Reading, ReadingError
 from meters.sunspec_models import Found, Picture, layout
 
 Role = Literal["grid", "circuit", "pv", "battery", "load"]
+Sign = Literal["import", "export"]
 
 METERS = (201, 202, 203, 204, 211, 212, 213, 214)
 INVERTERS = (101, 102, 103, 111, 112, 113, 701)
@@ -75,7 +76,7 @@ def settled(picture: Picture, source: Source) -> Source:
     return replace(source, others=()) if source.role == "pv" and not _is_hybrid(picture, source) else source
 
 
-def reading(meter_id: str, picture: Picture, source: Source, sign: Literal["import", "export"] | None, expected: Expectation) -> Reading:
+def reading(meter_id: str, picture: Picture, source: Source, sign: Sign | None, expected: Expectation) -> Reading:
     """The judged reading of one picture."""
     values, asleep = quantities(picture, source, sign), _asleep(picture, source.main)
     if asleep and not any(values[name] is not None for name in values if name not in ("e_imp", "e_exp")):
@@ -85,11 +86,11 @@ def reading(meter_id: str, picture: Picture, source: Source, sign: Literal["impo
     return judge(meter_id, values, Convention(current=_currents(values)), expected)
 
 
-def quantities(picture: Picture, source: Source, sign: Literal["import", "export"] | None = None) -> Quantities:
+def quantities(picture: Picture, source: Source, sign: Sign | None = None) -> Quantities:
     """Values in our directions (import, charging positive), names as in ``meters.template``; None = not available."""
     main = source.main
     if source.role == "battery" and main.model_id not in METERS:
-        return _battery(picture, source)
+        return _battery(picture, source, sign)
     if main.model_id in METERS:
         return _meter(picture, main, -1.0 if sign == "export" else 1.0)
     if main.model_id in INVERTERS:
@@ -121,10 +122,10 @@ def dc_production_w(picture: Picture) -> float | None:
     return None if mppt is None else _dc_module_power(picture, mppt)[0]
 
 
-def battery_power_w(picture: Picture, battery: Found | None = None) -> float | None:
-    """What flows into the battery, from the model that tells it best; None = not available."""
+def battery_power_w(picture: Picture, battery: Found | None = None, sign: Sign | None = None) -> float | None:
+    """What flows into the battery, from the model that tells it best; None = not available. sign: of a model 802 without its state."""
     bank = battery if battery is not None and battery.model_id == BANK else picture.first(BANK)
-    power_w = _bank_power_w(picture, bank)
+    power_w = _bank_power_w(picture, bank, sign)
     ports, mppt = picture.first(PORTS), picture.first(MPPT)
     if power_w is None and ports is not None:
         power_w = _negative(_ports_w(picture, ports, PORT_STORAGE))
@@ -227,22 +228,23 @@ def _pv_inputs(picture: Picture, source: Source) -> Found | None:
     return None
 
 
-def _battery(picture: Picture, source: Source) -> Quantities:
+def _battery(picture: Picture, source: Source, sign: Sign | None) -> Quantities:
     if source.main.model_id in INVERTERS:
         values = _inverter(picture, replace(source, others=()))
         return {**values, "soc": soc_percent(picture)}
-    return {"p": battery_power_w(picture, source.main), "soc": soc_percent(picture, source.main)}
+    return {"p": battery_power_w(picture, source.main, sign), "soc": soc_percent(picture, source.main)}
 
 
-def _bank_power_w(picture: Picture, bank: Found | None) -> float | None:
-    """Model 802 does not say which sign is charging: its state does; without one, what it gives is positive as elsewhere in SunSpec."""
+def _bank_power_w(picture: Picture, bank: Found | None, sign: Sign | None = None) -> float | None:
+    """Model 802 does not say which sign is charging: its state does; without one ``sign`` does, else what it gives is positive as elsewhere
+    in SunSpec."""
     power_w = picture.value(bank, "W")
     if power_w is None:
         return None
     state = picture.value(bank, "ChaSt")
     if state in (CHARGING, DISCHARGING):
         return abs(power_w) if state == CHARGING else -abs(power_w)
-    return 0.0 - power_w
+    return power_w if sign == "import" else 0.0 - power_w
 
 
 def _battery_modules(picture: Picture, mppt: Found) -> tuple[int, int] | None:

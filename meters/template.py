@@ -133,6 +133,15 @@ class Mark(Probe):
     function: Literal[3, 4] | None = None
 
 
+class Lost(Probe):
+    """A value with which a device says itself that its numbers are not those of now; such a reading counts as silence.
+
+    says: what it means. A device that refuses these registers is read without them.
+    """
+
+    says: str = Field(min_length=1, max_length=80)
+
+
 class BlockModel(_Model):
     """A read written down in the map, for devices that insist on certain ranges."""
 
@@ -144,7 +153,7 @@ class Template(_Model):
     """The register map of one meter model.
 
     transport, port, unit, baud, parity, min_poll_s: hints for people and for ``yardmaster check``; baud and parity: as delivered.
-    marks: constants by which ``yardmaster meters scan`` tells the model.
+    marks: constants by which ``yardmaster meters scan`` tells the model. lost_if: states in which its numbers are not those of now.
     sign: what a positive raw power means. "import": consumption from the grid, charging.
     current: "signed" if the current registers are known to go negative with the power; otherwise
     "unsigned": only their magnitude is used and the direction is taken from the phase power.
@@ -171,6 +180,7 @@ class Template(_Model):
     connect_delay_ms: int = Field(default=0, ge=0, le=60_000)
     nan: dict[RegisterType, tuple[int, ...]] = {}
     probe: Probe | None = None
+    lost_if: tuple[Lost, ...] = ()
     marks: tuple[Mark, ...] = ()
     registers: dict[str, Register] = Field(min_length=1)
     blocks: tuple[BlockModel, ...] = ()
@@ -236,7 +246,7 @@ class Template(_Model):
     @property
     def spans(self) -> tuple[Block, ...]:
         """Every stretch of registers a reading needs (not the probe), ascending, without duplicates."""
-        values = {register.span for register in self.registers.values()}
+        values = {register.span for register in self.registers.values()} | {lost.span for lost in self.lost_if}
         scales = {Block(r.scale_register, 1) for r in self.registers.values() if r.scale_register is not None}
         return tuple(sorted(values | scales))
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from optimizer.check_desk import Desk, Floats, Truths
 from optimizer.check_soft import mean_import_w, misreported
-from optimizer.problem import Plan, Problem
+from optimizer.problem import Battery, Plan, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +195,9 @@ def _exchange(desk: Desk, way: str, watts: Floats, limit_w: Sequence[float]) -> 
 
 
 def _curtailment(desk: Desk) -> Iterator[Violation]:
-    """No more PV is thrown away than there is, and none is invented."""
-    for slot in np.flatnonzero((desk.curtailed_w < -desk.watts) | (desk.curtailed_w > desk.pv_w + desk.watts)):
+    """No more PV is thrown away than there is, none is invented, and nothing where nobody can hold it down."""
+    most_w = np.zeros_like(desk.pv_w) if desk.problem.pv_fixed else desk.pv_w
+    for slot in np.flatnonzero((desk.curtailed_w < -desk.watts) | (desk.curtailed_w > most_w + desk.watts)):
         yield Violation("curtailment", "site", int(slot), float(desk.curtailed_w[slot]))
 
 
@@ -213,9 +214,21 @@ def _battery(desk: Desk) -> Iterator[Violation]:
     most_w = np.minimum(stated.max_charge_w, stated.max_slot_charge_w or stated.max_charge_w)
     power_over = np.maximum(desk.battery_w - np.maximum(0.0, most_w), -desk.battery_w - max(0.0, stated.max_discharge_w))
     yield from _battery_where(desk, "battery_power", power_over, desk.watts)
+    yield from _battery_manners(desk, stated)
     yield from _battery_where(desk, "battery_soc", np.maximum(stored_wh - stated.capacity_wh, least_wh - stored_wh), desk.watt_hours)
     if stored_wh[-1] < start_wh - desk.watt_hours:
         yield Violation("battery_end", "battery", None, float(start_wh - stored_wh[-1]))
+
+
+def _battery_manners(desk: Desk, stated: Battery) -> Iterator[Violation]:
+    """What its owner forbids: charging with more than PV makes, feeding into the grid."""
+    if stated.sun_only:
+        yield from _battery_where(desk, "battery_sun_only", desk.battery_w - desk.pv_w, 3 * desk.watts)
+    if not stated.feeds_grid:
+        building_w = desk.problem.voltage_v * desk.load_a[desk.root].sum(axis=0)
+        own_w = np.maximum(0.0, desk.pv_w - building_w) + (desk.gives_w * desk.present).sum(axis=0)
+        fed_in_w = np.minimum(-desk.exchange_w - own_w, -desk.battery_w)
+        yield from _battery_where(desk, "battery_feeds_grid", fed_in_w, 3 * desk.watts)
 
 
 def battery_gain_wh(desk: Desk, efficiency: float) -> Floats:

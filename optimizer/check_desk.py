@@ -144,14 +144,24 @@ class Desk:
         return np.asarray(np.maximum(0.0, limits), dtype=float)
 
     @cached_property
-    def flow_a(self) -> Floats:
-        """Current of each phase of each node: loads, cars, PV, battery."""
-        own = self._cars_a(self.power_w)
+    def _own_load_a(self) -> Floats:
+        """What other loads draw at each node itself."""
+        own = np.zeros((len(self.problem.nodes), 3, self.count))
         for index, node in enumerate(self.problem.nodes):
             if node.other_load_a:
                 load = np.array(node.other_load_a[: self.count], dtype=float)
                 own[index, :, : len(load)] += load.T
-        return self._upward(own, self.battery_w - self.pv_w + self.curtailed_w)
+        return own
+
+    @cached_property
+    def load_a(self) -> Floats:
+        """Current of other loads through each phase of each node."""
+        return self._upward(self._own_load_a.copy(), np.zeros(self.count))
+
+    @cached_property
+    def flow_a(self) -> Floats:
+        """Current of each phase of each node: loads, cars, PV, battery."""
+        return self._upward(self._cars_a(self.power_w) + self._own_load_a, self.battery_w - self.pv_w + self.curtailed_w)
 
     @cached_property
     def drawn_a(self) -> Floats:

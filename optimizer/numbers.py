@@ -163,11 +163,23 @@ def write_grid_exchange(model: Model, now: Now, sheet: Sheet) -> None:
         held = np.where(wanted > 0.0, now.most_in_w, 0.0) - np.where(wanted > 0.0, most_in, 0.0)
         sheet.high[site.reserve : site.reserve + count] = _kwh(held, hours)
     sheet.high[site.bought : site.bought + count] = _kwh(most_in, hours)
-    sheet.high[site.sold : site.sold + count] = _kwh(now.most_out_w, hours)
+    sheet.high[site.sold : site.sold + count] = _kwh(np.minimum(now.most_out_w, _own_export_w(model, now, idle_w)), hours)
     over_in = np.where(now.site_signs > 0, idle_w - now.most_in_w, 0.0)
     over_out = np.where(now.site_signs < 0, -idle_w - now.most_out_w, 0.0)
     sheet.high[site.over_in : site.over_in + count] = np.maximum(0.0, over_in) / 1000.0 * hours
     sheet.high[site.over_out : site.over_out + count] = np.maximum(0.0, over_out) / 1000.0 * hours
+
+
+def _own_export_w(model: Model, now: Now, idle_w: Floats) -> Floats:
+    """What may be sold where the battery must not feed in: PV beyond the building, and what cars that are there can give."""
+    battery = model.problem.battery
+    if model.site.store is None or battery is None or battery.feeds_grid:
+        return np.full(len(now.hours), math.inf)
+    own_w: Floats = np.maximum(0.0, now.pv_w - idle_w)
+    for ev in model.problem.evs:
+        first, last = model.window_of(ev)
+        own_w[first:last] += max(0.0, ev.max_discharge_w)
+    return own_w
 
 
 def _kwh(watts: Floats, hours: Floats) -> Floats:

@@ -113,8 +113,8 @@ class Battery:
 
     min_soc_wh is never planned below. reserve_wh: kept for outages and grid events; broken only where an overload or a
     missing kWh of a car would cost more, and reported. sun_only: it charges no more than PV makes in a slot.
-    feeds_grid: it may be discharged into the grid; False: it gives no more than the building draws beyond PV and
-    the cars that are there could take. max_slot_charge_w: optional tighter bound of charging per slot [W]; length = number of slots.
+    feeds_grid: it may be discharged into the grid; False: while it gives, no more is fed in than PV makes beyond the building
+    and cars that are there could give. max_slot_charge_w: optional tighter bound of charging per slot [W]; length = number of slots.
     """
 
     capacity_wh: float

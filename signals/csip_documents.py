@@ -62,8 +62,8 @@ def modes(ratings: Ratings) -> int:
 
 
 def doe_modes(ratings: Ratings) -> int:
-    """CSIP-AUS bits: export, import, generation, load limits. Of import and load the one that the source is aimed at."""
-    return 0b0001 | (0b1000 if ratings.controllable else 0b0010)
+    """CSIP-AUS bits: export, import, generation, load limits. Import is left out where the source is aimed at the loads only."""
+    return 0b1101 | (0 if ratings.controllable else 0b0010)
 
 
 def capability(ratings: Ratings, aus: str | None) -> bytes:

@@ -63,6 +63,7 @@ class Modes:
 
 
 POWER_MODES: Final = frozenset({"opModTargetW", "opModImpLimW", "opModExpLimW", "opModGenLimW", "opModLoadLimW", "opModStorageTargetW"})
+LIMIT_MODES: Final = ("opModImpLimW", "opModExpLimW", "opModGenLimW", "opModLoadLimW")
 PERCENT_MODES: Final = {"opModMaxLimW": (0, 10_000), "opModFixedW": (-10_000, 10_000)}
 
 
@@ -129,12 +130,16 @@ class Ratings:
 @dataclass(frozen=True, slots=True)
 class Effects:
     """What a site does about modes. Limits >= 0 [W], None = not limited. setpoint_w: import positive. battery_w: charging positive.
-    undone: modes that are not carried out, or not wholly. done: of something there is a part that is."""
+    generation_w, load_w: of what
+    the devices we command give and take together (CSIP-AUS annex B), not at the grid connection. undone: modes that are not
+    carried out, or not wholly. done: of something there is a part that is."""
 
     consumption_w: float | None = None
     production_w: float | None = None
     setpoint_w: float | None = None
     battery_w: float | None = None
+    generation_w: float | None = None
+    load_w: float | None = None
     connected: bool = True
     undone: tuple[str, ...] = ()
     done: bool = True
@@ -145,16 +150,11 @@ def effects(modes: Modes, ratings: Ratings) -> Effects:
     powers = {name: _exact(power) for name, power in modes.powers}
     percents = dict(modes.percents)
     undone = [*modes.others]
-    imports = [powers[name] for name in ("opModImpLimW", "opModLoadLimW") if name in powers]
-    exports = [powers[name] for name in ("opModExpLimW", "opModGenLimW") if name in powers]
+    imports, exports, made, loads = ([powers[name]] if name in powers else [] for name in LIMIT_MODES)
     if "opModMaxLimW" in percents:
         exports.append(Fraction(percents["opModMaxLimW"], 10_000) * Fraction(ratings.generation_w))
     if ratings.controllable and "opModImpLimW" in powers:
         undone.append("opModImpLimW")  # the site file aims this source at less than the grid connection
-    if not ratings.controllable and "opModLoadLimW" in powers:
-        undone.append("opModLoadLimW")  # the connection is limited in place of the loads; local generation is not taken out
-    if "opModGenLimW" in powers:
-        undone.append("opModGenLimW")  # the feed-in is limited in place of the generation; own use is not taken out
     undone += [name for name, value in powers.items() if value < 0 and "Lim" in name]
     battery_w, unfit = _battery(powers, percents, ratings)
     setpoint = powers.get("opModTargetW")
@@ -163,6 +163,8 @@ def effects(modes: Modes, ratings: Ratings) -> Effects:
         _lowest(exports),
         -float(setpoint) + 0.0 if setpoint is not None else None,
         battery_w,
+        _lowest(made),
+        _lowest(loads),
         modes.connect is not False and modes.energize is not False,
     )
     undone += unfit

@@ -123,7 +123,8 @@ class Meaning:
 
 
 def read_events(xml: bytes, ven_names: frozenset[str], zone: tzinfo = UTC) -> tuple[str, tuple[Event, ...]]:
-    """(request id, events) of an oadrDistributeEvent. zone: the site's, for months. Raises Refused when it is none; an event that cannot be read says so itself."""
+    """(request id, events) of an oadrDistributeEvent. zone: the site's, for
+    months. Raises Refused when it is none; an event that cannot be read says so itself."""
     if len(xml) > MOST_BYTES or b"<!DOCTYPE" in xml or b"<!ENTITY" in xml:
         raise Refused("the message is too large or brings a document type of its own")
     try:

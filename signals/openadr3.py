@@ -76,7 +76,8 @@ class Us:
     """Whom the events of this source mean, and what relative values are relative to.
 
     alert_level: the level that holds while the grid is in an emergency, 0 = it is only told. enforced: the server filters by targets itself
-    (3.1), so that what comes without a match of ours still means us unless the site file names targets. currency: of the tariff. zone: the site's, for months.
+    (3.1), so that what comes without a match of ours still means us unless the site file names targets. currency: of the tariff.
+    zone: the site's, for months.
     """
 
     ven_name: str

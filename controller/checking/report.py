@@ -117,7 +117,7 @@ def _draw(config: Config) -> Iterator[str]:
         each_a = grid.max_import_w / grid.voltage_v / grid.phases
         yield f"Import limit: {kilowatts(grid.max_import_w)} in all, kept as {each_a:.3g} A on each phase."
     if grid.max_export_w is not None:
-        yield f"Export limit: {kilowatts(grid.max_export_w)}."
+        yield f"Feed-in limit: {kilowatts(grid.max_export_w)}."
     yield _left(config)
     for circuit in config.circuits:
         on_it = [station for station in config.stations if circuit.id in path_to_grid(config, station.circuit)]

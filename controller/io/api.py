@@ -47,7 +47,7 @@ from controller.orders import Order
 from controller.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from controller.io.history import Series
+    from controller.io.history_store import Series
 
 log = logging.getLogger(__name__)
 

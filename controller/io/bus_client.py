@@ -1,9 +1,11 @@
 """The pymodbus client of one connection, and what we change about it.
 
-pymodbus is used for the frames and the sockets. Three things are ours because a meter for a fuse cannot do without them:
+pymodbus is used for the frames and the sockets. Four things are ours because a meter for a fuse cannot do without them:
 
  - RTU frames are looked for by the unit and function we asked: one stray byte before an answer (RS-485 drivers that switch make them) costs
    that byte, not the answer;
+ - an adapter that hears what it sends itself (RS-485 without receiver switching) repeats each request before the answer: that echo is taken
+   off, else it passes for the answer to a write, which looks the same;
  - bytes that are no frame never raise inside the event loop; they are a missing answer;
  - Modbus/TLS is framed as Modbus TCP is: answers may come in pieces. pymodbus' own TLS framing takes every piece for a whole answer.
 
@@ -33,6 +35,8 @@ logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 Client = AsyncModbusTcpClient | AsyncModbusTlsClient | AsyncModbusSerialClient
 BITS_PER_BYTE = 11  # start, eight bits, parity or a second stop, stop
 EXCEPTION_BIT = 0x80
+ECHOING = (5, 6)
+"""Functions whose answer is the request once more."""
 
 
 class ConnectError(Exception):
@@ -54,10 +58,17 @@ class SeekingRtuFramer(FramerRTU):
     """RTU frames of an answer we know unit and function of. function: of the request under way."""
 
     function = 0
+    _sent = b""
+    _echoes = False
+
+    def buildFrame(self, message: ModbusPDU) -> bytes:  # noqa: N802 pymodbus' name
+        """The request, kept to know it again."""
+        self._sent = super().buildFrame(message)
+        return self._sent
 
     def handleFrame(self, data: bytes, exp_devid: int, exp_tid: int) -> tuple[int, ModbusPDU | None]:  # noqa: N802 pymodbus' name
         """The first whole frame with a right checksum from the unit asked; used bytes and its content."""
-        for start in range(len(data) - self.MIN_SIZE + 1):
+        for start in range(self._echo(data), len(data) - self.MIN_SIZE + 1):
             frame = self._frame_at(data, start, exp_devid)
             if frame is None:
                 continue
@@ -66,6 +77,14 @@ class SeekingRtuFramer(FramerRTU):
                 pdu.dev_id = frame[0]
                 return start + len(frame), pdu
         return 0, None  # wait for more; the buffer is emptied before the next request
+
+    def _echo(self, data: bytes) -> int:
+        """Length of our own request before the answer. An answer to a single write is its request again: there it takes an echo heard before."""
+        if not data.startswith(self._sent):
+            return 0
+        if self.function not in ECHOING:
+            self._echoes = True
+        return len(self._sent) if self._echoes else 0
 
     def _frame_at(self, data: bytes, start: int, unit: int) -> bytes | None:
         if (unit and data[start] != unit) or data[start + 1] & ~EXCEPTION_BIT != self.function:

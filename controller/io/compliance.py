@@ -1,4 +1,5 @@
-"""Shell: the compliance record on disk. A file of its own, appended to and never changed, on the disk before a second has passed.
+"""Shell: the compliance record on disk. A file of its own, appended to and never changed. Statements and what became of them are
+written at once, what is measured before a second has passed.
 
 Every commit is an fsync (WAL with synchronous=FULL); lines wait in memory while the disk does not take them. Rows cannot be updated: a
 trigger refuses it. They go when they are older than ``compliance.years``. A damaged file is set aside, kept, and told.
@@ -7,6 +8,7 @@ trigger refuses it. They go when they are older than ``compliance.years``. A dam
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import io
 import logging
@@ -32,7 +34,8 @@ T = TypeVar("T")
 SOURCE: Final = "compliance"
 FILE: Final = "compliance.sqlite3"
 FLUSH_S: Final = 0.5
-PRUNE_EVERY: Final = 7200  # flushes
+GATHERED: Final = ("measured", "not_measured")  # these may wait so long; a statement and what becomes of it are written at once
+PRUNE_EVERY_S: Final = 3600.0
 PRUNE_MOST: Final = 20_000  # lines at once; a site writes far fewer in that time
 CLOCK_SET_MS: Final = 1_577_836_800_000  # 2020: before that no clock was set
 MAX_WAITING: Final = 100_000  # lines in memory while the disk does not take them
@@ -183,11 +186,14 @@ class ComplianceShell:
         self._trouble: str | None = None
         self._stopped = False
         self._tasks: list[asyncio.Task[None]] = []
+        self._urgent = asyncio.Event()
 
     def carry(self, order: Order) -> None:
         """Keep a line for the next batch."""
         if isinstance(order, RecordCompliance):
             self._waiting.append(order)
+            if order.event not in GATHERED:
+                self._urgent.set()
 
     async def start(self) -> None:
         """Open the file and begin writing. A disk that refuses is told and no reason to fail: control goes on."""
@@ -220,26 +226,32 @@ class ComplianceShell:
         return await self._run(lambda: self._store.changes(source, since_wall_s, until_wall_s, most))
 
     async def _write_on(self) -> None:
-        count = 0
+        loop, due_s = asyncio.get_running_loop(), 0.0
         while True:
-            await asyncio.sleep(self._flush_s)
-            await self._flush()
-            if count % PRUNE_EVERY == 0 and (stamp := self._clock.stamp()).wall_trusted:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._flush_s):
+                    await self._urgent.wait()
+            self._urgent.clear()
+            if not await self._flush():
+                await asyncio.sleep(self._flush_s)
+            if loop.time() >= due_s and (stamp := self._clock.stamp()).wall_trusted:
+                due_s = loop.time() + PRUNE_EVERY_S
                 await self._prune(stamp.wall_s - self._keep_s)
-            count += 1
 
-    async def _flush(self) -> None:
+    async def _flush(self) -> bool:
+        """Write what waits. False: the disk does not take it."""
         batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
         if not batch:
-            return
+            return True
         try:
             await self._run(lambda: self._store.write(batch))
         except (sqlite3.Error, OSError) as error:
             room = MAX_WAITING - len(self._waiting)
             self._waiting.extendleft(reversed(batch[max(0, len(batch) - room) :]))
             self._tell(f"compliance cannot be recorded: {error}; {len(self._waiting)} lines wait in memory, free some disk space")
-            return
+            return False
         self._tell("")
+        return True
 
     async def _prune(self, before_wall_s: float) -> None:
         try:

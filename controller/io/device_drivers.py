@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from controller.config_base import FilePin, ModbusPin
@@ -27,6 +28,7 @@ from meters.reading import ReadingError
 from meters.sunspec_control import (
     Command,
     ControlError,
+    commanded,
     confirmed,
     control_reads,
     limit_production,
@@ -87,7 +89,7 @@ class SunSpecDriver:
     def __init__(self, name: str, kind: Kind, control: SunSpecControl, buses: Buses, rated_w: float, grid_charging: bool) -> None:
         self.name = name
         self._kind, self._rated_w, self._grid_charging = kind, rated_w, grid_charging
-        self._device = SunSpecDevice(buses.of(control), control, control.base)
+        self._device = SunSpecDevice(buses.of(control), control, control.base, partial(commanded, nth=control.nth))
         self._last: Command | None = None
         self._piecemeal = False
         self._grid_before: bool | None = None

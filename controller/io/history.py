@@ -1,6 +1,6 @@
 """Shell: history of measurements and decisions, for the page and for outside tools.
 
-Always keeps an SQLite file of its own (WAL, synchronous=NORMAL, written in batches by one
+Always keeps an SQLite file of its own (``history_store``; WAL, synchronous=NORMAL, written in batches by one
 thread): it answers the page's questions even where history goes to InfluxDB, then for a week.
 With InfluxDB configured every point also goes through ``influx`` (spool on disk, sender).
 
@@ -11,23 +11,18 @@ once and never reaches control (faults F73, F75, F84).
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from controller.config import Config, EmbeddedHistory, InfluxHistory
 from controller.facts import SourceChanged
-from controller.io.history_thinning import SCHEMA as THINNING_SCHEMA
-from controller.io.history_thinning import Level, Slice, counts_up, done, thin, todo
+from controller.io.history_store import HistoryStore, Series
+from controller.io.history_thinning import Level
 from controller.io.shell import Clock, Submit
-from controller.io.sqlite_file import open_store
 from controller.io.tasks import end, keep
 from controller.orders import Order, RecordPoint
 
@@ -38,160 +33,13 @@ T = TypeVar("T")
 
 SOURCE = "history"
 FLUSH_S = 1.0
-PRUNE_EVERY = 3600  # flushes
-THIN_EVERY_S = 1800.0
+TIDY_EVERY_S = 1800.0
+"""What is recent goes to its place, old points become coarser, and of those that are too old the oldest day goes: a clock that is wrong for an
+hour costs two days at the far end, not the whole history."""
 FINE_STEP_S, COARSE_STEP_S = 300, 900
 MAX_WAITING = 50_000  # points in memory while the disk does not take them
 PAGE_RETENTION_DAYS = 7.0
 LATEST_WALL_S = 253_402_300_799.0  # 9999-12-31; a point beyond it has no time at all
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS series(id INTEGER PRIMARY KEY, measurement TEXT NOT NULL, tags TEXT NOT NULL, field TEXT NOT NULL,
-                                  UNIQUE(measurement, tags, field));
-CREATE TABLE IF NOT EXISTS points(series INTEGER NOT NULL, wall_ms INTEGER NOT NULL, value REAL NOT NULL,
-                                  PRIMARY KEY(series, wall_ms)) WITHOUT ROWID;
-""" + THINNING_SCHEMA
-_COUNT = "SELECT COUNT(*) FROM points WHERE series = ? AND wall_ms >= ? AND wall_ms <= ?"
-_SELECT = """
-SELECT :since + (wall_ms - :since) / :bucket * :bucket AS at, AVG(value) FROM points
-WHERE series = :series AND wall_ms >= :since AND wall_ms <= :until GROUP BY at ORDER BY at
-"""
-_SELECT_LAST = """
-SELECT :since + (wall_ms - :since) / :bucket * :bucket AS at, value, MAX(wall_ms) FROM points
-WHERE series = :series AND wall_ms >= :since AND wall_ms <= :until GROUP BY at ORDER BY at
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One field of one measurement over time. points: (wall_s, value), ascending; the unit is in the field's name."""
-
-    tags: dict[str, str]
-    field: str
-    points: tuple[tuple[float, float], ...]
-
-
-class HistoryStore:
-    """The SQLite file. Every method runs on one thread; raises sqlite3.Error or OSError."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._db: sqlite3.Connection | None = None
-        self._ids: dict[tuple[str, str, str], int] = {}
-
-    def open(self) -> str:
-        """Open or create the file. A damaged one is set aside; the returned sentence says so, "" if all is well."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._db = open_store(self._path, _SCHEMA)
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise
-            aside = self._set_aside()
-            self._db = open_store(self._path, _SCHEMA)
-            return f"the history file was damaged ({error}); it was set aside as {aside.name}, recording goes on in a new one"
-        return ""
-
-    def write(self, points: list[RecordPoint]) -> None:
-        """Store a batch in one transaction. The same series and millisecond again replaces the value."""
-        db = self._opened()
-        try:
-            with db:
-                db.executemany("INSERT OR REPLACE INTO points VALUES(?, ?, ?)", [row for point in points for row in self._rows(db, point)])
-        except sqlite3.Error:
-            self._ids.clear()  # ids given in a transaction that was rolled back
-            raise
-
-    def prune(self, before_wall_s: float) -> None:
-        """Delete everything older, and series of which nothing is left."""
-        db = self._opened()
-        with db:
-            for (number,) in db.execute("SELECT id FROM series").fetchall():
-                db.execute("DELETE FROM points WHERE series = ? AND wall_ms < ?", (number, _ms(before_wall_s)))
-            db.execute("DELETE FROM series WHERE NOT EXISTS (SELECT 1 FROM points WHERE points.series = series.id)")
-        self._ids.clear()
-
-    def todo(self, level: Level, now_wall_s: float) -> list[Slice]:
-        """The next day's work of a level, [] if nothing is due."""
-        return todo(self._opened(), level, _ms(now_wall_s))
-
-    def thin(self, part: Slice) -> int:
-        """Do one step of it; how many points became fewer."""
-        return thin(self._opened(), part)
-
-    def done(self, level: Level, until_ms: int) -> None:
-        """A day's work of a level is done."""
-        done(self._opened(), level, until_ms)
-
-    def query(self, measurement: str, tags: Mapping[str, str], since_wall_s: float, until_wall_s: float, max_points: int) -> list[Series]:
-        """Series of a measurement with all the given tags. All fields of one set of tags share their times.
-
-        Sets of tags share max_points. More are thinned to means over equal stretches of time (counters: to their last
-        value there); fewer are given as they are.
-        """
-        db = self._opened()
-        groups = self._groups(db, measurement, tags)
-        budget = max(1, max_points // max(1, len(groups)))
-        span_ms = _ms(since_wall_s), _ms(until_wall_s)
-        return [series for text, fields in groups.items() for series in self._group(db, json.loads(text), fields, span_ms, budget)]
-
-    @staticmethod
-    def _groups(db: sqlite3.Connection, measurement: str, tags: Mapping[str, str]) -> dict[str, list[tuple[int, str]]]:
-        """Tags as JSON -> (series, field) of everything that carries the wanted tags."""
-        groups: dict[str, list[tuple[int, str]]] = {}
-        for number, text, field in db.execute("SELECT id, tags, field FROM series WHERE measurement = ? ORDER BY id", (measurement,)):
-            if tags.items() <= json.loads(text).items():
-                groups.setdefault(text, []).append((number, field))
-        return groups
-
-    @staticmethod
-    def _group(
-        db: sqlite3.Connection, tags: dict[str, str], fields: list[tuple[int, str]], span_ms: tuple[int, int], budget: int
-    ) -> Iterator[Series]:
-        since_ms, until_ms = span_ms
-        counts = [db.execute(_COUNT, (number, since_ms, until_ms)).fetchone()[0] for number, _ in fields]
-        bucket = 1 if max(counts) <= budget else math.ceil((until_ms - since_ms + 1) / budget)
-        for number, field in fields:
-            where = {"bucket": bucket, "series": number, "since": since_ms, "until": until_ms}
-            rows = db.execute(_SELECT_LAST if counts_up(field) else _SELECT, where)
-            points = tuple((row[0] / 1000, row[1]) for row in rows)
-            if points:
-                yield Series(tags, field, points)
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._db is not None:
-            self._db.close()
-            self._db = None
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._db is None:
-            self.open()
-        if self._db is None:
-            raise sqlite3.OperationalError("the history file is not open")
-        return self._db
-
-    def _set_aside(self) -> Path:
-        number = 1
-        while (aside := self._path.with_name(f"{self._path.name}.damaged-{number}")).exists():
-            number += 1
-        self._path.rename(aside)
-        for tail in ("-wal", "-shm"):
-            self._path.with_name(self._path.name + tail).unlink(missing_ok=True)
-        return aside
-
-    def _rows(self, db: sqlite3.Connection, point: RecordPoint) -> list[tuple[int, int, float]]:
-        tags = json.dumps(point.tags, sort_keys=True)
-        finite = [(name, value) for name, value in point.fields.items() if math.isfinite(value)]
-        return [(self._series(db, point.measurement, tags, name), _ms(point.wall_s), float(value)) for name, value in finite]
-
-    def _series(self, db: sqlite3.Connection, measurement: str, tags: str, field: str) -> int:
-        key = (measurement, tags, field)
-        if key not in self._ids:
-            db.execute("INSERT OR IGNORE INTO series(measurement, tags, field) VALUES(?, ?, ?)", key)
-            found = db.execute("SELECT id FROM series WHERE measurement = ? AND tags = ? AND field = ?", key).fetchone()
-            self._ids[key] = int(found[0])
-        return self._ids[key]
 
 
 class HistoryShell:
@@ -232,7 +80,7 @@ class HistoryShell:
             self._tell("file", damage)
         if self._forwarder is not None:
             await self._forwarder.start()
-        self._tasks = [keep(self._write_on, "history writer"), keep(self._thin_on, "history thinning")]
+        self._tasks = [keep(self._write_on, "history writer"), keep(self._tidy_on, "history tidying")]
 
     async def stop(self) -> None:
         """Write what is left and close."""
@@ -257,13 +105,9 @@ class HistoryShell:
         return await self._run(lambda: self._store.query(measurement, tags, since_wall_s, until_wall_s, max_points))
 
     async def _write_on(self) -> None:
-        count = 0
         while True:
             await asyncio.sleep(self._flush_s)
             await self._flush()
-            if count % PRUNE_EVERY == 0:
-                await self._prune()
-            count += 1
 
     async def _flush(self) -> None:
         batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
@@ -278,22 +122,29 @@ class HistoryShell:
             return
         self._tell("file", "")
 
-    async def _prune(self) -> None:
-        oldest_wall_s = self._clock.stamp().wall_s - self._retention_days * 86_400
-        try:
-            await self._run(lambda: self._store.prune(oldest_wall_s))
-        except (sqlite3.Error, OSError) as error:
-            self._tell("file", f"old history cannot be deleted: {error}")
-
-    async def _thin_on(self) -> None:
-        """Make old points coarser, one series and day at a time; questions and new points get in between."""
+    async def _tidy_on(self) -> None:
+        """Keep the file in order, a few series at a time; questions and new points get in between."""
         while True:
             try:
-                for level in self._levels:
-                    await self._thin_level(level)
+                await self._settle()
+                if self._clock.stamp().wall_trusted:
+                    await self._prune()
+                    for level in self._levels:
+                        await self._thin_level(level)
             except (sqlite3.Error, OSError) as error:
-                self._tell("file", f"old history cannot be made coarser: {error}")
-            await asyncio.sleep(THIN_EVERY_S)
+                self._tell("file", f"the history file cannot be tidied: {error}")
+            await asyncio.sleep(TIDY_EVERY_S)
+
+    async def _settle(self) -> None:
+        for part in await self._run(self._store.unsettled):
+            await self._run(partial(self._store.settle, part))
+        await self._run(self._store.settled)
+
+    async def _prune(self) -> None:
+        oldest_wall_s = self._wall_s() - self._retention_days * 86_400
+        for part in await self._run(partial(self._store.old, oldest_wall_s)):
+            await self._run(partial(self._store.prune, part))
+        await self._run(self._store.pruned)
 
     async def _thin_level(self, level: Level) -> None:
         while day := await self._run(lambda: self._store.todo(level, self._wall_s())):
@@ -333,7 +184,3 @@ def levels_of(config: Config) -> tuple[Level, ...]:
     if not isinstance(history, EmbeddedHistory):
         return ()
     return Level(FINE_STEP_S, history.fine_days), Level(COARSE_STEP_S, max(history.fine_days, history.coarse_days))
-
-
-def _ms(wall_s: float) -> int:
-    return round(wall_s * 1000)

@@ -55,7 +55,7 @@ def todo(db: sqlite3.Connection, level: Level, now_ms: int) -> list[Slice]:
     """The next whole day that holds points old enough for a level, as slices; [] if there is none."""
     end_ms = (now_ms - round(level.after_days * 86_400_000)) // SLICE_MS * SLICE_MS
     row = db.execute("SELECT until_ms FROM thinned WHERE level = ?", (level.step_s,)).fetchone()
-    since_ms = int(row[0]) if row is not None else 0
+    since_ms = int(row[0]) if row is not None and row[0] <= end_ms else 0  # further than now: the clock was wrong, or the site file changed
     series = db.execute("SELECT id, measurement, field FROM series ORDER BY id").fetchall()
     flowing = [(number, field) for number, measurement, field in series if measurement not in EVENTS]
     firsts = [first for number, _ in flowing if (first := _first(db, number, since_ms, end_ms)) is not None]

@@ -6,7 +6,8 @@ influxdb-client only builds the lines: its own batching keeps points in memory a
 after 180 s (measured 2026-11, influxdb-client-python#689).
 
 What the server says: 2xx stored; 400/413/422 a line is bad: the batch is halved until it is alone,
-then quarantined; 401/403/404 settings are wrong: alarm, tried again once in five minutes; 415 it takes
+then quarantined - unless it takes no other line either, the newest one included: then it is the server that
+is wrong (a proxy, another address), and all of them wait; 401/403/404 settings are wrong: alarm, tried again once in five minutes; 415 it takes
 nothing compressed; 429/503 it asks for time (Retry-After, seconds or a date); anything else or silence:
 it is down, tried again with backoff. A full spool loses its oldest points and counts them (fault F84).
 """
@@ -28,6 +29,7 @@ from typing import TypeVar
 import aiohttp
 from influxdb_client.client.write.point import Point
 from influxdb_client.domain.write_precision import WritePrecision
+from yarl import URL
 
 from controller.config import InfluxHistory
 from controller.io.spool import BATCH_LINES, Row, Spool
@@ -88,6 +90,8 @@ class InfluxForwarder:
         self._wall_s = wall_s
         self._gzip = history.gzip
         self._gzip_proven = False
+        self._takes = False
+        self._where = f"the history server at {URL(history.url).with_user(None)}"  # never with a password
         self._spool = Spool(spool_path, history.spool_bytes)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
         self._waiting: deque[RecordPoint] = deque(maxlen=MAX_WAITING)
@@ -155,6 +159,7 @@ class InfluxForwarder:
         """Send until the spool is empty or the server wants a rest."""
         try:
             while rows := await self._run(lambda: self._spool.oldest(BATCH_LINES)):
+                self._takes = False
                 await self._deliver(rows)
         except RefusedError as refusal:
             self._failures += 1
@@ -179,6 +184,7 @@ class InfluxForwarder:
             if refusal.status not in BAD_LINE:
                 raise
             if len(rows) == 1:
+                await self._check_server(refusal)
                 reason = refusal.text
                 await self._run(lambda: self._spool.quarantine(rows[0], reason))
                 return
@@ -188,6 +194,19 @@ class InfluxForwarder:
             return
         await self._run(lambda: self._spool.remove(rows))
         self._sent += len(rows)
+
+    async def _check_server(self, refusal: RefusedError) -> None:
+        """Before a line is put aside: does the server take any? Of a batch none yet, so the newest of all is tried. Raises RefusedError if not."""
+        newest = None if self._takes else await self._run(self._spool.newest)
+        if newest is None:
+            return
+        try:
+            await self._post_either_way(newest.line)
+        except RefusedError as again:
+            if again.status not in BAD_LINE:
+                raise
+            text = f"{self._where} refuses every line ({refusal.status}: {refusal.text[:100]}); check url; points wait on disk"
+            raise RefusedError(0, text, 0.0) from None
 
     async def _post_either_way(self, body: str) -> None:
         """Send compressed if that is wanted and works. There are doors that unpack a body and leave its label on:
@@ -218,11 +237,12 @@ class InfluxForwarder:
         try:
             async with self._session.post(url, params=where, data=data, headers=headers, allow_redirects=False) as answer:
                 if 200 <= answer.status < 300:
+                    self._takes = True
                     return
                 text = await _beginning(answer)
                 status, wait_s = answer.status, retry_after_s(answer.headers.get("Retry-After", ""), self._asked_wall_s(answer))
-        except (aiohttp.ClientError, TimeoutError) as error:
-            text = f"the history server at {self._history.url} cannot be reached ({type(error).__name__}); points wait on disk"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            text = f"{self._where} cannot be reached ({type(error).__name__}); points wait on disk"
             raise RefusedError(0, text, 0.0) from error
         raise self._refusal(status, text, wait_s)
 
@@ -248,7 +268,9 @@ class InfluxForwarder:
             raise RefusedError(0, text, RETRY_SETTINGS_S) from error
 
     def _refusal(self, status: int, text: str, wait_s: float) -> RefusedError:
-        where = f"the history server at {self._history.url}"
+        where = self._where
+        if 300 <= status < 400:
+            return RefusedError(status, f"{where} sends us elsewhere ({status}); the token goes only there; correct url; points wait on disk", 0.0)
         if status in WRONG_SETTINGS:
             return RefusedError(status, f"{where} refuses us ({status}); check token, org and bucket; points wait on disk", RETRY_SETTINGS_S)
         if status in BUSY:

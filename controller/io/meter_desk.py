@@ -13,7 +13,7 @@ from controller.io.meter_rules import expectation
 from controller.io.payloads import PayloadError, load_json, parse_meter
 from controller.io.shell import Clock
 from meters.json_fields import Field, JsonError, parse_path
-from meters.json_meter import JsonMeter
+from meters.json_meter import JsonMeter, Values
 from meters.quality import Expectation, judge, judge_reading
 from meters.reading import Quality, Reading
 
@@ -30,29 +30,29 @@ class MeterDesk:
         self._clock = clock
         self._kind = source.format
         fields = {name: Field(parse_path(field.path), field.scale) for name, field in source.fields.items()}
-        self._json = JsonMeter(source.format, fields)
+        self._json = JsonMeter(source.format, fields, parse_path(source.measured_at) if source.measured_at is not None else None)
         self._expected = expectation(config, meter)
 
     def read(self, payload: bytes, topic: str = "") -> MeterRead | MeterFailed | None:
         """The fact in a payload; None = it is about something else. Never raises for what a device sends."""
         at = self._clock.stamp()
         try:
-            reading = self._reading(payload, topic, at.mono_s)
+            if self._kind == "yardmaster":
+                return MeterRead(at, self._own(payload))
+            values = self._json.take(load_json(payload, MAX_BYTES), at.mono_s, topic)
         except (PayloadError, JsonError) as error:
             return MeterFailed(at, self.meter_id, str(error))
-        return None if reading is None else MeterRead(at, reading)
+        return None if values is None else MeterRead(at, self._judged(values), values.age_s)
 
     def failed(self, reason: str) -> MeterFailed:
         """The fact that nothing came."""
         return MeterFailed(self._clock.stamp(), self.meter_id, reason)
 
-    def _reading(self, payload: bytes, topic: str, mono_s: float) -> Reading | None:
-        if self._kind == "yardmaster":
-            reading = parse_meter(payload, self.meter_id)
-            return judge_reading(reading, self._asked(reading.current_a != NO_CURRENTS))
-        values = self._json.take(load_json(payload, MAX_BYTES), mono_s, topic)
-        if values is None:
-            return None
+    def _own(self, payload: bytes) -> Reading:
+        reading = parse_meter(payload, self.meter_id)
+        return judge_reading(reading, self._asked(reading.current_a != NO_CURRENTS))
+
+    def _judged(self, values: Values) -> Reading:
         has_currents = any(name.startswith("i_") for name in values.quantities)
         return judge(self.meter_id, values.quantities, values.convention, self._asked(has_currents))
 

@@ -21,7 +21,7 @@ from controller.io.meter_rules import expectation
 from controller.io.shell import Clock, Submit
 from controller.io.tasks import end, keep
 from controller.orders import Order
-from meters.decode import decode, probe_matches
+from meters.decode import decode, lost, probe_matches
 from meters.quality import Convention, Expectation, judge
 from meters.reading import Reading, ReadingError
 from meters.template import Block, Template, find_template
@@ -46,6 +46,8 @@ class ModbusMeter:
                 await self._greet()
             image = await self._read_plan()
         self._check_probe(image, required=False)
+        if says := lost(self.template, image):
+            raise ReadingError("no value", says)
         quantities = decode(self.template, image)
         convention = Convention(self.template.sign, self.template.current or "signed")
         return judge(self.meter_id, quantities, convention, self.expected)

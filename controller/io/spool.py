@@ -73,6 +73,11 @@ class Spool:
         rows = self._opened().execute("SELECT number, line FROM spool ORDER BY number LIMIT ?", (count,))
         return [Row(number, line) for number, line in rows]
 
+    def newest(self) -> Row | None:
+        """The line that came last."""
+        row = self._opened().execute("SELECT number, line FROM spool ORDER BY number DESC LIMIT 1").fetchone()
+        return None if row is None else Row(*row)
+
     def remove(self, rows: list[Row]) -> int:
         """Forget lines that lie next to each other, as ``oldest`` gives them; how many of them were still there."""
         if not rows:

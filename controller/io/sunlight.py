@@ -34,6 +34,8 @@ MEMORY_MB = 3072
 """Cap on the child's address space; its memory is 140 MB, the rest are the libraries' reservations."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 6 * 3600.0
 CLOCK_S = 5.0
+ALL_CLEAR = 1.5
+"""No sky gives more than this part of what the plants are rated for."""
 HOME = Path(controller.__file__).resolve().parent.parent
 
 
@@ -92,7 +94,8 @@ class Sunlight:
             watts = [float(value) for value in json.loads(out)["watts"]]
         except (ValueError, KeyError, TypeError):
             watts = []
-        if len(watts) != count or not all(math.isfinite(value) and value >= 0.0 for value in watts):
+        most_w = sum(min(plant.peak_w, plant.inverter_w or plant.peak_w) for plant in self._plants) + 1.0
+        if len(watts) != count or not all(math.isfinite(value) and 0.0 <= value <= ALL_CLEAR * most_w for value in watts):
             raise SkyError("the clear sky's child answered nonsense")
         return watts
 

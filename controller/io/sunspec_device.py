@@ -35,16 +35,18 @@ RELEARN_S = 600.0
 Wanted = Callable[[tuple[Found, ...]], tuple[tuple[Found, int], ...]]
 """Which models are read, and how many registers of each (0 = all), given all there are."""
 
+Part = Callable[[tuple[Found, ...]], tuple[Found, ...]]
 Ask = Callable[[Block], Awaitable[Answer]]
 
 
 class SunSpecDevice:
-    """One unit. models: what was discovered, empty until then."""
+    """One unit. models: what was discovered, empty until then. part: which of them, where a list holds several devices."""
 
-    def __init__(self, bus: Bus, line: ModbusLine, base: int | None = None) -> None:
+    def __init__(self, bus: Bus, line: ModbusLine, base: int | None = None, part: Part = tuple) -> None:
         self.models: tuple[Found, ...] = ()
         self._bus, self._line = bus, line
         self._bases = BASES if base is None else (base,)
+        self._part = part
         self._readers: dict[Wanted, Reader] = {}
         self._learnt = (-1, -1e9)
         self._pause_s = 0.0
@@ -94,11 +96,11 @@ class SunSpecDevice:
         if now_s < self._search_from_s:
             raise ReadingError("not searched yet", f"{self._lack}; searched again in {self._search_from_s - now_s:.0f} s")
         try:
-            self.models = await converse(asking(self._bus, self._line), discover(self._bases))
+            self.models = self._part(await converse(asking(self._bus, self._line), discover(self._bases)))
         except ReadingError as error:
             if error.reason == "no answer":  # perhaps only where we asked first: some devices do not even refuse
                 self._bases = (*self._bases[1:], self._bases[0])
-            elif error.reason == "no SunSpec":
+            elif error.reason in ("no SunSpec", "model missing"):
                 self._search_later(error)
             raise
         log.info("%s unit %d speaks SunSpec, models: %s", self._bus.name, self._line.unit, summary(self.models))

@@ -54,9 +54,11 @@ class Desk:
         return web.json_response({"now_s": self._server.utility.now_s()})
 
     def act(self, what: str, **more: Any) -> None:
-        """One order: set, faults, register, program, control, end."""
+        """One order: set, faults, register, program, control, end, wipe (as it was when it began)."""
         utility = self._server.utility
-        if what == "set":
+        if what == "wipe":
+            self._server.wipe()
+        elif what == "set":
             for name, value in more.items():
                 setattr(utility, name, value)
         elif what == "faults":

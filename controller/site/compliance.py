@@ -96,7 +96,8 @@ class Compliance:
         """A line of its own: a statement that came, was refused, a failsafe that was set. A clock that nobody trusts is said to be one."""
         words = held.detail if detail is None else detail
         words = words if at.wall_trusted else "; ".join(filter(None, (words, "the clock was not set")))
-        return RecordCompliance(at.wall_s, held.source, held.direction, held.circuit, event, held.limit_w, held.measured_w, words)
+        measured_w = held.measured_w if held.more_w == 0.0 else None
+        return RecordCompliance(at.wall_s, held.source, held.direction, held.circuit, event, held.limit_w, measured_w, words)
 
     def heard(self, held: Held, event: str, at: Stamp) -> list[RecordCompliance]:
         """A word of a source. What it repeats is recorded now and then, with how often it came."""
@@ -190,5 +191,6 @@ class Compliance:
         lasting = now - watch.above_since >= STAYS_S
         if lasting and (watch.obeyed or (watch.obeyed is None and now - watch.since_mono_s >= REACT_S)):
             watch.obeyed, watch.close_mono_s = False, now
-            return [self.note(held, "violated", at, f"{held.measured_w - held.limit_w:.0f} W above it")]
+            least = "at least " if held.more_w else ""
+            return [self.note(held, "violated", at, f"{least}{held.measured_w - held.limit_w:.0f} W above it")]
         return []

@@ -24,9 +24,10 @@ Bound = tuple[float, str]
 
 @dataclass(frozen=True, slots=True)
 class FaceSteps:
-    """A CSMS's schedule for all chargers of its face, for the planner. discharge_w: bound of a DER control now, None = none.
+    """A CSMS's schedule for all chargers of its face, for the planner; or that of all controllable loads below a circuit.
 
-    circuit: below which the chargers hang. with_battery: the sum is that of all controllable loads, a commanded battery's charging among them.
+    face: its name; of a sum of controllable loads the words people read. discharge_w: bound of a DER control now, None = none. circuit: below
+    which the chargers hang. with_battery: a sum of controllable loads, to which a commanded battery's charging belongs.
     """
 
     face: str

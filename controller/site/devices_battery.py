@@ -25,7 +25,7 @@ from typing import Final
 
 from controller.config import BatteryConfig
 from controller.config_devices import BatteryControlConfig
-from controller.site.devices_scene import PlanSlot, Rest, Scene
+from controller.site.devices_scene import Bound, PlanSlot, Rest, Scene
 
 NEAR_W: Final = 300.0
 """A planned grid power no larger than this is meant to be none [W]."""
@@ -34,7 +34,9 @@ IDLE_W: Final = 50.0
 RISE_PART: Final = 0.1
 """Most of its charging power that a setpoint rises by in a second."""
 SOAK_PART: Final = 0.03
-"""The same while it rises to take what would be curtailed otherwise."""
+"""The same while it rises to take what would be curtailed otherwise ..."""
+AHEAD_PART: Final = 0.1
+"""... and most that it is ahead of the inverters that are let up for it, as part of its charging power."""
 ENOUGH_PERCENT: Final = 0.5
 """So much above its lowest state of charge it begins to discharge again [percentage points]."""
 FULL_PERCENT: Final = 99.8
@@ -122,12 +124,12 @@ class BatteryLaw:
 
     def _fed_in(self, scene: Scene, watts: float, reason: str, rest_w: float, shown_w: float, curtailed: bool, now: float) -> tuple[float, str, bool]:
         """Take what may not be fed in. While PV is held down nobody sees how much more there is: it rises step by step."""
-        bound = min([*scene.exports, (scene.fuse_w, "fuse")])
+        bound, most_w = min([*scene.exports, (scene.fuse_w, "fuse")]), self._config.max_charge_w
         least_w = -rest_w - max(0.0, bound[0] - scene.export_spare_w)
         if curtailed:
             passed_s = min(5.0, max(0.0, now - self._last_mono_s))
-            soaked_w = shown_w + max(SOAK_PART * self._config.max_charge_w * max(1.0, passed_s), 0.0)
-            least_w = max(least_w, min(soaked_w, self._config.max_charge_w)) if watts >= 0 or shown_w > 0 else least_w
+            soaked_w = min(shown_w + SOAK_PART * most_w * max(1.0, passed_s), least_w + AHEAD_PART * most_w)
+            least_w = max(least_w, min(soaked_w, most_w)) if watts >= 0 or shown_w > 0 else least_w
         if watts >= least_w:
             return watts, reason, False
         return least_w, bound[1], not curtailed
@@ -164,7 +166,7 @@ class BatteryLaw:
     def _inside(self, scene: Scene, watts: float, reason: str, told_w: tuple[float, float], power: Power) -> tuple[float, str, bool]:
         """Fuses and limits: what the cars leave, and what was measured."""
         shown_w, counted_w = told_w[0], max(told_w)
-        least_w = -power.discharge_w if scene.part is None else -min(power.discharge_w, scene.part[0] * self._config.max_discharge_w)
+        least_w, least_reason = self._least(scene, power, reason)
         most_w = max(room_up_w(counted_w, scene.room_w), min(0.0, shown_w + scene.kept_w))
         if watts > most_w:
             watts, reason = most_w, "fuse or limit: the cars go first"
@@ -174,8 +176,16 @@ class BatteryLaw:
         if watts > measured_w:
             return min(watts, max(self._relief_w(measured_w, power), least_w)), "fuse or limit: measured", scene.headroom_w < 0.0
         if watts < least_w:
-            return least_w, scene.part[1] if scene.part is not None else reason, False
+            return least_w, least_reason, False
         return watts, reason, False
+
+    def _least(self, scene: Scene, power: Power, reason: str) -> Bound:
+        """Most it may give, as a setpoint, and who says so."""
+        bounds = [(power.discharge_w, reason), *((scene.discharge,) if scene.discharge is not None else ())]
+        if scene.part is not None:
+            bounds.append((scene.part[0] * self._config.max_discharge_w, scene.part[1]))
+        watts, why = min(bounds, key=lambda bound: bound[0])
+        return -watts, why
 
     def _relief_w(self, watts: float, power: Power) -> float:
         """For an overload it gives from its reserve, too, but never when it is empty."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from controller.site.site import Site
 
 
-EXPORT_LIMIT: Final = "export limit"
+EXPORT_LIMIT: Final = "feed-in limit"
 """The bound of the site file, in the words of ``rows``."""
 
 
@@ -57,6 +57,8 @@ class Pictures:
             tuple(exports(site, at)),
             consumption=left_for_battery(site, now),
             part=_part(site),
+            generation=site.limits.generation(),
+            discharge=_discharge(site, pv_w),
             limited=frozenset(name for name, limit in smallest.items() if limit.limit_a < site.layout.circuits[name].fuse_a),
             over=frozenset(meters.over),
             failsafe=site.mode.mode in (Mode.FAILSAFE, Mode.STOP),
@@ -87,6 +89,15 @@ def exports(site: Site, at: Stamp) -> Iterable[Bound]:
     stated = site.limits.export(at.mono_s)
     if stated is not None:
         yield stated[0], stated[1]
+
+
+def _discharge(site: Site, pv_w: float | None) -> Bound | None:
+    """What a bound of generation leaves to the battery beside PV, which goes first; where nobody measures PV it counts with all it can."""
+    bound = site.limits.generation()
+    if bound is None:
+        return None
+    made_w = max(0.0, -pv_w) if pv_w is not None else sum(one.max_power_w for one in site.config.inverters)
+    return max(0.0, bound[0] - made_w), bound[1]
 
 
 def _part(site: Site) -> Bound | None:

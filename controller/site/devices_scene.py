@@ -42,7 +42,8 @@ class Scene:
     the limits of the grid connection, negative = above; margin_w: of it, kept free. kept_w: what cars leave for the end of a discharge and what
     was commanded, by the last decision. exports: bounds of feeding in >= 0, whoever sets
     them. consumption: what a bound of all controllable loads leaves to the battery's charging. part: of the rated output that PV and
-    battery may give (0..1), with who says so. limited: circuits held by a limit from outside; over: circuits above their limit.
+    battery may give (0..1), with who says so. generation: most that PV may make, used here or not;
+    discharge: what that leaves to the battery. limited: circuits held by a limit from outside; over: circuits above their limit.
     failsafe: the site runs on fallbacks. fuse_w: what may flow either way. export_spare_w: the battery begins to take so much below a
     bound of feeding in: before inverters are held down, so that what they make shows what the sun gives. asked_w: a setpoint that
     somebody outside asks of the battery; grid_asked_w: one of the grid connection, import positive. inverters_w: what inverters with a meter make.
@@ -62,6 +63,8 @@ class Scene:
     exports: tuple[Bound, ...] = ()
     consumption: Bound | None = None
     part: Bound | None = None
+    generation: Bound | None = None
+    discharge: Bound | None = None
     limited: Collection[str] = ()
     over: Collection[str] = ()
     failsafe: bool = False

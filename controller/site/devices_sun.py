@@ -14,6 +14,7 @@ others make up for it. One behind relays takes the step at or below its share; t
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -31,6 +32,8 @@ BAND_PART: Final = 0.03
 """So near to what may be produced they are held down, as part of their rated power."""
 TIGHT_PART: Final = 0.005
 """So near to their cap they would make more if they were let."""
+HELD_S: Final = 8.0
+"""They follow a cap that rises only after so long, and what makes them make less for so long may be a gust: until then they count as held [s]."""
 RISE_PART: Final = 0.02
 """Most of their rated power that they are let up by in a second ..."""
 GAP_S: Final = 4.0
@@ -62,6 +65,8 @@ class SunLaw:
         self._looked_mono_s = -math.inf
         self._loose_since: float | None = None
         self._binds = False
+        self._caps: deque[tuple[float, float]] = deque()
+        self._tight_mono_s = -math.inf
 
     @property
     def holds(self) -> bool:
@@ -79,8 +84,17 @@ class SunLaw:
         battery_w <= 0: what the battery will take less than it does now: it was told so in this very moment.
         """
         found = self._cap(scene, made_w, told_w, rated_w, least_w, battery_w)
-        self._binds = found.power_w is not None and made_w >= found.power_w - TIGHT_PART * rated_w
+        self._binds = found.power_w is not None and self._is_tight(found.power_w, made_w, rated_w, scene.at.mono_s)
         return found
+
+    def _is_tight(self, cap_w: float, made_w: float, rated_w: float, now: float) -> bool:
+        """Whether they make what they may, or did a moment ago: those that are let up follow late."""
+        self._caps.append((now, cap_w))
+        while now - self._caps[0][0] > HELD_S:
+            self._caps.popleft()
+        if made_w >= min(watts for _, watts in self._caps) - TIGHT_PART * rated_w:
+            self._tight_mono_s = now
+        return now - self._tight_mono_s <= HELD_S
 
     def _cap(self, scene: Scene, made_w: float, told_w: float, rated_w: float, least_w: float, battery_w: float) -> Cap:
         now = scene.at.mono_s
@@ -136,6 +150,8 @@ class SunLaw:
             bounds += self._by_plan(scene, rest_w, made_w, rated_w)
         if scene.part is not None:
             bounds.append((scene.part[0] * rated_w, scene.part[1]))
+        if scene.generation is not None:
+            bounds.append((max(0.0, scene.generation[0] - spare_w), scene.generation[1]))
         return min(bounds, default=None)
 
     @staticmethod

@@ -38,6 +38,8 @@ class InForce:
     connected: bool = True
     label: str = ""
     ends_wall_s: float | None = None
+    generation_w: float | None = None
+    load_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Kept:
     def rank(self) -> tuple[bool, int, float, float, str]:
         """The first of all that run counts."""
         event = self.event
-        least_w = min((watts for watts in (event.consumption_w, event.production_w) if watts is not None), default=math.inf)
+        least_w = min((watts for watts in _limits_of(event) if watts is not None), default=math.inf)
         return self.default, event.primacy, -event.created_wall_s, least_w, event.event_id
 
 
@@ -98,6 +100,8 @@ _FIELDS: Final[Mapping[str, Callable[[GridEvent], float | bool | None]]] = {
     "production_w": lambda event: event.production_w,
     "setpoint_w": lambda event: event.setpoint_w,
     "battery_w": lambda event: event.battery_w,
+    "generation_w": lambda event: event.generation_w,
+    "load_w": lambda event: event.load_w,
     "connected": lambda event: False if not event.connected else None,
 }
 
@@ -222,9 +226,15 @@ class Schedule:
     def _all(self) -> InForce:
         """Nobody knows what time it is: the lowest of every limit that may hold."""
         may = [kept.event for kept in self._kept.values() if kept.valid]
-        taken = min((event.consumption_w for event in may if event.consumption_w is not None), default=None)
-        fed_in = min((event.production_w for event in may if event.production_w is not None), default=None)
-        return InForce(taken, fed_in, connected=all(event.connected for event in may), label="clock not known" if may else "")
+        limits = [_limits_of(event) for event in may]
+        taken, fed_in, made, loads = (min((watts for one in limits if (watts := one[way]) is not None), default=None) for way in range(4))
+        connected, label = all(event.connected for event in may), "clock not known" if may else ""
+        return InForce(taken, fed_in, connected=connected, label=label, generation_w=made, load_w=loads)
+
+    @property
+    def binds_loads(self) -> bool:
+        """Whether any event limits the controllable loads by themselves."""
+        return any(kept.event.load_w is not None for kept in self._kept.values())
 
     def _edges(self, from_wall_s: float) -> list[float]:
         return sorted(
@@ -303,7 +313,7 @@ def _lasts_s(event: GridEvent) -> float:
 
 def nonsense(event: GridEvent) -> str:
     """Why an event cannot be obeyed at all; "" if it can."""
-    limits = [watts for watts in (event.consumption_w, event.production_w) if watts is not None]
+    limits = [watts for watts in _limits_of(event) if watts is not None]
     powers = [watts for watts in (event.setpoint_w, event.battery_w) if watts is not None]
     if any(not math.isfinite(watts) or watts < 0 for watts in limits):
         return "a limit must be a number, 0 or more"
@@ -316,7 +326,11 @@ def nonsense(event: GridEvent) -> str:
     return ""
 
 
-_NUMBERS: Final = ("consumption_w", "production_w", "setpoint_w", "battery_w", "duration_s")
+def _limits_of(event: GridEvent) -> tuple[float | None, ...]:
+    return event.consumption_w, event.production_w, event.generation_w, event.load_w
+
+
+_NUMBERS: Final = ("consumption_w", "production_w", "setpoint_w", "battery_w", "generation_w", "load_w", "duration_s")
 _PLAIN: Final = ("primacy", "created_wall_s", "randomize_start_s", "randomize_duration_s", "cancelled", "answers", "connected", "label")
 
 

@@ -24,7 +24,7 @@ LEAST_BOUND_S: Final = 60.0
 AGAIN_WALL_S: Final = 60.0
 LEAST_HOURS: Final = 20.0
 """A day's forecast is told only when it was asked for in so many of its hours."""
-NAMES: Final = {"import": "The import limit", "export": "The export limit", "peak": "The demand charge"}
+NAMES: Final = {"import": "The import limit", "export": "The feed-in limit", "peak": "The demand charge"}
 
 
 def view(explained: Explained, plan: Plan | None, today: date, now_wall_s: float, currency: str) -> ExplainView:
@@ -93,6 +93,8 @@ def name_of(where: str) -> str:
         return NAMES[where]
     if where == ROOT_CIRCUIT:
         return "The grid connection"
+    if where.startswith(("limit (", "CSMS limit")):
+        return f"The {where}"
     return f"The CSMS's limit of {where}" if where.startswith("station ") else f"Circuit {where}"
 
 
@@ -138,7 +140,7 @@ def _limit_sentences(limits: Sequence[LimitEffect], first: date, today: date) ->
 BROKEN: Final = {
     SlackKind.OVERLOAD: "{where} would be {amount} above its limit even without any charging",
     SlackKind.IMPORT: "the import limit would be exceeded by {amount}",
-    SlackKind.EXPORT: "the export limit would be exceeded by {amount}",
+    SlackKind.EXPORT: "the feed-in limit would be exceeded by {amount}",
     SlackKind.UNBALANCE: "the phases of {where} would differ by {amount} more than allowed",
     SlackKind.MINIMUM: "{where} would miss {amount} of its minimum",
     SlackKind.SHORTFALL: "{where} would leave with {amount} less than it needs",

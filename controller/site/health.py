@@ -140,7 +140,9 @@ class MeterRoom:
         other = self._others.get(circuit) if circuit in self.other_a else None
         if other is None:
             other = self._others[circuit] = OtherLoad()
-        self.other_a[circuit] = other.read(metered_a, draws.values(), self._most_a(circuit, limit), now)
+        watch = self._watch(circuit)
+        age_s = watch.age_s(now) if watch is not None else 0.0
+        self.other_a[circuit] = other.read(metered_a, draws.values(), self._most_a(circuit, limit), now, age_s)
 
     def _most_a(self, circuit: str, limit: Limit | None) -> float:
         fuse_a = self._layout.circuits[circuit].fuse_a

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import Direction, LimitReceived, LimitStep, LimitUnit, Stamp
@@ -23,9 +23,6 @@ from controller.site.measures import Measures
 from controller.site.signal import Signal
 from controller.site.state import Layout
 from controller.site.trims import Trims
-
-SUM: Final = "controllable loads of"
-"""Name of a node of the plan."""
 
 __all__ = ["ABSURD_FACTOR", "BROKER", "DARK_S", "FUTURE_S", "Limit", "LimitStore", "Refusal", "by_broker"]
 
@@ -112,8 +109,14 @@ class LimitStore:
 
     def controllable(self, now_mono_s: float) -> dict[str, Limit]:
         """The binding limit of the sum of the controllable loads below a circuit, for each that has one."""
-        found = (limit for signal in self.signals.values() if signal.entry.binds == "controllable" and (limit := self._of(signal, now_mono_s)))
-        return _lowest(found)
+        found = [limit for signal in self.signals.values() if signal.entry.binds == "controllable" and (limit := self._of(signal, now_mono_s))]
+        return _lowest([*found, *(self._loads(signal) for signal in self.signals.values() if signal.says.load_w is not None)])
+
+    def _loads(self, signal: Signal) -> Limit:
+        """What an event leaves to all that can be controlled, whatever the source binds otherwise."""
+        watts, ends_wall_s, operator = signal.says.load_w or 0.0, signal.says.ends_wall_s, signal.entry.operator
+        amps, reason = self.measures.amps(watts), f"limit ({signal.id})"
+        return Limit(signal.id, signal.entry.circuit, watts, LimitUnit.W, amps, reason, ends_wall_s=ends_wall_s, operator=operator)
 
     def faces(self, now_mono_s: float, layout: Layout) -> tuple[FaceWish, ...]:
         """The limits of controllable loads as rows of the chargers' sum; what the commanded battery charges with comes off (``charging_w``)."""
@@ -123,7 +126,8 @@ class LimitStore:
             source = layers.OPERATOR if limit.by_operator else layers.LIMIT
             amps = self.measures.amps(watts)
             found.append(FaceWish("", stations_below(layout, circuit), amps, limit.reason, limit.ends_wall_s, source=source))
-        if (who := self.disconnected()) is not None:
+        bound = self.generation()
+        if (who := self.disconnected() or (bound[1] if bound is not None else None)) is not None:
             found.append(FaceWish("", stations_below(layout, ROOT_CIRCUIT), None, who, discharge_w=0.0, discharge_reason=who))
         return tuple(found)
 
@@ -133,7 +137,7 @@ class LimitStore:
 
     def setpoint_w(self, now_mono_s: float) -> tuple[float, str] | None:
         """(grid power asked for [W], import positive; who asks): of the first source that asks. The plan makes for it, the battery sees to it."""
-        return next(((watts, f"grid power asked for ({one.id})") for one in self.signals.values() if (watts := one.says.setpoint_w) is not None), None)
+        return next(((watts, f"grid power asked ({one.id})") for one in self.signals.values() if (watts := one.says.setpoint_w) is not None), None)
 
     def battery_w(self, now_mono_s: float) -> tuple[float, str] | None:
         """(power asked of the battery [W], charging positive; who asks), for ``site.devices``; None = nobody asks."""
@@ -142,6 +146,12 @@ class LimitStore:
     def disconnected(self) -> str | None:
         """Who wants all generation disconnected (opModConnect, opModEnergize): inverters, the battery's discharge, cars that give back."""
         return next((f"generation disconnected ({one.id})" for one in self.signals.values() if not one.says.connected), None)
+
+    def generation(self) -> tuple[float, str] | None:
+        """(most that inverters and battery may give together [W], whatever the site uses of it; who says so), None = not bounded. Cars give
+        nothing then."""
+        told = ((one.says.generation_w, f"limit ({one.id})") for one in self.signals.values())
+        return min(((watts, reason) for watts, reason in told if watts is not None), default=None)
 
     # -- for the planner ---------------------------------------------------------------------------------
 
@@ -171,19 +181,26 @@ class LimitStore:
 
     def sums(self, at: Stamp, horizon_s: float, layout: Layout) -> tuple[FaceSteps, ...]:
         """The limits of controllable loads over time, one per circuit."""
-        circuits = dict.fromkeys(signal.entry.circuit for signal in self.signals.values() if signal.entry.binds == "controllable")
+        told = (signal for signal in self.signals.values() if signal.entry.binds == "controllable" or signal.schedule is not None)
+        circuits = dict.fromkeys(signal.entry.circuit for signal in told)
         found = (self._sum(circuit, at, horizon_s, layout) for circuit in circuits)
         return tuple(face for face in found if any(step.limit_a is not None for step in face.steps))
 
     def _sum(self, circuit: str, at: Stamp, horizon_s: float, layout: Layout) -> FaceSteps:
-        mine = [signal for signal in self.signals.values() if signal.entry.binds == "controllable" and signal.entry.circuit == circuit]
-        stretches = [stretch for signal in mine for stretch in self._stretches(signal, at, horizon_s)]
+        here = [signal for signal in self.signals.values() if signal.entry.circuit == circuit]
+        told = {signal.id: [*self._stretches(signal, at, horizon_s), *self._load_stretches(signal, at, horizon_s)] for signal in here}
+        mine = [signal for signal in here if told[signal.id]]
+        stretches = [stretch for found in told.values() for stretch in found]
         edges = sorted({at.wall_s, *(edge for begin_s, end_s, _ in stretches for edge in (begin_s, end_s) if at.wall_s < edge < math.inf)})
         steps = [LimitStep(edge, _least_a([amps for begin_s, end_s, amps in stretches if begin_s <= edge < end_s])) for edge in edges]
-        return FaceSteps(f"{SUM} {circuit}", stations_below(layout, circuit), tuple(steps), None, circuit, with_battery=True)
+        below = "" if circuit == ROOT_CIRCUIT else f" below {circuit}"
+        name = f"limit ({', '.join(signal.id for signal in mine)}){below}"
+        return FaceSteps(name, stations_below(layout, circuit), tuple(steps), None, circuit, with_battery=True)
 
     def _stretches(self, signal: Signal, at: Stamp, horizon_s: float) -> Iterable[tuple[float, float, float]]:
-        """(begin, end, limit per phase [A]) of one source."""
+        """(begin, end, limit per phase [A]) of one source that binds the controllable loads."""
+        if signal.entry.binds != "controllable":
+            return
         now_w = signal.value_w(Direction.CONSUMPTION, at.mono_s)
         held = signal.worst() in (State.FAILSAFE, State.WAITING)
         if signal.schedule is not None and not held and at.wall_trusted:
@@ -193,6 +210,14 @@ class LimitStore:
         elif now_w is not None:
             _, ends_wall_s = signal.ends(Direction.CONSUMPTION, at.mono_s)
             yield at.wall_s, math.inf if ends_wall_s is None else ends_wall_s, self.measures.amps(now_w)
+
+    def _load_stretches(self, signal: Signal, at: Stamp, horizon_s: float) -> Iterable[tuple[float, float, float]]:
+        """The same of events that say so of the loads themselves."""
+        if signal.schedule is None or not signal.schedule.binds_loads:
+            return
+        for stretch in signal.schedule.ahead(at, horizon_s):
+            if stretch.says.load_w is not None:
+                yield stretch.start_wall_s, stretch.end_wall_s, self.measures.amps(stretch.says.load_w)
 
     # -- feed-in -------------------------------------------------------------------------------------------
 

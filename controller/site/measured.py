@@ -99,6 +99,12 @@ class Flows:
         more_w = math.inf if unseen else cars.more_w
         return Measured(max(0.0, cars.power_w) + self.charging_w(circuit), more_w, cars.read_mono_s)
 
+    def generation(self) -> Measured:
+        """What PV and the battery give, wherever it goes."""
+        if self.pv_w is None:
+            return NOBODY
+        return Measured(max(0.0, -self.pv_w) + max(0.0, -(self.battery_w or 0.0)), math.inf if self.commanded and self.battery_w is None else 0.0)
+
     def at(self, entry: SignalModel, way: Direction) -> Measured:
         """What counts against a limit of this source."""
         if way is Direction.PRODUCTION:

@@ -13,7 +13,8 @@ never measures above its limit once the cars have followed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from controller.facts import PhaseAmps
@@ -84,10 +85,11 @@ class OtherLoad:
         self._lasting_metered_a: PhaseAmps = (0.0, 0.0, 0.0)
         self._lasting_a: PhaseAmps | None = None
         self._read_mono_s = 0.0
+        self._cars: deque[tuple[float, Draw]] = deque()
 
     def read(self, metered_a: PhaseAmps, draws: Iterable[Draw], limit_a: float, now: float, age_s: float = 0.0) -> PhaseAmps:
         """A believed reading and how old its oldest value is [s]; the estimate after it."""
-        cars, first = self._then(total(draws), now, age_s), self.now_a is None
+        cars, first = self._meant(total(draws), now - age_s, now), self.now_a is None
         last_a = metered_a if first else self._metered_a
         lasting_metered_a = _lower(metered_a, last_a) if max(metered_a) <= BEARS_TIMES * limit_a else metered_a
         before_a = blame_other(metered_a, last_a, self.now_a, limit_a) if self.now_a is not None else None
@@ -102,16 +104,16 @@ class OtherLoad:
         self._metered_a, self._lasting_metered_a, self._read_mono_s = metered_a, lasting_metered_a, now
         return self.now_a
 
-    def _then(self, cars: Draw, now: float, age_s: float) -> Draw:
-        """Bounds of the cars that fit the reading's own time: a virtual meter's parts are older than the stations' last words, and a car that
-        has just followed its setpoint would look like load of the building that came up."""
+    def _meant(self, cars: Draw, taken_mono_s: float, now: float) -> Draw:
+        """Bounds of the cars from the reading's own time until now: the parts of a virtual meter are older than the stations' last words, and a
+        car that has just followed its setpoint would look like load of the building."""
         self._cars.append((now, cars))
-        while self._cars[0][0] < now - age_s and len(self._cars) > 1 and self._cars[1][0] <= now - age_s:
+        while len(self._cars) > 1 and self._cars[1][0] <= taken_mono_s:
             self._cars.popleft()
-        meant = [one for at_s, one in self._cars if at_s >= now - age_s or one is self._cars[0][1]] if age_s > AGED_S else [cars]
-        while self._cars[0][0] < now - AGED_MOST_S:
-            self._cars.popleft()
-        return Draw(_by_phase(min, [one.low_a for one in meant]), _by_phase(max, [one.high_a for one in meant]))
+        if len(self._cars) == 1:
+            return cars
+        lows, highs = zip(*(one for _, one in self._cars), strict=True)
+        return Draw(_by_phase(min, lows), _by_phase(max, highs))
 
     def passing_a(self, now: float) -> PhaseAmps:
         """The part of the estimate that may have been a start of a motor [A]."""
@@ -122,4 +124,9 @@ class OtherLoad:
 
 
 def _lower(one: PhaseAmps, other: PhaseAmps) -> PhaseAmps:
-    return min(one[0], other[0]), min(one[1], other[1]), min(one[2], other[2])
+    return _by_phase(min, (one, other))
+
+
+def _by_phase(choose: Callable[[Iterable[float]], float], amps: Iterable[PhaseAmps]) -> PhaseAmps:
+    first, second, third = zip(*amps, strict=True)
+    return choose(first), choose(second), choose(third)

@@ -25,10 +25,13 @@ SPACE: Final = "signal"
 """Where the journal keeps a source."""
 JUMP_S: Final = 5.0
 """A wall clock that has moved by more against the monotonic one was set [s]."""
+LOADS, GENERATION = "controllable loads", "generation"
+"""In place of a circuit in the record, where an event limits the devices by themselves."""
 TELL_S: Final = 10.0
 """Sources are told the readings this often [s]."""
 SPEAKS = (LimitStated, SignalBeat, FailsafeStated, ContactsRead, EventsTold)
 
+FREE: Final = (State.UNLIMITED, State.RELEASED, State.SILENT)
 Picture = dict[str, dict[Direction, Standing]]
 
 
@@ -53,6 +56,7 @@ class Outside:
         self._refused: dict[str, str] = {}
         self._troubles: dict[str, str] = {}
         self._notes: dict[str, frozenset[str]] = {}
+        self._devices: dict[str, dict[str, float]] = {}
 
     # -- facts -------------------------------------------------------------------------------------------
 
@@ -188,8 +192,18 @@ class Outside:
                 if standing != before[name][way]:
                     outcome.changed = True
                     outcome.orders += _news(signal, way, before[name][way], standing, at)
-            outcome.orders += self._trouble(signal, at) + (self._remember(signal) if name in stirred else [])
+            news = self._devices_news(signal, at)
+            outcome.changed |= bool(news)
+            outcome.orders += [*news, *self._trouble(signal, at), *(self._remember(signal) if name in stirred else [])]
         return outcome
+
+    def _devices_news(self, signal: Signal, at: Stamp) -> list[Order]:
+        """One entry of the log for each change of what an event limits of the devices by themselves."""
+        before, now = self._devices.get(signal.id, {}), {what: watts for _, what, watts in _of_devices(signal)}
+        self._devices[signal.id] = now
+        said = [f"{signal.id} limits the {what} to {watts / 1000:.3g} kW" for what, watts in now.items() if before.get(what) != watts]
+        said += [f"{signal.id} does not limit the {what} any more" for what in before if what not in now]
+        return [Tell(Severity.INFO, f"signal {signal.id}", text, at.wall_s) for text in said]
 
     def _trouble(self, signal: Signal, at: Stamp) -> list[Order]:
         """A contact that cannot be read, once."""
@@ -234,6 +248,10 @@ class Outside:
                 found = flows.at(signal.entry, way)
                 where = (signal.id, way, signal.entry.circuit)
                 yield Held(*where, standing.state.value, standing.value_w, _told_w(found), _label(signal), found.more_w, found.read_mono_s)
+            for way, what, watts in _of_devices(signal):
+                found = flows.controllable(signal.entry.circuit) if what == LOADS else flows.generation()
+                held = State.LIMITED.value, watts, _told_w(found), _label(signal), found.more_w, found.read_mono_s
+                yield Held(signal.id, way, what, *held)
         for limit in self._limits.stated(now):
             watts = self._limits.measures.watts(limit.value, limit.unit)
             measured_w = flows.circuit_w(limit.circuit)
@@ -269,21 +287,24 @@ class Outside:
     def _view(self, signal: Signal, flows: Flows, at: Stamp) -> SignalView:
         now, entry = at.mono_s, signal.entry
         limit_w, production_w = (signal.value_w(way, now) for way in (Direction.CONSUMPTION, Direction.PRODUCTION))
+        devices = {what: watts for _, what, watts in _of_devices(signal)}
         return SignalView(
             id=signal.id,
             kind=entry.type,
             circuit=entry.circuit,
             controllable=entry.binds == "controllable",
-            state=signal.worst().value,
+            state=State.LIMITED.value if devices and signal.worst() in FREE else signal.worst().value,
             limit_w=limit_w,
             ends_wall_s=signal.ends(Direction.CONSUMPTION, now)[1],
             production_limit_w=production_w,
             production_ends_wall_s=signal.ends(Direction.PRODUCTION, now)[1],
             heard_s=now - signal.heard_mono_s if signal.heard_mono_s is not None else None,
             binds=self._binds(signal, now),
-            measured_w=_told_w(flows.at(entry, Direction.PRODUCTION if limit_w is None and production_w is not None else Direction.CONSUMPTION)),
+            measured_w=flows.at(entry, Direction.PRODUCTION if limit_w is None and production_w is not None else Direction.CONSUMPTION).whole_w,
             next=_next_words(signal, at),
             trouble="; ".join(filter(None, (self._broken_words(signal), signal.trouble(now)))),
+            load_limit_w=devices.get(LOADS),
+            generation_limit_w=devices.get(GENERATION),
         )
 
     def _binds(self, signal: Signal, now: float) -> bool:
@@ -297,6 +318,15 @@ class Outside:
         return "more is measured than it allows" if signal.id in self.compliance.broken else ""
 
 
+def _of_devices(signal: Signal) -> Iterator[tuple[Direction, str, float]]:
+    """(way, where, limit) of what an event limits of the devices by themselves."""
+    says = signal.says
+    if says.load_w is not None:
+        yield Direction.CONSUMPTION, LOADS, says.load_w
+    if says.generation_w is not None or not says.connected:
+        yield Direction.PRODUCTION, GENERATION, says.generation_w if says.connected and says.generation_w is not None else 0.0
+
+
 def _unknown(fact: Fact) -> list[Order]:
     """An answer for a source that the site file does not have (any more)."""
     if isinstance(fact, LimitStated | FailsafeStated):
@@ -306,7 +336,7 @@ def _unknown(fact: Fact) -> list[Order]:
 
 def _told_w(found: Measured) -> float | None:
     """As far as it is measured; None where nothing is known."""
-    return None if math.isinf(found.more_w) else found.power_w
+    return None if found.power_w == 0.0 and math.isinf(found.more_w) else found.power_w
 
 
 def _label(signal: Signal) -> str:

@@ -141,6 +141,8 @@ def _limited(problem: Problem, face: FaceSteps, layout: Layout, limits_a: tuple[
 
 
 def _name(face: FaceSteps) -> str:
+    if face.with_battery:
+        return face.face
     return NODE if not face.face else f"{NODE} {face.face}"
 
 

@@ -204,7 +204,7 @@ class Rows:
 
     def _site_export_a(self, inputs: Inputs) -> tuple[float, str]:
         """Sum of the phases that may be given back [A], and who says so: the export limit and what is measured to take it."""
-        most_w, reason, load = self._layout.max_export_w, "export limit", inputs.loads[ROOT_CIRCUIT]
+        most_w, reason, load = self._layout.max_export_w, "feed-in limit", inputs.loads[ROOT_CIRCUIT]
         if inputs.export is not None and (most_w is None or inputs.export[0] < most_w):
             most_w, reason = inputs.export
         if most_w is None:

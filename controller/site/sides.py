@@ -33,6 +33,7 @@ class Side:
             self.detail = reading.reason
         else:
             self.last, self.at_mono_s, self.healthy, self.detail = reading, now, True, reading.reason
+            self.charge_known = True
 
     def look(self, now: float, lost_s: float, wall_s: float) -> list[Order]:
         """Let time pass; say once when it falls silent."""

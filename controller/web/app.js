@@ -10,6 +10,8 @@ import { clock, day, duration, setZone, zoneName } from "./format.js";
 import { renderGrid } from "./grid.js";
 import { renderDepots, renderEvents, renderLimits, renderLinks, renderSources, startEvents, tickLimits } from "./lists.js";
 import { renderDevices } from "./devices.js";
+import { renderMeters, renderSeries, tickSeries } from "./meters.js";
+import { askRecord } from "./record.js";
 import { renderSignals, tickSignals } from "./signals.js";
 import { Stream } from "./stream.js";
 
@@ -30,13 +32,15 @@ function onState(next, changed) {
   renderHeader();
   const site = state.site;
   if (changed.has("grid") || changed.has("circuits")) renderGrid(site);
-  if (changed.has("grid") || changed.has("evses")) renderFlow(site);
+  if (changed.has("grid") || changed.has("evses") || changed.has("devices")) renderFlow(site);
   if (changed.has("evses")) renderEvses(site);
   if (changed.has("limits")) renderLimits(site.limits);
-  if (changed.has("signals")) renderSignals(site.signals ?? []);
+  if (changed.has("signals")) renderSignals(site.signals ?? [], site.devices ?? []);
+  if (changed.has("meters")) renderMeters(site.meters ?? []);
+  if (changed.has("series")) renderSeries(site.series ?? [], state.currency);
   if (changed.has("devices")) renderDevices(site.devices ?? []);
   if (changed.has("explain")) renderExplain(site.explain, state.currency);
-  if (changed.has("sources")) renderSources(site.sources);
+  if (changed.has("sources") || changed.has("meters")) renderSources(site.sources, site.meters ?? []);
   if (changed.has("links")) renderLinks(state.links);
   if (changed.has("faces")) renderDepots(state.faces ?? []);
   if (changed.has("events")) {
@@ -95,6 +99,8 @@ function tick() {
   setText(byId("clock-date"), day(now));
   tickEvses(state.site.evses, now);
   tickSignals(now);
+  tickSeries(now);
+  askRecord(state.site.signals ?? [], now);
   tickLimits(now);
   tickPlan(state.site.plan, now);
   if (lostSince !== null) tickLost();

@@ -112,8 +112,8 @@ export function renderFlow(site) {
   const pv = isNumber(grid.pv_w) ? Math.abs(grid.pv_w) : null; // a PV meter counts production as negative import
   present.pv ||= pv !== null;
   present.battery ||= grid.battery_w !== null || grid.battery_soc_percent !== null;
-  update("grid", grid.power_w, grid.power_w, { in: "import", out: "export", still: "balanced", unknown: "no reading" });
-  update("pv", pv, pv, { in: "producing", out: "", still: "no sun", unknown: "no reading" });
+  update("grid", grid.power_w, grid.power_w, { in: "import", out: "feeding in", still: "balanced", unknown: "no reading" });
+  update("pv", pv, pv, { in: heldTo(site.devices ?? [], pv), out: "", still: "no sun", unknown: "no reading" });
   const charge = isNumber(grid.battery_soc_percent) ? `${percent(grid.battery_soc_percent)} full` : "";
   const word = (text) => [charge, text].filter(Boolean).join(layout === NARROW ? " " : ", ");
   update("battery", grid.battery_w, isNumber(grid.battery_w) ? -grid.battery_w : null, {
@@ -127,6 +127,13 @@ export function renderFlow(site) {
   for (const name of ["pv", "battery"]) {
     for (const node of [parts.places[name].group, parts.places[name].rail, parts.places[name].stream]) setData(node, "absent", !present[name]);
   }
+}
+
+// "producing", or what the inverters are held to: all of them, and they make about as much as they may.
+function heldTo(devices, pv) {
+  const inverters = devices.filter((device) => device.kind === "inverter");
+  const most = inverters.reduce((sum, device) => sum + (device.wanted_w ?? NaN), 0);
+  return inverters.length && isNumber(most) && pv > 0.93 * most ? `held to ${kilowatts(most)}` : "producing";
 }
 
 function update(name, shown, inward, words) {

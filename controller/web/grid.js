@@ -29,7 +29,7 @@ export function renderGrid(site) {
 
 function renderHero(grid, limits) {
   setText(byId("grid-power"), kilowatts(isNumber(grid.power_w) ? Math.abs(grid.power_w) : null));
-  setText(byId("grid-direction"), !isNumber(grid.power_w) ? "no reading" : grid.power_w < -50 ? "export to the grid" : "import from the grid");
+  setText(byId("grid-direction"), !isNumber(grid.power_w) ? "no reading" : grid.power_w < -50 ? "feed-in to the grid" : "import from the grid");
   const free = grid.current_a.slice(0, grid.phases).map((current, index) => (isNumber(current) ? limits[index] - current : null));
   const known = free.filter(isNumber);
   const least = known.length ? Math.min(...known) : null;

@@ -21,7 +21,7 @@ function updateLimit(part, limit) {
   part.limit = limit;
   setText(part.title, limit.source);
   show(part.tag, limit.binding && limit.source !== "fuse"); // the fuse always holds; a mark on it says nothing
-  setText(part.sub, limit.circuit === "grid" ? "whole site" : limit.circuit);
+  setText(part.sub, limit.circuit.replace(/^grid$/, "whole site").replace(/ of grid$/, " of the whole site"));
   setText(part.value, limit.unit === "W" ? kilowatts(limit.value) : `${amps(limit.value)} per phase`);
   setData(part.node, "binding", limit.binding);
 }
@@ -33,7 +33,9 @@ export function tickLimits(nowWallS) {
   }
 }
 
-export function renderSources(sources) {
+export function renderSources(all, meters) {
+  const shown = new Set(meters.map((meter) => meter.id)); // they have a card of their own
+  const sources = all.filter((source) => source.kind !== "meter" || !shown.has(source.name));
   const bad = sources.filter((source) => source.health === "lost" || source.health === "late").length;
   setText(byId("sources-note"), sources.length === 0 ? "" : bad ? `${bad} of ${sources.length} in trouble` : "all good");
   show(byId("sources-empty"), sources.length === 0);

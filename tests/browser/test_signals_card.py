@@ -56,6 +56,7 @@ async def test_sources_are_shown_and_follow(site: Site, chromium: str) -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
         page = await browser.new_page()
+        expect.set_options(timeout=20_000)
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))
         await page.goto(site.url)
@@ -67,7 +68,7 @@ async def test_sources_are_shown_and_follow(site: Site, chromium: str) -> None:
         await expect(rows).to_have_count(2)
         await expect(rows.nth(0)).to_contain_text("dso")
         await expect(rows.nth(0)).to_contain_text("EEBUS")
-        await expect(rows.nth(0)).to_contain_text("controllable loads of whole site")
+        await expect(rows.nth(0)).to_contain_text("controllable loads of the whole site")
         await expect(rows.nth(0)).to_contain_text("4.2 kW")
         await expect(rows.nth(0)).to_contain_text("measured 3.9 kW")
         await expect(rows.nth(0)).to_contain_text("until")

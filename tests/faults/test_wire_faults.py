@@ -150,7 +150,7 @@ async def test_f40_a_serial_adapter_that_is_pulled_and_put_back_is_opened_again(
         await shell.start()
         await told.until(lambda: len(told.readings) >= 2)
         port.unlink()
-    await told.until(lambda: any("cannot be opened" in text for text in told.failures))
+    await told.until(lambda: any("is not there" in text for text in told.failures))
     count = len(told.readings)
     with raw_serial(meter.behave) as (path, _):
         port.symlink_to(path)
@@ -168,6 +168,28 @@ async def test_f41_each_reading_is_asked_for_and_none_is_made_up(free_port: int)
     async with read_over("tcp", free_port, meter) as (told, device):
         await told.until(lambda: len(told.readings) >= 4)
     assert abs(len(device.asked) - len(told.readings)) <= 1, "one block, one reading"
+
+
+async def test_f41_an_inverter_that_has_lost_its_meter_says_so_and_its_old_numbers_are_silence(free_port: int) -> None:
+    """Huawei: meter_status (37100) is 0 then, the registers keep their last values."""
+    meter = Meter("huawei_sun2000_meter")
+    async with read_over("tcp", free_port, meter, poll_s=0.2) as (told, _):
+        await told.until(lambda: len(told.readings) >= 1, 12.0)
+        assert told.readings[0].quality is Quality.GOOD
+        meter.image[37100] = 0
+        await told.until(lambda: len(told.failures) >= 1)
+        count = len(told.readings)
+        assert told.failures == ["no value: the inverter has lost its meter"] * len(told.failures)
+        meter.image[37100] = 1
+        await told.until(lambda: len(told.readings) > count)
+
+
+async def test_f47_a_device_without_the_register_of_its_state_is_read_without_it(free_port: int) -> None:
+    meter = Meter("huawei_sun2000_meter")
+    del meter.image[37100]
+    async with read_over("tcp", free_port, meter) as (told, _):
+        await told.until(lambda: len(told.readings) >= 1, 12.0)
+    assert told.readings[0].quality is Quality.GOOD
 
 
 # -- F42 --------------------------------------------------------------------------------------------------------

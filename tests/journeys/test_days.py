@@ -33,7 +33,7 @@ def test_f19_a_short_outage_is_made_up_for(tmp_path: Path, minutes: int) -> None
 
 
 def test_f23_a_csms_that_closes_a_thousand_times_a_day_gets_everything_in_order(tmp_path: Path) -> None:
-    world = World(tmp_path, STATIONS)
+    world = World(tmp_path, 4)
     world.csms_there = True
     for _ in range(10):
         world.minute(5.0)

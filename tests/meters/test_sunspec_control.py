@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from meters.reading import ReadingError
 from meters.sunspec import Reader, discover
 from meters.sunspec_control import (
     Command,
     ControlError,
     Write,
+    commanded,
     confirmed,
     control_reads,
     limit_production,
@@ -32,6 +34,23 @@ def picture_of(*models: Sequence[int | None]) -> Picture:
     words = listed(COMMON, *models)
     found = played(discover(), words)
     return played(Reader(found, control_reads(found)).poll(), words)
+
+
+def test_of_several_devices_in_one_list_the_one_that_is_meant_is_commanded() -> None:
+    """Two inverters behind one gateway, and a meter of its own between them, which nobody commands."""
+    first, second = (model_words(103, {"W": watts, "W_SF": 0, "St": 4}) for watts in (1000, 2000))
+    control, meter = model_words(123, CONTROLS), model_words(203)
+    found = played(discover(), listed(COMMON, first, control, COMMON, meter, COMMON, second, control))
+    assert [model.model_id for model in commanded(found)] == [1, 103, 123]
+    assert [model.model_id for model in commanded(found, 2)] == [1, 103, 123]
+    assert commanded(found)[1].address < commanded(found, 2)[1].address
+    with pytest.raises(ReadingError, match=r"number 3 of the devices .* the list has 2"):
+        commanded(found, 3)
+
+
+def test_one_device_may_be_spread_over_its_list() -> None:
+    found = played(discover(), listed(COMMON, model_words(103), model_words(123, CONTROLS), COMMON, model_words(802)))
+    assert commanded(found) == found
 
 
 def after(picture: Picture, command: Command) -> Picture:

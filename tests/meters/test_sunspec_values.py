@@ -228,6 +228,8 @@ def test_model_802_by_its_state_and_without_it() -> None:
     assert read(COMMON, model_words(802, bank | {"ChaSt": 3}), role="battery").power_w == -2000.0
     assert read(COMMON, model_words(802, bank), role="battery").power_w == -2000.0
     assert read(COMMON, model_words(802, bank | {"W": -2000}), role="battery").power_w == 2000.0
+    assert read(COMMON, model_words(802, bank), role="battery", sign="import").power_w == 2000.0, "the site file knows better"
+    assert read(COMMON, model_words(802, bank | {"ChaSt": 3}), role="battery", sign="import").power_w == -2000.0, "but not than the device"
 
 
 @pytest.mark.parametrize(("state", "battery_w", "pv_w"), [(4, 1500.0, -5000.0), (3, -1500.0, -2000.0)])

@@ -11,15 +11,23 @@ from hypothesis import strategies as st
 
 from controller.facts import (
     ChargingState,
+    ContactsRead,
+    DeviceAnswered,
+    DeviceRead,
+    Direction,
     DriverKnown,
+    EventsTold,
     EvseKey,
     EvseMeasured,
     EvseStatus,
     EvseStatusChanged,
     Fact,
+    FailsafeStated,
     FloorConfirmed,
+    GridEvent,
     LimitReceived,
     LimitRefused,
+    LimitStated,
     LimitStep,
     LimitUnit,
     MeterFailed,
@@ -30,12 +38,16 @@ from controller.facts import (
     PlanSolved,
     Restored,
     ScheduleAnnounced,
+    SeriesKind,
+    SeriesTold,
     SessionChanged,
     SetpointAnswered,
+    SignalBeat,
     SourceChanged,
     Stamp,
     StationOffline,
     StationOnline,
+    Steering,
     TimePassed,
     UpstreamWished,
 )
@@ -75,8 +87,47 @@ WORDS = st.dictionaries(
     ),
     st.one_of(MAYBE, st.sampled_from(["A", "W", "tx-1", "x", [], {}])),
 )
-SPACES = [("limit", "mqtt:grid"), ("limit", "api"), ("peak", "grid"), ("session", "CP1/1"), ("failsafe", "mqtt"), ("strange", "")]
+SPACES = [
+    ("signal", "dso"),
+    ("signal", "vtn"),
+    ("signal", "gone"),
+    ("device", "battery"),
+    ("series", "dso"),
+    ("limit", "mqtt:grid"),
+    ("limit", "api"),
+    ("peak", "grid"),
+    ("session", "CP1/1"),
+    ("failsafe", "mqtt"),
+    ("strange", ""),
+]
 LEARNT = [("past", "0 CP1/1"), ("past", ""), ("usual", "load 3"), ("usual", "load 2026-05-30"), ("usual", "sun x"), ("explained", "2026-05-30")]
+SOURCES = st.sampled_from(["dso", "fleet", "vtn", "box", "stranger", ""])
+DEVICES = st.sampled_from(["battery", "roof", "r1", "stranger"])
+MOMENTS = st.sampled_from([-math.inf, 0.0, WALL_S, WALL_S + 900.0, WALL_S + 7200.0, 1e30, math.nan, math.inf])
+EVENTS = st.lists(
+    st.builds(
+        GridEvent,
+        st.sampled_from(["a", "b", "c", ""]),
+        st.integers(-1, 3),
+        MOMENTS,
+        MAYBE,
+        MAYBE,
+        MAYBE,
+        MAYBE,
+        MAYBE,
+        MAYBE,
+        st.integers(-5, 5),
+        RUBBISH,
+        RUBBISH,
+        RUBBISH,
+        st.booleans(),
+        st.booleans(),
+        st.booleans(),
+        st.sampled_from(["", "peak"]),
+    ),
+    max_size=3,
+).map(tuple)
+SLOTS = st.lists(st.tuples(MOMENTS, MOMENTS, RUBBISH), max_size=4).map(tuple)
 ODD_PAST = ["CP1/1", "nowhere", [0, 1], WALL_S - 9000.0, WALL_S, 5000.0, 1e30, None, 3.0, ""]
 MEMORIES = st.dictionaries(
     st.sampled_from(SPACES + LEARNT),
@@ -112,7 +163,41 @@ def facts(at: Stamp) -> st.SearchStrategy[Fact]:
         st.builds(PlanFailed, now, st.just("why")),
         st.builds(DriverKnown, now, EVSES, st.sampled_from(["tx-1", "tx-2"]), st.none(), MAYBE, MAYBE, st.just("g"), st.sampled_from(["", "u"])),
         st.builds(ScheduleAnnounced, now, EVSES, STEPS),
+        senses(at),
     )
+
+
+def senses(at: Stamp) -> st.SearchStrategy[Fact]:
+    """Any fact of the grid's signals, of series and of what we command besides chargers."""
+    now, ways, yes = st.just(at), st.sampled_from(list(Direction)), st.booleans()
+    orders, why = st.one_of(st.none(), st.integers(-1, 5)), st.sampled_from(["", "why", "=1+1"])
+    closed = st.one_of(st.none(), yes)
+    return st.one_of(
+        st.builds(LimitStated, now, SOURCES, ways, MAYBE, MAYBE, orders, MAYBE, yes, st.integers(0, 3), why),
+        st.builds(LimitStated, now, SOURCES, ways, MAYBE, MAYBE, orders, MAYBE, yes, st.integers(0, 3), why),
+        st.builds(SignalBeat, now, SOURCES),
+        st.builds(FailsafeStated, now, SOURCES, ways, MAYBE, st.one_of(MAYBE, st.just(7200.0)), st.integers(0, 3)),
+        st.builds(ContactsRead, now, SOURCES, st.lists(closed, max_size=3).map(tuple)),
+        st.builds(EventsTold, now, SOURCES, EVENTS, st.sampled_from([(), ("cannot do that",)])),
+        st.builds(SeriesTold, now, st.sampled_from(list(SeriesKind)), SOURCES, SLOTS, why, yes),
+        st.builds(DeviceRead, now, DEVICES, MAYBE, MAYBE, st.sampled_from(list(Steering)), closed, MAYBE, MAYBE, MAYBE, why),
+        st.builds(DeviceAnswered, now, DEVICES, st.integers(-1, 40), yes, why, yes),
+    )
+
+
+SIGNALS = [
+    {"id": "dso", "type": "eebus", "failsafe_w": "section_14a", "failsafe_production_w": 0, "binds": "controllable"},
+    {"id": "fleet", "type": "mqtt", "circuit": "hall0"},
+    {"id": "vtn", "type": "openadr3", "url": "http://vtn", "ven_name": "yard", "failsafe_w": 5000},
+    {
+        "id": "box",
+        "type": "contacts",
+        "contacts": [
+            {"name": "W4", "pin": {"type": "file", "path": "/pin"}, "consumption_w": 4200},
+            {"name": "W3", "pin": {"type": "file", "path": "/pin"}, "production_percent": 30, "missing": "hold"},
+        ],
+    },
+]
 
 
 def ruined(data: st.DataObject, plan: Plan) -> Plan:
@@ -132,7 +217,14 @@ def ruined(data: st.DataObject, plan: Plan) -> Plan:
 @settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_facts_in_any_order_are_taken_and_every_setpoint_is_a_sound_number(data: st.DataObject) -> None:
     speed = data.draw(st.sampled_from([1.0, 60.0]))
-    parts: dict[str, Any] = {"battery": {"capacity_wh": 40000, "max_charge_w": 9000, "max_discharge_w": 9000}, "limits": {"failsafe_a": 20}}
+    control = {"type": "sunspec", "host": "127.0.0.1"}
+    parts: dict[str, Any] = {
+        "battery": {"capacity_wh": 40000, "max_charge_w": 9000, "max_discharge_w": 9000, "command": {"control": control}},
+        "limits": {"failsafe_a": 20},
+        "inverters": [{"id": "roof", "max_power_w": 20_000, "control": control}],
+        "relays": [{"id": "r1", "pin": {"type": "file", "path": "/pin"}, "closes": "limited"}],
+        "signals": SIGNALS,
+    }
     more = [{"id": name, "role": name, "source": {"type": "modbus", "host": "meter", "map": "any"}} for name in ("pv", "battery")]
     site = Site(depot(2, circuits=1, meters=more, **parts), QUICK)
     mono_s, wall_s = 1000.0, WALL_S

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from controller.sim.ieee2030_5_utility import RefusedError, checked
@@ -35,7 +37,9 @@ def test_the_plate() -> None:
     assert (model.rtgMaxW.value, model.rtgMaxW.multiplier) == (12_500, 1)
     assert (model.rtgMaxChargeRateW.value, model.rtgMaxChargeRateW.multiplier) == (4_000, 1)
     assert model.type_ == 83
-    assert int(model.doeModesSupported, 16) == 0b0011  # export and import
+    assert int(model.doeModesSupported, 16) == 0b1111  # export, import, generation, load (CSIP-AUS annex B)
+    loads = checked("DERCapability", documents.capability(replace(RATINGS, controllable=True), AUS))
+    assert int(loads.doeModesSupported, 16) == 0b1101, "aimed at the loads only, the import is not held"
 
 
 @pytest.mark.parametrize(("ratings", "kind"), [(Ratings(20_000.0), 4), (Ratings(5_000.0, 5_000.0, 5_000.0), 80), (Ratings(0.0), 82), (RATINGS, 83)])

@@ -23,6 +23,8 @@ from controller.sim.physics.breaker import Breaker
 from controller.sim.scenario import DEMO_MIDNIGHT_WALL_S, ENERGY, Scenario
 from controller.sim.virtual import VirtualDay
 from controller.site.charger import ChargerModel
+from optimizer.problem import Plan, Problem
+from optimizer.solve import SolveError, SolveReason
 
 FAULTS = (
     "grid meter silent", "battery meter silent", "pv meter silent", "battery silent", "battery refuses", "battery deaf", "battery drops",
@@ -156,10 +158,9 @@ class EnergyWorld(VirtualDay):
         return self
 
     def tick(self, at: Stamp) -> None:
-        """The controller's wall clock may be wrong; a dead one does nothing."""
-        if self._dead:
-            return
-        super().tick(replace(at, wall_s=at.wall_s + self._wall_off_s))
+        """A dead controller does nothing."""
+        if not self._dead:
+            super().tick(at)
 
     def connect(self, at: Stamp, station_id: str) -> None:
         """Nobody answers while the controller is dead."""
@@ -177,9 +178,9 @@ class EnergyWorld(VirtualDay):
         super().read(at, replace(reading, soc_percent=None) if "soc unknown" in kinds else reading)
 
     def submit(self, fact: Fact) -> None:
-        """Nothing reaches a dead controller."""
+        """Nothing reaches a dead controller; its wall clock may be wrong."""
         if not self._dead:
-            super().submit(fact)
+            super().submit(replace(fact, at=replace(fact.at, wall_s=fact.at.wall_s + self._wall_off_s)) if self._wall_off_s else fact)
 
     def _kinds(self, at: Stamp) -> set[str]:
         return {one.what for one in self._now()}
@@ -235,6 +236,12 @@ class EnergyWorld(VirtualDay):
         """Count commands."""
         self.counts[order.device] += 1
         super().steered(at, order)
+
+    def plan(self, problem: Problem) -> Plan:
+        """Without any plan the arbiter fills every fuse: harder on them."""
+        if not self._plan:
+            raise SolveError(SolveReason.NO_SOLVER, "nobody plans here")
+        return super().plan(problem)
 
     # -- limits ----------------------------------------------------------------------------------------------
 

@@ -77,6 +77,8 @@ def image_of(template: Template, truth: Truth | None = None) -> dict[int, int]:
         power = 10.0 ** scales[register.scale_register] if register.scale_register is not None else 1.0
         image.update(enumerate(words_of(register, template, shown(name, template, truth) / power), register.address))
     image.update({address: exponent & 0xFFFF for address, exponent in scales.items()})
+    for lost in template.lost_if:
+        image[lost.address] = lost.equals[0] + 1
     if (probe := template.probe) is not None:
         count = probe.span.length
         image.update({probe.address + at: probe.equals[0] >> 16 * (count - 1 - at) & 0xFFFF for at in range(count)})

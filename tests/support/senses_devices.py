@@ -16,9 +16,6 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from aiohttp import web
-from pymodbus.constants import ExcCodes
-from pymodbus.server import ModbusTcpServer
-from pymodbus.simulator import DataType, SimData, SimDevice
 
 from controller.io.clock import Clock
 from controller.paths import config_dir
@@ -26,6 +23,7 @@ from controller.sim.meter import SimMeters
 from controller.sim.site import MeterValues
 from controller.sim.sunspec import Plant, SimHybrid, SimSunSpec
 from controller.sim.vtn3 import Vtn3
+from tests.support.modbus_lines import Asked, RawDevice, Say, raw_over_tcp
 
 HOST = "127.0.0.1"
 PV_W, BATTERY_W = 12_000.0, 6_000.0
@@ -174,22 +172,19 @@ async def _module(port: int, shown: Shown, say: Callable[[Any], None]) -> None:
     """A Modbus I/O module. inputs: closed contacts (function 2). Says its coils when one is written."""
     coils: dict[int, bool] = {}
 
-    async def serve(function: int, start: int, address: int, count: int, registers: list[int], values: Any) -> ExcCodes | None:
-        if values is not None:
-            coils.update(enumerate((bool(value) for value in values), address))
+    def behave(device: RawDevice, asked: Asked) -> list[Say] | None:
+        if asked.function == 5:
+            coils[asked.address] = asked.words[0] == 0xFF00
             say(dict(coils))
-            return None
-        for at in range(address, address + count):
-            closed = coils.get(at, False) if function == 1 else at in shown.get("inputs", ())
-            word, bit = divmod(at, 16)
-            old, mask = registers[word - start // 16], 1 << bit
-            registers[word - start // 16] = old | mask if closed else old & ~mask
-        return None
+            return None  # the echo, as the specification wants it
+        closed = shown.get("inputs", ()) if asked.function == 2 else [at for at, on in coils.items() if on]
+        bits = sum(1 << number for number in range(asked.count) if asked.address + number in closed)
+        data = bits.to_bytes((asked.count + 7) // 8, "little")
+        return [(0.0, device.frame(asked, bytes([asked.function, len(data)]) + data))]
 
-    memory = SimData(0, count=100, values=0, datatype=DataType.REGISTERS)
-    await ModbusTcpServer(SimDevice(id=1, simdata=[memory], action=serve), address=(HOST, port)).serve_forever(background=True)
-    say(coils)
-    await asyncio.Event().wait()
+    async with raw_over_tcp(port, False, behave):
+        say(coils)
+        await asyncio.Event().wait()
 
 
 async def _vtn(port: int, shown: Shown, say: Callable[[Any], None]) -> None:

@@ -29,6 +29,7 @@ from controller.io.clock import Clock
 from controller.io.tasks import end, spawn
 from tests.conftest import Broker
 from tests.support.certificates import ECDSA_CERT, ECDSA_KEY
+from tests.support.csip_world import PROGRAM
 from tests.support.csip_world import World as Utility
 from tests.support.depot import Depot, stations_config
 from tests.support.history_servers import Influxd
@@ -47,7 +48,6 @@ CONTACT_W, CONTACT_EXPORT_W = 20_000.0, 3_000.0
 CONTROL = {"setpoint_life_s": 20, "setpoint_renew_s": 8, "offline_hold_s": 20, "ramp_up_a_per_s": 20, "plan_every_s": 10}
 ROOT = "yardmaster/test/"
 STEP_S = 0.1
-FREE_PROGRAM = {"programName": "doe"}
 
 
 class Wire:
@@ -251,6 +251,7 @@ class Surroundings:
         self.broker = guarded_broker(folder / "broker")
         self.influx = Influxd(folder / "influx")
         self.utility = Utility(folder / "utility")
+        self.utility._settings["orders"].append({"what": "program", "number": 1, "mrid": PROGRAM, "primacy": 1, "name": "DNSP"})
         ports = {name: one.port for name, one in self.devices.items()}
         ports |= {"broker": self.broker.port, "utility": self.utility.port}
         self.wires = {name: Wire(port) for name, port in ports.items()}
@@ -282,7 +283,7 @@ class Surroundings:
 
     def site(self, folder: Path, **parts: Any) -> dict[str, Any]:
         """A site file that knows all of them."""
-        return site(folder, **(whole_site(self) | parts))
+        return site(folder, **json.loads(json.dumps(whole_site(self) | parts)))  # no part twice, YAML would write an alias
 
 
 def whole_site(around: Surroundings) -> dict[str, Any]:
@@ -395,6 +396,8 @@ class Senses:
         self.depot = Depot(self.yard.ocpp_url, STATIONS, sample_s=1.0)
         self.physics = Physics(self.around, self.depot)
         self.fleet: Fleet | None = None
+        self.heard = {"broker": True, "utility": True}
+        """Whether these processes run."""
         self.looks: list[Callable[[float], None]] = []
         """Called ten times a second with the seconds since the last time."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -406,6 +409,14 @@ class Senses:
         return self.clock.stamp().mono_s
 
     async def __aenter__(self) -> Senses:
+        try:
+            await self._start()
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def _start(self) -> None:
         await self.around.__aenter__()
         await self.around.start()
         self.fleet = Fleet(self.around.broker.port, self.around.ca)
@@ -416,7 +427,6 @@ class Senses:
         await until(lambda: all(station.accepted for station in self.depot.stations), 30)
         for number in range(STATIONS):
             self.depot.plug_in(number, need_wh=200_000.0)
-        return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await end(self._tasks)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import sqlite3
 from contextlib import closing
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from controller.io.history_store import HistoryStore
 from tests.support.depot import FALLBACK_A, Depot, stations_config
 from tests.support.yard import Yard, free_port, site, until
 
@@ -118,6 +118,8 @@ async def test_points_of_an_outage_arrive_afterwards(tmp_path: Path) -> None:
     await influx.stop()
     assert influx.refusals == []
     assert len(set(influx.points)) == len(influx.points)
-    stamps = influx.of("grid")
-    gaps_s = [(after - one) / 1000 for one, after in pairwise(stamps)]
-    assert max(gaps_s) < 15  # one point each 10 s and a restart: nothing is missing in between
+    # What the page's own file has of that time has come to the server, too: nothing is missing in between, however slow this machine was.
+    (grid, *_) = HistoryStore(tmp_path / "data" / "history.sqlite3").query("grid", {}, went_s, returned_s, 10**6)
+    recorded = [round(wall_s * 1000) for wall_s, _ in grid.points]
+    assert recorded
+    assert set(recorded) <= set(influx.of("grid"))

@@ -1,6 +1,6 @@
 """A day of a mixed depot as one large station, in virtual time: outages, kills, restarted chargers (issue of the depot face; traps 8-10, 26).
 
-Twelve chargers and eight hours here; ``make test-one-station`` does it with a hundred and a day.
+Twelve chargers and six hours here; ``make test-one-station`` does it with a hundred and a day.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SESSIONS = 30
 
 @pytest.mark.parametrize("version", [V21, V201])
 def test_every_session_arrives_once_with_its_energy_under_one_evse_number(tmp_path: Path, version: str) -> None:
-    outcome = one_day(tmp_path, stations=12, hours=8, version=version)
+    outcome = one_day(tmp_path, stations=12, hours=6, version=version)
     assert outcome.wrong == []
     assert outcome.sessions > SESSIONS
     assert outcome.repeats == 0

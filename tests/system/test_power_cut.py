@@ -21,7 +21,7 @@ from tests.support.recorded_disk import NAME, SYNC, PowerCut, notes
 from tests.support.yard import ROOT
 
 WRITER = """
-import sqlite3, sys
+import os, sqlite3, sys
 from pathlib import Path
 from tests.support.recorded_disk import NAME, Recorder
 folder = Path(sys.argv[1])
@@ -34,6 +34,7 @@ db.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, x TEXT)")
 for n in range(1, 101):
     db.execute("INSERT INTO t VALUES (?, ?)", (n, "x" * 500))
     print(n, (folder / "disk.log").stat().st_size, flush=True)
+os._exit(0)  # at a usual end the recorder would go before the database that calls it
 """
 
 

@@ -217,6 +217,8 @@ class Ieee20305Driver:
             answers=event.answers,
             connected=event.effects.connected,
             label=event.label,
+            generation_w=event.effects.generation_w,
+            load_w=event.effects.load_w,
         )
 
     def _connected(self) -> bool:

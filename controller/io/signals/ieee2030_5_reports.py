@@ -88,7 +88,7 @@ class Reports:
             return None
         controlled = latest.limit_w is not None or latest.production_limit_w is not None
         await self._put(base, der.status, documents.status(now_s, connected, controlled, latest.battery_w, latest.soc_percent))
-        await self._put(base, der.availability, documents.availability(now_s, ratings, latest.pv_w))
+        await self._put(base, der.availability, documents.availability(now_s, ratings, None if latest.pv_w is None else max(0.0, -latest.pv_w)))
         return places.device.post_s or POST_S
 
     async def _der(self, url: URL) -> tuple[URL, resources.Der]:

@@ -6,10 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 from controller.config import Config
 from controller.config_signals import SignalConfig
 from controller.io.bus import Buses
+from controller.io.endings import Endings
 from controller.io.shell import Clock, Submit, Topics
 from controller.io.signals.driver import Driver, Notified, Surroundings
 from controller.io.tasks import end, keep
@@ -53,6 +55,9 @@ class SignalsShell:
             build: Build = import_module(f"controller.io.signals.{MODULES[entry.type]}").build
             driver = self._drivers[entry.id] = build(entry, surroundings)
             self._tasks.append(keep(driver.run, f"signal {entry.id}"))
+        shown = {entry.id: path for entry in self._config.signals if isinstance(path := getattr(entry, "cert_file", None), Path)}
+        if shown:
+            self._tasks.append(keep(Endings(shown, self._clock, self._submit).watch, "ends of certificates"))
 
     async def stop(self) -> None:
         """End the drivers."""

@@ -24,7 +24,7 @@ from controller.facts import EvseKey, Fact, LimitReceived, LimitUnit, NeedStated
 from controller.io.api import MAX_SEQUENCES, MAX_STREAMS, ApiShell
 from controller.io.api_models import MAX_BODY_BYTES
 from controller.io.clock import VirtualClock
-from controller.io.history import Series
+from controller.io.history_store import Series
 from controller.io.shell import StartError
 from controller.io.tap import Tap
 from controller.snapshot import FaceView, Snapshot

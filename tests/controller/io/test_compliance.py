@@ -98,6 +98,19 @@ async def test_the_shell_writes_soon_and_the_rest_at_its_end(tmp_path: Path) -> 
     assert [fact.healthy for fact in facts if isinstance(fact, SourceChanged)] == [True]
 
 
+async def test_a_statement_does_not_wait_for_the_next_batch(tmp_path: Path) -> None:
+    config = depot(1).model_copy(update={"data_dir": tmp_path})
+    shell = ComplianceShell(config, VirtualClock(T0), lambda fact: None, flush_s=60.0)
+    await shell.start()
+    shell.carry(line(1, event="received"))
+    for _ in range(500):
+        if list(read_only(tmp_path / FILE, None, 0, T0 + 9)):
+            break
+        await asyncio.sleep(0.01)
+    assert [one.event for one in read_only(tmp_path / FILE, None, 0, T0 + 9)] == ["received"]
+    await shell.stop()
+
+
 async def test_a_disk_that_refuses_is_told_once_and_lines_wait(tmp_path: Path) -> None:
     facts: list[Fact] = []
     (tmp_path / "file").write_text("not a folder")

@@ -283,6 +283,20 @@ class TestFiles:
         await one.go_on()
         assert [fact.slots[0][2] for fact in one.told()] == [0.2, 0.25]
 
+    async def test_a_file_and_an_answer_that_never_change_are_told_again_once_a_day(self, desk: Open, tmp_path: Path) -> None:
+        """The site keeps what is near of a long series: a file of a year must not run dry after some weeks."""
+        path = tmp_path / "prices.csv"
+        path.write_text("start,value\n2026-11-20T09:00:00Z,0.2\n")
+        one = await desk(market({"type": "file", "path": str(path), "every_s": 43_200}))
+        for _ in range(4):
+            await one.go_on()
+        assert 2 <= len(one.told()) <= 3
+        with Feeds({"/p": [{"body": GOOD, "headers": {"ETag": '"1"'}}]}) as feeds:
+            two = await desk(market({"type": "http", "url": f"{feeds.url}/p", "end": "end", "every_s": 43_200}))
+            for _ in range(4):
+                await two.go_on()
+        assert 2 <= len(two.told()) <= 3
+
     async def test_a_file_that_is_not_there_or_half_written(self, desk: Open, tmp_path: Path) -> None:
         path = tmp_path / "pv.csv"
         one = await desk(site(forecast={"pv_feed": {"type": "file", "path": str(path)}}))
@@ -323,6 +337,7 @@ class TestMqtt:
         await one.shell.start()
         board.takers["sun"]("sun", json.dumps({"slots": [{"start": "2026-11-20T09:00:00Z", "value": 1.5}]}).encode(), True)
         board.takers["sun"]("sun", b"rubbish", False)
+        board.takers["sun"]("sun", b'{"slots": [{"start": 1%b, "value": 1}]}' % (b"0" * 400), False)
         board.takers["sun"]("sun", b"", True)
         await one.shell.stop()
         assert [fact.slots for fact in one.told()] == [((NOW - 1800, NOW + 1800, 1500.0),)]

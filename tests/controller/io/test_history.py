@@ -14,7 +14,8 @@ import pytest
 
 from controller.config import Config
 from controller.facts import Fact, SourceChanged, Stamp
-from controller.io.history import HistoryShell, HistoryStore, Series
+from controller.io.history import HistoryShell
+from controller.io.history_store import HistoryStore, Series
 from controller.orders import RecordPoint
 
 NOW_S = 1_780_000_000.0
@@ -163,7 +164,7 @@ def test_the_same_moment_again_replaces_and_nonsense_is_left_out(store: HistoryS
 
 
 def test_a_failed_batch_leaves_nothing_behind_and_the_next_one_is_right(store: HistoryStore) -> None:
-    refuse = "CREATE TRIGGER refuse BEFORE INSERT ON points WHEN NEW.value = 666 BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+    refuse = "CREATE TRIGGER refuse BEFORE INSERT ON recent WHEN NEW.value = 666 BEGIN SELECT RAISE(ABORT, 'disk full'); END"
     store._opened().execute(refuse)
     with pytest.raises(sqlite3.Error, match="disk full"):
         store.write([point(0), point(0, "evse", power_w=666.0)])

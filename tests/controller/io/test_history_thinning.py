@@ -13,7 +13,8 @@ import pytest
 
 from controller.config import Config
 from controller.facts import Fact, Stamp
-from controller.io.history import HistoryShell, HistoryStore
+from controller.io.history import HistoryShell
+from controller.io.history_store import HistoryStore
 from controller.io.history_thinning import Level, counts_up
 from controller.orders import RecordPoint
 
@@ -51,8 +52,16 @@ def store(tmp_path: Path) -> HistoryStore:
     return store
 
 
+def settle_all(store: HistoryStore) -> None:
+    """Everything recent goes to its place."""
+    for part in store.unsettled():
+        store.settle(part)
+    store.settled()
+
+
 def thin_all(store: HistoryStore, *levels: Level) -> list[int]:
     """Everything that is due; how many points each step took away."""
+    settle_all(store)
     gone = []
     for level in levels:
         while slices := store.todo(level, NOW_S):
@@ -94,12 +103,14 @@ def test_young_points_and_events_stay_as_they_are(store: HistoryStore) -> None:
 def test_only_whole_days_that_are_old_enough(store: HistoryStore) -> None:
     """At 06:00 the eighth day back is old enough only until 06:00; it waits until all of it is."""
     store.write(day(8))
+    settle_all(store)
     assert store.todo(FINE, NOW_S) == []
     assert store.todo(FINE, NOW_S + 18 * 3600) != []
 
 
 def test_twice_changes_nothing_even_after_a_crash_in_the_middle(store: HistoryStore) -> None:
     store.write([*day(10), *day(10, "evse")])
+    settle_all(store)
     first = store.todo(FINE, NOW_S)
     store.thin(first[0])  # and the power goes away: nothing was noted
     thin_all(store, FINE)
@@ -112,6 +123,16 @@ def test_twice_changes_nothing_even_after_a_crash_in_the_middle(store: HistorySt
 def test_a_clock_that_stood_at_1970_costs_one_step_not_fifty_years(store: HistoryStore) -> None:
     store.write([RecordPoint("grid", {}, {"power_w": 1.0}, 5.0), *day(10)])
     assert len(thin_all(store, FINE)) <= 4
+
+
+def test_a_clock_that_ran_ahead_or_other_days_in_the_site_file_stop_nothing(store: HistoryStore) -> None:
+    """Ten years ahead for a while: when it is right again, what comes later becomes coarser as ever."""
+    store.write(day(30))
+    store.done(FINE, round((NOW_S + 3650 * DAY_S) * 1000))
+    thin_all(store, FINE)
+    store.write(day(10))
+    thin_all(store, FINE)
+    assert (len(series(store, "power_w", 30)), len(series(store, "power_w", 10))) == (12, 12)
 
 
 def test_a_file_of_an_earlier_version_comes_along(tmp_path: Path) -> None:

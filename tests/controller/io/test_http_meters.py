@@ -294,3 +294,25 @@ async def test_stop_is_quick_while_a_device_hangs_and_may_be_called_twice() -> N
             await shell.stop()
 
 
+async def test_f41_a_gateway_that_answers_for_ever_with_an_old_value_is_told_as_old() -> None:
+    seen = iter(range(10_000))
+
+    async def handler(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({"amps": 5, "read": min(3, next(seen))})
+
+    fields = {f"i_l{number}": {"path": "amps"} for number in (1, 2, 3)}
+    async with device(handler) as gateway, polling(gateway.url + "/values", fields=fields, measured_at="read") as facts:
+        await facts.until(lambda: any(fact.age_s > 0.25 for fact in facts.of(MeterRead)))
+    assert "has not moved yet" in facts.of(MeterFailed)[0].reason
+    assert [fact.age_s for fact in facts.of(MeterRead)[:3]] == [0.0, 0.0, 0.0], "as long as it reads the meter"
+    ages_s = [fact.age_s for fact in facts.of(MeterRead)[3:]]
+    assert ages_s == sorted(ages_s)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [({"format": "shelly", "measured_at": "time"}, "format json only"), ({"fields": {"p": {"path": "p"}}, "measured_at": "a..b"}, "cannot be read")],
+)
+def test_a_measured_at_that_cannot_be_is_refused(source: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        config("http://x/a", **source)

@@ -299,7 +299,41 @@ async def test_a_redirect_does_not_carry_the_token_elsewhere(server: StrictServe
     async with running(site(tmp_path, server.port)) as (shell, facts):
         shell.carry(point(1))
         await until(lambda: health(facts) == [False])
-    assert "has trouble (307)" in details(facts)[0]
+    assert "elsewhere (307)" in details(facts)[0]
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_a_server_that_refuses_everything_costs_no_point(server: StrictServer, tmp_path: Path, status: int) -> None:
+    """A proxy that wants https answers every plain request with 400; so does the page behind a wrong address."""
+    server.says = lambda: web.Response(status=status, text="The plain HTTP request was sent to HTTPS port")
+    async with running(site(tmp_path, server.port)) as (shell, facts):
+        for number in range(40):
+            shell.carry(point(number))
+        await until(lambda: health(facts) == [False])
+        assert "refuses every line" in details(facts)[0]
+        assert "HTTPS port" in details(facts)[0]
+        assert (forwarder_of(shell).counts.quarantined, forwarder_of(shell).counts.waiting) == (0, 40)
+        server.says = lambda: None
+        await until(lambda: len(server.points) == 40)
+        await until(lambda: health(facts) == [False, True])
+
+
+async def test_a_bad_line_that_is_alone_waits_for_the_next_good_one(server: StrictServer, tmp_path: Path) -> None:
+    async with running(site(tmp_path, server.port)) as (shell, facts):
+        shell.carry(point(1, "forbidden"))
+        await until(lambda: health(facts) == [False])
+        assert forwarder_of(shell).counts.quarantined == 0
+        shell.carry(point(2))
+        await until(lambda: forwarder_of(shell).counts.quarantined == 1 and len(server.points) == 1)
+        await until(lambda: health(facts) == [False, True])
+
+
+async def test_a_password_in_the_address_is_used_without_breaking_and_never_told(free_port: int, tmp_path: Path) -> None:
+    async with running(site(tmp_path, free_port, url=f"http://me:hush-hush@{HOST}:{free_port}/")) as (shell, facts):
+        shell.carry(point(1))
+        await until(lambda: health(facts) == [False])
+    assert "hush-hush" not in details(facts)[0]
+    assert HOST in details(facts)[0]
 
 
 async def test_f83_an_unreadable_token_file_is_told(server: StrictServer, tmp_path: Path) -> None:

@@ -117,6 +117,8 @@ def image_of(template: Template) -> dict[int, int]:
         image.update(enumerate(encode_value(scaled, register, template), register.address))
         if register.scale_register is not None:
             image[register.scale_register] = 0xFFFF  # 10 to the power of -1
+    for lost in template.lost_if:
+        image[lost.address] = lost.equals[0] + 1
     if template.probe is not None:
         count = template.probe.span.length
         constant = template.probe.equals[0]

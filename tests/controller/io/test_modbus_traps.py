@@ -25,7 +25,7 @@ from controller.io.bus_client import tls_context
 from controller.io.tasks import spawn
 from meters.reading import ReadingError
 from tests.support.certificates import ECDSA_CERT, ECDSA_KEY, OTHER_CERT, OTHER_KEY
-from tests.support.modbus_lines import HOST, Asked, Framing, RawDevice, Say, raw_over_tcp, raw_serial, serial_pair
+from tests.support.modbus_lines import HOST, Asked, Framing, RawDevice, Say, raw_over_tcp, raw_serial, rtu_frame, serial_pair
 
 Behave = Callable[[RawDevice, Asked], list[Say] | None]
 RTU: tuple[Framing, ...] = ("rtu", "rtu_over_tcp")
@@ -164,6 +164,25 @@ async def test_m2_noise_before_an_rtu_answer_costs_the_noise_only(framing: Frami
     """b"\\x01\\x03\\x04\\x00" looks like the beginning of the very answer."""
     async with wired(framing, free_port, lambda device, asked: [(0.0, noise + device.right(asked))]) as (_, line, bus):
         assert await bus.read_registers(line, 3, 500, 2) == [500, 501]
+
+
+@pytest.mark.parametrize("framing", RTU)
+async def test_m2_an_adapter_that_hears_itself_is_not_taken_for_the_device(framing: Framing, free_port: int) -> None:
+    """At 0x0300 the request even looks like a whole answer of three bytes; a single write looks like its own confirmation."""
+    deaf = False
+
+    def behave(device: RawDevice, asked: Asked) -> list[Say] | None:
+        value = asked.words[0] if asked.words else asked.count
+        echo = rtu_frame(struct.pack(">BBHH", asked.unit, asked.function, asked.address, value))
+        return [(0.0, echo if deaf else echo + device.right(asked))]
+
+    async with wired(framing, free_port, behave, timeout_s=0.1) as (_, line, bus):
+        assert await bus.read_registers(line, 3, 0x0300, 1) == [0x0300]
+        assert await bus.read_registers(line, 4, 500, 2) == [500, 501]
+        await bus.write_registers(line, 7, [1], single=True)
+        deaf = True
+        assert (await failed(bus.write_registers(line, 7, [1], single=True))).reason == "no answer"
+        assert (await failed(bus.read_registers(line, 3, 0x0300, 1))).reason == "no answer"
 
 
 @pytest.mark.parametrize("framing", ["tcp", "rtu"])

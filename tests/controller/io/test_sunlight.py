@@ -55,6 +55,7 @@ async def test_the_real_child_knows_the_sun() -> None:
         ("print('{\"watts\": [1, 2]}')", "nonsense"),
         ("import json, sys; print(json.dumps({'watts': [-1.0] * json.load(sys.stdin)['count']}))", "nonsense"),
         ("import json, sys; print(json.dumps({'watts': [float('nan')] * json.load(sys.stdin)['count']}))", "nonsense"),
+        ("import json, sys; print(json.dumps({'watts': [16e3] * json.load(sys.stdin)['count']}))", "nonsense"),
         ("import os; os._exit(7)", "ended with 7"),
     ],
 )
@@ -64,6 +65,26 @@ async def test_a_bad_child_costs_a_clear_sky_and_nothing_else(script: str, why: 
     with pytest.raises(SkyError, match=why):
         await sunlight([BERLIN], facts, script, deadline_s).renew()
     assert facts == []
+
+
+async def test_polar_night_midnight_sun_and_the_south() -> None:
+    """Tromso on 21 June has sun at midnight; a north roof in Sydney has its winter noon at 02:00Z; one inside the south pole has nothing in June."""
+    facts: list[Fact] = []
+    plants = [
+        {**BERLIN, "latitude": 69.65, "longitude": 18.96, "tilt_degrees": 0},
+        {**BERLIN, "latitude": -33.87, "longitude": 151.2, "azimuth_degrees": 0},
+        {**BERLIN, "latitude": -89.9, "longitude": 0.0},
+    ]
+    for plant in plants:
+        await sunlight([plant], facts).renew()
+    day = datetime(2026, 6, 21, tzinfo=UTC).timestamp()
+    told = [fact.slots for fact in facts if isinstance(fact, SeriesTold)]
+    north, south, pole = ({slot[0] - day: slot[2] for slot in slots if day <= slot[0] < day + 86_400} for slots in told)
+    assert min(north.values()) > 0.0
+    assert max(south, key=lambda at_s: south[at_s]) == pytest.approx(2 * 3600, abs=2700)
+    assert 4500 < max(south.values()) < 8500
+    assert south[12 * 3600.0] == 0.0
+    assert set(pole.values()) == {0.0}
 
 
 async def test_a_missing_program() -> None:

@@ -25,6 +25,7 @@ def test_the_sentence_of_the_week() -> None:
 @pytest.mark.parametrize(
     ("where", "week", "words"),
     [
+        ("limit (dso)", Sum(1500.0), "The limit (dso) held cars back for 25 min today; that cost next to nothing."),
         ("grid", Sum(30.0), "The grid connection held no car back today."),
         ("grid", Sum(1500.0), "The grid connection held cars back for 25 min today; that cost next to nothing."),
         ("peak", Sum(7200.0, 3.0), "The demand charge held cars back for 2.0 h today: charging moved to spare the highest quarter hour."),

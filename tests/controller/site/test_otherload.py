@@ -75,3 +75,13 @@ def test_after_the_start_of_a_motor_nobody_is_paused_while_the_cars_follow_their
     assert other.now_a is not None
     assert other.now_a[0] > 24.0, "the careful estimate"
     assert other.now_a[0] - other.passing_a(3.0)[0] <= 34.0
+
+
+def test_a_reading_older_than_what_the_station_says_since_is_no_building_that_came_up() -> None:
+    """A virtual meter speaks again when its second part does; by then a car has followed its cut and told so."""
+    other = OtherLoad()
+    other.read(three(40), [car(32, 32)], 50.0, 0.0)
+    other.read(three(65), [car(32, 32)], 50.0, 1.0, 0.5)
+    assert other.read(three(65), [car(20, 20)], 50.0, 1.5, 0.5) == three(33), "at 1.0 s the car still drew 32 A"
+    assert other.read(three(53), [car(20, 20)], 50.0, 2.0, 0.5) == three(33)
+    assert other.read(three(65), [car(20, 20)], 50.0, 3.0) == three(45), "a new reading says that it is the building"

@@ -39,7 +39,7 @@ def test_then_the_differences_of_phases_then_stations_then_export() -> None:
     assert told[6:12] == [f"unbalance limit L{p + 1} over L{q + 1}" for p, q in PAIRS]
     assert told[12:15] == ["station profile 3"] * 3
     assert told[15:21] == ["fuse grid L1", "fuse grid L2", "fuse grid L3", "fuse hall0 L1", "fuse hall0 L2", "fuse hall0 L3"]
-    assert told[21] == "export limit"
+    assert told[21] == "feed-in limit"
     assert len(told) == 28
     assert made.freeze().claims[0].rows == (3, 0, 6 + PAIRS.index((0, 1)), 6 + PAIRS.index((0, 2)), 12)
 

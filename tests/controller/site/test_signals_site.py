@@ -221,7 +221,7 @@ def test_an_announced_limit_is_in_the_plan_before_it_begins() -> None:
 def test_an_announced_limit_of_the_controllable_loads_is_a_node_of_their_sum() -> None:
     story = charging(entry("openadr3", binds="controllable"), control={"solver_deadline_s": 1})
     problem, inside, outside = announced(story, consumption_w=6900.0)
-    middle = next(node for node in problem.nodes if "controllable loads" in node.node_id)
+    middle = next(node for node in problem.nodes if node.node_id == "limit (dso)")
     assert all(middle.slot_limit_a[number] == pytest.approx(10.0) for number in inside)
     assert all(middle.slot_limit_a[number] >= 100.0 for number in outside)
     assert not problem.nodes[0].slot_limit_a

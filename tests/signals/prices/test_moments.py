@@ -55,3 +55,9 @@ def test_a_time_with_its_offset_reads_back(wall_s: float, zone: str) -> None:
 def test_days_have_23_24_or_25_hours(moment: str, hours: int) -> None:
     ((begin, end),) = local_days(utc(moment), BERLIN, (0,))
     assert end.timestamp() - begin.timestamp() == hours * 3600
+
+
+@pytest.mark.parametrize("told", [10**400, -(10**400), "9" * 400])
+def test_a_number_beyond_all_numbers_is_refused_like_any_other(told: object) -> None:
+    with pytest.raises(PriceError):
+        Moments().read(told)

@@ -186,3 +186,10 @@ class TestLaws:
     def test_csv_and_json_tell_the_same(self, told: list[tuple[int, float]]) -> None:
         csv_text = "start,value\n" + "".join(f"{NOON + 900 * index},{value!r}\n" for index, value in told)
         assert decode_csv(csv_text.encode()) == decode_json(raw([{"start": NOON + 900 * index, "value": value} for index, value in told]))
+
+
+@pytest.mark.parametrize("prices", [7, True, None, [], "x"])
+def test_a_kept_answer_of_nord_pool_without_prices_is_refused(prices: Any) -> None:
+    entry = {"deliveryStart": "2026-11-20T00:00:00Z", "deliveryEnd": "2026-11-20T01:00:00Z", "entryPerArea": prices}
+    with pytest.raises(PriceError):
+        decode_file(json.dumps({"multiAreaEntries": [entry]}).encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -64,7 +65,20 @@ def status(number: int, *headers: str) -> bytes:
     return f"HTTP/1.1 {number} So\r\n{''.join(f'{line}{chr(13)}{chr(10)}' for line in headers)}Content-Length: 0\r\n\r\n".encode()
 
 
-GOOD = {"plain": ok(TIME), "with parameters": ok(TIME, kind="application/sep+xml;level=+S1; charset=utf-8"), "as xml": ok(TIME, kind="text/xml")}
+def chunked(body: bytes) -> bytes:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/sep+xml\r\nTransfer-Encoding: chunked\r\nX-Length: none\r\n\r\n"
+    parts = [body[place : place + 7] for place in range(0, len(body), 7)]
+    return head + b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in [*parts, b""])
+
+
+GOOD = {
+    "plain": ok(TIME),
+    "in chunks": chunked(TIME),
+    "packed unasked": ok(gzip.compress(TIME), "Content-Encoding: gzip"),
+    "deflated unasked": ok(zlib.compress(TIME), "Content-Encoding: deflate"),
+    "with parameters": ok(TIME, kind="application/sep+xml;level=+S1; charset=utf-8"),
+    "as xml": ok(TIME, kind="text/xml"),
+}
 BAD = {
     "not http": b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
     "nothing": b"",
@@ -73,7 +87,10 @@ BAD = {
     "exi": ok(TIME, kind="application/sep-exi"),
     "a page": ok(b"<html/>", kind="text/html"),
     "two mebibytes": ok(b"<!--" + b"x" * 2_000_000 + b"-->" + TIME),
-    "packed": ok(zlib.compress(TIME), "Content-Encoding: deflate"),
+    "packed in a way of its own": ok(TIME, "Content-Encoding: br"),
+    "not packed as it says": ok(TIME, "Content-Encoding: gzip"),
+    "packed and cut": ok(gzip.compress(TIME)[:-12], "Content-Encoding: gzip"),
+    "a gigabyte in little space": ok(gzip.compress(b" " * 2**24 + TIME), "Content-Encoding: gzip"),
     "no content": status(204),
     "not there": status(404),
     "forbidden": status(403),
@@ -147,6 +164,31 @@ async def test_a_list_is_read_page_by_page(tmp_path: Path) -> None:
 async def test_a_server_that_gives_everything_at_once(tmp_path: Path) -> None:
     async with served(tmp_path, lambda _: programs(0, 120, 120)) as http:
         assert len(await listed(http)) == 120
+
+
+async def test_a_list_of_three_hundred(tmp_path: Path) -> None:
+    """More than fits into a byte; the server gives ten at a time, whatever we ask for."""
+    async with served(tmp_path, lambda line: programs(query(line, "s"), min(10, 300 - query(line, "s")), 300)) as http:
+        assert len(set(await listed(http))) == 300
+
+
+async def test_what_the_server_put_into_an_address_stays_letter_for_letter(tmp_path: Path) -> None:
+    lines: list[str] = []
+
+    def answer(line: str) -> bytes:
+        lines.append(line)
+        return programs(0, 1, 1)
+
+    async with served(tmp_path, answer) as http:
+        await http.pages(http.at(http.root, "/derp?site=a%2Fb%20c&l=1&token=x=="), resources.programs)
+    assert [line for line in lines if line] == ["GET /derp?site=a%2Fb%20c&token=x==&s=0&l=50"]
+
+
+async def test_a_connection_that_was_dropped_meanwhile_is_made_anew(tmp_path: Path) -> None:
+    """The server closes after each answer without a word about it."""
+    async with served(tmp_path, lambda _: ok(TIME).replace(b"Content-Length", b"Content-length") if _ else b"") as http:
+        for _ in range(3):
+            assert (await got(http)).now_s == 5
 
 
 @pytest.mark.parametrize(

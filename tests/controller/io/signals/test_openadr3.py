@@ -115,7 +115,9 @@ async def test_a_limit_in_a_form_nobody_can_read_holds_at_the_failsafe_of_sectio
     stations = {"stations": [{"id": "CP1", "evses": [{"id": 1, "max_current_a": 32, "fallback_a": 6}]}]}
     async with world(site=stations, failsafe_w="section_14a") as there:
         program = (await there.business("POST", "/programs", {"programName": "doe"}))["id"]
-        odd = limit_event(program, there.now() - 60, 0.0) | {"intervals": [{"id": 0, "payloads": [{"type": "IMPORT_CAPACITY_LIMIT", "values": ["x"]}]}]}
+        odd = limit_event(program, there.now() - 60, 0.0) | {
+            "intervals": [{"id": 0, "payloads": [{"type": "IMPORT_CAPACITY_LIMIT", "values": ["x"]}]}]
+        }
         made = await there.business("POST", "/events", odd)
         await until(there.events)
         assert [event.consumption_w for event in there.events()] == [4200.0]

@@ -52,7 +52,7 @@ def test_waiting_ones_are_answered_when_they_are_on_disk_and_go_up_together() ->
     assert told(book) == [(1, [1.0, 2.0, 3.0])]
     book.wait(60)
     assert len(told(book)) == 1
-    assert book.memories[("hub:depot:csms", "values:1")] is None
+    assert ("hub:depot:csms", "values:1") not in book.memories
 
 
 def test_what_waits_outlives_a_power_cut() -> None:

@@ -1,0 +1,176 @@
+"""What was added for meters, signals, devices and feeds, in a real Chromium: banner, compliance record, meters, series, power flow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from controller.io.api import ApiShell
+from controller.io.clock import VirtualClock
+from controller.io.compliance import Line
+from controller.snapshot import DeviceView, MeterView, SeriesView, SignalView, SiteView, Snapshot
+from tests.support.picture import NOW_WALL_S, picture, site_config
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+WAIT_MS = 20_000
+CHROMIUM = Path("/usr/bin/chromium")
+HELD = SignalView("dso", "mqtt", "grid", True, "limited", 26_880.0, NOW_WALL_S + 900.0, None, None, 3.0, True, 26_220.0)
+FEED_IN = SignalView("box", "contacts", "grid", False, "failsafe", None, None, 5000.0, None, 300.0, True, 4500.0, "", "silent for 300 s: the failsafe holds")
+BATTERY = DeviceView("battery", "battery", "confirmed", -8000.0, -8000.0, -8000.0, None, "plan: discharges")
+ROOF = DeviceView("roof", "inverter", "confirmed", 3980.0, 4100.0, 4100.0, None, "limit (dso)")
+
+
+class Shelf:
+    """A compliance record of some lines; which questions were asked."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+        self.asked: list[int] = []
+
+    async def query(self, source: str | None, since_wall_s: float, until_wall_s: float, after: int = 0, most: int = 1000) -> list[Line]:
+        """All of them."""
+        return self.lines
+
+    async def changes(self, source: str | None, since_wall_s: float, until_wall_s: float, most: int) -> list[Line]:
+        """The newest."""
+        self.asked.append(most)
+        return self.lines[-most:]
+
+
+class Site:
+    """An ApiShell with a picture that a test may change."""
+
+    def __init__(self, port: int) -> None:
+        self.changes: dict[str, object] = {}
+        self.clock = VirtualClock(NOW_WALL_S)
+        self.url = f"http://127.0.0.1:{port}"
+        self.shell = ApiShell(site_config(port=port), self.clock, lambda fact: None, self.look, period_s=0.05)
+        self.shell.record = self.shelf = Shelf()
+
+    def look(self) -> Snapshot:
+        """The site now."""
+        self.clock.advance(0.05)
+        made = picture()
+        site: SiteView = dataclasses.replace(made.site, **self.changes)  # type: ignore[arg-type]
+        return dataclasses.replace(made, now_wall_s=self.clock.stamp().wall_s, site=site)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def site(free_port: int) -> AsyncIterator[Site]:
+    served = Site(free_port)
+    await served.shell.start()
+    yield served
+    await served.shell.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.fail(f"{CHROMIUM} is missing; on Debian: apt-get install -y --no-install-recommends chromium fonts-dejavu-core")
+    expect.set_options(timeout=WAIT_MS)
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield started
+        await started.close()
+
+
+async def opened(browser: Browser, site: Site, width: int = 1280) -> tuple[Page, list[str]]:
+    """The page, and what it complains about."""
+    page = await browser.new_page(viewport={"width": width, "height": 900})
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+    page.set_default_timeout(WAIT_MS)
+    await page.goto(site.url)
+    await expect(page.locator("body")).to_have_attribute("data-phase", "ready")
+    return page, complaints
+
+
+async def test_what_holds_now_stands_above_everything_and_goes_again(browser: Browser, site: Site) -> None:
+    page, complaints = await opened(browser, site)
+    held = page.locator("#held > li")
+    await expect(page.locator("#held")).to_be_hidden()
+    site.changes = {"signals": (HELD, FEED_IN), "devices": (BATTERY,)}
+    await expect(held).to_have_count(2)
+    await expect(held.nth(0)).to_contain_text("dso")
+    await expect(held.nth(0)).to_contain_text("limits chargers and battery together to 26.9\u202fkW; measured 26.2\u202fkW")
+    await expect(held.nth(0)).to_contain_text("15\u202fmin left")
+    await expect(held.nth(1)).to_contain_text("its failsafe limits feed-in to 5.0\u202fkW; measured 4.5\u202fkW")
+    await expect(held.nth(1)).to_contain_text("no end")
+    await expect(held.nth(1)).to_have_attribute("data-state", "failsafe")
+    site.changes = {"signals": (dataclasses.replace(HELD, binds=False),), "devices": (BATTERY,)}  # another source is lower
+    await expect(page.locator("#held")).to_be_hidden()
+    await expect(page.locator("#signals > li")).to_have_count(1)
+    assert complaints == []
+    await page.close()
+
+
+async def test_the_record_is_shown_newest_first_and_follows(browser: Browser, site: Site) -> None:
+    site.changes = {"signals": (HELD,)}
+    page, complaints = await opened(browser, site)
+    await expect(page.locator("#record-empty")).to_be_visible()
+    site.shelf.lines = [
+        Line(1, NOW_WALL_S - 60.0, "dso", "consumption", "grid", "received", 26_880.0, 51_000.0, "section 14a"),
+        Line(7, NOW_WALL_S - 50.0, "dso", "consumption", "grid", "obeyed", 26_880.0, 26_220.0, "first at or below it 6.0 s after it came into force"),
+    ]
+    site.changes = {"signals": (dataclasses.replace(HELD, limit_w=20_000.0),)}
+    rows = page.locator("#record > li")
+    await expect(rows).to_have_count(2)
+    await expect(rows.nth(0)).to_contain_text("obeyed")
+    await expect(rows.nth(0)).to_contain_text("consumption 26.9\u202fkW, measured 26.2\u202fkW, first at or below it 6.0 s after it came into force")
+    await expect(rows.nth(1)).to_contain_text("section 14a")
+    await expect(page.locator('#signals-card a[href="/api/v1/compliance.csv"]')).to_have_text("last 7 days as CSV")
+    assert set(site.shelf.asked) == {20}
+    assert complaints == []
+    await page.close()
+
+
+async def test_meters_say_how_good_they_are_and_are_not_listed_twice(browser: Browser, site: Site) -> None:
+    good = MeterView("grid", "grid", "good", "suspect", 0.4, 19_250.0, (30.5, 28.0, 25.0), 900, 3, 1)
+    lost = MeterView("roof", "pv", "lost", "bad", 75.0, None, (None, None, None), 10, 9, 4, "phase sum does not fit the total")
+    site.changes = {"meters": (good, lost)}
+    page, complaints = await opened(browser, site, 390)
+    rows = page.locator("#meters > li")
+    await expect(rows).to_have_count(2)
+    await expect(rows.nth(0)).to_have_attribute("data-health", "late")
+    await expect(rows.nth(0)).to_contain_text("grid connection \u00b7 3 of 900 readings not believed \u00b7 1 polls without an answer")
+    await expect(rows.nth(0)).to_contain_text("good, reading suspect")
+    await expect(rows.nth(1)).to_contain_text("lost, reading bad, phase sum does not fit the total")
+    await expect(page.locator("#meters-note")).to_have_text("1 of 2 in trouble")
+    await expect(page.locator("#sources > li")).to_have_count(1)  # the CSMS; the meter has its card
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert complaints == []
+    await page.close()
+
+
+async def test_prices_and_forecasts_say_where_they_come_from_and_how_far_they_reach(browser: Browser, site: Site) -> None:
+    buy = SeriesView("buy", "energy_charts", NOW_WALL_S + 3600.0, 0.1234)
+    sun = SeriesView("pv", "weather", None, None, "no answer for 2 h: what was measured on the days before holds")
+    site.changes = {"series": (buy, sun)}
+    page, complaints = await opened(browser, site)
+    rows = page.locator("#series > li")
+    await expect(rows).to_have_count(2)
+    await expect(rows.nth(0)).to_contain_text("0.123\u202fEUR/kWh")
+    await expect(rows.nth(0)).to_contain_text("until 02:00")  # Europe/Berlin
+    await expect(rows.nth(1)).to_contain_text("no answer for 2 h")
+    await expect(rows.nth(1)).to_contain_text("nothing is known")
+    assert complaints == []
+    await page.close()
+
+
+async def test_the_power_flow_says_when_the_sun_is_held_down(browser: Browser, site: Site) -> None:
+    page, complaints = await opened(browser, site)
+    word = page.locator(".place-pv .place-word")
+    await expect(word).to_have_text("producing")
+    site.changes = {"devices": (ROOF, BATTERY)}
+    await expect(word).to_have_text("held to 4.1\u202fkW")
+    site.changes = {"devices": (dataclasses.replace(ROOF, wanted_w=9000.0), BATTERY)}  # it could make more and does not
+    await expect(word).to_have_text("producing")
+    assert complaints == []
+    await page.close()

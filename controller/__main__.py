@@ -246,7 +246,7 @@ VERBS: dict[str, Verb] = {
     "check": _elsewhere(SITE, "controller.check", "check a site file: all problems at once, or what it means in plain words"),
     "schema": Verb(SITE, "print the JSON schema of site files", _add_nothing, _schema),
     "meters": _elsewhere(SITE, "controller.tools.meters", "find, read and test meters; record and replay their registers"),
-    "signals": _elsewhere(SITE, "controller.tools.signals", "what a utility must know of this site: LFDI and SFDI of its certificates"),
+    "signals": _elsewhere(SITE, "controller.tools.signals", "what sources of limits say now; and LFDI and SFDI, which a utility must know"),
     "hash-password": _elsewhere(SITE, "controller.tools.password", "turn a station's password into the line for site.yaml that stores it nowhere"),
     "commission": _elsewhere(SITE, "controller.tools.commission", "test the chargers of a site one by one and write the report to hand over"),
     "status": Verb(LOOK, "ask a running controller how it is", _add_status, _status),

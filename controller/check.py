@@ -153,8 +153,20 @@ def schema_text() -> str:
 # -- the verb ---------------------------------------------------------------------------------------------
 
 
+EPILOG = """\
+examples:
+  yardmaster check site.yaml
+  yardmaster check config/site.example.yaml
+  yardmaster check --schema > site.schema.json     for an editor that completes and checks while you type
+
+exit code: 0 good, 1 problems were found, 2 the file cannot be read
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the verb ``check``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
     parser.add_argument("file", nargs="?", type=Path, default=Path("site.yaml"), help="site file to check (default: site.yaml)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of site files and end")

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from controller.config_base import PHASE_INDEX, ROOT_CIRCUIT, Identifier, Model, Phase
+from controller.config_base import PHASE_INDEX, ROOT_CIRCUIT, Identifier, Model, Phase, distinct
 from controller.config_devices import BatteryControlConfig, InverterConfig, RelayConfig
 from controller.config_meters import (
     ChargersSource,
@@ -128,12 +128,7 @@ class EvseConfig(Model):
     )
     v2g: V2gConfig | None = Field(default=None, description="Allows discharging at this EVSE.")
 
-    @field_validator("phases")
-    @classmethod
-    def _distinct(cls, value: tuple[Phase, ...]) -> tuple[Phase, ...]:
-        if len(set(value)) != len(value):
-            raise ValueError("a phase is named twice; list each of L1, L2, L3 at most once")
-        return value
+    _distinct = field_validator("phases")(distinct)
 
 
 class StationConfig(Model):

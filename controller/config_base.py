@@ -11,6 +11,15 @@ Phase = Literal["L1", "L2", "L3"]
 ALL_PHASES: tuple[Phase, ...] = ("L1", "L2", "L3")
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,48}$")]
 
+
+
+def distinct(phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
+    """Raises ValueError for a phase that is named twice."""
+    if len(set(phases)) != len(phases):
+        raise ValueError("a phase is named twice; list each of L1, L2, L3 at most once")
+    return phases
+
+
 PHASE_INDEX: dict[str, int] = {"L1": 0, "L2": 1, "L3": 2}
 ROOT_CIRCUIT = "grid"
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
-from controller.config_base import ALL_PHASES, HttpAccess, Identifier, ModbusLine, Model, Phase
+from controller.config_base import ALL_PHASES, HttpAccess, Identifier, ModbusLine, Model, Phase, distinct
 from meters.json_fields import parse_path
 
 Quantity = Annotated[str, Field(pattern=r"^(u|i|p)_l[123]$|^p_l[123]_(imp|exp)$|^p(_imp|_exp)?$|^f$|^e_(imp|exp)$|^soc$")]
@@ -181,12 +181,7 @@ class MeterConfig(Model):
     reversed: bool = Field(default=False, description="The current transformers look the wrong way: every power and current changes its sign.")
     quality: MeterQualityConfig = Field(default=MeterQualityConfig(), description="What this meter cannot show.")
 
-    @field_validator("phases")
-    @classmethod
-    def _distinct(cls, value: tuple[Phase, ...]) -> tuple[Phase, ...]:
-        if len(set(value)) != len(value):
-            raise ValueError("a phase is named twice; list each of L1, L2, L3 at most once")
-        return value
+    _distinct = field_validator("phases")(distinct)
 
 
 class ModbusServerConfig(Model):

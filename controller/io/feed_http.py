@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
 
@@ -18,11 +16,13 @@ import aiohttp
 from yarl import URL
 
 from controller.io.feed_questions import Question
+from controller.io.http_answers import TooLongError, body_of, retry_after_s
 
 DEADLINE_S = 30.0
 CONNECT_S = 10.0
 MOST_BYTES = 4 * 1024 * 1024
 MOST_REDIRECTS = 3
+LONGEST_RETRY_S = 86_400.0
 AGENT = "Yardmaster (site energy controller)"
 MARKS = {"If-None-Match": "ETag", "If-Modified-Since": "Last-Modified"}
 
@@ -95,26 +95,17 @@ async def _once(way: Way, question: Question, url: URL, marks: dict[str, str], n
         if status in (301, 302, 303, 307, 308):
             return None, URL(answer.headers.get("Location", ""))
         if status != HTTPStatus.OK and status not in question.told_with:
-            raise AskError(_refusal(status), _retry_after_s(answer.headers.get("Retry-After"), now_wall_s))
-        body = await _bounded(answer)
+            raise AskError(_refusal(status), retry_after_s(answer.headers.get("Retry-After"), now_wall_s, LONGEST_RETRY_S) or 0.0)
+        try:
+            body = await body_of(answer, MOST_BYTES)
+        except TooLongError as error:
+            raise AskError(f"its answer has {error}") from None
         if not body.strip():
             if not question.empty:
                 raise AskError("its answer is empty")
             return Reply(b"", {}), url
         fresh = {name: answer.headers[theirs] for name, theirs in MARKS.items() if theirs in answer.headers and status == HTTPStatus.OK}
         return Reply(body, fresh), url
-
-
-async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
-    """The body, unpacked and never more of it than we read."""
-    parts: list[bytes] = []
-    size = 0
-    async for part in answer.content.iter_chunked(65_536):
-        size += len(part)
-        if size > MOST_BYTES:
-            raise AskError(f"its answer has more than {MOST_BYTES} bytes")
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _refusal(status: int) -> str:
@@ -125,19 +116,6 @@ def _refusal(status: int) -> str:
     if status >= 500:
         return f"it is out of order (HTTP {status})"
     return f"it answers HTTP {status}; check url and what is asked"
-
-
-def _retry_after_s(told: str | None, now_wall_s: float) -> float:
-    """Retry-After: seconds, or a date."""
-    if told is None:
-        return 0.0
-    if told.strip().isdigit():
-        return float(told.strip()[:9])
-    try:
-        moment: datetime = parsedate_to_datetime(told)
-    except (ValueError, TypeError):
-        return 0.0
-    return max(0.0, (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp() - now_wall_s)
 
 
 def trust_of(ca_file: Path | None) -> ssl.SSLContext | None:

@@ -13,6 +13,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from stat import S_ISREG
 from zoneinfo import ZoneInfo
 
 import aiohttp
@@ -183,6 +184,8 @@ class _FileLooker(_Looker):
         path, zone = self._feed.path, _zone(self._told.config)
         try:
             stat = path.stat()
+            if not S_ISREG(stat.st_mode):
+                raise AskError(f"{path} is no plain file")
             seen = (stat.st_mtime, stat.st_size, day)
             if seen == self._seen:
                 return None
@@ -192,7 +195,7 @@ class _FileLooker(_Looker):
             raise AskError(f"cannot read {path}: {error.strerror or type(error).__name__}") from None
         if len(body) > MOST_BYTES:
             raise AskError(f"{path} has more than {MOST_BYTES} bytes")
-        slots = decode_file(body, self._feed.scale, zone)
+        slots = decode_file(body, self._feed.scale, zone, currency=self._told.config.tariff.currency)
         self._seen = seen
         return slots
 

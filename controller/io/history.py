@@ -15,6 +15,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -57,6 +58,8 @@ class HistoryShell:
         self._store = HistoryStore(config.data_dir / "history.sqlite3")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="history")
         self._waiting: deque[RecordPoint] = deque(maxlen=MAX_WAITING)
+        self._undated: deque[tuple[float, RecordPoint]] = deque(maxlen=MAX_WAITING)
+        """Of a box that has lost its time (F78): they get it when the clock is set."""
         self._trouble: dict[str, str | None] = {"file": None}
         self._told: str | None = None
         self._stopped = False
@@ -65,10 +68,21 @@ class HistoryShell:
 
     def carry(self, order: Order) -> None:
         """Keep a point for the next batch; the oldest go when the disk does not take them."""
-        if isinstance(order, RecordPoint) and 0 <= order.wall_s <= LATEST_WALL_S:
-            self._waiting.append(order)
-            if self._forwarder is not None:
-                self._forwarder.put(order)
+        if not isinstance(order, RecordPoint) or not 0 <= order.wall_s <= LATEST_WALL_S:
+            return
+        at = self._clock.stamp()
+        if not at.wall_trusted:
+            self._undated.append((at.mono_s, order))
+            return
+        while self._undated:
+            mono_s, point = self._undated.popleft()
+            self._keep(replace(point, wall_s=at.wall_in(mono_s - at.mono_s)))
+        self._keep(order)
+
+    def _keep(self, point: RecordPoint) -> None:
+        self._waiting.append(point)
+        if self._forwarder is not None:
+            self._forwarder.put(point)
 
     async def start(self) -> None:
         """Open the file and begin writing. A disk or server that refuses is reported and no reason to fail."""

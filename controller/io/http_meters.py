@@ -21,6 +21,7 @@ from yarl import URL
 
 from controller.config import Config, HttpSource
 from controller.facts import MeterFailed, MeterRead
+from controller.io.http_answers import TooLongError, body_of
 from controller.io.meter_desk import MAX_BYTES, MeterDesk, usable
 from controller.io.shell import Clock, Submit
 from controller.io.tasks import end, keep
@@ -109,7 +110,7 @@ class HttpMeter:
         for _ in (1, 2):
             async with session.get(url, headers=self._headers(), allow_redirects=False) as answer:
                 if answer.status == 200:
-                    return await _bounded(answer, self._where)
+                    return await self._body(answer)
                 asks_basic = answer.status == 401 and "basic" in answer.headers.get("WWW-Authenticate", "").lower()
             if not asks_basic or self._basic or not self._named():
                 break
@@ -117,6 +118,12 @@ class HttpMeter:
         if answer.status in (401, 403):
             raise AskError(f"{self._where} refuses us ({answer.status}); check user name and password", answer.status, RETRY_SETTINGS_S)
         raise AskError(f"{self._where} answers with status {answer.status}", answer.status)
+
+    async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
+        try:
+            return await body_of(answer, MAX_BYTES)
+        except TooLongError as error:
+            raise AskError(f"{self._where} answers with {error}; this is no meter's answer") from None
 
     def _open(self) -> aiohttp.ClientSession:
         """The session. Digest answers a challenge only; without one the name stays here."""
@@ -208,16 +215,6 @@ def ways(source: HttpSource) -> tuple[str, ...]:
     secret = _secret(source.password, source.password_file) if source.password or source.password_file else ""
     login = f"&user={quote(source.username or 'admin', safe='')}&password={quote(secret, safe='')}" if secret else ""
     return tuple(way + login for way in TASMOTA_WAYS)
-
-
-async def _bounded(answer: aiohttp.ClientResponse, where: str) -> bytes:
-    body = bytearray()
-    async for chunk in answer.content.iter_chunked(8192):
-        body += chunk
-        if len(body) > MAX_BYTES:
-            answer.close()
-            raise AskError(f"{where} answers with more than {MAX_BYTES} bytes; this is no meter's answer")
-    return bytes(body)
 
 
 def _secret(value: SecretStr | None, file: Path | None) -> str:

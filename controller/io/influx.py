@@ -22,7 +22,6 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,6 +31,7 @@ from influxdb_client.domain.write_precision import WritePrecision
 from yarl import URL
 
 from controller.config import InfluxHistory
+from controller.io.http_answers import date_s, retry_after_s
 from controller.io.spool import BATCH_LINES, Row, Spool
 from controller.io.tasks import end, keep
 from controller.orders import RecordPoint
@@ -240,15 +240,19 @@ class InfluxForwarder:
                     self._takes = True
                     return
                 text = await _beginning(answer)
-                status, wait_s = answer.status, retry_after_s(answer.headers.get("Retry-After", ""), self._asked_wall_s(answer))
+                status, wait_s = answer.status, self._wait_s(answer)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             text = f"{self._where} cannot be reached ({type(error).__name__}); points wait on disk"
             raise RefusedError(0, text, 0.0) from error
         raise self._refusal(status, text, wait_s)
 
+    def _wait_s(self, answer: aiohttp.ClientResponse) -> float:
+        """How long it asks us to wait; 0 = our own backoff."""
+        return retry_after_s(answer.headers.get("Retry-After"), self._asked_wall_s(answer), RETRY_AFTER_MAX_S) or 0.0
+
     def _asked_wall_s(self, answer: aiohttp.ClientResponse) -> float | None:
         """When the server says it answered: its dates are by its own clock, which may not be ours."""
-        said = _date_s(answer.headers.get("Date", ""))
+        said = date_s(answer.headers.get("Date", ""))
         if said is not None:
             return said
         return self._wall_s() if self._wall_s is not None else None
@@ -295,26 +299,6 @@ def to_line(point: RecordPoint) -> str:
     parts = {"measurement": point.measurement, "tags": tags, "fields": finite, "time": round(point.wall_s * 1000)}
     line = Point.from_dict(parts, write_precision=WritePrecision.MS)  # type: ignore[arg-type]
     return str(line.to_line_protocol())
-
-
-def retry_after_s(text: str, now_wall_s: float | None) -> float:
-    """How long Retry-After asks us to wait [s], at most ten minutes (RFC 9110, 10.2.3): seconds, or a date counted from the server's now.
-
-    Nonsense, the past, and a date nobody can count from give 0: our own backoff.
-    """
-    if text.isascii() and text.isdigit():
-        return min(RETRY_AFTER_MAX_S, float(text[:10]))
-    until_s = _date_s(text)
-    if until_s is None or now_wall_s is None:
-        return 0.0
-    return max(0.0, min(RETRY_AFTER_MAX_S, until_s - now_wall_s))
-
-
-def _date_s(text: str) -> float | None:
-    try:
-        return parsedate_to_datetime(text).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 async def _beginning(answer: aiohttp.ClientResponse) -> str:

@@ -10,13 +10,15 @@ that blocks a device refuses are read in smaller pieces, or left out if a readin
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from controller.config import Config, ModbusSource
-from controller.facts import MeterFailed, MeterRead
 from controller.io.bus import ILLEGAL_ADDRESS, ILLEGAL_VALUE, Bus, Buses, RefusedError
+from controller.io.meter_beat import ask_for_ever
 from controller.io.meter_rules import expectation
 from controller.io.shell import Clock, Submit
 from controller.io.tasks import end, keep
@@ -123,25 +125,9 @@ class ModbusShell:
         await end(self._tasks)
         await self._buses.close()
 
-    async def _watch(self, meter: ModbusMeter) -> None:
-        """Poll on the beat for ever. A beat that was missed (slow meter, F50) is skipped, not made up for."""
-        beat_s = _now_s()
-        while True:
-            await self._poll(meter)
-            beat_s = next_beat(beat_s, meter.source.poll_s, _now_s())
-            await asyncio.sleep(beat_s - _now_s())
-
-    async def _poll(self, meter: ModbusMeter) -> None:
-        try:
-            reading = await meter.poll()
-            self._submit(MeterRead(self._clock.stamp(), reading))
-        except ReadingError as error:
-            self._submit(MeterFailed(self._clock.stamp(), meter.meter_id, str(error)))
-        except Exception:
-            # Not known what state the line is in; the task is begun anew, see ``keep``.
-            meter.bus.drop(meter.source.timeout_s)
-            self._submit(MeterFailed(self._clock.stamp(), meter.meter_id, "internal error while reading; it is in the program's log"))
-            raise
+    def _watch(self, meter: ModbusMeter) -> Coroutine[Any, Any, None]:
+        source = meter.source
+        return ask_for_ever(meter.meter_id, source.poll_s, meter.poll, self._clock, self._submit, partial(meter.bus.drop, source.timeout_s))
 
 
 def build_meters(config: Config, maps_dir: Path, buses: Buses) -> list[ModbusMeter]:
@@ -154,14 +140,3 @@ def build_meters(config: Config, maps_dir: Path, buses: Buses) -> list[ModbusMet
         bus = buses.of(source, gap_s=template.min_gap_ms / 1000.0, connect_delay_s=template.connect_delay_ms / 1000.0)
         built.append(ModbusMeter(meter.id, source, template, expectation(config, meter, template), bus))
     return built
-
-
-def next_beat(last_s: float, period_s: float, now_s: float) -> float:
-    """The first beat of ``last_s + n * period_s`` (n >= 1) that is not in the past."""
-    late = max(0.0, now_s - last_s - period_s)
-    missed = -(-late // period_s)
-    return last_s + (1 + missed) * period_s
-
-
-def _now_s() -> float:
-    return asyncio.get_running_loop().time()

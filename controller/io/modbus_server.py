@@ -4,7 +4,8 @@ Reads (functions 3 and 4) are answered from the picture of the site, made anew a
 however many ask. Every other function is refused with exception 1, addresses that hold nothing with
 2, bad counts with 3, units that do not exist with 11. Clients are bounded in number, in silence and
 in what they may leave half sent; the oldest silent one makes room for a new one, as panels that
-crash leave their connections open.
+crash leave their connections open. All together get an answer each few milliseconds: whoever asks
+without end waits, and the fuse does not.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ FRAME_S = 5.0
 REPLACE_AFTER_S = 10.0
 """When all places are taken, a client that has been silent for so long loses its place to a new one."""
 
+PACE_S = 0.002
+"""Between two answers, whoever asked: without it a client that sends requests in one go held up the meters for seconds (measured, 8 clients)."""
+
 READS = (3, 4)
 MOST_REGISTERS = 125
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, DEVICE_FAILURE, NO_SUCH_UNIT = 1, 2, 3, 4, 11
@@ -53,7 +57,7 @@ class ModbusServerShell:
         self._server: asyncio.Server | None = None
         self._clients: dict[asyncio.Task[None], float] = {}
         self._units: dict[int, Words] = {}
-        self._made_s = -1e9
+        self._made_s = self._next_s = -1e9
 
     def carry(self, order: Order) -> None:
         """Takes no orders."""
@@ -99,6 +103,7 @@ class ModbusServerShell:
                 task = asyncio.current_task()
                 if task in self._clients:
                     self._clients[task] = _now_s()
+                await self._turn()
                 head, unit, body = request
                 answer = self._answer(unit, body)
                 writer.write(head + struct.pack(">HB", len(answer) + 1, unit) + answer)
@@ -108,6 +113,13 @@ class ModbusServerShell:
             return  # gone, or hung up on: it may come again
         finally:
             writer.close()
+
+    async def _turn(self) -> None:
+        """Wait until it is this request's turn; of many clients each has one request in the line."""
+        now_s = _now_s()
+        at_s = max(now_s, self._next_s)
+        self._next_s = at_s + PACE_S
+        await asyncio.sleep(at_s - now_s)
 
     async def _request(self, reader: asyncio.StreamReader) -> tuple[bytes, int, bytes] | None:
         """(transaction and protocol, unit, the rest) of one request; None if this is not Modbus TCP."""

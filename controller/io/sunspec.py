@@ -12,10 +12,9 @@ from functools import partial
 
 from controller.config import Config
 from controller.config_meters import MeterConfig, SunSpecSource
-from controller.facts import MeterFailed, MeterRead
 from controller.io.bus import Buses
+from controller.io.meter_beat import ask_for_ever
 from controller.io.meter_rules import expectation
-from controller.io.modbus import next_beat
 from controller.io.shell import Clock, Submit
 from controller.io.sunspec_device import SunSpecDevice
 from controller.io.tasks import end, keep
@@ -82,29 +81,14 @@ class SunSpecShell:
 
     async def start(self) -> None:
         """Begin polling; a meter that is away is no reason to fail."""
-        self._tasks = [keep(partial(self._watch, meter), f"meter {meter.meter_id}") for meter in self._meters]
+        self._tasks = [
+            keep(partial(ask_for_ever, meter.meter_id, meter.poll_s, meter.poll, self._clock, self._submit), f"meter {meter.meter_id}")
+            for meter in self._meters
+        ]
 
     async def stop(self) -> None:
         """Stop polling. The connections belong to the process."""
         await end(self._tasks)
-
-    async def _watch(self, meter: SunSpecMeter) -> None:
-        """Poll on the beat for ever. A beat that was missed is skipped, not made up for; the bus lets failing devices rest."""
-        beat_s = asyncio.get_running_loop().time()
-        while True:
-            await self._poll(meter)
-            now_s = asyncio.get_running_loop().time()
-            beat_s = next_beat(beat_s, meter.poll_s, now_s)
-            await asyncio.sleep(beat_s - now_s)
-
-    async def _poll(self, meter: SunSpecMeter) -> None:
-        try:
-            self._submit(MeterRead(self._clock.stamp(), await meter.poll()))
-        except ReadingError as error:
-            self._submit(MeterFailed(self._clock.stamp(), meter.meter_id, str(error)))
-        except Exception:
-            self._submit(MeterFailed(self._clock.stamp(), meter.meter_id, "internal error while reading; it is in the program's log"))
-            raise
 
 
 def build_meters(config: Config, buses: Buses) -> list[SunSpecMeter]:

@@ -47,6 +47,12 @@ READY_S = 20.0
 CHILD_GRACE_S = 1.0
 LINE_LIMIT = 1 << 20
 HIDDEN_SUBJECTS = frozenset({"story"})
+EPILOG = """\
+examples:
+  yardmaster demo                                an afternoon and a night: fuse, plan, limits, an outage of the CSMS
+  yardmaster demo --energy --speed 120           a bright day: inverters, battery, prices below zero, a section 14a limit; 7 minutes
+  yardmaster demo --one-station 2.1              the CSMS sees one large station
+"""
 Moved = TypeVar("Moved", InverterConfig, BatteryControlConfig)
 
 
@@ -68,6 +74,8 @@ class Ports:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
     parser.add_argument("--port", type=int, default=PAGE_PORT, help="port of the page (default: %(default)s)")
     parser.add_argument("--speed", type=_speed, default=SPEED, help="how many times faster the day goes by (default: %(default)g)")
     parser.add_argument("--minutes", type=float, default=None, help="end after so many minutes; default: Ctrl-C ends it")
@@ -292,6 +300,7 @@ class Console:
         if energy:
             self._write("  Energy   70 kW of PV and a battery are commanded, too; the grid operator speaks over MQTT")
             self._write(f"  Record   http://127.0.0.1:{port}/api/v1/compliance.csv: what it asked for, when it was obeyed, what was measured")
+            self._write("           (its times are those of the day; where it counts seconds, they are real ones)")
         self._write(f"  Page     http://127.0.0.1:{port}/")
         self._write(f"  Time     one real minute is {speed:g} minutes of the day; the control loop itself runs in real time")
         self._write("  End      Ctrl-C")

@@ -1,10 +1,14 @@
-"""The desk of the simulated utility: ``python -m controller.sim.ieee2030_5_desk '{"port": ..., "desk_port": ..., "cert": ...}'``.
+"""The simulated utility with its desk: a plain door on loopback that takes orders as JSON. For trying it out, for tests and the demo.
 
-A plain door on loopback that takes orders as JSON, for tests and the demo. The server's own door is ``controller.sim.ieee2030_5``.
+    python -m controller.sim.ieee2030_5_desk --folder pki
+
+makes the certificates it needs, says what belongs into a site file and how to send a limit. Tests give all of it as one JSON object. The
+server's own door is ``controller.sim.ieee2030_5``.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import sys
@@ -16,8 +20,12 @@ from aiohttp import web
 
 from controller.io.clock import Clock
 from controller.sim.ieee2030_5 import CIPHERS, Faults, UtilityServer, tls
+from controller.sim.ieee2030_5_pki import Authority
 from controller.sim.ieee2030_5_utility import Planned, SimProgram, Utility
 from signals.csip_identity import der_of_pem, lfdi, sfdi
+
+PIN = 111115
+MRID = "AA" * 16
 
 
 class Desk:
@@ -54,11 +62,9 @@ class Desk:
         return web.json_response({"now_s": self._server.utility.now_s()})
 
     def act(self, what: str, **more: Any) -> None:
-        """One order: set, faults, register, program, control, end, wipe (as it was when it began)."""
+        """One order: set, faults, register, program, control, end."""
         utility = self._server.utility
-        if what == "wipe":
-            self._server.wipe()
-        elif what == "set":
+        if what == "set":
             for name, value in more.items():
                 setattr(utility, name, value)
         elif what == "faults":
@@ -97,5 +103,55 @@ def register_order(cert: Path, pin: int) -> dict[str, Any]:
     return {"what": "register", "lfdi": lfdi(content), "sfdi": sfdi(content), "pin": pin}
 
 
+def prepared(folder: Path, port: int, desk_port: int) -> dict[str, Any]:
+    """Settings for ``serve``: certificates of a new world, or those an earlier call made here, with our device known."""
+    names = {"cert": folder / "server.pem", "key": folder / "server.key", "ca": folder / "smart-grid-root.pem"}
+    device = folder / "device.pem"
+    if not all(path.exists() for path in (*names.values(), device)):
+        authority = Authority(folder)
+        authority.server()
+        authority.device("device")
+    program = {"what": "program", "number": 1, "mrid": MRID, "primacy": 1, "name": "try", "default": {"opModImpLimW": 30_000}}
+    orders = [register_order(device, PIN), {"what": "set", "poll_s": 5}, program]
+    return {"port": port, "desk_port": desk_port, **{name: str(path) for name, path in names.items()}, "orders": orders}
+
+
+def words(settings: dict[str, Any]) -> str:
+    """What a person needs to use it."""
+    folder, desk = Path(settings["ca"]).resolve().parent, f"http://127.0.0.1:{settings['desk_port']}"
+    control = {"what": "control", "program": 1, "mrid": "01" * 16, "in_s": 10, "duration_s": 60, "modes": {"opModImpLimW": 8000}}
+    return f"""For the site file:
+
+signals:
+  - id: utility
+    type: ieee2030_5
+    url: https://127.0.0.1:{settings["port"]}/dcap
+    cert_file: {folder}/device.pem
+    key_file: {folder}/device.key
+    ca_file: {settings["ca"] if Path(settings["ca"]).is_absolute() else folder / Path(settings["ca"]).name}
+    pin: {PIN}
+
+It has one program with a default of 30 kW. A limit of 8 kW in ten seconds for a minute, its end before that, and what it was told:
+
+curl -d '{json.dumps(control)}' {desk}/do
+curl -d '{json.dumps({"what": "end", "mrid": "01" * 16, "status": 2})}' {desk}/do
+curl {desk}/told
+"""
+
+
+def main() -> None:
+    """Command line."""
+    if sys.argv[1:] and sys.argv[1].startswith("{"):
+        return asyncio.run(serve(json.loads(sys.argv[1])))
+    parser = argparse.ArgumentParser(description="A server of IEEE 2030.5 for tests and demonstrations; it listens on this machine only.")
+    parser.add_argument("--folder", type=Path, default=Path("pki"), help="where its certificates are, or shall be made (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=9104, help="of the server (default: %(default)s)")
+    parser.add_argument("--desk-port", type=int, default=9105, help="of the desk that takes orders (default: %(default)s)")
+    arguments = parser.parse_args()
+    settings = prepared(arguments.folder, arguments.port, arguments.desk_port)
+    print(words(settings), flush=True)
+    return asyncio.run(serve(settings))
+
+
 if __name__ == "__main__":
-    asyncio.run(serve(json.loads(sys.argv[1])))
+    main()

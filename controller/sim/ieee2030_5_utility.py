@@ -160,7 +160,7 @@ class Utility:
             self._check_response(who, model)
         if what == "EndDevice" and (model.lFDI is None or model.lFDI.upper() != who):
             raise RefusedError(400, "an EndDevice must have the LFDI of the certificate")
-        self.told.append(Told(what, who, path, model.model_dump(mode="json", exclude_none=True)))
+        self.told.append(Told(what, who, path, model.model_dump(mode="json", exclude_none=True, warnings=False)))
         return model
 
     def _check_response(self, who: str, model: responses.DERControlResponse) -> None:

@@ -158,7 +158,7 @@ class Devices:
 
     def free_sun_w(self, pv_w: float | None, now: float) -> float | None:
         """What PV makes or could make now [W] as far as known: while held down the last free measurement, for a while."""
-        if not self._sun.holds:
+        if not self._sun.binds:
             return pv_w
         if self._free_sun is None or now - self._free_sun[0] > FREE_SUN_S:
             return None
@@ -215,14 +215,16 @@ class Devices:
         setpoint = self._setpoint = self._law.setpoint(scene, self.battery_power(store), told_w, held)
         self._ending(scene, setpoint, told_w[0])
         dead_w = 0.0 if setpoint.urgent else max(DEAD_W, DEAD_PART * line.rated_w)
-        wish = Wish(setpoint.power_w, keeps=setpoint.power_w < 0.0 and scene.headroom_w - scene.margin_w < -min(told_w))
+        wish = Wish(setpoint.power_w, keeps=min(setpoint.power_w, scene.battery_w) < 0.0 and scene.headroom_w - scene.margin_w < -min(told_w))
         orders = self._tell(BATTERY, wish, setpoint.reason, scene, urgent=setpoint.urgent, dead_w=dead_w)
         strayed = line.strayed(scene.battery_w, max(STRAY_W, STRAY_PART * line.rated_w), now)
         return orders + line.look(now, strayed)
 
     def _ending(self, scene: Scene, setpoint: Setpoint, shown_w: float) -> None:
         """Cars leave room for a discharge that shall end, little by little, before it ends."""
-        wanted_w = max(0.0, min(0.0, setpoint.wanted_w) - min(0.0, shown_w)) if self.battery_obeys(scene.at.mono_s) else 0.0
+        line = self.lines[BATTERY]
+        to_w = 0.0 if line.strays else min(0.0, setpoint.wanted_w)
+        wanted_w = max(0.0, to_w - min(0.0, shown_w)) if line.strays or self.battery_obeys(scene.at.mono_s) else 0.0
         step_w = BACK_W_PER_S * min(5.0, max(0.0, scene.at.mono_s - self._looked_mono_s))
         self._ending_w = min(wanted_w, self._ending_w + step_w)
 
@@ -240,7 +242,7 @@ class Devices:
         rated_w = sum(one.max_power_w for one in obeying)
         made_w = self._made_w(obeying, scene)
         told_w = self._told_w(obeying, made_w, now)
-        if not self._sun.holds and scene.pv_w is not None:
+        if not self._sun.binds and scene.pv_w is not None:
             self._free_sun = (now, scene.pv_w)
         less_w = 0.0
         if self._setpoint is not None and scene.battery_w is not None and self.battery_obeys(now):

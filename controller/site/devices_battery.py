@@ -95,7 +95,7 @@ class BatteryLaw:
         wanted_w, reason, forced = self._fed_in(scene, wanted_w, reason, rest_w, told_w[0], held is Held.BOUND, now)
         wanted_w, reason = self._possible(wanted_w, reason, power)
         paced_w = wanted_w if forced else self._paced(wanted_w, told_w[0], now, scene.late)
-        power_w, reason, urgent = self._inside(scene, paced_w, reason, told_w, power)
+        power_w, reason, urgent = self._inside(scene, paced_w, reason, told_w, power, scene.grid_w - rest_w)
         return self._kept(power_w, reason, urgent or forced, now, wanted_w)
 
     def _kept(self, power_w: float, reason: str, urgent: bool, now: float, wanted_w: float = 0.0) -> Setpoint:
@@ -163,8 +163,8 @@ class BatteryLaw:
             return before_w
         return min(watts, before_w + RISE_PART * self._config.max_charge_w * min(5.0, max(0.0, now - self._last_mono_s)))
 
-    def _inside(self, scene: Scene, watts: float, reason: str, told_w: tuple[float, float], power: Power) -> tuple[float, str, bool]:
-        """Fuses and limits: what the cars leave, and what was measured."""
+    def _inside(self, scene: Scene, watts: float, reason: str, told_w: tuple[float, float], power: Power, here_w: float) -> tuple[float, str, bool]:
+        """Fuses and limits: what the cars leave, and what was measured. here_w: what it did when the grid meter was read."""
         shown_w, counted_w = told_w[0], max(told_w)
         least_w, least_reason = self._least(scene, power, reason)
         most_w = max(room_up_w(counted_w, scene.room_w), min(0.0, shown_w + scene.kept_w))
@@ -172,7 +172,7 @@ class BatteryLaw:
             watts, reason = most_w, "fuse or limit: the cars go first"
         if scene.consumption is not None and watts > max(0.0, scene.consumption[0]):
             watts, reason = max(0.0, scene.consumption[0]), scene.consumption[1]
-        measured_w = shown_w + (scene.headroom_w if scene.headroom_w < 0.0 else max(0.0, scene.headroom_w - scene.margin_w))
+        measured_w = here_w + (scene.headroom_w if scene.headroom_w < 0.0 else max(0.0, scene.headroom_w - scene.margin_w))
         if watts > measured_w:
             return min(watts, max(self._relief_w(measured_w, power), least_w)), "fuse or limit: measured", scene.headroom_w < 0.0
         if watts < least_w:

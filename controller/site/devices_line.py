@@ -38,6 +38,8 @@ YIELD_S: Final = 300.0
 LONGEST_YIELD_S: Final = 3600.0
 PEACE_S: Final = 900.0
 """After so long without a dispute the next one begins with a short pause again [s]."""
+LEAVING_S: Final = 60.0
+"""So long cars are given to make room for what one gives that does not follow, before it is given free [s]."""
 FREE_S: Final = 30.0
 """A device that says it is free for so long is tried before the pause is over [s]."""
 MOVE_PART: Final = 0.05
@@ -128,7 +130,7 @@ class Line:
         self._disputed_mono_s = -math.inf
         self._stray_since: float | None = None
         self.strays = False
-        self._left_until = -math.inf
+        self._left_until = self._left_mono_s = -math.inf
         self._left_pause_s = YIELD_S
 
     # -- what it is ------------------------------------------------------------------------------------------
@@ -209,12 +211,15 @@ class Line:
     # -- commanding --------------------------------------------------------------------------------------------
 
     def steer(self, wish: Wish, reason: str, now: float, *, urgent: bool = False, dead_w: float = 0.0) -> list[Order]:
-        """Tell it what we want, if it has to be told now. dead_w: smaller changes of a power can wait for the next renewal [W]."""
+        """Tell it what we want, if it has to be told now. dead_w: smaller changes of a power can wait for the next renewal [W].
+
+        One that shall be given free because it does not follow is, at the latest, after ``LEAVING_S`` if a fuse hangs on what it does now.
+        """
         self.reason = reason
         if self.yields(now):
             self.wanted = wish
             return []
-        wish = FREE if now < self._left_until else wish
+        wish = FREE if now < self._left_until and not (wish.keeps and now < self._left_mono_s + LEAVING_S) else wish
         if self.sent is not None and self._close(wish, self.sent.wish, dead_w):
             wish = self.sent.wish if not self._due(now) else wish
         self.wanted = wish
@@ -407,6 +412,7 @@ class Line:
             return []
         self.strays, self.trouble = True, "it confirms commands and does not follow them"
         if self.kind == "battery":  # commanding one that does something else may do harm: it is given free and tried again later
+            self._left_mono_s = now
             self._left_until, self._left_pause_s = now + self._left_pause_s, min(2.0 * self._left_pause_s, LONGEST_YIELD_S)
         text = f"{self.device} confirms its commands but does something else - the site does not count on it; check its settings"
         return [Tell(Severity.WARNING, self.device, text)]

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Final
 from controller.config import ROOT_CIRCUIT
 from controller.config_signals import SignalModel
 from controller.facts import ChargingState, Direction, EvseKey
+from controller.site.draws import REACTION_S
 from controller.site.freshness import Health
 
 if TYPE_CHECKING:
     from controller.site.site import Site
 
+FRESH_S: Final = 10.0
+"""What a station measured no longer ago is what flows now [s]."""
 STALE_S: Final = 120.0
 """What a station measured longer ago says nothing about now [s]."""
 RESTS: Final = (ChargingState.SUSPENDED_EV, ChargingState.SUSPENDED_EVSE)
@@ -161,6 +164,9 @@ def _car(site: Site, key: EvseKey, now: float) -> Measured:
     if evse.doubted:
         return NOBODY
     rests = evse.session.charging_state in RESTS or channel.ceiling_a(now, None, -math.inf) <= 0.0
-    if now - evse.measured_mono_s <= STALE_S:
+    age_s, followed_s = now - evse.measured_mono_s, channel.lowered_mono_s + evse.place.model.apply_s + REACTION_S
+    if FRESH_S < age_s <= STALE_S and evse.measured_mono_s < followed_s:
+        return Measured(0.0, max(0.0, told_w), evse.measured_mono_s)  # read before it could follow its last cut
+    if age_s <= STALE_S:
         return Measured(told_w, 0.0, math.inf if rests and told_w == 0.0 else evse.measured_mono_s)
     return Measured() if rests and evse.power_w == 0.0 else NOBODY

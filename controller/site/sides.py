@@ -10,7 +10,6 @@ from typing import Final
 from controller.orders import Order, Severity, Tell
 from meters.reading import Quality, Reading
 
-
 CHARGE_S: Final = 120.0
 """A state of charge is believed so long after it was told: at full power a battery of an hour moves by three percent in that time [s]."""
 

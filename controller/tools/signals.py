@@ -1,4 +1,4 @@
-"""``yardmaster signals``: what others must know of us before they can send limits."""
+"""``yardmaster signals``: what others must know of us before they can send limits, and what they say now."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ EPILOG = """\
 identity prints the long and the short device identifier (LFDI, SFDI) that a utility needs to register the site at its
 IEEE 2030.5 server. FILE is a site.yaml, for all its servers, or a certificate (PEM). The private key is not read.
 
+show asks a running controller what each source of limits says now, and prints it in plain words. FILE is its site.yaml, or the
+address of its page; default: http://127.0.0.1:8080. Exit code 0: all sources are well; 2: one is silent, or in trouble.
+
 Examples:
+  yardmaster signals show site.yaml
   yardmaster signals identity site.yaml
   yardmaster signals identity device.pem --json
 """
@@ -26,15 +30,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
-    parser.add_argument("what", choices=["identity"], help="identity: LFDI and SFDI of our certificates")
-    parser.add_argument("file", type=Path, help="a site's configuration, or a certificate as a PEM file")
+    parser.add_argument("what", choices=["identity", "show"], help="identity: LFDI and SFDI of our certificates; show: what each source says now")
+    parser.add_argument("file", nargs="?", help="a site's configuration; for identity also a certificate (PEM), for show an address")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="for show: file with the token of the API, if it has one")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the identities; the exit code."""
+    """Run the command; the exit code."""
+    if arguments.what == "show":
+        from controller.tools import signals_show
+
+        return signals_show.main(arguments)
+    if arguments.file is None:
+        print("yardmaster: name a site's configuration or a certificate: yardmaster signals identity FILE", file=sys.stderr)
+        return 1
+    return _identities(arguments)
+
+
+def _identities(arguments: argparse.Namespace) -> int:
     try:
-        certificates = _certificates(arguments.file)
+        certificates = _certificates(Path(arguments.file))
         found = [{"signal": name, "certificate": str(path), **_identity(path)} for name, path in certificates]
     except CertificateError as error:
         print(f"yardmaster: {error}", file=sys.stderr)

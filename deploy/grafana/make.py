@@ -30,7 +30,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """A chart over time. unit: as Grafana names it. wide: over the whole width."""
+    """A chart over time. unit: as Grafana names it. wide: over the whole width. every_s: between two points of it [s]."""
 
     title: str
     unit: str
@@ -38,6 +38,7 @@ class Panel:
     wide: bool = False
     steps: bool = False
     about: str = ""
+    every_s: int = 10
 
 
 def phases(measurement: str, head: str, tail: str, name: str, by: str = "") -> tuple[Line, ...]:
@@ -77,8 +78,9 @@ SITE = (
         (Line("price", "buy_per_kwh", "buying per kWh"), Line("price", "sell_per_kwh", "selling per kWh")),
         steps=True,
         about="In the currency of the site file.",
+        every_s=900,
     ),
-    Panel("CO2 of the grid", "none", (Line("price", "co2_kg_per_kwh", "kg per kWh"),), steps=True),
+    Panel("CO2 of the grid", "none", (Line("price", "co2_kg_per_kwh", "kg per kWh"),), steps=True, every_s=900),
 )
 CHARGERS = (
     Panel("Power per charger", "watt", (Line("evse", "power_w", "{evse}", "evse"),), wide=True),
@@ -147,13 +149,16 @@ def panel(one: Panel, kind: str, place: dict[str, int], number: int) -> dict[str
     """A chart."""
     make = influxql if kind == "influxql" else promql
     source = {"type": KINDS[kind], "uid": "${datasource}"}
-    custom = {"lineInterpolation": "stepAfter" if one.steps else "linear", "fillOpacity": 5, "showPoints": "auto", "spanNulls": 60_000}
+    longest_gap_ms = 4000 * max(15, one.every_s)
+    line = "stepAfter" if one.steps else "linear"
+    custom = {"lineInterpolation": line, "fillOpacity": 5, "showPoints": "auto", "spanNulls": longest_gap_ms}
     return {
         "id": number,
         "type": "timeseries",
         "title": one.title,
         "description": one.about,
         "datasource": source,
+        "interval": f"{2 * one.every_s}s" if one.every_s < 60 else f"{one.every_s}s",  # a step without a point would be a hole
         "gridPos": place,
         "fieldConfig": {"defaults": {"unit": one.unit, "custom": custom}, "overrides": []},
         "options": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},

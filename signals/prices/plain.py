@@ -46,42 +46,42 @@ def decode_payload(body: bytes, scale: float = 1.0, zone: tzinfo = UTC) -> Slots
     return scaled(tidy(_slots(list_of(rows, "slots"), Keys(end="end"), zone, loose=True)), scale)
 
 
-def decode_file(body: bytes, scale: float = 1.0, zone: tzinfo = UTC, area: str | None = None) -> Slots:
-    """A file: CSV, JSON with start and value, or what one of the feeds has answered. Raises PriceError."""
+def decode_file(body: bytes, scale: float = 1.0, zone: tzinfo = UTC, area: str | None = None, currency: str | None = None) -> Slots:
+    """A file: CSV, JSON with start and value, or what one of the feeds has answered. currency: what the tariff is in. Raises PriceError."""
     begin = body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if not begin:
         raise PriceError("the file is empty")
     if begin == b"<":
-        return scaled(entsoe.decode(body), scale)
+        return scaled(entsoe.decode(body, currency), scale)
     if begin not in (b"{", b"["):
         return decode_csv(body, scale, zone)
     told = read_json(body, "the file")
     if isinstance(told, dict):
         if (feed := _feed_of(told)) is not None:
-            return scaled(feed(body, area), scale)
+            return scaled(feed(body, area, currency), scale)
         told = next((told[name] for name in LIST_NAMES if isinstance(told.get(name), list)), told)
     return scaled(tidy(_slots(list_of(told, "the file"), Keys(end="end"), zone, loose=True)), scale)
 
 
-def _feed_of(told: dict[str, Any]) -> Callable[[bytes, str | None], Slots] | None:
+def _feed_of(told: dict[str, Any]) -> Callable[[bytes, str | None, str | None], Slots] | None:
     """Which feed has answered this, by what only its answers have."""
     data = told.get("data")
     if isinstance(data, dict) and "viewer" in data:
-        return lambda body, _area: tibber.decode(body)
+        return lambda body, _area, currency: tibber.decode(body, None, currency)
     if told.get("object") == "list":
-        return lambda body, _area: awattar.decode(body)
+        return lambda body, _area, currency: awattar.decode(body, currency)
     if "multiAreaEntries" in told:
         return _nordpool
-    return (lambda body, _area: energy_charts.decode(body)) if "unix_seconds" in told else None
+    return (lambda body, _area, currency: energy_charts.decode(body, currency)) if "unix_seconds" in told else None
 
 
-def _nordpool(body: bytes, area: str | None) -> Slots:
+def _nordpool(body: bytes, area: str | None, currency: str | None) -> Slots:
     entries = list_of(at_path(read_json(body), "multiAreaEntries"), "multiAreaEntries")
     told = [entry.get("entryPerArea") for entry in entries if isinstance(entry, dict)]
     areas = sorted({name for prices in told if isinstance(prices, dict) for name in prices})
     if area is None and len(areas) != 1:
         raise PriceError(f"the file has prices of {', '.join(areas) or 'no area'}; keep one area in it")
-    return nordpool.decode(body, area or areas[0])
+    return nordpool.decode(body, area or areas[0], currency)
 
 
 # -- rows ------------------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 WAIT_MS = 20_000
 CHROMIUM = Path("/usr/bin/chromium")
 HELD = SignalView("dso", "mqtt", "grid", True, "limited", 26_880.0, NOW_WALL_S + 900.0, None, None, 3.0, True, 26_220.0)
-FEED_IN = SignalView("box", "contacts", "grid", False, "failsafe", None, None, 5000.0, None, 300.0, True, 4500.0, "", "silent for 300 s: the failsafe holds")
+SILENT = "silent for 300 s: the failsafe holds"
+FEED_IN = SignalView("box", "contacts", "grid", False, "failsafe", None, None, 5000.0, None, 300.0, True, 4500.0, "", SILENT)
 BATTERY = DeviceView("battery", "battery", "confirmed", -8000.0, -8000.0, -8000.0, None, "plan: discharges")
 ROOF = DeviceView("roof", "inverter", "confirmed", 3980.0, 4100.0, 4100.0, None, "limit (dso)")
 
@@ -69,13 +70,18 @@ async def site(free_port: int) -> AsyncIterator[Site]:
     await served.shell.stop()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
+@pytest.fixture(scope="module")
+def chromium() -> str:
     if not CHROMIUM.exists():
         pytest.fail(f"{CHROMIUM} is missing; on Debian: apt-get install -y --no-install-recommends chromium fonts-dejavu-core")
+    return str(CHROMIUM)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(chromium: str) -> AsyncIterator[Browser]:
     expect.set_options(timeout=WAIT_MS)
     async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-dev-shm-usage"])
+        started = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield started
         await started.close()
 

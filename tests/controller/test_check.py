@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,19 @@ def test_a_good_file_becomes_a_config(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["site.example.yaml", "site.demo.yaml"])
 def test_the_shipped_sites_are_good(name: str) -> None:
     load_config(config_dir() / name)
+
+
+def test_what_the_example_shows_in_comments_is_good_too(tmp_path: Path) -> None:
+    """Whole blocks (``# signals:`` and what is indented below), the battery's command and the market's prices."""
+    lines, inside = [], False
+    for line in (config_dir() / "site.example.yaml").read_text(encoding="utf-8").splitlines():
+        inside = bool(re.match(r"# (modbus_server|inverters|relays|signals):", line)) or (inside and line.startswith("#   "))
+        key = re.match(r"  # (command: \{|market:|  feed: \{|  plus_)", line)
+        lines.append(line[2:] if inside else line.replace("# ", "", 1) if key else line)
+    config = load_config(write(tmp_path, "\n".join(lines)))
+    assert config.battery is not None
+    assert config.tariff is not None
+    assert all((config.modbus_server, config.inverters, config.relays, config.signals, config.battery.command, config.tariff.market))
 
 
 def test_the_example_tells_editors_its_schema() -> None:

@@ -152,3 +152,12 @@ def test_ids_of_dashboards_are_different_and_short_enough() -> None:
     uids = [load(name)["uid"] for name in FILES]
     assert len(set(uids)) == len(uids)
     assert max(map(len, uids)) <= 40
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_close_look_leaves_no_holes(name: str) -> None:
+    """A step shorter than the time between two points would show most of a line as missing: prices come by the quarter hour, all else in ten seconds."""
+    for panel in load(name)["panels"]:
+        slow = "price_" in json.dumps(panel["targets"]) or '\\"price\\"' in json.dumps(panel["targets"])
+        assert panel["interval"] == ("900s" if slow else "20s"), panel["title"]
+        assert panel["fieldConfig"]["defaults"]["custom"]["spanNulls"] == (3_600_000 if slow else 60_000)

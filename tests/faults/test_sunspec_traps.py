@@ -14,7 +14,7 @@ import pytest
 from pymodbus.constants import ExcCodes
 
 from controller.config import Config
-from controller.facts import Fact, MeterFailed, MeterRead, Stamp
+from controller.facts import MeterRead
 from controller.io import sunspec
 from controller.io.bus import Buses, RefusedError
 from controller.io.sunspec import SunSpecShell
@@ -22,6 +22,7 @@ from controller.io.sunspec_device import SunSpecDevice
 from meters.reading import Quality, Reading
 from meters.sunspec_control import Command, Write, control_reads, read_inverter
 from meters.sunspec_models import Found
+from tests.support.facts import LoopClock, MeterLog
 from tests.support.sunspec_images import (
     FIMER_103,
     FIMER_VENDOR,
@@ -51,30 +52,8 @@ def wire(request: pytest.FixtureRequest) -> Wire:
     return kind
 
 
-class Clock:
-    """The event loop's own time."""
-
-    def stamp(self) -> Stamp:
-        now_s = asyncio.get_running_loop().time()
-        return Stamp(now_s, now_s)
-
-
-class Seen:
+class Seen(MeterLog):
     """What the shell submitted; a test waits for what it expects."""
-
-    def __init__(self) -> None:
-        self.facts: list[Fact] = []
-        self._news = asyncio.Event()
-
-    def __call__(self, fact: Fact) -> None:
-        self.facts.append(fact)
-        self._news.set()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10.0):
-            while not condition():
-                self._news.clear()
-                await self._news.wait()
 
     async def reading(self, *, after: int = 0, fits: Callable[[Reading], bool] = lambda reading: True) -> Reading:
         """The first reading behind so many facts that fits."""
@@ -82,11 +61,8 @@ class Seen:
         return next(reading for reading in self._readings(after) if fits(reading))
 
     async def failure(self, word: str) -> str:
-        def failed() -> list[str]:
-            return [fact.reason for fact in self.facts if isinstance(fact, MeterFailed) and word in fact.reason]
-
-        await self.until(lambda: bool(failed()))
-        return failed()[0]
+        await self.until(lambda: any(word in reason for reason in self.failures))
+        return next(reason for reason in self.failures if word in reason)
 
     def _readings(self, after: int) -> list[Reading]:
         return [fact.reading for fact in self.facts[after:] if isinstance(fact, MeterRead)]
@@ -101,7 +77,7 @@ async def polling(device: Device, *meters: tuple[str, Mapping[str, Any]], poll_s
     ]
     config = Config.model_validate({"site": {"id": "test"}, "grid": {"fuse_a": 63, "worst_other_load_a": 10}, "meters": sources})
     seen, buses = Seen(), Buses()
-    shell = SunSpecShell(config, Clock(), seen, buses)
+    shell = SunSpecShell(config, LoopClock(), seen.submit, buses)
     await shell.start()
     try:
         yield seen

@@ -12,53 +12,19 @@ from typing import Any
 import pytest
 
 from controller.config import Config
-from controller.facts import Fact, MeterFailed, MeterRead, Stamp
 from controller.io import bus as bus_module
 from controller.io.bus import Buses
 from controller.io.modbus import ModbusShell
 from controller.paths import config_dir
-from meters.reading import Quality, Reading
+from meters.reading import Quality
 from meters.template import load_template
+from tests.support.facts import LoopClock, MeterLog
 from tests.support.modbus_lines import HOST, Asked, RawDevice, Say, raw_over_tcp, raw_serial, rtu_frame
 from tests.support.register_images import Truth, image_of
 
 MAPS = config_dir() / "meters"
 WIRES = ("tcp", "rtu_over_tcp", "rtu")
 Behave = Callable[[RawDevice, Asked], list[Say] | None]
-
-
-class LoopClock:
-    """The event loop's own time."""
-
-    def stamp(self) -> Stamp:
-        now = asyncio.get_running_loop().time()
-        return Stamp(now, now)
-
-
-class Told:
-    """What the shell told."""
-
-    def __init__(self) -> None:
-        self.facts: list[Fact] = []
-        self._news = asyncio.Event()
-
-    def __call__(self, fact: Fact) -> None:
-        self.facts.append(fact)
-        self._news.set()
-
-    @property
-    def readings(self) -> list[Reading]:
-        return [fact.reading for fact in self.facts if isinstance(fact, MeterRead)]
-
-    @property
-    def failures(self) -> list[str]:
-        return [fact.reason for fact in self.facts if isinstance(fact, MeterFailed)]
-
-    async def until(self, condition: Callable[[], bool], within_s: float = 8.0) -> None:
-        async with asyncio.timeout(within_s):
-            while not condition():
-                self._news.clear()
-                await self._news.wait()
 
 
 class Meter:
@@ -84,12 +50,12 @@ class Meter:
 
 
 @asynccontextmanager
-async def read_over(wire: str, port: int, meter: Meter, **source: Any) -> AsyncIterator[tuple[Told, RawDevice]]:
+async def read_over(wire: str, port: int, meter: Meter, **source: Any) -> AsyncIterator[tuple[MeterLog, RawDevice]]:
     """The Modbus shell reading a meter every 0.05 s."""
 
     @asynccontextmanager
-    async def shell(**place: Any) -> AsyncIterator[Told]:
-        told = Told()
+    async def shell(**place: Any) -> AsyncIterator[MeterLog]:
+        told = MeterLog()
         settings = {"type": "modbus", "framing": wire, "map": meter.name, "poll_s": 0.1, "timeout_s": 0.15, "baud": 115_200, **place, **source}
         config = Config.model_validate(
             {
@@ -98,7 +64,7 @@ async def read_over(wire: str, port: int, meter: Meter, **source: Any) -> AsyncI
                 "meters": [{"id": "main", "role": "grid", "source": settings}],
             }
         )
-        shell = ModbusShell(config, LoopClock(), told, MAPS, Buses())
+        shell = ModbusShell(config, LoopClock(), told.submit, MAPS, Buses())
         await shell.start()
         try:
             yield told
@@ -135,7 +101,7 @@ async def test_f40_a_meter_that_falls_silent_is_told_each_beat_and_nothing_old_i
 async def test_f40_a_serial_adapter_that_is_pulled_and_put_back_is_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bus_module, "BACKOFF_MIN_S", 0.05)
     monkeypatch.setattr(bus_module, "BACKOFF_MAX_S", 0.1)
-    meter, told, port = Meter("janitza_umg96"), Told(), tmp_path / "ttyUSB0"
+    meter, told, port = Meter("janitza_umg96"), MeterLog(), tmp_path / "ttyUSB0"
     source = {"type": "modbus", "framing": "rtu", "map": meter.name, "poll_s": 0.1, "timeout_s": 0.1, "baud": 115_200, "device": str(port)}
     config = Config.model_validate(
         {
@@ -144,7 +110,7 @@ async def test_f40_a_serial_adapter_that_is_pulled_and_put_back_is_opened_again(
             "meters": [{"id": "main", "role": "grid", "source": source}],
         }
     )
-    shell = ModbusShell(config, LoopClock(), told, MAPS, Buses())
+    shell = ModbusShell(config, LoopClock(), told.submit, MAPS, Buses())
     with raw_serial(meter.behave) as (path, _):
         port.symlink_to(path)
         await shell.start()
@@ -174,7 +140,7 @@ async def test_f41_an_inverter_that_has_lost_its_meter_says_so_and_its_old_numbe
     """Huawei: meter_status (37100) is 0 then, the registers keep their last values."""
     meter = Meter("huawei_sun2000_meter")
     async with read_over("tcp", free_port, meter, poll_s=0.2) as (told, _):
-        await told.until(lambda: len(told.readings) >= 1, 12.0)
+        await told.until(lambda: len(told.readings) >= 1)
         assert told.readings[0].quality is Quality.GOOD
         meter.image[37100] = 0
         await told.until(lambda: len(told.failures) >= 1)
@@ -188,7 +154,7 @@ async def test_f47_a_device_without_the_register_of_its_state_is_read_without_it
     meter = Meter("huawei_sun2000_meter")
     del meter.image[37100]
     async with read_over("tcp", free_port, meter) as (told, _):
-        await told.until(lambda: len(told.readings) >= 1, 12.0)
+        await told.until(lambda: len(told.readings) >= 1)
     assert told.readings[0].quality is Quality.GOOD
 
 

@@ -1,4 +1,4 @@
-"""An IEEE 2030.5 utility as a process of its own, and our driver towards it with its facts caught."""
+"""An IEEE 2030.5 utility and our driver towards it with its facts caught. The utility runs beside the driver, or as a process of its own."""
 
 from __future__ import annotations
 
@@ -6,39 +6,47 @@ import asyncio
 import itertools
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from controller.config import Config
 from controller.facts import EventsTold, Fact, GridEvent, SignalBeat, SourceChanged, Stamp
 from controller.io.clock import Clock
+from controller.io.signals import ieee2030_5, ieee2030_5_answers
 from controller.io.signals.driver import Surroundings
 from controller.io.signals.ieee2030_5 import Ieee20305Driver, build
 from controller.io.tasks import end, spawn
-from controller.sim.ieee2030_5_desk import register_order
+from controller.sim.ieee2030_5 import CIPHERS, UtilityServer, tls
+from controller.sim.ieee2030_5_desk import Desk, register_order
 from controller.sim.ieee2030_5_pki import Authority, Pair
+from controller.sim.ieee2030_5_utility import Utility
 from tests.support.yard import ROOT, free_port
 
 PIN = 111115
 PROGRAM = "AA" * 16
+FASTER = 5.0
+"""The driver's clock against ours: polls each second come five times a second."""
 
 
 class World:
-    """The utility's certificates and its process. Use as async context manager."""
+    """The utility and its certificates. Use as async context manager. process: it is a process of its own, as in the field."""
 
-    def __init__(self, folder: Path, hosts: tuple[str, ...] = (), registered: bool = True, **settings: Any) -> None:
+    def __init__(self, folder: Path, hosts: tuple[str, ...] = (), registered: bool = True, process: bool = False, ciphers: str = CIPHERS) -> None:
         self.authority = Authority(folder / "pki")
         self.server, self.device = self.authority.server(hosts), self.authority.device("YARD-1")
         self.port, self._desk_port = free_port(), free_port()
         self.url = f"https://127.0.0.1:{self.port}/dcap"
         orders: list[dict[str, Any]] = [register_order(self.device.cert, PIN)] if registered else []
-        orders.append({"what": "set", "poll_s": 1, "post_s": 1})
-        self._settings: dict[str, Any] = {"orders": orders, **settings}
+        self._orders = [*orders, {"what": "set", "poll_s": 1, "post_s": 1}]
+        self._in_process, self._ciphers = process, ciphers
         self._process: asyncio.subprocess.Process | None = None
+        self._beside: UtilityServer | None = None
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> World:
@@ -52,9 +60,15 @@ class World:
         await self.kill()
 
     async def start(self) -> None:
-        """Let the server run."""
+        """Let the server run; it knows nothing but its first orders."""
+        if not self._in_process:
+            self._beside = UtilityServer(Utility(lambda: Clock().stamp().wall_s))
+            for order in self._orders:
+                Desk(self._beside).act(**order)
+            await self._beside.start(self.port, tls(self.server.cert, self.server.key, self.authority.ca, self._ciphers))
+            return
         files = {"cert": str(self.server.cert), "key": str(self.server.key), "ca": str(self.authority.ca)}
-        settings = {**files, "port": self.port, "desk_port": self._desk_port, **self._settings}
+        settings = {**files, "port": self.port, "desk_port": self._desk_port, "orders": self._orders, "ciphers": self._ciphers}
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "controller.sim.ieee2030_5_desk", json.dumps(settings), cwd=ROOT, stdout=asyncio.subprocess.PIPE
         )
@@ -63,6 +77,8 @@ class World:
 
     async def kill(self) -> None:
         """It is gone."""
+        if self._beside is not None:
+            await self._beside.stop()
         if self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.kill()
@@ -70,6 +86,9 @@ class World:
 
     async def do(self, what: str, **more: Any) -> int:
         """An order at the utility's desk; its time then."""
+        if self._beside is not None:
+            Desk(self._beside).act(what, **more)
+            return self._beside.utility.now_s()
         assert self._session is not None
         async with self._session.post("/do", json={"what": what, **more}) as answer:
             assert answer.status == 200, await answer.text()
@@ -77,12 +96,16 @@ class World:
 
     async def told(self, what: str) -> list[dict[str, Any]]:
         """What it was sent of this kind."""
+        if self._beside is not None:
+            return [asdict(one)["content"] for one in self._beside.utility.told if one.what == what]
         assert self._session is not None
         async with self._session.get("/told") as answer:
             return [one["content"] for one in await answer.json() if one["what"] == what]
 
     async def asked(self) -> list[str]:
         """Every request, as "GET /path"."""
+        if self._beside is not None:
+            return list(self._beside.asked)
         assert self._session is not None
         async with self._session.get("/asked") as answer:
             return list(await answer.json())
@@ -153,6 +176,24 @@ class Listener:
             raise AssertionError(f"it did not come true; last state {self.state()}, events {self.events()}") from None
 
 
+class QuickClock:
+    """The wall clock as it is, and a monotonic one that runs faster; both belong together."""
+
+    def stamp(self) -> Stamp:
+        now = Clock().stamp()
+        return replace(now, mono_s=now.mono_s * FASTER, wall_speed=now.wall_speed / FASTER)
+
+
+@contextmanager
+def quick() -> Iterator[None]:
+    """Waits of the driver that go by no clock."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ieee2030_5, "TICK_S", 0.05)
+        patch.setattr(ieee2030_5, "BACKOFF_S", (0.2, 1.0))
+        patch.setattr(ieee2030_5_answers, "RETRY_S", (0.2, 1.0))
+        yield
+
+
 @asynccontextmanager
 async def listening(site: Config, clock: Any = None) -> AsyncIterator[Listener]:
     """The driver of a site's first signal, at work."""
@@ -163,13 +204,14 @@ async def listening(site: Config, clock: Any = None) -> AsyncIterator[Listener]:
         facts.append(fact)
         changed.set()
 
-    driver = build(site.signals[0], Surroundings(site, clock or Clock(), submit, None))
-    task = spawn(driver.run(), "driver under test")
-    try:
-        yield Listener(driver, facts, changed)
-    finally:
-        await end([task])
-        await driver.close()
+    with quick():
+        driver = build(site.signals[0], Surroundings(site, clock or QuickClock(), submit, None))
+        task = spawn(driver.run(), "driver under test")
+        try:
+            yield Listener(driver, facts, changed)
+        finally:
+            await end([task])
+            await driver.close()
 
 
 async def eventually(look: Callable[[], Any], within_s: float = 10.0) -> None:

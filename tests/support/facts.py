@@ -1,4 +1,4 @@
-"""Collects the facts of a shell under test and lets the test wait for one of them."""
+"""A clock for a shell under test, and what collects its facts and lets the test wait for one of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-from controller.facts import Fact
+from controller.facts import Fact, MeterFailed, MeterRead, Stamp
+from meters.reading import Reading
 
 F = TypeVar("F", bound=Fact)
 PATIENCE_S = 10.0
@@ -43,3 +44,26 @@ class FactLog:
         """Wait for the ``count``-th fact of a kind."""
         await self.until(lambda: len(self.of(kind)) >= count)
         return self.of(kind)[count - 1]
+
+
+class LoopClock:
+    """The event loop's own time, for a shell under test; the wall's day is one of 2026."""
+
+    def stamp(self) -> Stamp:
+        """Now."""
+        now = asyncio.get_running_loop().time()
+        return Stamp(now, 1_780_000_000.0 + now)
+
+
+class MeterLog(FactLog):
+    """What a shell told of its meters."""
+
+    @property
+    def readings(self) -> list[Reading]:
+        """Of all answers, oldest first."""
+        return [fact.reading for fact in self.of(MeterRead)]
+
+    @property
+    def failures(self) -> list[str]:
+        """The reasons of all failures, oldest first."""
+        return [fact.reason for fact in self.of(MeterFailed)]

@@ -23,7 +23,7 @@ import aiohttp
 
 from controller.io.tasks import end, spawn
 from signals.openadr_plain import time_text
-from tests.support.senses_judge import Judge
+from tests.support.senses_judge import BACK_S, Judge
 from tests.support.senses_world import HEARTBEAT_S, Senses, freeze_broker
 from tests.support.yard import until
 
@@ -31,6 +31,7 @@ RUBBISH = ("", "{", "[]", "null", '{"amps": "many"}', '{"amps": [1e999, 0, 0], "
 WRONG_A = (float("nan"), 1e30, -1e9, 4000.0)
 LONGEST_S = 20.0
 TAKEN_S = 25.0
+THAWED_S = 3.0
 
 Deed = Callable[[], Awaitable[None]]
 
@@ -142,6 +143,7 @@ class Chaos:
         async def start_utility() -> None:
             judge.bounds["utility"].forget(self.senses.now)
             await around.utility.start()
+            await around.plan_program()
             heard["utility"] = True
 
         async def kill_influx() -> None:
@@ -176,10 +178,10 @@ class Chaos:
 
     async def _thaw_yard(self) -> None:
         self.senses.yard.thaw()
-        self._back()
+        self._back(THAWED_S)
 
-    def _back(self) -> None:
-        self.judge.up_since_s = self.senses.now
+    def _back(self, grace_s: float = BACK_S) -> None:
+        self.judge.up_since_s = self.senses.now - BACK_S + grace_s
         self.judge.outages.append((self._down_s, self.senses.clock.stamp().wall_s))
 
     async def _kill_yard(self) -> None:
@@ -204,7 +206,8 @@ class Chaos:
         while self.senses.now < until_s:
             free = [trouble for trouble in self.troubles() if trouble.what not in self._busy and names(trouble)]
             if free and len(self._busy) < at_once:
-                self._happen(self.rng.choice(free), until_s)
+                weights = [4 if trouble.what == "yard" else 1 for trouble in free]
+                self._happen(self.rng.choices(free, weights)[0], until_s)
             await asyncio.sleep(self.rng.uniform(0.5, 2.5))
         await until(lambda: not self._busy, 60)
 

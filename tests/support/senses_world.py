@@ -250,8 +250,7 @@ class Surroundings:
             (folder / name).mkdir(parents=True, exist_ok=True)
         self.broker = guarded_broker(folder / "broker")
         self.influx = Influxd(folder / "influx")
-        self.utility = Utility(folder / "utility")
-        self.utility._settings["orders"].append({"what": "program", "number": 1, "mrid": PROGRAM, "primacy": 1, "name": "DNSP"})
+        self.utility = Utility(folder / "utility", process=True)
         ports = {name: one.port for name, one in self.devices.items()}
         ports |= {"broker": self.broker.port, "utility": self.utility.port}
         self.wires = {name: Wire(port) for name, port in ports.items()}
@@ -278,8 +277,13 @@ class Surroundings:
             one.start()
         self.broker.start()
         await self.utility.__aenter__()
+        await self.plan_program()
         await self.influx.start()
         await until(lambda: all(one.said for one in self.devices.values() if one.kind != "module"), 60)
+
+    async def plan_program(self) -> None:
+        """The utility has a program; each of its lives has to be told."""
+        await self.utility.do("program", number=1, mrid=PROGRAM, primacy=1, name="DNSP")
 
     def site(self, folder: Path, **parts: Any) -> dict[str, Any]:
         """A site file that knows all of them."""

@@ -1,6 +1,7 @@
 """A real openleadr VTN in a process of its own: ``python -m tests.support.vtn2_main PORT CONTROL_PORT [CERT KEY CA]``.
 
-The control port takes JSON: {"add": {...}}, {"cancel": id}, {"modify": {...}}, {"forget": true}; GET shows what came in.
+The control port takes JSON: {"add": {...}}, {"cancel": id}, {"modify": {...}}, {"forget": true}, {"poll_s": 300}, {"refuse": 2} (answers to
+events are not taken), {"wipe": true} (as it was when it began); GET shows what came in.
 """
 
 from __future__ import annotations
@@ -26,6 +27,23 @@ class World:
         self.registrations = 0
         self.fingerprint: str | None = None
         self.server: Any = None
+        self.polls = 0
+        self.refuse = 0
+
+    @web.middleware
+    async def door(self, request: web.Request, handler: Any) -> Any:
+        body = await request.text()
+        self.polls += "oadrPoll>" in body
+        if "oadrCreatedEvent>" in body and self.refuse > 0:
+            self.refuse -= 1
+            return web.Response(status=503)
+        return await handler(request)
+
+    def wipe(self) -> None:
+        """Nothing has happened yet."""
+        self.vens, self.opts, self.reports, self.offered, self.registrations, self.polls, self.refuse = {}, [], [], [], 0, 0, 0
+        self.server.events.clear()
+        self.server.services["registration_service"].poll_freq = timedelta(seconds=1)
 
     async def register(self, registration: dict[str, Any]) -> Any:
         self.registrations += 1
@@ -99,11 +117,23 @@ class World:
             self.server.add_raw_event("ven-id", self.event(body["modify"], body["modify"]["version"]), callback=self.answer)
         if body.get("forget"):
             self.vens.clear()
+        if "poll_s" in body:
+            self.server.services["registration_service"].poll_freq = timedelta(seconds=body["poll_s"])
+        self.refuse = body.get("refuse", self.refuse)
+        if body.get("wipe"):
+            self.wipe()
         return web.json_response({})
 
     async def show(self, request: web.Request) -> web.Response:
         return web.json_response(
-            {"opts": self.opts, "reports": self.reports, "offered": self.offered, "registrations": self.registrations, "vens": self.vens}
+            {
+                "opts": self.opts,
+                "reports": self.reports,
+                "offered": self.offered,
+                "registrations": self.registrations,
+                "vens": self.vens,
+                "polls": self.polls,
+            }
         )
 
 
@@ -123,6 +153,7 @@ async def main(port: int, control_port: int, cert: str | None = None, key: str |
     )
     world.server.add_handler("on_create_party_registration", world.register)
     world.server.add_handler("on_register_report", world.offer)
+    world.server.app.middlewares.append(world.door)
     await world.server.run()
     app = web.Application()
     app.router.add_post("/", world.control)

@@ -17,6 +17,7 @@ import aiohttp
 from yarl import URL
 
 from controller.config_signals import Ieee20305Signal
+from controller.io.http_answers import body_of, retry_after_s
 from controller.io.signals.ieee2030_5_tls import client_context
 from signals.csip_resources import MOST_LIST, Item, Page, whole
 from signals.csip_xml import CONTENT_TYPE, MOST_BYTES, XmlError
@@ -126,7 +127,7 @@ class Http:
         headers = {"Content-Type": CONTENT_TYPE} if body is not None else None
         try:
             async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
-                return response.status, response.headers, _unpacked(await _bounded(response), response.headers.get("Content-Encoding", ""))
+                return response.status, response.headers, _unpacked(await body_of(response, MOST_BYTES), response.headers.get("Content-Encoding", ""))
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             raise ServerError(self._why(error)) from None
 
@@ -179,16 +180,6 @@ class PageDecoder(Protocol[Item]):
     def __call__(self, body: bytes) -> Page[Item]: ...
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    """The body, of at most a mebibyte."""
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(16 * 1024):
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise ValueError(f"its answer is longer than {MOST_BYTES} bytes")
-    return bytes(body)
-
-
 def _unpacked(body: bytes, coding: str) -> bytes:
     """The body as it was before the server packed it. Raises ValueError."""
     name = coding.strip().lower()
@@ -214,10 +205,7 @@ def _check_type(url: URL, kind: str) -> None:
 
 
 def _refusal(method: str, url: URL, status: int, headers: Mapping[str, str]) -> ServerError:
-    wait_s: float | None = None
-    if status in (429, 503):
-        text = headers.get("Retry-After", "").strip()
-        wait_s = min(LONGEST_RETRY_S, float(text)) if text.isascii() and text.isdigit() and len(text) < 9 else None
+    wait_s = retry_after_s(headers.get("Retry-After"), None, LONGEST_RETRY_S) if status in (429, 503) else None
     words = {401: "does not let us in", 403: "does not let us in", 404: "is not there", 410: "is gone", 429: "is asked too often", 503: "is busy"}
     return ServerError(f"{method} {url.path} {words.get(status, 'failed')} (HTTP {status})", status, wait_s if wait_s is None else math.ceil(wait_s))
 

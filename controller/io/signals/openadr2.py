@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 MOST_LINE = 12 * 2**20
 MOST_EVENTS = 1900
+SYNC_S = 60.0
+"""All events are asked for so often, however rarely the server wants to be polled; the site's heartbeat is longer."""
 SILENT_S = 180.0
 """A child that says nothing for so long hangs."""
 RESTART_S = (2.0, 60.0)
@@ -124,7 +126,7 @@ class Ven2:
         self._tell_child(self._settings())
         while True:
             try:
-                async with asyncio.timeout(max(SILENT_S, 3 * self._entry.poll_s)):
+                async with asyncio.timeout(SILENT_S):
                     line = await child.stdout.readline()
             except TimeoutError:
                 return "the VEN's process says nothing any more"
@@ -139,7 +141,8 @@ class Ven2:
         entry = self._entry
         files = {name: str(path) if (path := getattr(entry, name)) else None for name in ("cert_file", "key_file", "ca_file")}
         told = {"url": entry.url, "ven_name": entry.ven_name, "ven_id": self._ven_id, "vtn_fingerprint": entry.vtn_fingerprint}
-        return files | told | {"poll_s": entry.poll_s, "reports": entry.reports, "resource_id": self._resource}
+        more = {"poll_s": entry.poll_s, "sync_s": SYNC_S, "reports": entry.reports, "resource_id": self._resource}
+        return files | told | more
 
     def _tell_child(self, line: dict[str, Any]) -> None:
         child = self._child

@@ -26,8 +26,6 @@ import aiohttp
 
 MEMORY_BYTES = 1 << 30
 MOST_BYTES = 4 * 2**20
-SYNC_S = 60.0
-"""All events are asked for at least this often: what a server has forgotten is called off then."""
 TIMEOUT_S = 15.0
 NOT_REGISTERED = frozenset({452, 463})
 SIGNED_TYPES = frozenset({"oadrDistributeEvent"})
@@ -165,13 +163,14 @@ class Child:
         await self.client.pending_reports.put(report)
 
     async def _live(self) -> None:
-        """Poll at most as often as the server wants (oadrRequestedOadrPollFreq), ask for all events once a minute, answer at once."""
+        """Poll at most as often as the server wants (oadrRequestedOadrPollFreq); ask for all events each ``sync_s``: what it has forgotten is
+        called off then, and it is seen to live; answer at once."""
         loop = asyncio.get_running_loop()
         sync_s = poll_s = loop.time()
         while True:
             if loop.time() >= sync_s:
                 await self._sync()
-                sync_s = loop.time() + SYNC_S
+                sync_s = loop.time() + self.settings["sync_s"]
                 say("health", healthy=True, detail="")
             if loop.time() >= poll_s:
                 kind, payload = await self.client.poll()

@@ -12,7 +12,6 @@ OAuth 2 client credentials (RFC 6749 4.4): the token endpoint is the site file's
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import json
 import math
 import ssl
@@ -25,6 +24,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from controller.config_signals import OAuthConfig, OpenAdr3Signal
+from controller.io.http_answers import TooLongError, body_of, date_s, retry_after_s
 from controller.io.shell import Clock, StartError
 
 TIMEOUT_S = 20.0
@@ -172,16 +172,18 @@ class Vtn:
         try:
             async with self._opened().request(method, url, **kwargs) as response:
                 self._hear_clock(response.headers.get("Date"))
-                return _Reply(response.status, response.headers, await _bounded(response, where))
+                return _Reply(response.status, response.headers, await body_of(response, MOST_BYTES))
         except TimeoutError:
             raise VtnError(f"{where} does not answer within {TIMEOUT_S:g} s") from None
         except aiohttp.ClientConnectorCertificateError as error:
             raise VtnError(f"the server's certificate is not trusted ({error.certificate_error}); check ca_file") from None
+        except TooLongError as error:
+            raise VtnError(f"{where} answers with {error}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise VtnError(f"{where}: {type(error).__name__} ({str(error)[:120]})") from None
 
     def _hear_clock(self, date: str | None) -> None:
-        moment_s = _moment_s(date)
+        moment_s = date_s(date or "")
         self.ahead_s = moment_s - self._clock.stamp().wall_s if moment_s is not None else 0.0
 
     def _opened(self) -> aiohttp.ClientSession:
@@ -283,15 +285,6 @@ def _secret(value: Any, file: Path | None, key: str) -> str | None:
         raise VtnError(f"{key} {file} cannot be read ({type(error).__name__}); check the path and its permissions") from None
 
 
-async def _bounded(response: aiohttp.ClientResponse, where: str) -> bytes:
-    body = bytearray()
-    async for piece in response.content.iter_chunked(65_536):
-        body += piece
-        if len(body) > MOST_BYTES:
-            raise VtnError(f"{where} answers with more than {MOST_BYTES // 2**20} MB")
-    return bytes(body)
-
-
 def parsed(body: bytes) -> Any:
     """JSON of a stranger: no NaN, no endless nesting. Raises ValueError."""
 
@@ -321,22 +314,5 @@ def _failure(method: str, path: str, reply: _Reply, now_wall_s: float) -> VtnErr
     if isinstance(found, dict):
         words = [found.get(key) for key in ("title", "detail", "error", "error_description")]
         said = ": " + " - ".join(dict.fromkeys(word[:150] for word in words if isinstance(word, str) and word)) if any(words) else ""
-    return VtnError(f"{method} {path} is answered with {reply.status}{said}", reply.status, _retry_s(reply.headers.get("Retry-After"), now_wall_s))
-
-
-def _retry_s(text: str | None, now_wall_s: float) -> float | None:
-    """Retry-After in seconds or as a date; None if it says nothing."""
-    if not text:
-        return None
-    if text.strip().isdigit():
-        return min(LONGEST_WAIT_S, float(text.strip()[:9]))
-    moment_s = _moment_s(text)
-    return None if moment_s is None else min(LONGEST_WAIT_S, max(0.0, moment_s - now_wall_s))
-
-
-def _moment_s(text: str | None) -> float | None:
-    """A date of HTTP, Unix [s]; None for none."""
-    try:
-        return email.utils.parsedate_to_datetime(text).timestamp() if text else None
-    except (TypeError, ValueError, OverflowError):
-        return None
+    wait_s = retry_after_s(reply.headers.get("Retry-After"), now_wall_s, LONGEST_WAIT_S)
+    return VtnError(f"{method} {path} is answered with {reply.status}{said}", reply.status, wait_s)

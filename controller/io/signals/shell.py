@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 from controller.config import Config
 from controller.config_signals import SignalConfig
+from controller.facts import SourceChanged
 from controller.io.bus import Buses
 from controller.io.endings import Endings
-from controller.io.shell import Clock, Submit, Topics
+from controller.io.shell import Clock, StartError, Submit, Topics
 from controller.io.signals.driver import Driver, Notified, Surroundings
 from controller.io.tasks import end, keep
 from controller.orders import AnswerEvent, AnswerSignal, Order, TellSource
@@ -31,13 +34,17 @@ MODULES = {
 }
 """Type of an entry -> module here with ``build(entry, surroundings)``; imported when needed, as some bring heavy packages."""
 
+AGAIN_S: Final = 30.0
+
 
 class SignalsShell:
     """Keeps the drivers. topics: given by the app before the start, None without a broker."""
 
     orders: tuple[type[Order], ...] = (AnswerSignal, AnswerEvent, TellSource)
 
-    def __init__(self, config: Config, clock: Clock, submit: Submit, buses: Buses | None = None) -> None:
+    def __init__(self, config: Config, clock: Clock, submit: Submit, buses: Buses | None = None, again_s: float = AGAIN_S) -> None:
+        """again_s: pause between two tries to begin with an entry that cannot work [s]."""
+        self._again_s = again_s
         self._config, self._clock, self._submit, self._buses = config, clock, submit, buses or Buses()
         self.topics: Topics | None = None
         self._drivers: dict[str, Driver] = {}
@@ -49,15 +56,32 @@ class SignalsShell:
             driver.answered(order)
 
     async def start(self) -> None:
-        """Build the drivers and let them work. Raises StartError where an entry cannot work at all (a certificate that cannot be read)."""
+        """Let the drivers work. An entry that cannot (a certificate that cannot be read, F83) is told, tried again, and stops nobody else."""
         surroundings = Surroundings(self._config, self._clock, self._submit, self.topics, self._buses)
         for entry in self._config.signals:
-            build: Build = import_module(f"controller.io.signals.{MODULES[entry.type]}").build
-            driver = self._drivers[entry.id] = build(entry, surroundings)
-            self._tasks.append(keep(driver.run, f"signal {entry.id}"))
+            if not self._begun(entry, surroundings):
+                self._tasks.append(keep(partial(self._begin_later, entry, surroundings), f"start of signal {entry.id}"))
         shown = {entry.id: path for entry in self._config.signals if isinstance(path := getattr(entry, "cert_file", None), Path)}
         if shown:
             self._tasks.append(keep(Endings(shown, self._clock, self._submit).watch, "ends of certificates"))
+
+    def _begun(self, entry: SignalConfig, surroundings: Surroundings) -> bool:
+        build: Build = import_module(f"controller.io.signals.{MODULES[entry.type]}").build
+        try:
+            driver = build(entry, surroundings)
+        except StartError as error:
+            self._submit(SourceChanged(self._clock.stamp(), entry.id, False, str(error)))
+            return False
+        self._drivers[entry.id] = driver
+        self._tasks.append(keep(driver.run, f"signal {entry.id}"))
+        return True
+
+    async def _begin_later(self, entry: SignalConfig, surroundings: Surroundings) -> None:
+        """Until somebody has repaired it. Meanwhile the source is silent: its failsafe holds."""
+        while True:
+            await asyncio.sleep(self._again_s)
+            if self._begun(entry, surroundings):
+                return
 
     async def stop(self) -> None:
         """End the drivers."""

@@ -297,6 +297,19 @@ class TestFiles:
                 await two.go_on()
         assert 2 <= len(two.told()) <= 3
 
+    async def test_a_pipe_is_not_waited_for(self, desk: Open, tmp_path: Path) -> None:
+        """Opening one would hold a thread for ever, and the stop with it."""
+        os.mkfifo(tmp_path / "prices.csv")
+        one = await desk(market({"type": "file", "path": str(tmp_path / "prices.csv")}))
+        assert "no plain file" in one.health()[0][1]
+
+    async def test_a_kept_answer_in_another_currency_is_refused(self, desk: Open, tmp_path: Path) -> None:
+        path = tmp_path / "prices.json"
+        path.write_text(json.dumps({"unix_seconds": [NOW], "price": [42.0], "unit": "SEK / MWh"}))
+        one = await desk(market({"type": "file", "path": str(path)}))
+        assert "the tariff in EUR" in one.health()[0][1]
+        assert one.told() == []
+
     async def test_a_file_that_is_not_there_or_half_written(self, desk: Open, tmp_path: Path) -> None:
         path = tmp_path / "pv.csv"
         one = await desk(site(forecast={"pv_feed": {"type": "file", "path": str(path)}}))

@@ -14,6 +14,7 @@ import pytest
 
 from controller.config import Config
 from controller.facts import Fact, SourceChanged, Stamp
+from controller.io.clock import VirtualClock
 from controller.io.history import HistoryShell
 from controller.io.history_store import HistoryStore, Series
 from controller.orders import RecordPoint
@@ -171,6 +172,26 @@ def test_a_failed_batch_leaves_nothing_behind_and_the_next_one_is_right(store: H
     store.write([point(1, "evse")])
     assert store.query("grid", {}, NOW_S, NOW_S + 5, 10) == []
     assert len(store.query("evse", {}, NOW_S, NOW_S + 5, 10)) == 1
+
+
+async def test_f78_points_of_a_box_without_its_time_get_it_when_the_clock_is_set(tmp_path: Path) -> None:
+    clock = VirtualClock(start_wall_s=20.0)
+    shell = HistoryShell(site(tmp_path), clock, print, flush_s=0.01)
+    await shell.start()
+    try:
+        for number in (1.0, 2.0):
+            shell.carry(RecordPoint("grid", {}, {"power_w": number}, clock.stamp().wall_s))
+            clock.advance(10.0)
+        clock.set_wall(NOW_S)
+        shell.carry(RecordPoint("grid", {}, {"power_w": 3.0}, NOW_S))
+        found: list[Series] = []
+        async with asyncio.timeout(5):
+            while not found:
+                await asyncio.sleep(0.01)
+                found = await shell.query("grid", {}, 0, NOW_S + 10)
+    finally:
+        await shell.stop()
+    assert [series.points for series in found] == [((NOW_S - 20.0, 1.0), (NOW_S - 10.0, 2.0), (NOW_S, 3.0))]
 
 
 @pytest.mark.parametrize("wall_s", [math.nan, math.inf, -1.0, 1e30])

@@ -19,7 +19,7 @@ from aiohttp import web
 from controller.config import Config, InfluxHistory
 from controller.facts import Fact, SourceChanged, Stamp
 from controller.io.history import HistoryShell
-from controller.io.influx import InfluxForwarder, retry_after_s, to_line
+from controller.io.influx import InfluxForwarder, to_line
 from controller.io.spool import Row, Spool
 from controller.orders import RecordPoint
 
@@ -226,31 +226,6 @@ async def test_compression_can_be_turned_off(server: StrictServer, tmp_path: Pat
 
 
 DATE = "Sat, 20 Jun 2026 08:00:00 GMT"
-DATE_S = 1_781_942_400.0
-
-
-@pytest.mark.parametrize(
-    ("text", "now_s", "wait_s"),
-    [
-        ("7", None, 7.0),
-        ("0", None, 0.0),
-        ("99999999999999", None, 600.0),
-        ("-5", None, 0.0),
-        ("1.5", None, 0.0),
-        ("soon", DATE_S, 0.0),
-        ("", DATE_S, 0.0),
-        (DATE, DATE_S - 30.0, 30.0),
-        (DATE, DATE_S + 30.0, 0.0),
-        (DATE, DATE_S - 86_400.0, 600.0),
-        (DATE, None, 0.0),
-        ("Saturday, 20-Jun-26 08:00:00 GMT", DATE_S - 5.0, 5.0),
-        ("Sat, 99 Foo 2026", DATE_S, 0.0),
-    ],
-)
-def test_retry_after_in_seconds_and_as_a_date(text: str, now_s: float | None, wait_s: float) -> None:
-    """RFC 9110, 10.2.3. The date was worked out by hand: 2026-06-20T08:00:00Z is day 20 624 since 1970 and eight hours."""
-    assert DATE_S == 20_624 * 86_400 + 8 * 3600
-    assert retry_after_s(text, now_s) == wait_s
 
 
 async def test_a_date_is_counted_from_the_servers_own_clock(server: StrictServer, tmp_path: Path) -> None:

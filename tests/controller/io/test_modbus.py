@@ -15,12 +15,13 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from controller.config import Config
-from controller.facts import Fact, MeterFailed, MeterRead, Stamp
+from controller.facts import Fact, MeterFailed, MeterRead
 from controller.io.bus import Buses
-from controller.io.modbus import ModbusShell, build_meters, next_beat
+from controller.io.modbus import ModbusShell, build_meters
 from meters.decode import encode_value
 from meters.reading import Quality, ReadingError
 from meters.template import Template, TemplateError, load_template
+from tests.support.facts import LoopClock, MeterLog
 
 MAPS = Path(__file__).resolve().parents[3] / "config" / "meters"
 HOST = "127.0.0.1"
@@ -40,38 +41,6 @@ registers:
   u_l2: {address: 202, type: u16}
   u_l3: {address: 203, type: u16}
 """
-
-
-class LoopClock:
-    """The event loop's own time."""
-
-    def stamp(self) -> Stamp:
-        now = asyncio.get_running_loop().time()
-        return Stamp(now, now)
-
-
-class Facts:
-    """Collects what a shell submits and lets a test wait for it."""
-
-    def __init__(self) -> None:
-        self.all: list[Fact] = []
-        self._news = asyncio.Event()
-
-    def __call__(self, fact: Fact) -> None:
-        self.all.append(fact)
-        self._news.set()
-
-    def reads(self) -> list[MeterRead]:
-        return [fact for fact in self.all if isinstance(fact, MeterRead)]
-
-    def failures(self) -> list[str]:
-        return [fact.reason for fact in self.all if isinstance(fact, MeterFailed)]
-
-    async def until(self, condition: Callable[[], bool], within_s: float = 8.0) -> None:
-        async with asyncio.timeout(within_s):
-            while not condition():
-                self._news.clear()
-                await self._news.wait()
 
 
 def site(*sources: dict[str, Any], role: str = "grid") -> Config:
@@ -223,9 +192,9 @@ def crc(data: bytes) -> int:
 
 
 @asynccontextmanager
-async def running(config: Config, maps: Path) -> AsyncIterator[Facts]:
-    facts = Facts()
-    shell = ModbusShell(config, LoopClock(), facts, maps)
+async def running(config: Config, maps: Path) -> AsyncIterator[MeterLog]:
+    facts = MeterLog()
+    shell = ModbusShell(config, LoopClock(), facts.submit, maps)
     await shell.start()
     try:
         yield facts
@@ -248,8 +217,8 @@ def source(port: int, **more: Any) -> dict[str, Any]:
     return {"port": port, "map": "tiny", "poll_s": 0.1, "timeout_s": 0.2, **more}
 
 
-def never_shifted(facts: Facts) -> bool:
-    return all(read.reading.current_a == (1.0, 2.0, 3.0) and read.reading.voltage_v == (201.0, 202.0, 203.0) for read in facts.reads())
+def never_shifted(facts: MeterLog) -> bool:
+    return all(read.reading.current_a == (1.0, 2.0, 3.0) and read.reading.voltage_v == (201.0, 202.0, 203.0) for read in facts.of(MeterRead))
 
 
 @pytest.mark.parametrize("framing", ["tcp", "rtu_over_tcp"])
@@ -258,10 +227,10 @@ async def test_f46_a_late_answer_is_never_taken_for_another(framing: str, free_p
         odd_meter(free_port, rtu=framing == "rtu_over_tcp", behave=lambda number, _: "late" if number == 1 else "answer") as meter,
         running(site(source(free_port, framing=framing)), tiny(tmp_path)) as facts,
     ):
-        await facts.until(lambda: bool(facts.failures()))
+        await facts.until(lambda: bool(facts.failures))
         meter.late.set()
-        await facts.until(lambda: len(facts.reads()) >= 5)
-    assert "did not answer within 0.2 s" in facts.failures()[0]
+        await facts.until(lambda: len(facts.of(MeterRead)) >= 5)
+    assert "did not answer within 0.2 s" in facts.failures[0]
     assert never_shifted(facts)
     assert meter.connections == (2 if framing == "rtu_over_tcp" else 1)
 
@@ -271,10 +240,10 @@ async def test_f46_after_a_timeout_the_rtu_line_is_left_silent(free_port: int, t
         odd_meter(free_port, rtu=True, behave=lambda number, _: "silent" if number == 1 else "answer") as meter,
         running(site(source(free_port, framing="rtu_over_tcp", poll_s=0.1, timeout_s=0.25)), tiny(tmp_path)) as facts,
     ):
-        await facts.until(lambda: len(facts.reads()) >= 1)
-    failed = [fact.at.mono_s for fact in facts.all if isinstance(fact, MeterFailed)]
+        await facts.until(lambda: len(facts.of(MeterRead)) >= 1)
+    failed = [fact.at.mono_s for fact in facts.facts if isinstance(fact, MeterFailed)]
     assert len(failed) == 1
-    assert facts.reads()[0].at.mono_s - failed[0] >= 0.25
+    assert facts.of(MeterRead)[0].at.mono_s - failed[0] >= 0.25
     assert meter.connections == 2
 
 
@@ -283,17 +252,17 @@ async def test_f40_silence_fails_every_poll_and_the_meter_comes_back_by_itself(f
         odd_meter(free_port, behave=lambda number, _: "silent" if number <= 4 else "answer") as meter,
         running(site(source(free_port)), tiny(tmp_path)) as facts,
     ):
-        await facts.until(lambda: len(facts.reads()) >= 2)
-    assert len(facts.failures()) == 4
+        await facts.until(lambda: len(facts.of(MeterRead)) >= 2)
+    assert len(facts.failures) == 4
     assert meter.connections == 2, "three silent polls: the socket may be half open"
 
 
 async def test_f40_a_meter_that_appears_later_is_found(free_port: int, tmp_path: Path) -> None:
     async with running(site(source(free_port)), tiny(tmp_path)) as facts:
-        await facts.until(lambda: bool(facts.failures()))
-        assert "does not accept the connection; next try in 1 s" in facts.failures()[0]
+        await facts.until(lambda: bool(facts.failures))
+        assert "does not accept the connection; next try in 1 s" in facts.failures[0]
         async with odd_meter(free_port):
-            await facts.until(lambda: len(facts.reads()) >= 1)
+            await facts.until(lambda: len(facts.of(MeterRead)) >= 1)
     assert never_shifted(facts)
 
 
@@ -303,8 +272,8 @@ async def test_b41_a_short_answer_is_refused_and_the_connection_dropped(framing:
         odd_meter(free_port, rtu=framing == "rtu_over_tcp", behave=lambda number, _: "short" if number == 1 else "answer") as meter,
         running(site(source(free_port, framing=framing)), tiny(tmp_path)) as facts,
     ):
-        await facts.until(lambda: len(facts.reads()) >= 2)
-    assert "sent 2 registers instead of 3" in facts.failures()[0]
+        await facts.until(lambda: len(facts.of(MeterRead)) >= 2)
+    assert "sent 2 registers instead of 3" in facts.failures[0]
     assert never_shifted(facts)
     assert meter.connections == 2
 
@@ -314,8 +283,8 @@ async def test_a_meter_that_closes_the_connection_is_dialled_again(free_port: in
         odd_meter(free_port, behave=lambda number, _: "close" if number == 1 else "answer") as meter,
         running(site(source(free_port)), tiny(tmp_path)) as facts,
     ):
-        await facts.until(lambda: len(facts.reads()) >= 1)
-    assert "no answer" in facts.failures()[0]
+        await facts.until(lambda: len(facts.of(MeterRead)) >= 1)
+    assert "no answer" in facts.failures[0]
     assert meter.connections == 2
 
 
@@ -324,8 +293,8 @@ async def test_f47_a_refused_secondary_block_does_not_cost_the_currents(free_por
         odd_meter(free_port, behave=lambda _, address: "exception 2" if address >= 200 else "answer") as meter,
         running(site(source(free_port)), tiny(tmp_path)) as facts,
     ):
-        await facts.until(lambda: len(facts.reads()) >= 3)
-    reading = facts.reads()[-1].reading
+        await facts.until(lambda: len(facts.of(MeterRead)) >= 3)
+    reading = facts.of(MeterRead)[-1].reading
     assert (reading.quality, reading.current_a, reading.voltage_v) == (Quality.GOOD, (1.0, 2.0, 3.0), (None, None, None))
     assert sum(address >= 200 for _, address, _ in meter.requests) == 5, "cut to single registers once (3, 1, 2, 1, 1), then left alone"
 
@@ -335,9 +304,9 @@ async def test_f47_a_refused_current_fails_the_poll_with_the_device_s_word(free_
         odd_meter(free_port, behave=lambda _, address: "exception 6" if address < 200 else "answer"),
         running(site(source(free_port)), tiny(tmp_path)) as facts,
     ):
-        await facts.until(lambda: len(facts.failures()) >= 2)
-    assert facts.failures()[0] == "refused: device busy for 3 registers at 1"
-    assert not facts.reads()
+        await facts.until(lambda: len(facts.failures) >= 2)
+    assert facts.failures[0] == "refused: device busy for 3 registers at 1"
+    assert not facts.of(MeterRead)
 
 
 async def test_a_device_that_takes_short_reads_only_is_learnt(free_port: int, tmp_path: Path) -> None:
@@ -346,7 +315,7 @@ async def test_a_device_that_takes_short_reads_only_is_learnt(free_port: int, tm
     async with odd_meter(free_port) as meter:
         meter.behave = lambda number, _: "exception 3" if meter.requests[number - 1][2] > 1 else "answer"
         async with running(site(source(free_port, timeout_s=0.5)), tiny(tmp_path)) as facts:
-            await facts.until(lambda: len(facts.reads()) >= 2)
+            await facts.until(lambda: len(facts.of(MeterRead)) >= 2)
             asked += [count for _, _, count in meter.requests]
     assert never_shifted(facts)
     assert asked[-6:] == [1, 1, 1, 1, 1, 1]
@@ -362,10 +331,10 @@ async def test_f50_a_slow_meter_is_polled_as_fast_as_it_can(free_port: int, tmp_
 
         meter._react = slow  # type: ignore[method-assign]
         async with running(site(source(free_port, poll_s=0.1, timeout_s=1.0)), tiny(tmp_path)) as facts:
-            await facts.until(lambda: len(facts.reads()) >= 3)
-    times = [fact.at.mono_s for fact in facts.reads()]
+            await facts.until(lambda: len(facts.of(MeterRead)) >= 3)
+    times = [fact.at.mono_s for fact in facts.of(MeterRead)]
     assert all(after - before >= 0.15 for before, after in pairwise(times)), "two blocks of 80 ms: every second beat"
-    assert not facts.failures()
+    assert not facts.failures
 
 
 async def test_f42_nan_is_a_bad_reading_not_a_zero(free_port: int) -> None:
@@ -373,8 +342,8 @@ async def test_f42_nan_is_a_bad_reading_not_a_zero(free_port: int) -> None:
     image = image_of(template)
     image.update(enumerate((0x7FC0, 0), template.registers["i_l2"].address))
     async with simulator(free_port, image), running(site({"port": free_port, "map": "yardmaster_sim"}), MAPS) as facts:
-        await facts.until(lambda: len(facts.reads()) >= 1)
-    reading = facts.reads()[0].reading
+        await facts.until(lambda: len(facts.of(MeterRead)) >= 1)
+    reading = facts.of(MeterRead)[0].reading
     assert (reading.quality, reading.reason) == (Quality.BAD, "current of L2 is not available")
 
 
@@ -393,8 +362,8 @@ async def test_meters_behind_one_gateway_take_turns_and_a_dead_one_does_not_stop
         meter.behave = lambda number, _: "silent" if meter.requests[number - 1][0] == 2 else "answer"
         units = [source(free_port, unit=unit) for unit in (1, 2, 3)]
         async with running(site(*units), tiny(tmp_path)) as facts:
-            await facts.until(lambda: all(sum(read.reading.meter_id == name for read in facts.reads()) >= 8 for name in ("m0", "m2")))
-    failed = [fact for fact in facts.all if isinstance(fact, MeterFailed) and fact.meter_id == "m1"]
+            await facts.until(lambda: all(sum(read.reading.meter_id == name for read in facts.of(MeterRead)) >= 8 for name in ("m0", "m2")))
+    failed = [fact for fact in facts.facts if isinstance(fact, MeterFailed) and fact.meter_id == "m1"]
     assert "asked less often" in failed[-1].reason
     assert sum(unit == 2 for unit, _, _ in meter.requests) <= 4, "a meter that keeps failing on a shared line is asked less often"
     assert never_shifted(facts)
@@ -409,27 +378,27 @@ async def test_the_gap_a_device_needs_is_kept(free_port: int, tmp_path: Path) ->
 
     maps = tiny(tmp_path, TINY.replace("function: 3", "function: 3\nmin_gap_ms: 60"))
     async with odd_meter(free_port, behave=noted), running(site(source(free_port, timeout_s=0.5)), maps) as facts:
-        await facts.until(lambda: len(facts.reads()) >= 2)
+        await facts.until(lambda: len(facts.of(MeterRead)) >= 2)
     assert all(after - before >= 0.055 for before, after in pairwise(times))
 
 
 async def test_a_defect_while_polling_is_reported_and_the_meter_is_read_again(
     free_port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    facts = Facts()
+    facts = MeterLog()
 
     def submit(fact: Fact) -> None:
-        facts(fact)
-        if len(facts.all) == 1:
+        facts.submit(fact)
+        if len(facts.facts) == 1:
             raise ZeroDivisionError("a defect the poll did not expect")
 
     async with odd_meter(free_port):
         shell = ModbusShell(site(source(free_port)), LoopClock(), submit, tiny(tmp_path))
         await shell.start()
-        await facts.until(lambda: len(facts.reads()) >= 3)
+        await facts.until(lambda: len(facts.of(MeterRead)) >= 3)
         await shell.stop()
     assert caplog.text.count("'meter m0' failed") == 1
-    assert [type(fact).__name__ for fact in facts.all[:2]] == ["MeterRead", "MeterFailed"], "nobody may take a broken poll for a silent meter"
+    assert [type(fact).__name__ for fact in facts.facts[:2]] == ["MeterRead", "MeterFailed"], "nobody may take a broken poll for a silent meter"
 
 
 async def test_stopping_ends_within_a_moment_even_with_a_silent_meter(free_port: int, tmp_path: Path) -> None:
@@ -440,11 +409,3 @@ async def test_stopping_ends_within_a_moment_even_with_a_silent_meter(free_port:
             await meter.asked.wait()
         async with asyncio.timeout(2):
             await shell.stop()
-
-
-@pytest.mark.parametrize(
-    ("last", "now", "expected"),
-    [(10.0, 10.2, 11.0), (10.0, 11.0, 11.0), (10.0, 11.01, 12.0), (10.0, 14.5, 15.0), (10.0, 15.0, 15.0)],
-)
-def test_beats_do_not_drift_and_missed_ones_are_skipped(last: float, now: float, expected: float) -> None:
-    assert next_beat(last, 1.0, now) == pytest.approx(expected)

@@ -22,6 +22,7 @@ from controller.io import modbus_server
 from controller.io.modbus_map import registers
 from controller.io.modbus_server import ModbusServerShell
 from controller.io.shell import StartError
+from controller.io.tasks import end, spawn
 from controller.snapshot import GridView, SignalView, Snapshot
 from meters.sunspec import Reader, discover
 from meters.sunspec_values import Role, choose, quantities
@@ -252,6 +253,31 @@ async def test_clients_are_bounded_and_a_silent_one_makes_room(monkeypatch: pyte
         assert await ask(third, last, frame)
         assert await first.read(1) == b""
         for peer in (writer, other, last):
+            peer.close()
+
+
+async def test_a_flood_of_requests_leaves_time_for_everybody_else() -> None:
+    """Thousands of requests in one go: between two answers the loop belongs to others, meters among them, and to other clients."""
+    turns = 0
+
+    async def somebody_else() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    frame = struct.pack(">HHHBBHH", 1, 0, 6, 1, 3, 0, 60)
+    async with serving() as shell:
+        flood, writer = await asyncio.open_connection(HOST, shell.port)
+        polite, other = await asyncio.open_connection(HOST, shell.port)
+        task = spawn(somebody_else(), "somebody else")
+        writer.write(frame * 5000)
+        async with asyncio.timeout(10):
+            await flood.readexactly(20 * 129)
+            assert turns >= 20
+            assert await ask(polite, other, frame)
+        await end([task])
+        for peer in (writer, other):
             peer.close()
 
 

@@ -283,7 +283,7 @@ async def test_m4_a_serial_port_that_appears_later_is_opened(tmp_path: Path, mon
     monkeypatch.setattr(bus_module, "BACKOFF_MIN_S", 0.05)
     line = ModbusLine(device=str(tmp_path / "ttyUSB0"), framing="rtu", baud=115_200)
     bus = Buses().of(line)
-    assert "No such file or directory" in (await failed(bus.read_registers(line, 3, 0, 1))).detail
+    assert "is not there" in (await failed(bus.read_registers(line, 3, 0, 1))).detail
     with raw_serial() as (path, _):
         (tmp_path / "ttyUSB0").symlink_to(path)
         await asyncio.sleep(0.06)

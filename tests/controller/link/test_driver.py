@@ -202,7 +202,7 @@ def test_a_restart_forgets_nothing_and_the_file_names_nobody() -> None:
     assert (fact.transaction_id, fact.priority, fact.group) == ("tx-1", 6, "vans")
     again.csms(3, "h", {"currentTime": "2026-11-21T16:00:00Z"})
     again.station(2, "e", "TransactionEvent", event("Ended", 9))
-    assert again.memories[("driver", "CP1")] is None
+    assert ("driver", "CP1") not in again.memories
 
 
 def test_a_damaged_memory_is_none() -> None:

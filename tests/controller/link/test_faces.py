@@ -139,7 +139,7 @@ def test_wish_is_withdrawn() -> None:
     p.feed(FaceWished(p.at, "CP1", NEW))
     p.feed(FaceWished(p.at, "CP1", ""))
     assert upstreams(p) == [OLD]
-    assert p.memories[("face", "CP1")] is None
+    assert ("face", "CP1") not in p.memories
 
 
 def test_changed_site_file_waits_for_the_session_that_runs() -> None:

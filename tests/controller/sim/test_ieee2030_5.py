@@ -32,7 +32,7 @@ REQUESTS = (
 
 
 async def test_what_it_takes_and_what_it_refuses(tmp_path: Path) -> None:
-    async with World(tmp_path) as world, aiohttp.ClientSession() as session:
+    async with World(tmp_path, process=True) as world, aiohttp.ClientSession() as session:
         await world.do("program", number=1, mrid=PROGRAM, primacy=1, name="P")
         context = client_context(Ieee20305Signal(**world.entry()), "127.0.0.1")
         for method, path, body, kind, answer in REQUESTS:

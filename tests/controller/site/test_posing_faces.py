@@ -20,7 +20,8 @@ HERE = frozenset({"CP1"})
 
 def posed(*limits: LimitStep, with_battery: bool = True) -> Problem:
     """Four hours. A car needs 8 kWh in the first two, another 12 kWh in all; 3 x 230 V in the layout, 200 V in the problem."""
-    cars = (car("CP1/1", need_wh=8000.0, departure_wall_s=START_S + 2 * HOUR_S), car("CP2/1", need_wh=12_000.0, departure_wall_s=START_S + 4 * HOUR_S))
+    short, long = START_S + 2 * HOUR_S, START_S + 4 * HOUR_S
+    cars = (car("CP1/1", need_wh=8000.0, departure_wall_s=short), car("CP2/1", need_wh=12_000.0, departure_wall_s=long))
     given = problem([0.1] * 4, *cars, battery=dataclasses.replace(battery(), max_charge_w=20_000.0))
     face = FaceSteps("limit (dso)", HERE, limits, None, with_battery=with_battery)
     return beside_cars(given, (face,), layout_of(depot(2), QUICK), Wishes(given.slots))

@@ -1,4 +1,4 @@
-"""The driver against a utility server in a process of its own, over mutual TLS."""
+"""The driver against a utility server, over mutual TLS."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import pytest
 
 from controller.facts import Stamp
 from controller.io.shell import StartError
+from controller.io.signals import ieee2030_5_walk
 from controller.io.signals.driver import Surroundings
 from controller.io.signals.ieee2030_5 import build
 from controller.orders import AnswerEvent, TellSource
 from controller.sim.ieee2030_5_desk import register_order
 from controller.sim.ieee2030_5_pki import Authority
-from tests.support.csip_world import PIN, PROGRAM, World, config, eventually, listening, stamp
+from tests.support.csip_world import PIN, PROGRAM, QuickClock, World, config, eventually, listening, stamp
 
 DEFAULT = f"default:{PROGRAM}"
 ONE, TWO, THREE = "01" * 16, "02" * 16, "03" * 16
@@ -120,7 +121,7 @@ class ShiftedClock:
         self.by_s = 0.0
 
     def stamp(self) -> Stamp:
-        now = stamp()
+        now = QuickClock().stamp()
         return replace(now, wall_s=now.wall_s + self.by_s)
 
 
@@ -180,6 +181,45 @@ async def test_a_device_that_is_not_registered_waits_and_says_who_it_is(tmp_path
             assert listener.schedules() == 0
             await world.do(**order)
             await listener.until(listener.events)
+
+
+async def test_a_server_that_registers_by_hand_is_asked_once_and_looked_at_for_days(tmp_path: Path) -> None:
+    async with World(tmp_path, registered=False) as world:
+        await with_program(world)
+        async with listening(config(tmp_path, world.entry())) as listener:
+            await eventually(lambda: _looked(world, 3))
+            assert [one for one in await world.asked() if one.startswith("POST")] == ["POST /edev"]
+            assert "registers nobody by itself" in listener.state()[1]
+            await world.do(**register_order(world.device.cert, PIN))
+            await listener.until(listener.events)
+
+
+async def _looked(world: World, times: int) -> bool:
+    return len([one for one in await world.asked() if one.startswith("GET /edev?")]) >= times
+
+
+async def test_limits_of_the_devices_are_told_as_such(tmp_path: Path) -> None:
+    """CSIP-AUS annex B: of load and generation, beside those of the connection."""
+    async with World(tmp_path) as world:
+        await with_program(world, default={"opModImpLimW": 9000, "opModLoadLimW": 7000, "opModGenLimW": [6, 3], "opModExpLimW": 5000})
+        async with listening(config(tmp_path, world.entry())) as listener:
+            await listener.until(listener.events)
+            event = listener.events()[DEFAULT]
+            assert (event.consumption_w, event.production_w, event.load_w, event.generation_w) == (9000.0, 5000.0, 7000.0, 6000.0)
+            assert "cannot be carried out" not in listener.state()[1]
+
+
+async def test_three_hundred_controls_are_read_and_a_server_without_measure_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with World(tmp_path) as world:
+        await with_program(world)
+        await world.do("set", page=50)
+        for number in range(1, 301):
+            await world.control(f"{number:032X}", 600 * number, 300, {"opModImpLimW": 4000 + number})
+        async with listening(config(tmp_path, world.entry())) as listener:
+            await listener.until(lambda: len(listener.events()) == 301)
+            monkeypatch.setattr(ieee2030_5_walk, "MOST_CONTROLS", 200)
+            await listener.until(lambda: "more than 60 programs or 200 controls" in listener.state()[1])
+            assert len(listener.events()) == 301, "what was scheduled stays so"
 
 
 async def test_a_server_that_registers_in_band(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ async def until(true: Callable[[], bool], within_s: float = 15.0) -> None:
 
 
 async def test_default_scheduled_limit_supersede_and_cancellation(tmp_path: Path) -> None:
-    async with World(tmp_path) as world:
+    async with World(tmp_path, process=True) as world:
         for number, primacy in ((1, 2), (2, 1)):
             await world.do(
                 "program", number=number, mrid=f"{number}A" * 16, primacy=primacy, name=f"P{number}", default={"opModImpLimW": 10_000 + number}
@@ -68,7 +68,7 @@ async def _codes(world: World, mrid: str, codes: list[int]) -> bool:
 
 
 async def test_a_server_that_is_gone_leaves_the_failsafe_and_ends_it_by_coming_back(tmp_path: Path) -> None:
-    async with World(tmp_path) as world:
+    async with World(tmp_path, process=True) as world:
         program = {"number": 1, "mrid": PROGRAM, "primacy": 1, "name": "DNSP", "default": {"opModImpLimW": 9000}}
         await world.do("program", **program)
         async with running(tmp_path, world.entry(failsafe_w=3000, heartbeat_s=2)) as app:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import signal
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,7 @@ from controller.config import Config
 from controller.facts import EventsTold, Fact, GridEvent, SeriesTold, SourceChanged
 from controller.io.clock import Clock
 from controller.io.shell import StartError
+from controller.io.signals import openadr2, openadr2_child
 from controller.io.signals.driver import Surroundings
 from controller.io.signals.openadr2 import Ven2
 from controller.io.tasks import end, spawn
@@ -34,22 +39,20 @@ class Vtn:
     def __init__(self, *files: str) -> None:
         self.port, self.control_port, self.files = free_port(), free_port(), files
         self.url = f"{'https' if files else 'http'}://127.0.0.1:{self.port}/OpenADR2/Simple/2.0b"
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: subprocess.Popen[bytes] | None = None
 
-    async def start(self) -> None:
-        words = ("-m", "tests.support.vtn2_main", str(self.port), str(self.control_port), *self.files)
-        pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.DEVNULL}
-        self.process = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=ROOT, **pipes)
+    def start(self) -> None:
+        words = (sys.executable, "-m", "tests.support.vtn2_main", str(self.port), str(self.control_port), *self.files)
+        self.process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self.process.stdout is not None
-        async with asyncio.timeout(30):
-            while await self.process.stdout.readline() != b"ready\n":
-                pass
+        assert b"ready\n" in iter(self.process.stdout.readline, b"")
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         assert self.process is not None
-        if self.process.returncode is None:
-            self.process.kill()
-        await self.process.wait()
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
     async def do(self, **what: Any) -> None:
         async with aiohttp.ClientSession() as session, session.post(f"http://127.0.0.1:{self.control_port}/", json=what) as reply:
@@ -111,12 +114,25 @@ async def world(vtn: Vtn, **changes: Any) -> AsyncIterator[World]:
         await there.ven.close()
 
 
-@pytest.fixture
-async def vtn() -> AsyncIterator[Vtn]:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Vtn]:
+    """One server for all tests: its start takes longer than most of them."""
     server = Vtn()
-    await server.start()
+    server.start()
     yield server
-    await server.stop()
+    server.stop()
+
+
+@pytest.fixture
+async def vtn(shared: Vtn) -> Vtn:
+    await shared.do(wipe=True)
+    return shared
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openadr2, "RESTART_S", (0.1, 1.0))
+    monkeypatch.setattr(openadr2, "SYNC_S", 0.3)
 
 
 def capacity(start_s: float, *values: float, name: str = "e1", **more: Any) -> dict[str, Any]:
@@ -203,14 +219,77 @@ async def test_the_server_forgets_us_and_restarts(vtn: Vtn) -> None:
         await vtn.until(lambda seen: seen["registrations"] >= 2)
         await until(lambda: there.health()[-1] == (True, ""), 15)
         assert there.events(), "an event does not go because we had to register again"
-        told = there.told()
-        await vtn.stop()
+        await asyncio.to_thread(vtn.stop)
         await until(lambda: there.health()[-1][0] is False, 20)
+        told = there.told()
         assert there.events(), "an outage calls nothing off"
-        assert there.told() <= told + 2
-        await vtn.start()
+        await asyncio.to_thread(vtn.start)
         await until(lambda: there.health()[-1] == (True, ""), 30)
+        assert told < there.told()
         await until(lambda: there.events() == (), 15)  # the new server knows of no event
+
+
+async def test_a_server_that_wants_to_be_polled_rarely_is_and_is_heard_all_the_same(vtn: Vtn) -> None:
+    """oadrRequestedOadrPollFreq: oadrPoll at most once in that time. All events are asked for in between, so that no heartbeat is missed."""
+    await vtn.do(poll_s=3600)
+    async with world(vtn) as there:
+        await until(there.told, 30)
+        await vtn.do(add=capacity(there.now() + 600, 0.5))
+        await until(there.events, 15)
+        await vtn.until(lambda seen: ["e1", "optIn"] in seen["opts"])
+        told = there.told()
+        await until(lambda: there.told() > told + 2)
+        assert (await vtn.seen())["polls"] == 1
+        assert there.health() == [(True, "")]
+
+
+async def test_an_answer_that_the_server_did_not_take_is_given_again(vtn: Vtn) -> None:
+    async with world(vtn) as there:
+        await until(there.told, 30)
+        await vtn.do(refuse=1)
+        await vtn.do(add=capacity(there.now() + 600, 0.5))
+        await vtn.until(lambda seen: ["e1", "optIn"] in seen["opts"], 20)
+        told = there.told()
+        await until(lambda: there.told() > told + 1)
+        assert (await vtn.seen())["opts"].count(["e1", "optIn"]) == 1
+        assert (False, "EiEvent answers with HTTP 503") in there.health()
+
+
+@pytest.mark.parametrize(("how", "words"), [(signal.SIGKILL, "the VEN's process has ended"), (signal.SIGSTOP, "says nothing any more")])
+async def test_a_child_that_dies_or_hangs_is_begun_anew_and_nothing_is_called_off_or_answered_twice(
+    vtn: Vtn, monkeypatch: pytest.MonkeyPatch, how: signal.Signals, words: str
+) -> None:
+    monkeypatch.setattr(openadr2, "SILENT_S", 4.0)
+    async with world(vtn) as there:
+        await until(there.told, 30)
+        await vtn.do(add=capacity(there.now() + 600, 0.5))
+        await vtn.until(lambda seen: ["e1", "optIn"] in seen["opts"])
+        await until(there.events, 15)
+        first = there.ven._child
+        assert first is not None
+        bounds = await asyncio.to_thread(Path(f"/proc/{first.pid}/limits").read_text)
+        assert str(openadr2_child.MEMORY_BYTES) in next(line for line in bounds.splitlines() if "address space" in line)
+        await until(lambda: there.ven._opted)
+        os.kill(first.pid, how)
+        await until(lambda: words in there.health()[-1][1], 15)
+        assert there.events(), "what was announced holds on"
+        told = there.told()
+        await until(lambda: there.health()[-1] == (True, "") and there.told() > told + 1, 30)
+        assert first.returncode is not None
+        assert there.ven._child is not first
+        assert (await vtn.seen())["opts"].count(["e1", "optIn"]) == 1
+
+
+async def test_a_child_ends_with_its_controller(vtn: Vtn) -> None:
+    """Its input ends when the controller is killed."""
+    words = (sys.executable, "-m", "controller.io.signals.openadr2_child")
+    child = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(json.dumps(World(vtn).ven._settings()).encode() + b"\n")
+    await asyncio.wait_for(child.stdout.readline(), 30)
+    child.stdin.close()
+    assert await asyncio.wait_for(child.wait(), 10) is not None
 
 
 async def test_signed_messages_over_mutual_tls(tmp_path: Path) -> None:
@@ -219,22 +298,21 @@ async def test_signed_messages_over_mutual_tls(tmp_path: Path) -> None:
     cert.write_text(RSA_CERT)
     key.write_text(RSA_KEY)
     server = Vtn(str(cert), str(key), str(cert))
-    await server.start()
+    await asyncio.to_thread(server.start)
     fingerprint = certificate_fingerprint(RSA_CERT)
     files = {"cert_file": str(cert), "key_file": str(key), "ca_file": str(cert)}
     try:
-        async with world(server, vtn_fingerprint=fingerprint, **files) as there:
+        async with world(server, vtn_fingerprint="00" * 10, **files) as other, world(server, vtn_fingerprint=fingerprint, **files) as there:
             await until(there.told, 30)
             await server.do(add=capacity(there.now() + 600, 0.5))
             await until(there.events, 15)
             await server.until(lambda seen: ["e1", "optIn"] in seen["opts"])
-        async with world(server, vtn_fingerprint="00" * 10, **files) as there:
-            await until(there.health, 30)
-            assert not there.health()[0][0]
-            assert "fails its check: FingerprintMismatch" in there.health()[0][1]
-            assert there.told() == 0
+            await until(other.health, 30)
+            assert not other.health()[0][0]
+            assert "fails its check: FingerprintMismatch" in other.health()[0][1]
+            assert other.told() == 0
     finally:
-        await server.stop()
+        await asyncio.to_thread(server.stop)
 
 
 CRASHES = "import sys; sys.stdin.readline(); sys.stderr.write('boom at last\\n'); sys.exit(3)"

@@ -19,6 +19,7 @@ from typing import Any
 
 from controller import __version__
 
+log = logging.getLogger("yardmaster")
 STATUS_DEADLINE_S = 5.0
 
 
@@ -88,13 +89,15 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from controller.check import ConfigError, load_config
+    from controller.check import ConfigError, checked
     from controller.io.shell import StartError
 
     log_to_stderr(logging.DEBUG if arguments.verbose else logging.INFO)
     try:
-        config = load_config(arguments.file)
-        asyncio.run(_serve(config))
+        found = checked(arguments.file)
+        for problem in found.secrets:
+            log.warning("%s, %s; only what needs it stays down", arguments.file, problem)
+        asyncio.run(_serve(found.config))
     except ConfigError as error:
         print(error.text(), file=sys.stderr)
         return 1

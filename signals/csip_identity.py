@@ -37,6 +37,12 @@ def lfdi(der: bytes) -> str:
     return hashlib.sha256(der).hexdigest()[:LFDI_DIGITS].upper()
 
 
+def fingerprint(der: bytes) -> str:
+    """How OpenADR 2.0b names a certificate (profile B 10.7): the last ten bytes of its SHA-256, in pairs."""
+    digits = hashlib.sha256(der).hexdigest()[-20:].upper()
+    return ":".join(digits[place : place + 2] for place in range(0, 20, 2))
+
+
 def sfdi_of(long_form: str) -> int:
     """Short-form device identifier of an LFDI."""
     number = int(long_form[: SFDI_BITS // 4], 16)

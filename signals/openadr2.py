@@ -115,8 +115,8 @@ class Meaning:
 
     @property
     def obeyed(self) -> bool:
-        """Whether anything of it is."""
-        return bool(self.windows or self.prices)
+        """Whether anything of it is. Where a limit cannot be read what holds in its place is not what was asked for."""
+        return not self.unread and bool(self.windows or self.prices)
 
 
 # -- reading --------------------------------------------------------------------------------------

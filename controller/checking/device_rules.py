@@ -101,7 +101,7 @@ def device_cautions(config: Config, templates: Mapping[str, Template]) -> Iterat
     """What is allowed and should be looked at twice."""
     store = config.battery
     if store is not None and store.command is not None and not any(meter.role == "battery" for meter in config.meters):
-        text = "the battery is commanded and no meter measures it: what it says itself is believed, and no room is kept for what it may drop"
+        text = "the battery is commanded and no meter measures it: what it says itself is believed"
         yield Problem(("battery", "command"), text)
     if _commands_anything(config) and config.grid.meter is None:
         text = "battery and inverters are commanded and no meter shows what flows at the grid connection: the battery rests, and inverters make no "
@@ -115,6 +115,13 @@ def device_cautions(config: Config, templates: Mapping[str, Template]) -> Iterat
         if isinstance(control, ModbusControl) and (template := templates.get(control.map)) is not None and template.controls is not None:
             if template.controls.blind:
                 yield Problem((*where, "control", "map"), f"the controls of {control.map!r} cannot be read back: nobody sees whether {name} obeys")
+            ends_s, keeps_s = template.controls.ends_itself_s, config.control.setpoint_life_s
+            if name == BATTERY and ends_s is not None and template.controls.life is None and ends_s < keeps_s:
+                text = (
+                    f"if this machine stops, a discharge ends after {ends_s:g} s or so, and chargers keep their setpoints for {keeps_s:g} s: cars that "
+                    "charge from the battery then load the fuse; shorten control.setpoint_life_s if that would be too much"
+                )
+                yield Problem((*where, "control", "map"), text)
             if template.controls.ends_itself_s is None and template.controls.life is None:
                 text = f"{name} keeps its last command for ever if this machine stops; a device that ends commands by itself is safer"
                 yield Problem((*where, "control", "map"), text)

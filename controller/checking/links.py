@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel
 
 from controller.checking.problems import Problem, Where, did_you_mean, listed
-from controller.config import NO_UPSTREAM, Config
+from controller.config import NO_UPSTREAM, Config, MqttConfig
+from controller.config_signals import Ieee20305Signal
 from controller.link.policy import CSMS
 from controller.link.secrets import SecretError, check_hash
 
@@ -15,6 +19,7 @@ COMMANDS = frozenset(action for table in CSMS.values() for action in table)
 """Every action a CSMS may send, in any version."""
 
 
+CERTIFICATE_KEYS: Final = frozenset({"cert_file", "key_file", "ca_file"})
 WORDING = frozenset({"token_type", "anonymous_tag"})
 """Settings of ``upstreams[].depot`` that translated pairs use, too."""
 
@@ -158,16 +163,22 @@ def is_loopback(host: str) -> bool:
 
 
 def missing_files(config: Config) -> Iterator[Problem]:
-    """Certificate files that cannot be opened."""
-    places: list[tuple[Where, Path]] = []
-    for number, certificate in enumerate(config.listen.tls.certificates if config.listen.tls is not None else ()):
-        where: Where = ("listen", "tls", "certificates", number)
-        places += [((*where, "cert_file"), certificate.cert_file), ((*where, "key_file"), certificate.key_file)]
-    for number, upstream in enumerate(config.upstreams):
-        if upstream.ca_file is not None:
-            places.append((("upstreams", number, "ca_file"), upstream.ca_file))
-    for place, path in places:
+    """Certificate files that cannot be opened, wherever they are named. Those of IEEE 2030.5 and of the broker are looked at elsewhere."""
+    for place, path in _certificate_files(config, ()):
         try:
             path.open("rb").close()
         except OSError as error:
             yield Problem(place, f"cannot read {path}: {error.strerror or type(error).__name__}; give the path of a PEM file")
+
+
+def _certificate_files(model: Any, where: Where) -> Iterator[tuple[Where, Path]]:
+    if isinstance(model, tuple):
+        for number, item in enumerate(model):
+            yield from _certificate_files(item, (*where, number))
+    elif isinstance(model, BaseModel) and not isinstance(model, Ieee20305Signal | MqttConfig):
+        for name in type(model).model_fields:
+            value = getattr(model, name)
+            if name in CERTIFICATE_KEYS and value is not None:
+                yield (*where, name), value
+            else:
+                yield from _certificate_files(value, (*where, name))

@@ -25,6 +25,7 @@ from typing import Any, Final, TypeVar
 from controller.config import Config
 from controller.facts import SourceChanged
 from controller.io.shell import Clock, Submit
+from controller.io.sqlite_file import set_aside
 from controller.io.tasks import end, keep
 from controller.orders import Order, RecordCompliance
 
@@ -86,7 +87,7 @@ class ComplianceStore:
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError as error:
-            aside = self._set_aside()
+            aside = set_aside(self._path)
             self._db = _opened(self._path)
             return f"the compliance record was damaged ({error}); it is kept as {aside.name}, a new one is begun"
         return ""
@@ -129,15 +130,6 @@ class ComplianceStore:
             self.open()
         assert self._db is not None
         return self._db
-
-    def _set_aside(self) -> Path:
-        number = 1
-        while (aside := self._path.with_name(f"{self._path.name}.damaged-{number}")).exists():
-            number += 1
-        self._path.rename(aside)
-        for tail in ("-wal", "-shm"):
-            self._path.with_name(self._path.name + tail).unlink(missing_ok=True)
-        return aside
 
 
 def read_only(path: Path, source: str | None, since_wall_s: float, until_wall_s: float) -> Iterator[Line]:

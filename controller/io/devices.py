@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 """Time between two looks at a device [s]."""
+TELL_AFTER = 5
+"""So many looks at a device in a row fail before the log has the reason, once."""
 RELEASE_S = 0.8
 """All devices together are given free within this when the program stops [s]."""
 BATTERY = "battery"
@@ -47,6 +49,7 @@ class DevicesShell:
         self._wake = {name: asyncio.Event() for name in self.drivers}
         self._ours: set[str] = set()
         self._kept: set[str] = set()
+        self._failed: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def carry(self, order: SteerDevice) -> None:
@@ -68,7 +71,7 @@ class DevicesShell:
         await end(self._tasks)
         self._tasks = []
         for name in sorted(self._kept & self._ours):
-            log.warning("%s keeps its command until it ends by itself: the fuse would be over without it", name)
+            log.warning("%s keeps its command until it ends by itself: a fuse or a limit would be broken without it", name)
         releases = [spawn(self._release(name), f"release {name}") for name in sorted(self._ours - self._kept)]
         if releases:
             _, late = await asyncio.wait(releases, timeout=RELEASE_S)
@@ -122,8 +125,10 @@ class DevicesShell:
         try:
             state = await driver.look()
         except ReadingError as error:
-            log.debug("%s does not say what it does: %s", driver.name, error)
+            failed = self._failed[driver.name] = self._failed.get(driver.name, 0) + 1
+            log.log(logging.WARNING if failed == TELL_AFTER else logging.DEBUG, "%s does not say what it does: %s", driver.name, error)
             return
+        self._failed.pop(driver.name, None)
         if state is None:
             return
         fact = DeviceRead(

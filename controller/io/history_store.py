@@ -20,7 +20,7 @@ from typing import Final
 
 from controller.io.history_thinning import EVENTS, Level, Slice, counts_up, done, thin, todo
 from controller.io.history_thinning import SCHEMA as THINNING_SCHEMA
-from controller.io.sqlite_file import open_store
+from controller.io.sqlite_file import open_store, set_aside
 from controller.orders import RecordPoint
 
 SETTLE_SERIES: Final = 20
@@ -89,7 +89,7 @@ class HistoryStore:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
-            aside = self._set_aside()
+            aside = set_aside(self._path)
             self._db = self._connected()
             return f"the history file was damaged ({error}); it was set aside as {aside.name}, recording goes on in a new one"
         return ""
@@ -226,15 +226,6 @@ class HistoryStore:
         if self._db is None:
             raise sqlite3.OperationalError("the history file is not open")
         return self._db
-
-    def _set_aside(self) -> Path:
-        number = 1
-        while (aside := self._path.with_name(f"{self._path.name}.damaged-{number}")).exists():
-            number += 1
-        self._path.rename(aside)
-        for tail in ("-wal", "-shm"):
-            self._path.with_name(self._path.name + tail).unlink(missing_ok=True)
-        return aside
 
     def _rows(self, db: sqlite3.Connection, point: RecordPoint) -> list[tuple[int, int, float]]:
         tags = json.dumps(point.tags, sort_keys=True)

@@ -20,7 +20,8 @@ async def ask_for_ever(
     beat_s = _now_s()
     while True:
         try:
-            submit(MeterRead(clock.stamp(), await poll()))
+            reading = await poll()
+            submit(MeterRead(clock.stamp(), reading))  # stamped when it is there: facts of others may have come meanwhile
         except ReadingError as error:
             submit(MeterFailed(clock.stamp(), meter_id, str(error)))
         except Exception:

@@ -11,7 +11,7 @@ import sqlite3
 from pathlib import Path
 from typing import NamedTuple
 
-from controller.io.sqlite_file import open_store
+from controller.io.sqlite_file import open_store, set_aside
 
 BATCH_LINES = 1000
 ROW_BYTES = 16  # what SQLite keeps per row beside the text, rounded up
@@ -52,7 +52,7 @@ class Spool:
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError:
-            self._path.replace(self._path.with_name(f"{self._path.name}.damaged"))
+            set_aside(self._path)
             self._db = open_store(self._path, _SCHEMA)
         self.rows, text_bytes = self._db.execute("SELECT COUNT(*), COALESCE(SUM(LENGTH(CAST(line AS BLOB))), 0) FROM spool").fetchone()
         self.bytes = text_bytes + ROW_BYTES * self.rows

@@ -1,4 +1,4 @@
-"""Opens the SQLite files whose loss costs pictures and not money: history and its spool.
+"""Opens the SQLite files whose loss costs pictures and not money: history and its spool; and sets damaged ones aside.
 
 The journal opens its own: there every commit is an fsync, here a crash may take the
 last moments along.
@@ -21,3 +21,14 @@ def open_store(path: Path, schema: str) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def set_aside(path: Path) -> Path:
+    """Give a damaged file another name, so that a new one can be begun; what SQLite kept beside it goes. Raises OSError."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    path.rename(aside)
+    for tail in ("-wal", "-shm"):
+        path.with_name(path.name + tail).unlink(missing_ok=True)
+    return aside

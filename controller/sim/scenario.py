@@ -231,11 +231,11 @@ ENERGY_CARS = (
     Visit("B3", 1, "staff-3", 8.75, 17.10, 12_000, 52_000, 0.5, 1, 16),
 )
 LATE_SHIFT = (
-    Visit("A1", 1, "van-01", 19.60, 22.75, 23_500, soc=0.30),
-    Visit("A4", 1, "van-12", 19.65, 22.75, 15_500, 52_000, 0.35, 1, 32),
-    Visit("B1", 1, "van-03", 19.70, 22.75, 23_500, soc=0.30),
-    Visit("A5", 1, "van-05", 19.75, 22.75, 15_500, 60_000, 0.40, 1, 32),
-    Visit("B4", 1, "van-09", 19.80, 22.75, 23_500, 90_000, 0.45),
+    Visit("A1", 1, "van-01", 19.60, 22.75, 22_000, soc=0.30),
+    Visit("A4", 1, "van-12", 19.65, 22.75, 9_500, 52_000, 0.35, 1, 32),
+    Visit("B1", 1, "van-03", 19.70, 22.75, 22_000, soc=0.30),
+    Visit("A5", 1, "van-05", 19.75, 22.75, 9_500, 60_000, 0.40, 1, 32),
+    Visit("B4", 1, "van-09", 19.80, 22.75, 22_000, 90_000, 0.45),
 )
 ENERGY_STORY = (
     Happening(9.50, "Half past nine on a bright day. The roof begins to make more than the depot needs; cars wait for what it will give."),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -324,49 +325,58 @@ def _build(image: Image, dress: Dress, plant: Plant) -> list[Found]:
     for name, text in (("Mn", "Yardmaster"), ("Md", "Simulated hybrid"), ("Vr", "1"), ("SN", "SIM-1")):
         image.text(common, name, text)
     models = _build_der(image, plant) if dress == "der" else _build_old(image, plant, dress)
+    watts = _scale_of(plant)
     meter = image.add(213 if dress == "float" else 203)
     if dress != "float":
-        image.fill(meter, A_SF=-2, V_SF=-1, Hz_SF=-2, W_SF=0, TotWh_SF=0)
+        image.fill(meter, A_SF=watts - 2, V_SF=-1, Hz_SF=-2, W_SF=watts, TotWh_SF=0)
     image.close()
     return [common, *models, meter]
 
 
 def _build_old(image: Image, plant: Plant, dress: Dress) -> list[Found]:
+    watts = _scale_of(plant)
     inverter, rating, settings, status = (image.add(number) for number in (113 if dress == "float" else 103, 120, 121, 122))
     if dress != "float":
-        image.fill(inverter, A_SF=-2, V_SF=-1, W_SF=0, Hz_SF=-2, WH_SF=0)
-    image.fill(rating, WRtg_SF=0, WRtg=plant.rating_w, DERTyp=82, WHRtg_SF=0, WHRtg=plant.capacity_wh)
-    image.fill(rating, MaxChaRte_SF=0, MaxChaRte=plant.most_w, MaxDisChaRte_SF=0, MaxDisChaRte=plant.most_w)
-    image.fill(settings, WMax_SF=0, WMax=plant.rating_w)
+        image.fill(inverter, A_SF=watts - 2, V_SF=-1, W_SF=watts, Hz_SF=-2, WH_SF=0)
+    image.fill(rating, WRtg_SF=watts, WRtg=plant.rating_w, DERTyp=82, WHRtg_SF=watts + 1, WHRtg=plant.capacity_wh)
+    image.fill(rating, MaxChaRte_SF=watts, MaxChaRte=plant.most_w, MaxDisChaRte_SF=watts, MaxDisChaRte=plant.most_w)
+    image.fill(settings, WMax_SF=watts, WMax=plant.rating_w)
     image.fill(status, PVConn=7, StorConn=7, ECPConn=1)
     controls, mppt, storage = image.add(123), image.add(160, groups=4), image.add(124)
     image.fill(controls, WMaxLimPct_SF=-2, WMaxLimPct=100, WMaxLim_Ena=0, Conn=1)
     image.fill(controls, WMaxLimPct_WinTms=0, WMaxLimPct_RvrtTms=0, WMaxLimPct_RmpTms=0)
-    image.fill(mppt, DCW_SF=0, DCA_SF=-2, DCV_SF=-1, N=4)
+    image.fill(mppt, DCW_SF=watts, DCA_SF=-2, DCV_SF=-1, N=4)
     for group, name in enumerate(("MPPT 1", "MPPT 2", "StCha 3", "StDisCha 4")):
         image.put(mppt, "ID", group + 1, group)
         image.text(mppt, "IDStr", name, group)
-    image.fill(storage, WChaMax_SF=0, WChaMax=plant.most_w, StorCtl_Mod=0, ChaState_SF=-2, InOutWRte_SF=-2, OutWRte=100, InWRte=100)
+    image.fill(storage, WChaMax_SF=watts, WChaMax=plant.most_w, StorCtl_Mod=0, ChaState_SF=-2, InOutWRte_SF=-2, OutWRte=100, InWRte=100)
     image.fill(storage, InOutWRte_WinTms=0, InOutWRte_RvrtTms=0, InOutWRte_RmpTms=0, ChaGriSet=0)
     return [inverter, rating, settings, status, controls, mppt, storage]
 
 
 def _build_der(image: Image, plant: Plant) -> list[Found]:
+    watts = _scale_of(plant)
     measures, capacity, service, controls, storage = (image.add(number) for number in (701, 702, 703, 704, 713))
     ports, bank = image.add(714, groups=2), image.add(802)
-    image.fill(measures, A_SF=-1, V_SF=-1, Hz_SF=-2, W_SF=0, TotWh_SF=0, ACType=2, St=1, ConnSt=1)
-    image.fill(capacity, W_SF=0, WMaxRtg=plant.rating_w, WMax=plant.rating_w, WChaRteMaxRtg=plant.most_w, WDisChaRteMaxRtg=plant.most_w)
+    image.fill(measures, A_SF=watts - 1, V_SF=-1, Hz_SF=-2, W_SF=watts, TotWh_SF=0, ACType=2, St=1, ConnSt=1)
+    image.fill(capacity, W_SF=watts, WMaxRtg=plant.rating_w, WMax=plant.rating_w, WChaRteMaxRtg=plant.most_w, WDisChaRteMaxRtg=plant.most_w)
     image.fill(service, ES=1)
     image.fill(controls, WMaxLimPct_SF=-1, WMaxLimPctEna=0, WMaxLimPct=100, WMaxLimPctRvrt=100, WMaxLimPctEnaRvrt=0)
-    image.fill(controls, WMaxLimPctRvrtTms=0, WMaxLimPctRvrtRem=0, WSet_SF=0, WSetEna=0, WSetMod=1, WSet=0, WSetRvrt=0)
+    image.fill(controls, WMaxLimPctRvrtTms=0, WMaxLimPctRvrtRem=0, WSet_SF=watts, WSetEna=0, WSetMod=1, WSet=0, WSetRvrt=0)
     image.fill(controls, WSetPct_SF=-1, WSetPct=0, WSetPctRvrt=0, WSetEnaRvrt=0, WSetRvrtTms=0, WSetRvrtRem=0)
-    image.fill(storage, WH_SF=0, Pct_SF=-1, WHRtg=plant.capacity_wh, Sta=0)
-    image.fill(ports, DCW_SF=0, NPrt=2)
+    image.fill(storage, WH_SF=watts + 1, Pct_SF=-1, WHRtg=plant.capacity_wh, Sta=0)
+    image.fill(ports, DCW_SF=watts, NPrt=2)
     image.put(ports, "PrtTyp", 0, 0)
     image.put(ports, "PrtTyp", 1, 1)
-    image.fill(bank, WHRtg_SF=0, WHRtg=plant.capacity_wh, WChaDisChaMax_SF=0, WChaRteMax=plant.most_w, WDisChaRteMax=plant.most_w)
-    image.fill(bank, SoC_SF=-1, W_SF=0, LocRemCtl=0, CtrlHb=0, Hb=0, State=3)
+    image.fill(bank, WHRtg_SF=watts + 1, WHRtg=plant.capacity_wh, WChaDisChaMax_SF=watts, WChaRteMax=plant.most_w, WDisChaRteMax=plant.most_w)
+    image.fill(bank, SoC_SF=-1, W_SF=watts, LocRemCtl=0, CtrlHb=0, Hb=0, State=3)
     return [measures, capacity, service, controls, storage, ports, bank]
+
+
+def _scale_of(plant: Plant) -> int:
+    """The power of ten that lets the largest power of the plant fit into 16 bits with a sign: a large device shows tens of watts, as real ones do."""
+    most_w = max(plant.rating_w, plant.most_w, abs(plant.other_w) + plant.rating_w + plant.most_w)
+    return max(0, math.ceil(math.log10(most_w / 32_767.0)))
 
 
 def _inverter_values(plant: Plant, ac_w: float, night: bool) -> dict[str, float | None]:

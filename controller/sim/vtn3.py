@@ -256,8 +256,8 @@ class Vtn3:
         now = _text(self._wall_s())
         made = {"id": f"{name[:-1]}-{self._number}", "createdDateTime": now, "modificationDateTime": now} | body
         made["objectType"] = OBJECT_OF[name]
-        if self.generation == "3.1" and name in ("vens", "subscriptions", "reports"):
-            made["clientID"] = body.get("clientID", client)
+        if self.generation == "3.1" and name in ("vens", "resources", "subscriptions", "reports"):
+            made["clientID"] = (self._client_of(body) or client) if name == "resources" else body.get("clientID", client)
         self.objects[name][made["id"]] = made
         self._notify(name, "CREATE", made)
         return web.json_response(made, status=201)

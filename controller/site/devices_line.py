@@ -106,7 +106,7 @@ class Line:
         self.device, self.kind, self.life_s, self.rated_w = device, kind, life_s, rated_w
         self._keeps_s = max(life_s, keeps_s)
         self.reacts_s = REACTION_S
-        self._learns = False
+        self._learns, self._asked_mono_s = False, -math.inf
         self._from_w: float | None = None
         self._lately: deque[tuple[float, float]] = deque(maxlen=40)
         self._numbers, self._insist, self._tells = numbers, insist, tells
@@ -194,7 +194,7 @@ class Line:
 
     def learn(self, measured_w: float, now: float) -> None:
         """How long it takes to follow: seen, never assumed. An inverter that is let up makes what the sun gives: that shows nothing."""
-        told_w, passed_s = self.commanded_w, now - self.moved_mono_s
+        told_w, passed_s = self.commanded_w, now - self._asked_mono_s
         if told_w is None or not self._learns or passed_s > SLOWEST_S:
             return
         self._from_w = measured_w if self._from_w is None else self._from_w
@@ -267,12 +267,14 @@ class Line:
         before_w, told_w = self.before.power_w, wish.power_w
         if (before_w is None) != (told_w is None) or abs((told_w or 0.0) - (before_w or 0.0)) > MOVE_PART * self.rated_w:
             self.moved_mono_s = now
-            self._learns, self._from_w = True, None
+            if told_w is None or not any(now - at <= LATE_S and abs(earlier_w - told_w) <= SAME_W for at, earlier_w in self._lately):
+                self._learns, self._from_w, self._asked_mono_s = True, None, now
         if told_w is not None:
             self._lately.append((now, told_w))
         self._began_mono_s = now if self._began_mono_s is None else self._began_mono_s
-        life_s = self._keeps_s if wish.keeps else self.life_s
-        return SteerDevice(self.device, self.sent.number, wish.power_w, wish.closed, life_s, urgent, wish.keeps)
+        keeps = wish.keeps and told_w is not None and told_w < 0.0
+        life_s = self._keeps_s if keeps else self.life_s
+        return SteerDevice(self.device, self.sent.number, wish.power_w, wish.closed, life_s, urgent, keeps)
 
     def _remember(self, ours: bool) -> list[Order]:
         if ours == self._ours:

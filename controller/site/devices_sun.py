@@ -32,7 +32,7 @@ BAND_PART: Final = 0.03
 """So near to what may be produced they are held down, as part of their rated power."""
 TIGHT_PART: Final = 0.005
 """So near to their cap they would make more if they were let."""
-HELD_S: Final = 8.0
+HELD_S: Final = 4.0
 """They follow a cap that rises only after so long, and what makes them make less for so long may be a gust: until then they count as held [s]."""
 RISE_PART: Final = 0.02
 """Most of their rated power that they are let up by in a second ..."""

@@ -238,13 +238,7 @@ class Schedule:
 
     def _edges(self, from_wall_s: float) -> list[float]:
         return sorted(
-            {
-                edge
-                for kept in self._kept.values()
-                if kept.valid
-                for edge in (kept.begin_wall_s, kept.end_wall_s)
-                if from_wall_s < edge < math.inf
-            }
+            {edge for kept in self._kept.values() if kept.valid for edge in (kept.begin_wall_s, kept.end_wall_s) if from_wall_s < edge < math.inf}
         )
 
     def _next_change(self, wall_s: float) -> float | None:

@@ -23,6 +23,8 @@ ANSWER_S: Final = 120.0
 """After its heartbeat is back a source has so long to state a limit; then the failsafe ends (LPC-921) [s]."""
 LINK_S: Final = 120.0
 """A source that sends no heartbeat is taken for silent when its connection has been known to be down so long [s]."""
+MOST_DOUBTS: Final = 8
+"""So many words of unknown age are kept of a source, the newest ones."""
 FAILSAFE_MIN_S: Final = 7200.0
 FAILSAFE_MAX_S: Final = 86_400.0
 """Bounds of the shortest life of a failsafe (LPC-TS-012) [s]."""
@@ -177,7 +179,7 @@ class LimitMachine:
         self.state = State.SILENT
         self.since_mono_s = -math.inf
         self.stated: Stated | None = None
-        self._doubted: Stated | None = None
+        self._doubted: tuple[Stated, ...] = ()
         self._unheard = False
         self.heard_mono_s = -math.inf
         self._back_mono_s: float | None = None
@@ -210,7 +212,7 @@ class LimitMachine:
         if doubtful:
             self._doubt(stated, now)
             return
-        self.stated, self._doubted = stated, None
+        self.stated, self._doubted = stated, ()
         if self.rules.write_beats or self.heard_mono_s == -math.inf:
             self.beat(now if heard_mono_s is None else heard_mono_s)
         self._unheard = self.state is State.FAILSAFE and not self.lives(now)
@@ -219,9 +221,11 @@ class LimitMachine:
 
     def _doubt(self, stated: Stated, now: float) -> None:
         """A word of unknown age: where something holds it holds beside it; where nothing does it is better than nothing."""
+        if stated.value is None:
+            return
         if self.value(now) is not None:
-            self._doubted = stated
-        elif stated.value is not None:
+            self._doubted = (*self._doubts(now), stated)[-MOST_DOUBTS:]
+        else:
             self.stated = stated
             self._go(State.LIMITED, now)
 
@@ -265,11 +269,13 @@ class LimitMachine:
 
     def _end(self, now: float) -> None:
         """Its end has come; a word of unknown age that held beside it may go on."""
-        doubted, self._doubted = self._doubted, None
-        if doubted is not None and doubted.value is not None and doubted.alive(now):
-            self.stated = doubted
+        if doubts := self._doubts(now):
+            self.stated, self._doubted = doubts[0], doubts[1:]
         else:
             self._go(State.UNLIMITED, now)
+
+    def _doubts(self, now: float) -> tuple[Stated, ...]:
+        return tuple(one for one in self._doubted if one.alive(now))
 
     def _listen(self, now: float) -> None:
         """LPC-911: silence begins the failsafe at once. Without one the last limit holds until its end."""
@@ -308,10 +314,10 @@ class LimitMachine:
     def value(self, now: float) -> float | None:
         """The limit in force, None = none. A failsafe never raises a lower last word: that holds until its end, or without one for
         ``failsafe_min_s``."""
-        holds, doubted = self._value(now), self._doubted
-        if holds is None or doubted is None or doubted.value is None or not doubted.alive(now):
+        holds = self._value(now)
+        if holds is None or not self._doubted:
             return holds
-        return min(holds, doubted.value)
+        return min([holds, *(one.value for one in self._doubts(now) if one.value is not None)])
 
     def _value(self, now: float) -> float | None:
         stated = self.stated

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from controller.site.site import Site
 
 UNTOLD: MaybeTriple = (None, None, None)
+SILENT = "nothing comes from it"
+"""Of a meter that speaks by itself (MQTT) and does not any more: no poll failed that could have said why."""
 
 
 class MeterTally:
@@ -67,7 +69,8 @@ def _state(site: Site, meter_id: str, at: Stamp) -> tuple[str, float, Reading | 
     watch, side = site.meters.watches.get(meter_id), site.meters.sides.get(meter_id)
     if watch is not None:
         health = watch.health.value
-        return health, watch.age_s(at.mono_s), watch.last if health != "lost" else None, watch.trouble
+        detail = watch.trouble or (SILENT if health == "lost" else "")
+        return health, watch.age_s(at.mono_s), watch.last if health != "lost" else None, detail
     if side is None:
         return "lost", math.inf, None, ""
     return "good" if side.healthy else "lost", at.mono_s - side.at_mono_s, side.last if side.healthy else None, side.detail

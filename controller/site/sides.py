@@ -25,6 +25,8 @@ class Side:
     healthy: bool = False
     detail: str = "no reading yet"
     charge_known: bool = True
+    began_mono_s: float | None = None
+    told: bool = False
 
     def read(self, reading: Reading, now: float) -> None:
         """Take a reading; an unusable one is silence with a reason."""
@@ -35,14 +37,24 @@ class Side:
             self.charge_known = True
 
     def look(self, now: float, lost_s: float, wall_s: float) -> list[Order]:
-        """Let time pass; say once when it falls silent."""
+        """Let time pass; say once when it is silent, also from the start, and once when it is back."""
+        self.began_mono_s = now if self.began_mono_s is None else self.began_mono_s
         self.charge_known = now - self.at_mono_s <= CHARGE_S
-        if not self.healthy or now - self.at_mono_s < lost_s:
+        if self.healthy and now - self.at_mono_s < lost_s:
+            return self._said(False, Severity.INFO, "tells values again", wall_s)
+        if self.healthy:
+            self.healthy, self.detail = False, self.detail or "no reading"
+        if now - max(self.at_mono_s, self.began_mono_s) < lost_s:
             return []
-        self.healthy, self.detail = False, self.detail or "silent"
         kept = "room is kept for what the battery gave last" if self.role == "battery" else "planning goes on without it"
-        text = f"{self.role} meter {self.meter_id} silent - {kept}; check its cable and power"
-        return [Tell(Severity.WARNING, f"meter {self.meter_id}", text, wall_s)]
+        return self._said(True, Severity.WARNING, f"silent ({self.detail or 'no reading'}) - {kept}; check its cable and power", wall_s)
+
+    def _said(self, silent: bool, severity: Severity, what: str, wall_s: float) -> list[Order]:
+        """The sentence, if it is news."""
+        if self.told is silent:
+            return []
+        self.told = silent
+        return [Tell(severity, f"meter {self.meter_id}", f"{self.role} meter {self.meter_id} {what}", wall_s)]
 
 
 def power_w(sides: Iterable[Side], role: str) -> float | None:

@@ -161,7 +161,7 @@ class Signal:
             stated = Stated(value_w, None, ends_wall_s if value_w is not None else None, self.contacts is not None)
             if wrote and machine.lives(now):
                 machine.write(stated, now)
-            elif machine.stated is None or machine.stated.value != value_w:
+            elif machine.stated != stated:
                 machine.restate(stated, now)
 
     # -- time ---------------------------------------------------------------------------------------------------

@@ -92,6 +92,7 @@ from controller.site.series import SeriesRoom
 from controller.site.site_news import SiteNews
 from controller.site.state import EvseState, layout_of
 from controller.site.switching import Switcher
+from controller.site.troubles import without
 from controller.site.turns import Turns, waiting_circuits
 from controller.site.usual_days import SPACE as DAYS_SPACE
 from controller.site.usual_days import UsualDays
@@ -504,7 +505,7 @@ class Site:
             return []
         severity = Severity.INFO if fact.healthy else Severity.WARNING
         why = f" ({fact.detail})" if fact.detail else ""
-        said = "is well again" if fact.healthy else f"is not well{why} - charging goes on, it does not depend on it"
+        said = "is well again" if fact.healthy else f"is not well{why} - {without(self.config, fact.source)}"
         return [Tell(severity, fact.source, f"{fact.source} {said}")]
 
     def _restored(self, fact: Restored) -> list[Order]:

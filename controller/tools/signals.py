@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 
 from controller.certificates import CertificateError
-from controller.config_signals import Ieee20305Signal
-from controller.io.signals.ieee2030_5_site import identity
-from signals.csip_identity import spoken
+from controller.config_signals import Ieee20305Signal, OpenAdr2Signal
+from controller.io.signals.ieee2030_5_site import certificate, identity
+from signals.csip_identity import fingerprint, spoken
 
 EPILOG = """\
-identity prints the long and the short device identifier (LFDI, SFDI) that a utility needs to register the site at its
-IEEE 2030.5 server. FILE is a site.yaml, for all its servers, or a certificate (PEM). The private key is not read.
+identity prints what a utility needs to register the site: the long and the short device identifier (LFDI, SFDI) for an IEEE
+2030.5 server, the fingerprint for one of OpenADR 2.0b. FILE is a site.yaml, for all its servers, or a certificate (PEM). The
+private key is not read.
 
 show asks a running controller what each source of limits says now, and prints it in plain words. FILE is its site.yaml, or the
 address of its page; default: http://127.0.0.1:8080. Exit code 0: all sources are well; 2: one is silent, or in trouble.
@@ -56,7 +57,7 @@ def _identities(arguments: argparse.Namespace) -> int:
         print(f"yardmaster: {error}", file=sys.stderr)
         return 1
     if not found:
-        print(f"yardmaster: {arguments.file} has no signal of type ieee2030_5; name a certificate instead", file=sys.stderr)
+        print(f"yardmaster: {arguments.file} has no signal with a certificate of ours; name a certificate instead", file=sys.stderr)
         return 1
     print(json.dumps(found, indent=2) if arguments.json else "\n\n".join(_text(one) for one in found))
     return 0
@@ -72,14 +73,17 @@ def _certificates(path: Path) -> list[tuple[str, Path]]:
         config = load_config(path)
     except ConfigError as error:
         raise CertificateError(error.text()) from None
-    return [(entry.id, entry.cert_file) for entry in config.signals if isinstance(entry, Ieee20305Signal)]
+    shown = [entry for entry in config.signals if isinstance(entry, Ieee20305Signal | OpenAdr2Signal)]
+    return [(entry.id, entry.cert_file) for entry in shown if entry.cert_file is not None]
 
 
 def _identity(path: Path) -> dict[str, str]:
     long_form, short_form = identity(path)
-    return {"lfdi": long_form, "sfdi": str(short_form), "sfdi_spoken": spoken(short_form)}
+    found = {"lfdi": long_form, "sfdi": str(short_form), "sfdi_spoken": spoken(short_form)}
+    return found | {"openadr_fingerprint": fingerprint(certificate(path))}
 
 
 def _text(one: dict[str, str]) -> str:
     head = f"{one['signal']} ({one['certificate']})" if one["signal"] else one["certificate"]
-    return f"{head}\n  LFDI  {one['lfdi']}\n  SFDI  {one['sfdi']}  ({one['sfdi_spoken']})"
+    names = f"  LFDI                 {one['lfdi']}\n  SFDI                 {one['sfdi']}  ({one['sfdi_spoken']})"
+    return f"{head}\n{names}\n  OpenADR fingerprint  {one['openadr_fingerprint']}"

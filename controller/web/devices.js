@@ -30,9 +30,16 @@ function update(part, device) {
     setText(part.wanted, "");
     return;
   }
-  setText(part.value, isNumber(device.power_w) ? kilowatts(device.power_w) : "not measured");
+  const words = device.kind === "battery" ? batteryWords : kilowatts;
+  setText(part.value, isNumber(device.power_w) ? words(device.power_w) : "not measured");
   const most = device.kind === "inverter" ? "at most " : "";
-  const wanted = isNumber(device.wanted_w) ? `wanted ${most}${kilowatts(device.wanted_w)}` : "";
-  const force = isNumber(device.command_w) && device.command_w !== device.wanted_w ? `in force ${kilowatts(device.command_w)}` : "";
+  const wanted = isNumber(device.wanted_w) ? `wanted ${most}${words(device.wanted_w)}` : "";
+  const force = isNumber(device.command_w) && words(device.command_w) !== words(device.wanted_w) ? `in force ${words(device.command_w)}` : "";
   setText(part.wanted, [wanted, force].filter(Boolean).join(", "));
+}
+
+// A sign alone says little: which way it goes is a word.
+function batteryWords(watts) {
+  if (!isNumber(watts) || Math.abs(watts) < 50) return kilowatts(isNumber(watts) ? 0 : null);
+  return `${watts > 0 ? "charging" : "discharging"} ${kilowatts(Math.abs(watts))}`;
 }

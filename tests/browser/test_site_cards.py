@@ -170,6 +170,23 @@ async def test_prices_and_forecasts_say_where_they_come_from_and_how_far_they_re
     await page.close()
 
 
+async def test_what_is_commanded_says_which_way_and_why(browser: Browser, site: Site) -> None:
+    other = DeviceView("west", "inverter", "other", 2000.0, 1500.0, 9000.0, None, "feed-in limit", "something else commands it")
+    site.changes = {"devices": (BATTERY, ROOF, other)}
+    page, complaints = await opened(browser, site)
+    rows = page.locator("#devices > li")
+    await expect(rows.nth(0)).to_contain_text("discharging 8.0\u202fkWwanted discharging 8.0\u202fkW")
+    await expect(rows.nth(0)).to_contain_text("plan: discharges")
+    await expect(rows.nth(1)).to_contain_text("wanted at most 4.1\u202fkW")
+    await expect(rows.nth(1)).to_contain_text("limit (dso)")
+    await expect(rows.nth(2)).to_have_attribute("data-health", "late")
+    await expect(rows.nth(2)).to_contain_text("wanted at most 1.5\u202fkW, in force 9.0\u202fkW")
+    await expect(rows.nth(2)).to_contain_text("left to something else: something else commands it")
+    await expect(page.locator("#devices-note")).to_have_text("2 of 3 commanded")
+    assert complaints == []
+    await page.close()
+
+
 async def test_the_power_flow_says_when_the_sun_is_held_down(browser: Browser, site: Site) -> None:
     page, complaints = await opened(browser, site)
     word = page.locator(".place-pv .place-word")

@@ -156,7 +156,7 @@ def test_ids_of_dashboards_are_different_and_short_enough() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_close_look_leaves_no_holes(name: str) -> None:
-    """A step shorter than the time between two points would show most of a line as missing: prices come by the quarter hour, all else in ten seconds."""
+    """A step shorter than the time between two points would show most of a line as missing: prices come by the quarter hour, all else in 10 s."""
     for panel in load(name)["panels"]:
         slow = "price_" in json.dumps(panel["targets"]) or '\\"price\\"' in json.dumps(panel["targets"])
         assert panel["interval"] == ("900s" if slow else "20s"), panel["title"]

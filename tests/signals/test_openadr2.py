@@ -111,6 +111,8 @@ def test_signals_that_are_not(xml: str, words: str) -> None:
 def test_what_cannot_be_read_of_a_limit_is_the_failsafe() -> None:
     assert limits(said(signal("LOAD_CONTROL", "x-loadControlCapacity", -1))) == [(0, 600, 4200)]
     assert limits(said(signal("LOAD_CONTROL", "x-loadControlSetpoint", 5))) == [(0, 600, 4200)]
+    assert said(signal("LOAD_CONTROL", "x-loadControlSetpoint", 5)).unread
+    assert not said(signal("SIMPLE", "level", 1)).unread
 
 
 def test_intervals_follow_each_other_and_end_with_the_active_period() -> None:

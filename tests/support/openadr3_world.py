@@ -37,7 +37,7 @@ async def until(what: Callable[[], Any], seconds: float = 10.0) -> Any:
 class World:
     """facts: what the site was told. ven: the driver."""
 
-    def __init__(self, vtn: Vtn3, config: Config, poll_s: float = 0.15) -> None:
+    def __init__(self, vtn: Vtn3, config: Config, poll_s: float = 0.1) -> None:
         self.vtn, self.config, self.clock = vtn, config, Clock()
         self.facts: list[Fact] = []
         self.entry = config.signals[0].model_copy(update={"poll_s": poll_s})  # quicker than a site file may ask for

@@ -24,7 +24,7 @@ import aiohttp
 from controller.io.tasks import end, spawn
 from signals.openadr_plain import time_text
 from tests.support.senses_judge import BACK_S, Judge
-from tests.support.senses_world import HEARTBEAT_S, Senses, freeze_broker
+from tests.support.senses_world import FUSE_A, HEARTBEAT_S, VOLTAGE_V, Senses, freeze_broker
 from tests.support.yard import until
 
 RUBBISH = ("", "{", "[]", "null", '{"amps": "many"}', '{"amps": [1e999, 0, 0], "watts": 1}', "\x00" * 5000, "[" * 3000, "<html>")
@@ -32,6 +32,7 @@ WRONG_A = (float("nan"), 1e30, -1e9, 4000.0)
 LONGEST_S = 20.0
 TAKEN_S = 25.0
 THAWED_S = 3.0
+MARGIN_A = 3.0
 
 Deed = Callable[[], Awaitable[None]]
 
@@ -190,8 +191,9 @@ class Chaos:
 
     async def _start_yard(self) -> None:
         """P9. The fleet's failsafe holds again, whatever it said before; pulled sources are asked at once."""
-        senses, started_s = self.senses, self.senses.now
+        senses = self.senses
         await senses.yard.start()
+        started_s = senses.now
         self._back()
         self.judge.bounds["fleet"].held_s = senses.now
         stations = senses.depot.stations
@@ -387,14 +389,18 @@ async def settled(senses: Senses) -> None:
 async def finish(senses: Senses, judge: Judge) -> float:
     """Stop Yardmaster; how long it took [s]. Devices must be free then, and the books right."""
     await asyncio.sleep(2.0)
-    begun_s = senses.now
+    begun_s, headroom_a = senses.now, FUSE_A - max(senses.physics.grid_a)
+    needed = senses.physics.battery_w < 0.0 and headroom_a < -senses.physics.battery_w / 3.0 / VOLTAGE_V + MARGIN_A
     code = await senses.yard.stop()
     took_s = senses.now - begun_s
     if code != 0:
         judge.wrong(f"the exit code is {code}")
     await asyncio.sleep(0.5)
     hybrid, coils = senses.around.devices["hybrid"].said, senses.around.devices["module"].said
-    if hybrid["limit_w"] is not None or hybrid["commanded"]:
+    kept = "battery keeps its command" in senses.yard.log.read_text()
+    if kept and not needed:
+        judge.wrong(f"the battery keeps its command, and {headroom_a:.0f} A are free: {hybrid}")
+    if hybrid["limit_w"] is not None or (hybrid["commanded"] and not kept):
         judge.wrong(f"the hybrid is not free after the stop: {hybrid}")
     if any(coils.values()):
         judge.wrong(f"relays are still closed after the stop: {coils}")

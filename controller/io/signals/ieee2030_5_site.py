@@ -16,13 +16,18 @@ NOMINAL_V = 230.0
 
 def identity(cert_file: Path) -> tuple[str, int]:
     """(LFDI, SFDI) of a certificate file. Raises CertificateError."""
+    der = certificate(cert_file)
+    return lfdi(der), sfdi(der)
+
+
+def certificate(cert_file: Path) -> bytes:
+    """The certificate of a file. Raises CertificateError."""
     try:
-        der = der_of_pem(cert_file.read_text("ascii", "replace"))
+        return der_of_pem(cert_file.read_text("ascii", "replace"))
     except OSError as error:
         raise CertificateError(f"cannot read {cert_file}: {error.strerror}; our identity is made from it") from None
     except IdentityError as error:
         raise CertificateError(f"{cert_file}: {error}") from None
-    return lfdi(der), sfdi(der)
 
 
 def ourselves(config: Config, entry: Ieee20305Signal) -> Ourselves:

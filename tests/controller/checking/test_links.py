@@ -155,3 +155,18 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         upstreams=[{"id": "a", "url": "wss://x/y", "ca_file": gone}],
     )
     assert set(places(missing_files(config))) == {"listen.tls.certificates.0.key_file", "upstreams.0.ca_file"}
+
+
+def test_files_of_meters_devices_signals_and_feeds_that_are_not_there(tmp_path: Path) -> None:
+    gone = str(tmp_path / "gone.pem")
+    line = {"host": "meter", "framing": "tls", "ca_file": gone, "cert_file": gone, "key_file": gone}
+    feed = {"type": "http", "url": "https://x/y", "ca_file": gone}
+    config = site(
+        meters=[{"id": "m", "role": "load", "source": {"type": "modbus", "map": "generic", **line}}],
+        inverters=[{"id": "i", "max_power_w": 1000, "control": {"type": "sunspec", **line}}],
+        signals=[{"id": "dso", "type": "openadr3", "url": "https://x/y", "ven_name": "v", "ca_file": gone}],
+        tariff={"market": {"feed": feed}},
+    )
+    keys = ("ca_file", "cert_file", "key_file")
+    expected = {f"meters.0.source.{key}" for key in keys} | {f"inverters.0.control.{key}" for key in keys}
+    assert set(places(missing_files(config))) == expected | {"signals.0.ca_file", "tariff.market.feed.ca_file"}

@@ -224,6 +224,46 @@ async def test_everything_we_command_is_given_free_when_the_program_stops(benche
     assert other.device.may_w(123.0) == 123.0
 
 
+async def test_a_discharge_that_a_fuse_hangs_on_is_left_to_end_by_itself_when_the_program_stops(benches: list[Bench], servers: list[Any]) -> None:
+    server = await hybrid(servers, "int")
+    store = battery({"type": "sunspec", "host": "127.0.0.1", "port": server.port})
+    bench = await running(benches, site(battery=store))
+    assert (await bench.answer("battery", power_w=-2_000.0, life_s=135.0, keeps=True)).ok
+    await bench.shell.stop()
+    assert server.device.may_w(0.0) == pytest.approx(-2_000.0)
+    assert server.device.value(124, "InOutWRte_RvrtTms") == 135
+    bench = await running(benches, site(battery=store))
+    assert (await bench.answer("battery", power_w=-2_000.0, life_s=135.0, keeps=True)).ok
+    assert (await bench.answer("battery", power_w=-1_000.0)).ok  # the fuse does without it now
+    await bench.shell.stop()
+    assert server.device.may_w(0.0) == 0.0
+
+
+async def test_what_the_battery_may_take_from_the_grid_by_itself_is_as_it_was_when_it_is_free_again(benches: list[Bench], servers: list[Any]) -> None:
+    server = await hybrid(servers, "int")
+    store = battery({"type": "sunspec", "host": "127.0.0.1", "port": server.port})
+    bench = await running(benches, site(battery=store))
+    assert server.device.value(124, "ChaGriSet") == 0
+    assert (await bench.answer("battery", power_w=2_000.0)).ok
+    assert server.device.value(124, "ChaGriSet") == 1
+    assert (await bench.answer("battery")).ok
+    assert server.device.value(124, "ChaGriSet") == 0
+
+
+@pytest.mark.parametrize("dress", ["int", "float", "der"])
+async def test_a_large_inverter_shows_and_takes_what_16_bits_of_watts_cannot_hold(benches: list[Bench], servers: list[Any], dress: Dress) -> None:
+    server = SimSunSpec(SimHybrid(dress, plant=Plant(rating_w=70_000.0, pv_w=64_000.0, most_w=30_000.0, capacity_wh=80_000.0, other_w=0.0)))
+    servers.append(server)
+    await server.start()
+    control = {"type": "sunspec", "host": "127.0.0.1", "port": server.port}
+    bench = await running(benches, site(inverters=[{"id": "roof", "max_power_w": 70_000, "control": control}]))
+    seen = await bench.look("roof", lambda fact: fact.power_w is not None and fact.power_w > 63_900.0)
+    assert seen.power_w == pytest.approx(64_000.0, abs=100.0)
+    assert (await bench.answer("roof", power_w=41_000.0)).ok
+    held = await bench.look("roof", lambda fact: fact.power_w is not None and fact.power_w < 41_100.0)
+    assert held.command_w == pytest.approx(41_000.0, abs=100.0)
+
+
 async def test_a_device_that_is_away_is_no_error_at_the_start_and_says_why(benches: list[Bench], unused_tcp_port: int) -> None:
     control = {"type": "sunspec", "host": "127.0.0.1", "port": unused_tcp_port}
     bench = await running(benches, site(inverters=[{"id": "roof", "max_power_w": 10_000, "control": control}]))

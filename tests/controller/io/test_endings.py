@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from controller.engine import Engine
 from controller.facts import CertificateEnding, Fact, Stamp
 from controller.io.clock import Clock
 from controller.io.endings import Endings
 from controller.io.tls import DAY_S, ends_at
+from controller.orders import Severity, Tell
 from tests.support.certificates import ECDSA_CERT
+from tests.support.site_story import QUICK, Story, depot
 
 
 class DayClock:
@@ -34,3 +39,21 @@ async def test_an_end_that_comes_near_is_told_once_each_step(tmp_path: Path) -> 
         told.append(len(facts))
     assert told == [0, 0, 1, 1, 2, 3, 4, 4]
     assert {(fact.user, fact.name) for fact in facts if isinstance(fact, CertificateEnding)} == {("utility", str(path))}
+
+
+@pytest.mark.parametrize(
+    ("user", "left_days", "words"),
+    [
+        ("", 20.0, "or stations cannot connect"),
+        ("utility", 5.0, "the server of utility will not let us in"),
+        ("utility", -1.0, "lets us in no more, and its failsafe will hold"),
+    ],
+)
+def test_people_are_told_who_would_refuse_us(user: str, left_days: float, words: str) -> None:
+    story = Story(depot(1))
+    engine = Engine(story.site.config, "endings", QUICK)
+    at = Clock().stamp()
+    orders = engine.handle(CertificateEnding(at, "/etc/ven.pem", at.wall_s + left_days * DAY_S, user))
+    (told,) = [order for order in orders if isinstance(order, Tell)]
+    assert words in told.text
+    assert (told.severity is Severity.ALARM) == (left_days <= 7)

@@ -346,7 +346,7 @@ def test_a_damaged_spool_is_set_aside(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool.sqlite3", max_bytes=10_000)
     spool.add(["grid power_w=1.0 1"])
     assert spool.oldest(5) == [Row(1, "grid power_w=1.0 1")]
-    assert (tmp_path / "spool.sqlite3.damaged").exists()
+    assert (tmp_path / "spool.sqlite3.damaged-1").exists()
 
 
 @pytest.mark.parametrize(

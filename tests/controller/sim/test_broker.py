@@ -45,6 +45,29 @@ async def test_a_limit_reaches_a_listener_and_is_a_valid_limit() -> None:
 
 
 @pytest.mark.system
+async def test_who_speaks_for_the_grid_operator_hears_that_it_was_answered() -> None:
+    """What is said before the controller listens is lost; it is said again until the answer comes."""
+    port, broker = choose_ports(0).mqtt, SimBroker()
+    await broker.start(port)
+    fleet = FleetManager("depot", port)
+    speaker = paho.Client(CallbackAPIVersion.VERSION2, client_id="controller")
+    try:
+        await fleet.start()
+        assert fleet.answered == set()
+        await asyncio.to_thread(speaker.connect, "127.0.0.1", port)
+        speaker.loop_start()
+        async with asyncio.timeout(10):
+            while "dso" not in fleet.answered:
+                speaker.publish("yardmaster/depot/signal/dso/answer", "{}", qos=1)
+                await asyncio.sleep(0.05)
+    finally:
+        speaker.disconnect()
+        await asyncio.to_thread(speaker.loop_stop)
+        await fleet.stop()
+        await broker.stop()
+
+
+@pytest.mark.system
 async def test_the_fleet_manager_says_what_a_car_needs_and_sees_whether_it_was_taken() -> None:
     heard, answers = [], iter([202, 409])
 

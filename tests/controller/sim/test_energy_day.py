@@ -81,6 +81,21 @@ def test_noon_with_prices_below_zero_and_the_afternoon_behind_the_export_limit()
     assert set(devices) == {"battery", "roof-east", "roof-south", "roof-west"}
 
 
+def test_the_section_14a_limit_binds_and_is_used() -> None:
+    """The story promises a limit that can be seen: more before, as much as allowed meanwhile, more again afterwards."""
+    cars_w: list[tuple[float, float]] = []
+
+    def watch(day: VirtualDay, at: Stamp) -> None:
+        cars_w.append((hour_of(at.wall_s), 230.0 * sum(day.site.ev_current_a())))
+
+    play(site(), 20.1, 21.8, watch)
+    before, held, after = ([watts for hour, watts in cars_w if begin <= hour < end] for begin, end in ((20.3, 20.5), (20.55, 21.5), (21.6, 21.8)))
+    assert min(before) > 30_000.0
+    assert max(held) <= 26_880.0 + 50.0
+    assert sum(held) / len(held) > 22_000.0
+    assert max(after) > 35_000.0
+
+
 def test_one_inverter_refuses_and_the_other_makes_up_for_it() -> None:
     def refusing(day: VirtualDay, at: Stamp) -> None:
         day.devices.refuses = {"roof-west"}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.site.devices_scene import PlanSlot
-from tests.support.device_plant import Plant, config
+from tests.support.device_plant import Device, Plant, config
 from tests.support.examples import examples
 
 TWO = ({"id": "east", "max_power_w": 20_000}, {"id": "west", "max_power_w": 10_000})
@@ -407,3 +407,80 @@ def test_law_the_battery_never_overloads_what_would_not_be_overloaded_without_it
             plant.run(1)
         settled = plant.grid[begun + 2 * REACTS_S :]
         assert max(settled) <= max(fuse_w, load_w) + 150.0  # smaller changes wait for the next renewal; margins are larger
+
+
+# -- what it is like, and when to doubt it -----------------------------------------------------------------------------
+
+
+def test_its_discharge_ends_at_the_reserve_though_cars_want_everything() -> None:
+    """Cars that want more than there is leave no room of their own accord; the room that is kept for the end of a discharge is there."""
+    plant = Plant(config((), {}))
+    plant.load_w, plant.room_w = 6_000.0, -20_000.0
+    plant.run(60)
+    assert plant.battery[-1] == pytest.approx(-6_000.0, abs=150.0)
+    plant.soc_percent = 20.0
+    plant.run(60)
+    assert plant.battery[-1] == pytest.approx(0.0, abs=1.0)
+
+
+def test_what_may_not_give_gives_nothing_even_for_a_fuse() -> None:
+    """opModConnect false: cars are cut instead."""
+    plant = Plant(config((), {}))
+    plant.load_w, plant.fuse_w, plant.part = 8_000.0, 4_000.0, (0.0, "generation disconnected (grid)")
+    plant.run(40)
+    assert min(plant.battery) >= -1.0
+
+
+def test_a_command_of_ours_that_shows_late_is_nobody_elses() -> None:
+    """Shown is what was told five seconds ago, while the load moves all the time."""
+    plant = Plant(config((), {}), delay_s=5.0)
+    for step in range(20):
+        plant.load_w = 3_000.0 + 600.0 * (step % 5)
+        plant.run(7)
+    assert "something else" not in plant.texts()
+
+
+def test_it_learns_how_slow_a_device_is_and_keeps_room_for_its_rise_so_long() -> None:
+    plant = Plant(config((), {}), delay_s=20.0)
+    plant.plan = PlanSlot(8_000.0, 20_000.0, 0.0, 0.0, None)
+    plant.run(60)
+    line = plant.devices.lines["battery"]
+    assert 15.0 < line.reacts_s <= 45.0
+
+
+def test_one_with_its_sign_the_wrong_way_round_is_given_free_and_tried_again_later() -> None:
+    class Wrong(Plant):
+        def _move(self, device: Device, goal_w: float, rated_w: float) -> None:
+            super()._move(device, -goal_w if device is self.fleet["battery"] else goal_w, rated_w)
+
+    plant = Wrong(config((), {}))
+    plant.load_w = 4_000.0
+    plant.run(60)
+    assert "confirms its commands but does something else" in plant.texts()
+    assert plant.fleet["battery"].setpoint_w is None
+    assert plant.battery[-1] == 0.0
+    count = len(plant.sent)
+    plant.run(200)
+    assert len(plant.sent) == count
+    plant.run(120)
+    assert len(plant.sent) > count
+
+
+def test_a_discharge_that_the_fuse_hangs_on_outlasts_the_setpoints_of_the_chargers() -> None:
+    plant = Plant(config((), {}))
+    plant.load_w, plant.fuse_w = 8_000.0, 9_000.0
+    plant.run(60)
+    assert (plant.sent[-1].keeps, plant.sent[-1].life_s) == (False, 60.0)  # 9 kW would carry the 8 kW
+    plant.fuse_w = 7_000.0
+    plant.run(60)
+    assert plant.sent[-1].keeps
+    assert plant.sent[-1].life_s == plant.config.control.setpoint_life_s + 15.0
+
+
+def test_the_state_of_charge_of_a_silent_battery_is_not_believed() -> None:
+    plant = Plant(config((), {}))
+    plant.run(30)
+    assert plant.devices.soc_percent(None) == pytest.approx(plant.soc_percent, abs=1.0)
+    plant.fleet["battery"].silent = True
+    plant.run(30)
+    assert plant.devices.soc_percent(None) is None

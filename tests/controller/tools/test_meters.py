@@ -10,10 +10,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from pymodbus.framer import FramerType
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from controller.paths import config_dir
+from controller.sim.sunspec import SimHybrid, SimSunSpec
 from controller.tools.client import ToolError
 from controller.tools.meters import ACTIONS, add_arguments
 from controller.tools.meters_image import load
@@ -314,3 +316,70 @@ def test_a_transformer_on_the_wrong_phase_is_pointed_out_and_no_currents_are_no_
     blind = Protocol(polls=1, readings=[reading(current_a=(None,) * 3)], took_s=[0.1])
     assert "no currents" in verdict(blind, fit=True)
     assert "Not reached" in verdict(Protocol(polls=3), fit=False)
+
+
+# -- what an installer gets wrong -----------------------------------------------------------------------------------
+
+
+async def test_a_recording_that_cannot_be_kept_is_not_begun(tmp_path: Path, free_port: int) -> None:
+    async with raw_over_tcp(free_port, rtu=False) as raw:
+        where = ["--host", HOST, "--port", str(free_port), "--registers", "0-5"]
+        with pytest.raises(ToolError, match="cannot be written"):
+            await yardmaster("record", *where, "--out", str(tmp_path / "no" / "folder.json"))
+        (tmp_path / "taken.json").write_text("mine")
+        with pytest.raises(ToolError, match="exists already"):
+            await yardmaster("record", *where, "--out", str(tmp_path / "taken.json"))
+    assert raw.asked == []
+    assert (tmp_path / "taken.json").read_text() == "mine"
+
+
+async def test_a_recording_of_nothing_leaves_no_file(tmp_path: Path, free_port: int) -> None:
+    out = tmp_path / "out.json"
+    with pytest.raises(ToolError, match="nothing was recorded: not connected"):
+        await yardmaster("record", "--host", HOST, "--port", str(free_port), "--registers", "0-5", "--out", str(out))
+    assert not out.exists()
+
+
+async def test_a_map_brings_its_unit_along_when_recording_too(tmp_path: Path, free_port: int) -> None:
+    async with devices(free_port, device(71, "kostal_ksem")) as where:
+        assert await yardmaster("record", *where, "--map", "kostal_ksem", "--out", str(tmp_path / "out.json")) == 0
+    assert load(tmp_path / "out.json").unit == 71
+
+
+async def test_scan_finds_meters_behind_a_serial_gateway_in_raw_mode(free_port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody has said that it is one: Modbus TCP gets no answer there."""
+    server = ModbusTcpServer([device(3, "abb_b23")], address=(HOST, free_port), framer=FramerType.RTU)
+    await server.serve_forever(background=True)
+    assert await yardmaster("scan", "--host", HOST, "--port", str(free_port), "--unit", "3", "--gap", "0", "--timeout", "0.3") == 0
+    await server.shutdown()
+    assert f"map: abb_b23, host: 127.0.0.1, port: {free_port}, framing: rtu_over_tcp, unit: 3}}" in capsys.readouterr().out
+
+
+async def test_scan_does_not_take_any_sunspec_device_for_a_solaredge(free_port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    sim = SimSunSpec(SimHybrid("der"))
+    await sim.start(free_port)
+    assert await yardmaster("scan", "--host", HOST, "--port", str(free_port), "--unit", "1", "--gap", "0", "--json") == 0
+    await sim.stop()
+    matches = json.loads(capsys.readouterr().out)["units"][0]["matches"]
+    assert [match["source"] for match in matches] == ["sunspec"]
+
+
+async def test_letters_without_a_list_behind_them_are_no_sunspec_device(free_port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    words = SimData(40000, values=[0x5375, 0x6E53, 0xFFFF, 0], datatype=DataType.REGISTERS)
+    async with devices(free_port, SimDevice(1, simdata=[words])) as where:
+        await yardmaster("scan", *where, "--unit", "1", "--gap", "0", "--json")
+    assert json.loads(capsys.readouterr().out)["units"][0]["matches"] == []
+
+
+@pytest.mark.parametrize("words", [("read", "--every", "-1"), ("read", "--every", "0"), ("test", "--seconds", "0"), ("read", "--timeout", "nan")])
+def test_times_that_are_none_are_refused(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args([*words, "--host", HOST, "--map", "abb_b23"])
+    assert "is no time above 0 s" in capsys.readouterr().err
+
+
+async def test_a_serial_port_that_is_not_there_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert await yardmaster("read", "--device", "/dev/ttyNobody", "--map", "abb_b23") == 1
+    assert "/dev/ttyNobody is not there; is the adapter plugged in" in capsys.readouterr().out

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
+from openleadr.utils import certificate_fingerprint
 
 from controller.__main__ import main
 from controller.engine import Engine
 from controller.facts import EventsTold, GridEvent
 from controller.io.api import ApiShell
 from controller.io.clock import VirtualClock
+from tests.support.certificates import RSA_CERT
 from tests.support.signal_story import SignalStory, entry
 from tests.support.site_story import QUICK, WALL_S
 
@@ -70,3 +73,14 @@ def test_nobody_there_and_no_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["signals", "show", "none.yaml"]) == 1
     assert main(["signals", "identity"]) == 1
     assert "yardmaster signals identity FILE" in capsys.readouterr().err
+
+
+def test_identity_has_what_each_protocol_calls_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Judged by openleadr for OpenADR 2.0b; LFDI and SFDI by tests/signals/test_csip_identity.py."""
+    path = tmp_path / "ven.pem"
+    path.write_text(RSA_CERT)
+    assert main(["signals", "identity", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert f"OpenADR fingerprint  {certificate_fingerprint(RSA_CERT)}" in out
+    assert "LFDI" in out
+    assert "SFDI" in out

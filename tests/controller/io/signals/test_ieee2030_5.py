@@ -187,7 +187,7 @@ async def test_a_server_that_registers_by_hand_is_asked_once_and_looked_at_for_d
     async with World(tmp_path, registered=False) as world:
         await with_program(world)
         async with listening(config(tmp_path, world.entry())) as listener:
-            await eventually(lambda: _looked(world, 3))
+            await eventually(lambda: _looked(world, 2))
             assert [one for one in await world.asked() if one.startswith("POST")] == ["POST /edev"]
             assert "registers nobody by itself" in listener.state()[1]
             await world.do(**register_order(world.device.cert, PIN))

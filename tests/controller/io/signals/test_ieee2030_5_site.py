@@ -1,4 +1,4 @@
-"""A whole site obeys a utility: a real App, a utility in a process of its own, mutual TLS between them."""
+"""A whole site obeys a utility: a real App, mutual TLS, and a utility that is a process of its own in the first story."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def _codes(world: World, mrid: str, codes: list[int]) -> bool:
 
 
 async def test_a_server_that_is_gone_leaves_the_failsafe_and_ends_it_by_coming_back(tmp_path: Path) -> None:
-    async with World(tmp_path, process=True) as world:
+    async with World(tmp_path) as world:
         program = {"number": 1, "mrid": PROGRAM, "primacy": 1, "name": "DNSP", "default": {"opModImpLimW": 9000}}
         await world.do("program", **program)
         async with running(tmp_path, world.entry(failsafe_w=3000, heartbeat_s=2)) as app:

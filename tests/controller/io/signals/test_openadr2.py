@@ -178,6 +178,20 @@ async def test_what_the_site_rejects_or_nobody_can_do_is_opted_out_of(vtn: Vtn) 
         assert not [each for each in there.events() if each.event_id.startswith("e4")]
 
 
+async def test_a_version_that_cannot_be_read_lifts_nothing(vtn: Vtn) -> None:
+    async with world(vtn) as there:
+        await until(there.told, 30)
+        start_s = round(there.now()) + 600
+        await vtn.do(add=capacity(start_s, 0.5))
+        await until(there.events, 15)
+        await vtn.do(modify=capacity(start_s, -0.5, version=1))
+        await vtn.until(lambda seen: ["e1", "optOut"] in seen["opts"])
+        assert "a limit of -0.5 is negative" in there.notes()
+        assert [event.consumption_w for event in there.events()] == [34_500.0], "what it said before holds on"
+        await vtn.do(modify=capacity(start_s, 0.2, version=2))
+        await until(lambda: [event.consumption_w for event in there.events()] == [pytest.approx(13_800.0)])
+
+
 async def test_reports_are_offered_and_sent_with_what_the_site_measures(vtn: Vtn) -> None:
     async with world(vtn) as there:
         await until(there.told, 30)
@@ -259,7 +273,6 @@ async def test_an_answer_that_the_server_did_not_take_is_given_again(vtn: Vtn) -
 async def test_a_child_that_dies_or_hangs_is_begun_anew_and_nothing_is_called_off_or_answered_twice(
     vtn: Vtn, monkeypatch: pytest.MonkeyPatch, how: signal.Signals, words: str
 ) -> None:
-    monkeypatch.setattr(openadr2, "SILENT_S", 4.0)
     async with world(vtn) as there:
         await until(there.told, 30)
         await vtn.do(add=capacity(there.now() + 600, 0.5))
@@ -270,8 +283,13 @@ async def test_a_child_that_dies_or_hangs_is_begun_anew_and_nothing_is_called_of
         bounds = await asyncio.to_thread(Path(f"/proc/{first.pid}/limits").read_text)
         assert str(openadr2_child.MEMORY_BYTES) in next(line for line in bounds.splitlines() if "address space" in line)
         await until(lambda: there.ven._opted)
+        monkeypatch.setattr(openadr2, "SILENT_S", 1.5)
+        told = there.told()
+        await until(lambda: there.told() > told)
         os.kill(first.pid, how)
         await until(lambda: words in there.health()[-1][1], 15)
+        monkeypatch.undo()
+        monkeypatch.setattr(openadr2, "SYNC_S", 0.3)
         assert there.events(), "what was announced holds on"
         told = there.told()
         await until(lambda: there.health()[-1] == (True, "") and there.told() > told + 1, 30)

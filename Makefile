@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test test-thorough test-kill test-power-cut test-72h test-one-station test-storm test-30-days test-real-time check bench bench-relay bench-optimizer bench-blocks bench-rounding bench-planning bench-weeks bench-forecasts bench-depot bench-meters fuzz schema constraints install clean
+.PHONY: help demo test test-thorough test-kill test-power-cut test-72h test-one-station test-storm test-senses test-30-days test-real-time check bench bench-relay bench-optimizer bench-blocks bench-rounding bench-planning bench-weeks bench-forecasts bench-depot bench-meters fuzz schema constraints install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make test-72h     three days without a CSMS, 100 stations, in virtual time (about 8 minutes)"
 	@echo "make test-one-station  100 chargers of all versions as one large station for a day, in virtual time; ARGS='--version ocpp2.0.1'"
 	@echo "make test-storm   power cuts, hang-ups and full disks at every step of translation and depot face; ARGS='--rounds 60 --seed 7'"
+	@echo "make test-senses  a site with every meter, device, signal and server while all of them are killed, frozen and cut off (5 minutes); ARGS='--minutes 30 --seed 7'"
 	@echo "make test-30-days a depot of 64 bays for a month in virtual time, fuses watched each second (more than an hour on two cores)"
 	@echo "                  e.g. make test-30-days ARGS='--days 2 --seed 7 --json month.json'; ARGS=--help shows all"
 	@echo "make test-real-time  the same depot in real time over sockets (10 minutes); ARGS='--minutes 3', ARGS='--freeze 120' stops the controller"
@@ -65,6 +66,10 @@ test-one-station: .venv-dev
 
 test-storm: .venv-dev
 	@exec $(BIN)/python -m tests.support.storm $(ARGS)
+
+test-senses: .venv-dev
+	@deploy/install-test-tools.sh
+	@exec $(BIN)/python -m tests.support.senses_chaos $(ARGS)
 
 test-30-days: .venv-dev
 	@exec $(BIN)/python -m controller.sim.physics $(ARGS)

@@ -118,8 +118,8 @@ def device_cautions(config: Config, templates: Mapping[str, Template]) -> Iterat
             ends_s, keeps_s = template.controls.ends_itself_s, config.control.setpoint_life_s
             if name == BATTERY and ends_s is not None and template.controls.life is None and ends_s < keeps_s:
                 text = (
-                    f"if this machine stops, a discharge ends after {ends_s:g} s or so, and chargers keep their setpoints for {keeps_s:g} s: cars that "
-                    "charge from the battery then load the fuse; shorten control.setpoint_life_s if that would be too much"
+                    f"if this machine stops, a discharge ends after {ends_s:g} s or so, and chargers keep their setpoints for {keeps_s:g} s: "
+                    "cars that charge from the battery then load the fuse; shorten control.setpoint_life_s if that would be too much"
                 )
                 yield Problem((*where, "control", "map"), text)
             if template.controls.ends_itself_s is None and template.controls.life is None:

@@ -106,6 +106,23 @@ class Outbox:
         return len(self._waiting)
 
 
+class Caller(paho.Client):
+    """paho's client, which tells why a connection failed: paho itself only says that it did. why: "" = no try has failed yet."""
+
+    why = ""
+
+    def reconnect(self) -> Any:
+        """Called by paho for each try, on its thread."""
+        try:
+            return super().reconnect()
+        except ssl.SSLCertVerificationError as error:
+            self.why = f"its certificate is not accepted: {error.verify_message}; check mqtt.ca_file and mqtt.host"
+            raise
+        except OSError as error:
+            self.why = error.strerror or str(error) or type(error).__name__
+            raise
+
+
 class MqttShell:
     """The connection to one broker."""
 
@@ -211,9 +228,9 @@ class MqttShell:
         client.connect_async(self._mqtt.host, self._mqtt.port, keepalive=KEEPALIVE_S)
         client.loop_start()
 
-    def _build(self) -> paho.Client:
+    def _build(self) -> Caller:
         """A client with callbacks that only hand over. Raises OSError, ValueError for unreadable secrets or certificates."""
-        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"yardmaster-{self._config.site.id}", clean_session=True)
+        client = Caller(CallbackAPIVersion.VERSION2, client_id=f"yardmaster-{self._config.site.id}", clean_session=True)
         client.suppress_exceptions = True
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.reconnect_delay_set(1, 10)
@@ -227,7 +244,7 @@ class MqttShell:
         self._wire(client, asyncio.get_running_loop())
         return client
 
-    def _wire(self, client: paho.Client, loop: asyncio.AbstractEventLoop) -> None:
+    def _wire(self, client: Caller, loop: asyncio.AbstractEventLoop) -> None:
         def hand_over(job: Callable[[], None]) -> None:
             """Called on paho's thread. By the time the job runs a newer client may have taken this one's place."""
             with suppress(RuntimeError):  # the loop is closed: we are shutting down
@@ -242,7 +259,8 @@ class MqttShell:
             hand_over(lambda: self._on_subscribed(number, refused))
 
         def on_connect_fail(_client: paho.Client, _userdata: Any) -> None:
-            hand_over(lambda: self._on_lost("the broker cannot be reached"))
+            why = f" ({client.why})" if client.why else ""
+            hand_over(lambda: self._on_lost(f"the broker cannot be reached{why}"))
 
         def on_disconnect(_client: paho.Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
             detail = str(reason)

@@ -122,7 +122,7 @@ def _paths() -> Schema:
         "/api/v1/signals": {"get": _reading("The sources of limits from outside, and what holds", "Signals")},
         "/api/v1/signals/{source}": {"post": _stating()},
         "/api/v1/openadr3/{source}": {"post": _calling()},
-        "/api/v1/compliance": {"get": _reading("That limits were received and obeyed, oldest first", "Compliance", [*_record(), _changes()], 422, 503)},
+        "/api/v1/compliance": {"get": _reading("Limits received and obeyed, oldest first", "Compliance", [*_record(), _changes()], 422, 503)},
         "/api/v1/compliance.csv": {"get": _record_csv()},
         "/api/v1/stations/{station}/maintenance": {
             "post": _changing("Let a CSMS move the station for a while", "MaintenanceBody", "MaintenanceAnswer", [_station_path()], 404)

@@ -72,6 +72,7 @@ class Devices:
         self._began_mono_s: float | None = None
         self._seen = not any(one.role == "grid" for one in config.meters)
         self._parts_w: dict[str, float | None] = {}
+        self._last_parts_w: dict[str, float | None] = {}
         self._reasons: dict[str, str] = {}
 
     @property
@@ -249,7 +250,7 @@ class Devices:
             less_w = min(0.0, self._setpoint.power_w - scene.battery_w)
         self._cap = self._sun.cap(scene, made_w, told_w, rated_w, least_w(obeying), less_w)
         orders = self._short(scene, rated_w)
-        self._parts_w = shares(self._cap.power_w, obeying)
+        self._last_parts_w, self._parts_w = self._parts_w, shares(self._cap.power_w, obeying)
         for inverter in self.inverters.values():
             wanted_w = self._parts_w[inverter.id] if inverter.id in self._parts_w else self._alone_w(inverter, rated_w)
             orders += self._steer_inverter(inverter, wanted_w, scene)
@@ -259,6 +260,9 @@ class Devices:
         """What one that does not obey is asked for all the same: the part it would have."""
         if self._cap.power_w is None:
             return None
+        if rated_w <= 0.0:
+            line = self.lines.get(inverter.id)
+            return line.wanted.power_w if line is not None else self._last_parts_w.get(inverter.id)
         whole_w = rated_w + inverter.max_power_w
         return max(inverter.min_percent / 100.0, min(1.0, self._cap.power_w / whole_w)) * inverter.max_power_w
 

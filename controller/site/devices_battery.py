@@ -35,7 +35,7 @@ RISE_PART: Final = 0.1
 """Most of its charging power that a setpoint rises by in a second."""
 SOAK_PART: Final = 0.03
 """The same while it rises to take what would be curtailed otherwise ..."""
-AHEAD_PART: Final = 0.1
+AHEAD_PART: Final = 0.2
 """... and most that it is ahead of the inverters that are let up for it, as part of its charging power."""
 ENOUGH_PERCENT: Final = 0.5
 """So much above its lowest state of charge it begins to discharge again [percentage points]."""

@@ -33,7 +33,8 @@ FAILS: Final = 2
 FOREIGN_READS: Final = 2
 """So many readings in a row must show somebody else's command."""
 STRAY_S: Final = 20.0
-"""What flows may differ from the command for so long before that is told [s]."""
+SLOW_STRAY_S: Final = 40.0
+"""What flows may differ from the command for so long before that is told [s]; inverters may be slow: one that is held down late does no harm."""
 YIELD_S: Final = 300.0
 LONGEST_YIELD_S: Final = 3600.0
 PEACE_S: Final = 900.0
@@ -44,7 +45,7 @@ FREE_S: Final = 30.0
 """A device that says it is free for so long is tried before the pause is over [s]."""
 MOVE_PART: Final = 0.05
 """A change of the command by more than this part of the rated power takes the device a while to follow; smaller ones it has followed."""
-LATE_S: Final = 30.0
+LATE_S: Final = 60.0
 """A command of ours may be shown so long after the one that followed it [s]."""
 REACTION_S: Final = 6.0
 SLOWEST_S: Final = 45.0
@@ -100,7 +101,16 @@ class Line:
     """One device. Mutable; ``now`` is monotonic seconds. rated_w: what tolerances are a part of. tells: it reports its state by itself."""
 
     def __init__(
-        self, device: str, kind: str, life_s: float, rated_w: float, numbers: Numbers, *, insist: bool = False, tells: bool = True, keeps_s: float = 0.0
+        self,
+        device: str,
+        kind: str,
+        life_s: float,
+        rated_w: float,
+        numbers: Numbers,
+        *,
+        insist: bool = False,
+        tells: bool = True,
+        keeps_s: float = 0.0,
     ) -> None:
         """keeps_s: a command that a fuse hangs on lives at least so long [s]."""
         self.device, self.kind, self.life_s, self.rated_w = device, kind, life_s, rated_w
@@ -410,7 +420,7 @@ class Line:
                 self.trouble = ""
             return [Tell(Severity.INFO, self.device, f"{self.device} follows its commands again")] if was and not self.strays else []
         self._stray_since = now if self._stray_since is None else self._stray_since
-        if self.strays or now - self._stray_since < STRAY_S:
+        if self.strays or now - self._stray_since < (STRAY_S if self.kind == "battery" else SLOW_STRAY_S):
             return []
         self.strays, self.trouble = True, "it confirms commands and does not follow them"
         if self.kind == "battery":  # commanding one that does something else may do harm: it is given free and tried again later

@@ -32,7 +32,7 @@ BAND_PART: Final = 0.03
 """So near to what may be produced they are held down, as part of their rated power."""
 TIGHT_PART: Final = 0.005
 """So near to their cap they would make more if they were let."""
-HELD_S: Final = 4.0
+HELD_S: Final = 6.0
 """They follow a cap that rises only after so long, and what makes them make less for so long may be a gust: until then they count as held [s]."""
 RISE_PART: Final = 0.02
 """Most of their rated power that they are let up by in a second ..."""
@@ -100,8 +100,10 @@ class SunLaw:
         now = scene.at.mono_s
         passed_s, self._looked_mono_s = min(5.0, max(0.0, now - self._looked_mono_s)), now
         may = self._may_make(scene, made_w, told_w, rated_w, battery_w)
-        if may is None or rated_w <= 0:
+        if may is None:
             return self._let_up(rated_w, passed_s)
+        if rated_w <= 0:
+            return Cap(self._cap_w, may[1])  # nobody obeys: what they were told last stays, it may yet be done
         most_w, reason = may
         short = most_w < least_w - NEAR_W
         most_w = max(least_w, most_w)

@@ -107,5 +107,5 @@ async def story(folder: Path, station: str, face: str, upstream: str) -> None:
         ], f"{station} at a CSMS of {upstream}"
         here.words.laws()
         assert here.names() == {here.name}, "the CSMS meets the one identity of this face"
-        assert here.words.states()[-1] == "Available"
+        await until(lambda: here.words.states()[-1] == "Available", 15)  # a state waits for the next one before it is told
         assert here.invalid() == []

@@ -83,7 +83,8 @@ class Run:
 def weather(random: Random) -> Scenario:
     """The energy day under another sky, with another building and other cars."""
     peak_w = random.uniform(30_000.0, 72_000.0)
-    pv = [(hour / 12.0, peak_w * max(0.0, math.sin((hour / 12.0 - 5.5) / 15.0 * math.pi)) * random.choice((1, 1, 1, 0.9, 0.35))) for hour in range(66, 247)]
+    hours = [number / 12.0 for number in range(66, 247)]
+    pv = [(hour, peak_w * max(0.0, math.sin((hour - 5.5) / 15.0 * math.pi)) * random.choice((1, 1, 1, 0.9, 0.35))) for hour in hours]
     building = [(hour / 4.0, random.uniform(4_000.0, 26_000.0)) for hour in range(97)]
     steps = [point for hour, watts in building for point in ((hour, watts), (hour + 0.24, watts))]
     visits = tuple(replace(visit, need_wh=visit.need_wh * random.uniform(0.6, 1.3)) for visit in ENERGY.visits)
@@ -100,7 +101,8 @@ def prices(config: Config, random: Random) -> Config:
 def tempers(config: Config, random: Random) -> dict[str, Temper]:
     """How each device is: most by the book, some slow, some odd."""
     names = [BATTERY, *(one.id for one in config.inverters)]
-    return {name: Temper(random.choice((1.0, 2.0, 4.0, 8.0)), random.choice((0.0, 2.0, 5.0)), twice_s=random.choice((0.0, 0.0, 3.0))) for name in names}
+    reacts, ramps, twice = (1.0, 2.0, 4.0, 8.0), (0.0, 2.0, 5.0), (0.0, 0.0, 3.0)
+    return {name: Temper(random.choice(reacts), random.choice(ramps), twice_s=random.choice(twice)) for name in names}
 
 
 def troubles(random: Random, seconds: float, each_s: float, config: Config) -> list[Trouble]:
@@ -210,7 +212,7 @@ class EnergyWorld(VirtualDay):
         """kill -9: sockets close, nothing else is said to anybody."""
         self._dead = True
         self._todo.clear()
-        for station_id, station in self.stations.items():
+        for station in self.stations.values():
             if station.connected:
                 station.closed(at)
                 station.wants_close = False

@@ -24,7 +24,7 @@ import aiohttp
 from controller.io.tasks import end, spawn
 from signals.openadr_plain import time_text
 from tests.support.senses_judge import BACK_S, Judge
-from tests.support.senses_world import FUSE_A, HEARTBEAT_S, VOLTAGE_V, Senses, freeze_broker
+from tests.support.senses_world import HEARTBEAT_S, Senses, freeze_broker
 from tests.support.yard import until
 
 RUBBISH = ("", "{", "[]", "null", '{"amps": "many"}', '{"amps": [1e999, 0, 0], "watts": 1}', "\x00" * 5000, "[" * 3000, "<html>")
@@ -32,7 +32,8 @@ WRONG_A = (float("nan"), 1e30, -1e9, 4000.0)
 LONGEST_S = 20.0
 TAKEN_S = 25.0
 THAWED_S = 3.0
-MARGIN_A = 3.0
+KEPT_S = 120.0
+"""What a fuse or a limit hangs on is left to the device's own watchdog: no longer than this [s]."""
 
 Deed = Callable[[], Awaitable[None]]
 
@@ -389,8 +390,7 @@ async def settled(senses: Senses) -> None:
 async def finish(senses: Senses, judge: Judge) -> float:
     """Stop Yardmaster; how long it took [s]. Devices must be free then, and the books right."""
     await asyncio.sleep(2.0)
-    begun_s, headroom_a = senses.now, FUSE_A - max(senses.physics.grid_a)
-    needed = senses.physics.battery_w < 0.0 and headroom_a < -senses.physics.battery_w / 3.0 / VOLTAGE_V + MARGIN_A
+    begun_s = senses.now
     code = await senses.yard.stop()
     took_s = senses.now - begun_s
     if code != 0:
@@ -398,8 +398,8 @@ async def finish(senses: Senses, judge: Judge) -> float:
     await asyncio.sleep(0.5)
     hybrid, coils = senses.around.devices["hybrid"].said, senses.around.devices["module"].said
     kept = "battery keeps its command" in senses.yard.log.read_text()
-    if kept and not needed:
-        judge.wrong(f"the battery keeps its command, and {headroom_a:.0f} A are free: {hybrid}")
+    if kept and not 0.0 < (hybrid["life_s"] or 0.0) <= KEPT_S:
+        judge.wrong(f"the battery keeps its command, and that does not end by itself: {hybrid}")
     if hybrid["limit_w"] is not None or (hybrid["commanded"] and not kept):
         judge.wrong(f"the hybrid is not free after the stop: {hybrid}")
     if any(coils.values()):
@@ -423,12 +423,13 @@ async def play(folder: Path, seed: int, seconds: float) -> int:
         senses.looks.append(judge.look)
         await settled(senses)
         async with Chaos(senses, judge, Random(seed)) as chaos:
-            before = senses.yard.resources()
-            await chaos.go(seconds / 2, spares_yard)
-            await settled(senses)
-            after = senses.yard.resources()
-            print(f"files and memory before {before}, after {after}")
-            await chaos.go(seconds / 2)
+            seen = [senses.yard.resources()]
+            for _ in range(4):
+                await chaos.go(seconds / 6, spares_yard)
+                await settled(senses)
+                seen.append(senses.yard.resources())
+            judge.grown(seen)
+            await chaos.go(seconds / 3)
             await settled(senses)
         took_s = await finish(senses, judge)
     backs = ", ".join(f"{one:.1f}" for one in judge.back_s)

@@ -163,8 +163,8 @@ async def _hybrid(port: int, shown: Shown, say: Callable[[Any], None]) -> None:
     while True:
         plant.pv_w = shown.get("pv_w", PV_W / 2)
         device.advance()
-        say({"produced_w": plant.produced_w, "battery_w": plant.battery_w, "limit_w": device.limit_w, "soc_percent": plant.soc_percent,
-             "commanded": device.value(124, "StorCtl_Mod") not in (0, None)})  # fmt: skip
+        said = {"produced_w": plant.produced_w, "battery_w": plant.battery_w, "soc_percent": plant.soc_percent, "limit_w": device.limit_w}
+        say(said | {"commanded": device.value(124, "StorCtl_Mod") not in (0, None), "life_s": device.value(124, "InOutWRte_RvrtTms")})
         await asyncio.sleep(SAY_S)
 
 

@@ -35,6 +35,7 @@ LOST_S = 10.0 + 4.0
 """A meter that is silent for so long is not believed any more, with some time for the look [s]."""
 OVER_S = 15.0
 SETTLE_S = 4.0
+FILES_MORE, MEMORY_MORE_MIB = 12, 15.0
 HELD_S = 110.0
 """A source that is back and states nothing is released after 120 s (LPC-921)."""
 
@@ -185,6 +186,14 @@ class Judge:
                 believed = meter["health"] != "lost" or meter["power_w"] is not None
                 if timer.step(dead and believed, seconds):
                     self.wrong(f"meter {meter['id']} is silent and believed: {meter['health']} {meter['power_w']} W")
+
+    def grown(self, seen: list[tuple[int, float]]) -> None:
+        """Open files and memory [MiB] of one life, each time when all was well: bounded, and not more each time."""
+        print("files and memory:", ", ".join(f"{files} {mib:.1f} MiB" for files, mib in seen))
+        if seen[-1][0] > seen[0][0] + FILES_MORE:
+            self.wrong(f"open files grow: {seen}")
+        if seen[-1][1] > seen[0][1] + MEMORY_MORE_MIB:
+            self.wrong(f"memory grows: {seen}")
 
     # -- at the end --------------------------------------------------------------------------------------
 

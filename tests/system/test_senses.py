@@ -9,7 +9,6 @@ import asyncio
 import shutil
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 
@@ -32,7 +31,6 @@ STORY = (
     ("meter and feed answer rubbish", 2.0),
     ("Yardmaster is frozen", 2.0),
 )
-FILES_MORE, MEMORY_MORE_MIB = 12, 12.0
 STOP_S, SLOW = 3.0, 3.0
 """P9 and the stop are promises for a machine that does nothing else; here others work beside us."""
 
@@ -43,18 +41,16 @@ async def test_everything_at_once_and_its_surroundings_break(tmp_path: Path) -> 
         senses.looks.append(judge.look)
         await settled(senses)
         async with Chaos(senses, judge, Random(1)) as chaos:
-            files, memory_mib = senses.yard.resources()
+            seen = [senses.yard.resources()]
             for name, seconds in STORY:
                 await chaos.one(name, seconds)
-            more_files, more_mib = senses.yard.resources()
+            judge.grown([*seen, senses.yard.resources()])
             await chaos.one("Yardmaster is killed", 0.5)
             await settled(senses)
         took_s = await finish(senses, judge)
-    print(f"back in control after {judge.back_s}, stopped in {took_s:.2f} s, {files} files, {memory_mib:.0f} MiB, then {more_files}, {more_mib:.0f}")
+    print(f"back in control after {judge.back_s}, stopped in {took_s:.2f} s")
     assert judge.wrongs == []
     assert took_s < STOP_S * SLOW
-    assert more_files <= files + FILES_MORE
-    assert more_mib <= memory_mib + MEMORY_MORE_MIB
 
 
 NEIGHBOURS = ("mqtt", "history", "feed market", "dso", "utility", "box")
@@ -110,13 +106,12 @@ async def test_every_neighbour_is_missing_at_the_start_and_so_is_a_certificate(t
     for name in (*NEIGHBOURS, *DEVICES):
         said = [line for line in text.splitlines() if f"{name} is not well" in line or f"{name} has been silent" in line]
         assert len(said) == 1, said
-    (line,) = [line for line in text.splitlines() if "key_file" in line and "stays down" in line]
-    assert str(key) in line
+    assert [str(key) in line for line in text.splitlines() if "stays down" in line] == [True]
 
 
 async def _live(physics: Physics, fleet: Fleet) -> None:
     """Time passes: devices show what flows, the yard's meter speaks, the fleet manager states that it has no limit."""
-    ticks: Any = 0
+    ticks = 0
     while True:
         physics.step()
         if ticks % 10 == 0:

@@ -134,14 +134,22 @@ async def test_over_tls_with_names_and_an_access_list_everything_works(guarded: 
         await facts.until(lambda: health(facts) == [True, False, True])
 
 
-@pytest.mark.parametrize("more", [{"ca_file": "other.pem"}, {"ca_file": None}, {"tls": False, "ca_file": None}])
-async def test_a_broker_nobody_vouches_for_or_that_speaks_otherwise_is_not_used(guarded: Any, more: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"ca_file": "other.pem"}, "its certificate is not accepted"),
+        ({"ca_file": None}, "its certificate is not accepted"),
+        ({"host": "no-such-broker.invalid"}, "Name or service not known"),
+        ({"tls": False, "ca_file": None}, ""),
+    ],
+)
+async def test_a_broker_nobody_vouches_for_or_that_speaks_otherwise_is_not_used(guarded: Any, more: dict[str, Any], why: str) -> None:
     if more.get("ca_file"):
         more = {**more, "ca_file": str(guarded.folder / more["ca_file"])}
     async with running(tls(guarded, **more)) as (_, facts):
         await facts.until(lambda: health(facts) == [False])
     assert True not in health(facts)
-    assert all("secret" not in fact.detail for fact in facts.of(SourceChanged))
+    assert all("secret" not in fact.detail and why in fact.detail for fact in facts.of(SourceChanged))
 
 
 async def test_b36_who_may_not_write_limits_changes_nothing(guarded: Any) -> None:

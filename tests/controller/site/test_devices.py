@@ -98,6 +98,29 @@ def test_one_that_confirms_and_does_not_follow_is_told_and_made_up_for() -> None
     assert min(plant.grid[90:]) >= -10_000.0
 
 
+@pytest.mark.parametrize("delay_s", [1.0, 8.0, 30.0])
+def test_a_load_that_ends_is_over_the_bound_for_as_long_as_the_inverters_take_and_no_longer(delay_s: float) -> None:
+    """Also where they take so long that they seem not to follow: what they were told stays in force."""
+    plant = Plant(config(TWO), delay_s=delay_s)
+    plant.sun_w, plant.load_w, plant.exports = 28_000.0, 14_000.0, ((10_000.0, "export limit"),)
+    plant.run(120)
+    plant.load_w = 5_000.0
+    plant.run(120)
+    assert sum(watts < -10_100.0 for watts in plant.grid[120:]) <= delay_s + plant.ramp_s + 1.0
+
+
+def test_inverters_that_all_seem_not_to_follow_are_not_let_up_for_that() -> None:
+    plant = Plant(config(TWO))
+    plant.sun_w, plant.load_w, plant.exports = 28_000.0, 3_000.0, ((10_000.0, "export limit"),)
+    plant.run(60)
+    told = {name: device.setpoint_w for name, device in plant.fleet.items()}
+    for device in plant.fleet.values():
+        device.deaf = True
+    plant.run(120)
+    assert all((device.setpoint_w or 1e9) <= (told[name] or 0.0) + 500.0 for name, device in plant.fleet.items())
+    assert "no inverter can be held down further" in plant.texts()
+
+
 def test_when_nobody_can_be_held_down_people_are_told_once() -> None:
     plant = Plant(config(TWO))
     for device in plant.fleet.values():

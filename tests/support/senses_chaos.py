@@ -32,6 +32,7 @@ WRONG_A = (float("nan"), 1e30, -1e9, 4000.0)
 LONGEST_S = 20.0
 TAKEN_S = 25.0
 THAWED_S = 3.0
+STOP_S = 3.0
 KEPT_S = 120.0
 """What a fuse or a limit hangs on is left to the device's own watchdog: no longer than this [s]."""
 
@@ -192,9 +193,8 @@ class Chaos:
 
     async def _start_yard(self) -> None:
         """P9. The fleet's failsafe holds again, whatever it said before; pulled sources are asked at once."""
-        senses = self.senses
+        senses, started_s = self.senses, self.senses.now
         await senses.yard.start()
-        started_s = senses.now
         self._back()
         self.judge.bounds["fleet"].held_s = senses.now
         stations = senses.depot.stations
@@ -432,6 +432,10 @@ async def play(folder: Path, seed: int, seconds: float) -> int:
             await chaos.go(seconds / 3)
             await settled(senses)
         took_s = await finish(senses, judge)
+    if took_s > STOP_S:
+        judge.wrong(f"the stop took {took_s:.1f} s")
+    if max(judge.back_s, default=0.0) > BACK_S:
+        judge.wrong(f"control was back only {max(judge.back_s):.1f} s after a start (the machine may have been busy)")
     backs = ", ".join(f"{one:.1f}" for one in judge.back_s)
     print(f"{len(chaos.done)} troubles; back after {backs} s; stopped in {took_s:.2f} s; taken {chaos.taken}")
     print("longest above a limit:", {name: round(timer.worst_s, 1) for name, timer in judge.above.items()})

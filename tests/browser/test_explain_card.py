@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from controller.io.api import ApiShell
 from controller.io.clock import VirtualClock
@@ -16,8 +15,6 @@ from tests.support.explained_story import told
 from tests.support.picture import NOW_WALL_S, picture, site_config
 
 pytestmark = pytest.mark.browser
-
-CHROMIUM = Path("/usr/bin/chromium")
 
 
 class Site:
@@ -39,21 +36,6 @@ async def site() -> AsyncIterator[Site]:
     await served.shell.start()
     yield served
     await served.shell.stop()
-
-
-@pytest.fixture
-def chromium() -> str:
-    if not CHROMIUM.exists():
-        pytest.fail(f"{CHROMIUM} is missing; on Debian: apt-get install -y --no-install-recommends chromium fonts-dejavu-core")
-    return str(CHROMIUM)
-
-
-@pytest.fixture
-async def browser(chromium: str) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield started
-        await started.close()
 
 
 async def opened(browser: Browser, site: Site, width: int, scheme: str) -> tuple[Page, list[str]]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from controller.facts import EvseKey
 from controller.io.api import ApiShell
@@ -17,7 +16,6 @@ from tests.support.picture import NOW_WALL_S, evse, picture, plan, site_config
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = Path("/usr/bin/chromium")
 WAIT_MS = 20_000
 
 
@@ -56,21 +54,6 @@ async def site(free_port: int) -> AsyncIterator[Site]:
     await served.shell.start()
     yield served
     await served.shell.stop()
-
-
-@pytest.fixture
-def chromium() -> str:
-    if not CHROMIUM.exists():
-        pytest.fail(f"{CHROMIUM} is missing; on Debian: apt-get install -y --no-install-recommends chromium fonts-dejavu-core")
-    return str(CHROMIUM)
-
-
-@pytest.fixture
-async def browser(chromium: str) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield started
-        await started.close()
 
 
 class Watch:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import Browser, expect
 
 from controller.io.api import ApiShell
 from controller.io.clock import VirtualClock
@@ -16,7 +15,6 @@ from tests.support.picture import NOW_WALL_S, picture, site_config
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = Path("/usr/bin/chromium")
 HELD = SignalView("dso", "eebus", "grid", True, "limited", 4200.0, NOW_WALL_S + 900.0, None, None, 3.0, True, 3900.0)
 SILENT = SignalView("fleet", "mqtt", "hall", False, "failsafe", 7000.0, None, 0.0, None, 200.0, False, None, "", "silent for 200 s")
 
@@ -45,40 +43,30 @@ async def site(free_port: int) -> AsyncIterator[Site]:
     await served.shell.stop()
 
 
-@pytest.fixture
-def chromium() -> str:
-    if not CHROMIUM.exists():
-        pytest.fail(f"{CHROMIUM} is missing; on Debian: apt-get install -y --no-install-recommends chromium fonts-dejavu-core")
-    return str(CHROMIUM)
-
-
-async def test_sources_are_shown_and_follow(site: Site, chromium: str) -> None:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        page = await browser.new_page()
-        expect.set_options(timeout=20_000)
-        complaints: list[str] = []
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        await page.goto(site.url)
-        await expect(page.locator("body")).to_have_attribute("data-phase", "ready")
-        await expect(page.locator("#signals-card")).to_be_hidden()
-        site.signals = (HELD, SILENT)
-        await expect(page.locator("#signals-card")).to_be_visible()
-        rows = page.locator("#signals > li")
-        await expect(rows).to_have_count(2)
-        await expect(rows.nth(0)).to_contain_text("dso")
-        await expect(rows.nth(0)).to_contain_text("EEBUS")
-        await expect(rows.nth(0)).to_contain_text("controllable loads of the whole site")
-        await expect(rows.nth(0)).to_contain_text("4.2 kW")
-        await expect(rows.nth(0)).to_contain_text("measured 3.9 kW")
-        await expect(rows.nth(0)).to_contain_text("until")
-        await expect(rows.nth(0).locator(".tag")).to_be_visible()
-        await expect(rows.nth(1)).to_have_attribute("data-health", "lost")
-        await expect(rows.nth(1)).to_contain_text("silent for 200 s")
-        await expect(rows.nth(1)).to_contain_text("feed-in")
-        await expect(page.locator('#signals-card a[href="/api/v1/compliance.csv"]')).to_have_count(1)
-        site.signals = (dataclasses.replace(HELD, state="unlimited", limit_w=None, binds=False),)
-        await expect(rows).to_have_count(1)
-        await expect(rows.nth(0)).to_contain_text("no limit")
-        await browser.close()
+async def test_sources_are_shown_and_follow(site: Site, browser: Browser) -> None:
+    page = await browser.new_page()
+    expect.set_options(timeout=20_000)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    await page.goto(site.url)
+    await expect(page.locator("body")).to_have_attribute("data-phase", "ready")
+    await expect(page.locator("#signals-card")).to_be_hidden()
+    site.signals = (HELD, SILENT)
+    await expect(page.locator("#signals-card")).to_be_visible()
+    rows = page.locator("#signals > li")
+    await expect(rows).to_have_count(2)
+    await expect(rows.nth(0)).to_contain_text("dso")
+    await expect(rows.nth(0)).to_contain_text("EEBUS")
+    await expect(rows.nth(0)).to_contain_text("controllable loads of the whole site")
+    await expect(rows.nth(0)).to_contain_text("4.2 kW")
+    await expect(rows.nth(0)).to_contain_text("measured 3.9 kW")
+    await expect(rows.nth(0)).to_contain_text("until")
+    await expect(rows.nth(0).locator(".tag")).to_be_visible()
+    await expect(rows.nth(1)).to_have_attribute("data-health", "lost")
+    await expect(rows.nth(1)).to_contain_text("silent for 200 s")
+    await expect(rows.nth(1)).to_contain_text("feed-in")
+    await expect(page.locator('#signals-card a[href="/api/v1/compliance.csv"]')).to_have_count(1)
+    site.signals = (dataclasses.replace(HELD, state="unlimited", limit_w=None, binds=False),)
+    await expect(rows).to_have_count(1)
+    await expect(rows.nth(0)).to_contain_text("no limit")
     assert complaints == []

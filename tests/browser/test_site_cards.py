@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -19,7 +18,6 @@ from tests.support.picture import NOW_WALL_S, picture, site_config
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 WAIT_MS = 20_000
-CHROMIUM = Path("/usr/bin/chromium")
 HELD = SignalView("dso", "mqtt", "grid", True, "limited", 26_880.0, NOW_WALL_S + 900.0, None, None, 3.0, True, 26_220.0)
 SILENT = "silent for 300 s: the failsafe holds"
 FEED_IN = SignalView("box", "contacts", "grid", False, "failsafe", None, None, 5000.0, None, 300.0, True, 4500.0, "", SILENT)
@@ -68,13 +66,6 @@ async def site(free_port: int) -> AsyncIterator[Site]:
     await served.shell.start()
     yield served
     await served.shell.stop()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    if not CHROMIUM.exists():
-        pytest.fail(f"{CHROMIUM} is missing; on Debian: apt-get install -y --no-install-recommends chromium fonts-dejavu-core")
-    return str(CHROMIUM)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

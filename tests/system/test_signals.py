@@ -58,9 +58,9 @@ class Sender:
         self._client.connect("127.0.0.1", broker.port)
         self._client.loop_start()
 
-    def send(self, topic: str, payload: Any, retain: bool = False) -> None:
+    def send(self, topic: str, payload: Any, retain: bool = False) -> paho.MQTTMessageInfo:
         raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        self._client.publish(topic, raw, 1, retain)
+        return self._client.publish(topic, raw, 1, retain)
 
     def answers(self, tail: str = "signal/dso/answer") -> list[Any]:
         return [json.loads(payload) for topic, payload in self.heard if topic.endswith(tail)]
@@ -154,8 +154,9 @@ async def scene(tmp_path: Path, broker: Broker) -> AsyncIterator[Scene]:
     await module.start()
     (tmp_path / "gpio17").write_text("0\n")
     early = Sender(broker, tmp_path / "broker.pem", "dso")  # what the broker kept from last week
-    early.send(ROOT + "signal/dso/set", {"consumption_w": 60_000, "duration_s": 900, "issued_at": "2020-01-01T00:00:00Z"}, retain=True)
-    await asyncio.sleep(0.2)
+    last_week = {"consumption_w": 60_000, "duration_s": 900, "issued_at": "2020-01-01T00:00:00Z"}
+    kept = early.send(ROOT + "signal/dso/set", last_week, retain=True)
+    await until(kept.is_published)
     early.close()
     pins = [{"type": "modbus", "host": "127.0.0.1", "port": module.port, "address": 3}, {"type": "file", "path": str(tmp_path / "gpio17")}]
     contacts = [
@@ -243,7 +244,11 @@ async def test_contacts_of_a_module_that_dies_in_each_position(scene: Scene) -> 
     scene.pin.write_text("1\n")
     await until(lambda: scene.is_at("fnn", "limited", 7000.0))
     scene.pin.unlink()
-    await asyncio.sleep(3.0)
+
+    async def noticed() -> bool:
+        return "W1 cannot be read" in (await scene.signals())["fnn"]["trouble"]
+
+    await until(noticed, 15)
     assert await scene.is_at("fnn", "limited", 7000.0)
     scene.pin.write_text("0\n")
     await until(lambda: scene.is_at("fnn", "limited", 9000.0))

@@ -15,7 +15,7 @@ import csv
 import json
 import math
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import pairwise
@@ -26,7 +26,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, Field, ValidationError
 
 from controller.config import TariffConfig
-from controller.sim.backtest.series import DAY_S, HOUR_S, Series, SeriesError, by_local_hour, compact, days, fixed, local, wall_of
+from controller.sim.backtest.series import DAY_S, HOUR_S, Series, SeriesError, by_local_hour, compact, fixed, local, wall_of
 from controller.sim.backtest.sessions import rows_of, text_of, year_first
 from controller.site.tariffs import books_of
 
@@ -195,14 +195,6 @@ def _cover(points: Sequence[tuple[float, float]], source: str, start_s: float, e
 def mean_price(prices: Prices, start_s: float, end_s: float) -> float:
     """Mean of the buying price over a stretch of time [currency/kWh]."""
     return prices.buy.mean(start_s, end_s)
-
-
-def first_days(start_s: float, end_s: float, zone: ZoneInfo) -> Mapping[tuple[int, int], int]:
-    """(year, month) of each billing month that is touched -> number of its days that are."""
-    found: dict[tuple[int, int], int] = {}
-    for day in days(start_s, end_s, zone):
-        found[day.year, day.month] = found.get((day.year, day.month), 0) + 1
-    return found
 
 
 def _month_day(text: str) -> tuple[int, int]:

@@ -57,7 +57,7 @@ class Crew:
 
     def begin(self, problem: Problem, cuts: Sequence[str], limit_s: float) -> Callable[[], Start]:
         """Let a helper make the start; the returned function waits for it. Without a helper it is made here, then."""
-        helper = next((helper for helper in self._helpers if helper.alive), None)
+        helper = next(iter(self._living()), None)
         asked = helper is not None and helper.tell(("begin", problem, tuple(cuts), limit_s))
 
         def wait() -> Start:
@@ -71,7 +71,7 @@ class Crew:
     def load(self, parts: Sequence[Part]) -> None:
         """Hand out the blocks, the biggest first to whoever has least."""
         self._parts, self._ours, self._owner = parts, {}, {}
-        hands: list[_Helper | None] = [None, *(helper for helper in self._helpers if helper.alive)]
+        hands: list[_Helper | None] = [None, *self._living()]
         load = [0] * len(hands)
         for number in sorted(range(len(parts)), key=lambda number: -len(parts[number].program.entries.values)):
             least = load.index(min(load))
@@ -79,9 +79,9 @@ class Crew:
             helper = hands[least]
             if helper is not None:
                 self._owner[number] = helper
-        for helper in self._helpers:
+        for helper in hands[1:]:
             own = {number: parts[number] for number, owner in self._owner.items() if owner is helper}
-            if helper.alive and not helper.tell(("load", own)):
+            if helper is not None and not helper.tell(("load", own)):
                 self._drop(helper)
 
     def solve(self, tasks: Mapping[int, Task], end_s: float) -> dict[int, Answer]:
@@ -106,6 +106,13 @@ class Crew:
         if number not in self._ours:
             self._ours[number] = Block(self._parts[number].program, self._parts[number].heads)
         return self._ours[number]
+
+    def _living(self) -> list[_Helper]:
+        """Helpers that can be asked. One that died since is dropped here: it is as lost as one found dead while we talk to it."""
+        for helper in self._helpers:
+            if helper.started and not helper.alive:
+                self._drop(helper)
+        return [helper for helper in self._helpers if helper.alive]
 
     def _drop(self, helper: _Helper) -> None:
         helper.end()
@@ -138,6 +145,11 @@ class _Helper:
             self._process = subprocess.Popen(
                 (sys.executable, "-m", "optimizer.crew", str(os.getpid())), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=HOME
             )
+
+    @property
+    def started(self) -> bool:
+        """Whether it ran and was not ended by us."""
+        return self._process is not None
 
     @property
     def alive(self) -> bool:

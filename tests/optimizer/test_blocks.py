@@ -138,11 +138,14 @@ def test_a_bad_problem_is_named() -> None:
     assert caught.value.reason is SolveReason.BAD_PROBLEM
 
 
-def test_a_killed_helper_costs_no_plan() -> None:
+@pytest.mark.parametrize("noticed", [False, True], ids=["while we talk to it", "before we talk to it"])
+def test_a_killed_helper_costs_no_plan(noticed: bool) -> None:
     problem = site([12, 15, 10, 8], 140.0)
     with Crew(2) as crew:
         for pid in crew.processes():
             os.kill(pid, signal.SIGKILL)
+            if noticed:
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         plan = planned(problem, crew, FOREVER_S)
         assert crew.lost == 1
         again = planned(problem, crew, FOREVER_S)

@@ -187,8 +187,8 @@ def _schema(_: argparse.Namespace) -> int:
 
 def _export_parked(arguments: argparse.Namespace) -> int:
     from controller.check import ConfigError, load_config
-    from controller.io.journal import export_parked
-    from controller.io.journal_store import JournalError
+    from controller.io.journal.shell import export_parked
+    from controller.io.journal.store import JournalError
 
     try:
         count = export_parked(load_config(arguments.file).data_dir, sys.stdout)

@@ -23,13 +23,13 @@ from controller.config import Config
 from controller.engine import Engine
 from controller.facts import EvseKey, Fact, TimePassed
 from controller.io.clock import fresh_seed
-from controller.io.journal import JournalShell
+from controller.io.journal.shell import JournalShell
+from controller.io.links.stations import StationsShell
+from controller.io.links.tap import Tap, TapUser
+from controller.io.links.upstream import UpstreamShell
 from controller.io.shell import Clock, Shell, StartError, Submit, Topics, TopicUser, TraceUser, WhyUser
-from controller.io.stations import StationsShell
 from controller.io.system import SystemShell, on_stop_signal
-from controller.io.tap import Tap, TapUser
 from controller.io.tasks import end, keep
-from controller.io.upstream import UpstreamShell
 from controller.orders import AnswerEvent, AnswerSignal, Order, Publish, RecordCompliance, RecordPoint, Severity, SolvePlan, Tell, TellSource
 from controller.snapshot import Snapshot, WhyView
 
@@ -297,21 +297,21 @@ def build_neighbours(config: Config, clock: Clock, submit: Submit, snapshot: Cal
 
     Imported here: each brings a heavy package that no other verb needs.
     """
-    from controller.io.api import ApiShell
-    from controller.io.api_callbacks import Called
-    from controller.io.bus import Buses
+    from controller.io.api.callbacks import Called
+    from controller.io.api.server import ApiShell
     from controller.io.compliance import ComplianceShell
-    from controller.io.devices import DevicesShell
-    from controller.io.feeds import FeedsShell
-    from controller.io.files import FilesShell
-    from controller.io.history import HistoryShell
-    from controller.io.http_meters import HttpMetersShell
-    from controller.io.modbus import ModbusShell
-    from controller.io.modbus_server import ModbusServerShell
-    from controller.io.mqtt import MqttShell
+    from controller.io.feeds.shell import FeedsShell
+    from controller.io.field.bus import Buses
+    from controller.io.field.devices import DevicesShell
+    from controller.io.field.http_meters import HttpMetersShell
+    from controller.io.field.modbus import ModbusShell
+    from controller.io.field.modbus_server import ModbusServerShell
+    from controller.io.field.sunspec import SunSpecShell
+    from controller.io.files.shell import FilesShell
+    from controller.io.history.shell import HistoryShell
+    from controller.io.mqtt.shell import MqttShell
     from controller.io.signals.shell import SignalsShell
     from controller.io.solver import SolverShell
-    from controller.io.sunspec import SunSpecShell
     from controller.paths import config_dir
     from meters.template import TemplateError
 

@@ -32,7 +32,7 @@ from controller.checking.yaml_file import Document, read_document
 from controller.config import Config, ModbusSource
 from controller.io.chargers import ChargerFileError, load_chargers
 from controller.paths import config_dir
-from controller.site.charger import ChargerModel
+from controller.site.stations.charger import ChargerModel
 from meters.template import Template, TemplateError, load_template
 
 __all__ = ["ConfigError", "Problem", "add_arguments", "load_config", "main", "report", "schema_text", "warnings_of"]

@@ -48,8 +48,8 @@ from controller.orders import (
     Tell,
     Wake,
 )
-from controller.site.charger import ChargerModel
 from controller.site.site import Site
+from controller.site.stations.charger import ChargerModel
 from controller.snapshot import LinkView, Snapshot, SourceView, WhyView
 
 Outcome = Order | Fact

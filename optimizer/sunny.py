@@ -1,6 +1,6 @@
 """PV production from the position of the sun and what was measured: clear sky times what usually comes through, times how today goes.
 
-The clear sky (``controller.io.clear_sky``) knows season, place and tilt; what comes through of it, by time of day, is learnt from the newest
+The clear sky (``controller.io.feeds.clear_sky``) knows season, place and tilt; what comes through of it, by time of day, is learnt from the newest
 measured days (``usual``), so that shade, losses and the usual weather of the place are in it. And a morning that has been darker or brighter than
 that is taken to go on so, ever less: clouds of now say little about the sun some hours later.
 

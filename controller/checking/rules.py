@@ -38,7 +38,7 @@ from controller.config import (
     StationConfig,
 )
 from controller.config_meters import SunSpecSource
-from controller.site.charger import ChargerModel
+from controller.site.stations.charger import ChargerModel
 from meters.sunspec_values import MEASURING
 from meters.template import Template
 

@@ -15,7 +15,7 @@ from typing import Any
 from controller.commission.findings import Quirks, Rotation
 from controller.commission.record import PHASE_NAMES
 from controller.config import Config
-from controller.site.charger import GENERIC, ChargerModel
+from controller.site.stations.charger import GENERIC, ChargerModel
 
 CYCLES = ((0, 1, 2), (1, 2, 0), (2, 0, 1))
 """The usual rotations: the order of the phases is kept."""

@@ -12,7 +12,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from controller.site.charger import GENERIC, ChargerModel
+from controller.site.stations.charger import GENERIC, ChargerModel
 
 MAX_BYTES = 65_536
 

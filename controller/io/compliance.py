@@ -24,8 +24,8 @@ from typing import Any, Final, TypeVar
 
 from controller.config import Config
 from controller.facts import SourceChanged
+from controller.io.history.sqlite_file import set_aside
 from controller.io.shell import Clock, Submit
-from controller.io.sqlite_file import set_aside
 from controller.io.tasks import end, keep
 from controller.orders import Order, RecordCompliance
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from controller.certificates import CertificateError
 from controller.facts import CertificateEnding
+from controller.io.links.tls import DAY_S, WARN_DAYS, ends_at
 from controller.io.shell import Clock, Submit
-from controller.io.tls import DAY_S, WARN_DAYS, ends_at
 
 LOOK_EVERY_S = 600.0
 

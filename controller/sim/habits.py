@@ -18,15 +18,15 @@ from zoneinfo import ZoneInfo
 
 from controller.check import ConfigError, load_config
 from controller.io.clock import Clock, fresh_seed
-from controller.io.journal import lock_folder
-from controller.io.journal_rows import FILE_NAME, JournalError, memories_of
-from controller.io.journal_store import Batch, JournalStore
+from controller.io.journal.rows import FILE_NAME, JournalError, memories_of
+from controller.io.journal.shell import lock_folder
+from controller.io.journal.store import Batch, JournalStore
 from controller.io.shell import StartError
 from controller.link.driver import KEY as USERS_KEY
 from controller.link.driver import Users
 from controller.orders import Persist
 from controller.sim.backtest.sessions import Recorded, SessionsError, read_sessions
-from controller.site.habits import FEWEST, FIRST_DAYS, LEAST_WH, LONGEST_S, MOST, SHORTEST_S, SPACE, History, key_of
+from controller.site.plans.habits import FEWEST, FIRST_DAYS, LEAST_WH, LONGEST_S, MOST, SHORTEST_S, SPACE, History, key_of
 from controller.site.state import layout_of
 from optimizer.past import PastSession
 

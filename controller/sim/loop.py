@@ -33,7 +33,7 @@ from controller.facts import (
 from controller.orders import CloseStation, CloseUpstream, DialUpstream, Order, Persist, SendStation, SendUpstream, SolvePlan, SteerDevice, Tell
 from controller.sim.books import CsmsBooks
 from controller.sim.station import SimStation
-from controller.site.charger import ChargerModel
+from controller.site.stations.charger import ChargerModel
 from meters.reading import Reading
 from optimizer.failure import SolveError
 from optimizer.live import Live

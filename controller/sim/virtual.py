@@ -17,7 +17,7 @@ from controller.sim.operator import VirtualOperator
 from controller.sim.scenario import Scenario
 from controller.sim.site import MeterValues, SimSite
 from controller.sim.strategies import STEP_S, Progress, moments
-from controller.site.charger import ChargerModel
+from controller.site.stations.charger import ChargerModel
 from meters.reading import Quality, Reading
 
 SAMPLE_S = 15.0

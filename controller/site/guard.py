@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from controller.facts import PhaseAmps
-from controller.site.arbiter import EPS, Claim, Grant, Pace, Row, decide
+from controller.site.sharing.arbiter import EPS, Claim, Grant, Pace, Row, decide
 
 HOLD_S = 10.0
 """After an excess nothing on that circuit rises for this long [s]: hysteresis."""

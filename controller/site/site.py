@@ -55,49 +55,50 @@ from controller.facts import (
     UpstreamWished,
 )
 from controller.orders import Order, Persist, Publish, Severity, Tell
-from controller.site import actuate, oversight, state
-from controller.site.actuate import Actuator, Floor
-from controller.site.announcing import Announcer
-from controller.site.arbiter import Grant, Pace, decide
-from controller.site.budget import Budget, Inputs, SiteState, StationWish
-from controller.site.charger import ChargerModel
-from controller.site.commissioning import Commissioning
-from controller.site.der import SITE, GridWishes
-from controller.site.devices import Devices
-from controller.site.devices_picture import EXPORT_LIMIT, Pictures, battery_phases, exports
-from controller.site.draws import draw_of
-from controller.site.explained import SPACE as EXPLAINED_SPACE
-from controller.site.explained import Explained
-from controller.site.fleet import Fleet, fleet_targets
-from controller.site.freshness import Health, Mode
+from controller.site import state
+from controller.site.devices.picture import EXPORT_LIMIT, Pictures, battery_phases, exports
+from controller.site.devices.steering import Devices
+from controller.site.grid.der import SITE, GridWishes
+from controller.site.grid.limit_store import BROKER, LimitStore
+from controller.site.grid.measured import flows_of
+from controller.site.grid.outside import SPACE as SIGNAL_SPACE
+from controller.site.grid.outside import SPEAKS, Outcome, Outside
 from controller.site.guard import HOLD_S, Excess, cut
-from controller.site.habits import NOTHING_LEARNT, History
-from controller.site.habits import SPACE as PAST_SPACE
-from controller.site.health import BatteryNow, MeterRoom, ModeNow
-from controller.site.limit_store import BROKER, LimitStore
-from controller.site.measured import flows_of
-from controller.site.otherload import Draw
-from controller.site.outside import SPACE as SIGNAL_SPACE
-from controller.site.outside import SPEAKS, Outcome, Outside
-from controller.site.oversight import Oversight
-from controller.site.peak import peak_meter
-from controller.site.planning import PlanInputs, Planner
-from controller.site.posing import HORIZON_S, building_w
-from controller.site.proof import Proof
-from controller.site.readings import Readings
-from controller.site.rehearsing import Rehearsals
-from controller.site.reports import Reporter, SourceNow
-from controller.site.series import SPACE as SERIES_SPACE
-from controller.site.series import SeriesRoom
-from controller.site.site_news import SiteNews
+from controller.site.meters.draws import draw_of
+from controller.site.meters.freshness import Health, Mode
+from controller.site.meters.health import BatteryNow, MeterRoom, ModeNow
+from controller.site.meters.otherload import Draw
+from controller.site.meters.proof import Proof
+from controller.site.meters.readings import Readings
+from controller.site.meters.virtual_meters import Found
+from controller.site.plans.explained import SPACE as EXPLAINED_SPACE
+from controller.site.plans.explained import Explained
+from controller.site.plans.habits import NOTHING_LEARNT, History
+from controller.site.plans.habits import SPACE as PAST_SPACE
+from controller.site.plans.peak import peak_meter
+from controller.site.plans.planning import PlanInputs, Planner
+from controller.site.plans.posing import HORIZON_S, building_w
+from controller.site.plans.rehearsing import Rehearsals
+from controller.site.plans.series import SPACE as SERIES_SPACE
+from controller.site.plans.series import SeriesRoom
+from controller.site.plans.usual_days import SPACE as DAYS_SPACE
+from controller.site.plans.usual_days import UsualDays
+from controller.site.sharing.arbiter import Grant, Pace, decide
+from controller.site.sharing.budget import Budget, Inputs, SiteState, StationWish
+from controller.site.sharing.fleet import Fleet, fleet_targets
+from controller.site.sharing.turns import Turns, waiting_circuits
 from controller.site.state import EvseState, layout_of
-from controller.site.switching import Switcher
-from controller.site.troubles import without
-from controller.site.turns import Turns, waiting_circuits
-from controller.site.usual_days import SPACE as DAYS_SPACE
-from controller.site.usual_days import UsualDays
-from controller.site.virtual_meters import Found
-from controller.site.why import explain
+from controller.site.stations import actuate, oversight
+from controller.site.stations.actuate import Actuator, Floor
+from controller.site.stations.charger import ChargerModel
+from controller.site.stations.commissioning import Commissioning
+from controller.site.stations.oversight import Oversight
+from controller.site.stations.switching import Switcher
+from controller.site.telling.announcing import Announcer
+from controller.site.telling.reports import Reporter, SourceNow
+from controller.site.telling.site_news import SiteNews
+from controller.site.telling.troubles import without
+from controller.site.telling.why import explain
 from controller.snapshot import SiteView, WhyProfile, WhyView
 
 CONTROL_GAP_S = 0.2

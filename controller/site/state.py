@@ -29,9 +29,9 @@ from controller.facts import (
     Stamp,
     UpstreamWished,
 )
-from controller.site.appetite import HUNGRY, Appetite, fed
-from controller.site.charger import ChargerModel, model_named
-from controller.site.phases import UNSEEN, PhaseUse, complete, loaded, observed
+from controller.site.stations.appetite import HUNGRY, Appetite, fed
+from controller.site.stations.charger import ChargerModel, model_named
+from controller.site.stations.phases import UNSEEN, PhaseUse, complete, loaded, observed
 
 PHASES = (0, 1, 2)
 PHASE_NAMES = ("L1", "L2", "L3")

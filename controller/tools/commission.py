@@ -17,7 +17,7 @@ from controller.commission.findings import WORDS, Finding, Outcome, Verdict
 from controller.commission.meters import judge_answers, judge_clock, judge_meters, judge_station
 from controller.config import PHASE_INDEX, Config
 from controller.io.clock import fresh_seed
-from controller.site.charger import GENERIC, ChargerModel
+from controller.site.stations.charger import GENERIC, ChargerModel
 from controller.tools import client
 from controller.tools.bench import Bench, Ear, Pace
 from controller.tools.client import Controller, ToolError

@@ -21,7 +21,7 @@ from controller.commission.report import Report, Section, html
 from controller.config import Config
 from controller.io.clock import Clock
 from controller.ocpp.times import timestamp
-from controller.site.charger import GENERIC, ChargerModel
+from controller.site.stations.charger import GENERIC, ChargerModel
 from controller.tools.client import ToolError
 from controller.tools.trials import TRIALS, Result
 

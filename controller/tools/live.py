@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 from aiohttp import ClientError, ClientSession, ClientTimeout, ClientWebSocketResponse, WSMsgType, encode_basic_auth
 
 from controller.config import Config
-from controller.io.tap_reading import STATION
+from controller.io.links.tap_reading import STATION
 from controller.io.tasks import end, spawn
 from controller.tools.client import ToolError, is_loopback
 from controller.tools.stage import head_of, is_incoming

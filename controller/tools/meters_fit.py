@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from controller.config_base import ModbusLine
-from controller.io.bus import ILLEGAL_ADDRESS, Bus, RefusedError
-from controller.io.sunspec_device import converse
+from controller.io.field.bus import ILLEGAL_ADDRESS, Bus, RefusedError
+from controller.io.field.sunspec_device import converse
 from controller.tools.lines import printable
 from controller.tools.meters_line import ASSUMED_FUSE_A
 from meters.decode import RegisterImage, decode, probe_matches

@@ -16,14 +16,14 @@ from controller.config import Config, HttpSource, ModbusSource
 from controller.config_base import ModbusLine
 from controller.config_meters import MeterConfig, SunSpecSource
 from controller.facts import MeterFailed
-from controller.io.bus import Bus, Buses
 from controller.io.clock import Clock
-from controller.io.http_meters import HttpMeter
-from controller.io.meter_desk import MeterDesk
-from controller.io.meter_rules import expectation
-from controller.io.modbus import ModbusMeter
-from controller.io.sunspec import SunSpecMeter
-from controller.io.sunspec_device import SunSpecDevice
+from controller.io.field.bus import Bus, Buses
+from controller.io.field.http_meters import HttpMeter
+from controller.io.field.meter_desk import MeterDesk
+from controller.io.field.meter_rules import expectation
+from controller.io.field.modbus import ModbusMeter
+from controller.io.field.sunspec import SunSpecMeter
+from controller.io.field.sunspec_device import SunSpecDevice
 from controller.paths import config_dir
 from controller.tools.client import ToolError, read_config
 from meters.quality import Expectation

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from controller.io.bus import Buses
 from controller.io.clock import Clock
+from controller.io.field.bus import Buses
 from controller.tools.meters_line import Subject, add_subject_arguments, seconds, subject_of
 from meters.reading import Quality, Reading, ReadingError
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO, Literal
 
 from controller.config_base import ModbusLine
-from controller.io.bus import ILLEGAL_ADDRESS, ILLEGAL_VALUE, Bus, Buses, RefusedError
-from controller.io.sunspec_device import asking, converse
+from controller.io.field.bus import ILLEGAL_ADDRESS, ILLEGAL_VALUE, Bus, Buses, RefusedError
+from controller.io.field.sunspec_device import asking, converse
 from controller.tools.client import ToolError
 from controller.tools.meters_image import Recording, Registers, Sample
 from controller.tools.meters_line import add_line_arguments, line_of, map_of, seconds, several, where_of

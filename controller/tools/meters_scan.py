@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 
 from controller.config_base import ModbusLine
-from controller.io.bus import Buses
+from controller.io.field.bus import Buses
 from controller.paths import config_dir
 from controller.tools.client import ToolError
 from controller.tools.meters_fit import Asker, Match

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from controller.io.bus import Buses
+from controller.io.field.bus import Buses
 from controller.tools.meters_line import Subject, add_subject_arguments, seconds, subject_of
 from meters.reading import PhaseTriple, Quality, Reading, ReadingError
 

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from controller.io.api_queue import Page, QueueReader, Row
+from controller.io.api.queue import Page, QueueReader, Row
 from controller.io.clock import Clock
-from controller.io.journal_rows import JournalError
+from controller.io.journal.rows import JournalError
 from controller.tools import client
 from controller.tools.client import Controller, NoControllerError, ToolError
 from controller.tools.lines import printable

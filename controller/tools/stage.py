@@ -32,7 +32,7 @@ from controller.facts import (
     UpstreamFrame,
     UpstreamOpened,
 )
-from controller.io.tap_reading import CSMS, STATION, Reader, Wires
+from controller.io.links.tap_reading import CSMS, STATION, Reader, Wires
 from controller.link.session import DEFAULT_VERSION
 from controller.orders import (
     CloseStation,
@@ -48,7 +48,7 @@ from controller.orders import (
     Tell,
     UpdateRow,
 )
-from controller.site.charger import ChargerModel
+from controller.site.stations.charger import ChargerModel
 from controller.tools.transcript import Record, Transcript
 
 TRUSTED_FROM_WALL_S = 1_704_067_200.0

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from controller.facts import ChargingState
 from controller.orders import Inject
-from controller.site.arbiter import Claim, Pace, Row, decide
-from controller.site.charger import ChargerModel
+from controller.site.sharing.arbiter import Claim, Pace, Row, decide
+from controller.site.stations.charger import ChargerModel
 from tests.support.site_story import QUICK, Story, depot
 
 PACE = Pace(4.0, 1.0)

@@ -134,7 +134,7 @@ def clear_sky(begin_s: float, count: int) -> Told:
     """The child's answer for the plant at JPL."""
     plant = {**JPL, "peak_w": PEAK_W, "inverter_w": PEAK_W, "losses_percent": 0.0}
     request = json.dumps({"plants": [plant], "begin_wall_s": begin_s, "count": count, "step_s": QUARTER})
-    command = [sys.executable, "-m", "controller.io.clear_sky"]
+    command = [sys.executable, "-m", "controller.io.feeds.clear_sky"]
     answer = subprocess.run(command, input=request, capture_output=True, text=True, check=True, cwd=Path(__file__).resolve().parents[2])
     watts = json.loads(answer.stdout)["watts"]
     return Told(tuple((begin_s + index * QUARTER, begin_s + (index + 1) * QUARTER, value) for index, value in enumerate(watts)))

@@ -29,8 +29,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from controller.config import Config
 from controller.facts import Fact, MeterRead, Stamp
-from controller.io.bus import Buses
-from controller.io.modbus import ModbusShell
+from controller.io.field.bus import Buses
+from controller.io.field.modbus import ModbusShell
 from controller.paths import config_dir
 from meters.reading import Quality
 from meters.template import find_template

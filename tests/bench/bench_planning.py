@@ -22,11 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 
 from controller.facts import Restored
-from controller.io.journal_store import Batch, JournalStore
-from controller.site import habits
-from controller.site.habits import History, key_of, memory_of
-from controller.site.posing import build_problem
-from controller.site.rounding import Rounding
+from controller.io.journal.store import Batch, JournalStore
+from controller.site.plans import habits
+from controller.site.plans.habits import History, key_of, memory_of
+from controller.site.plans.posing import build_problem
+from controller.site.plans.rounding import Rounding
 from optimizer.check import check
 from optimizer.expect import Habits
 from optimizer.past import PastSession

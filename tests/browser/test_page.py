@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from controller.facts import EvseKey
-from controller.io.api import ApiShell
+from controller.io.api.server import ApiShell
 from controller.io.clock import VirtualClock
 from controller.snapshot import EventView, Snapshot, WhyLayer, WhyProfile, WhyRow, WhyStep, WhyView
 from tests.support.picture import NOW_WALL_S, evse, picture, plan, site_config

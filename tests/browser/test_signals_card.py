@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, expect
 
-from controller.io.api import ApiShell
+from controller.io.api.server import ApiShell
 from controller.io.clock import VirtualClock
 from controller.snapshot import SignalView, Snapshot
 from tests.support.picture import NOW_WALL_S, picture, site_config

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from controller.io.api import ApiShell
+from controller.io.api.server import ApiShell
 from controller.io.clock import VirtualClock
 from controller.io.compliance import Line
 from controller.snapshot import DeviceView, MeterView, SeriesView, SignalView, SiteView, Snapshot

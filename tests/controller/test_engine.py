@@ -34,7 +34,7 @@ from controller.facts import (
 )
 from controller.link.session import Session
 from controller.orders import CloseStation, DialUpstream, Order, Persist, Publish, SendStation, SendUpstream, Severity, Tell
-from controller.site.charger import ChargerModel
+from controller.site.stations.charger import ChargerModel
 from meters.reading import Quality, Reading
 from tests.support.playbook import BOOT, event
 

@@ -18,7 +18,7 @@ import yaml
 
 from controller.__main__ import VERBS, main, status_text
 from controller.facts import OutboxRow
-from controller.io.journal_store import Batch, JournalStore
+from controller.io.journal.store import Batch, JournalStore
 from controller.snapshot import FaceView, NumberView
 from tests.support.picture import picture
 

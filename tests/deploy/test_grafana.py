@@ -14,7 +14,7 @@ import pytest
 
 from controller.facts import DeviceRead, LimitUnit, NeedStated, SeriesKind, SeriesTold
 from controller.orders import RecordPoint
-from controller.site.series import origin_of
+from controller.site.plans.series import origin_of
 from tests.support.site_story import Story, depot
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "grafana"
@@ -118,7 +118,7 @@ def parsed(target: dict[str, Any]) -> tuple[str, str, str]:
 
 @pytest.mark.parametrize(("measurement", "field"), sorted(MISSING_IN_THE_STORY))
 def test_fields_of_rare_moments_are_in_the_code_that_writes_them(measurement: str, field: str) -> None:
-    source = {"signal": "meter_views.py", "device": "devices.py"}[measurement]
+    source = {"signal": "meters/views.py", "device": "devices/steering.py"}[measurement]
     text = (FOLDER.parents[1] / "controller" / "site" / source).read_text(encoding="utf-8")
     assert f'RecordPoint("{measurement}"' in text
     assert f'"{field}":' in text

@@ -13,7 +13,7 @@ import yaml
 
 from controller.check import ConfigError, load_config
 from controller.io.clock import Clock
-from controller.site.tariffs import books_of
+from controller.site.plans.tariffs import books_of
 from tests.support.yard import ROOT, Yard, site
 
 SMALL = """\

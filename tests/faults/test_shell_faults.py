@@ -15,7 +15,7 @@ import pytest
 from controller.config import Config
 from controller.facts import Fact, StationArrived, StationConnected, StationFrame
 from controller.io.clock import Clock
-from controller.io.stations import StationsShell
+from controller.io.links.stations import StationsShell
 from controller.orders import AnswerStation, SendStation
 
 CONFIG = Config.model_validate(

@@ -15,10 +15,10 @@ from pymodbus.constants import ExcCodes
 
 from controller.config import Config
 from controller.facts import MeterRead
-from controller.io import sunspec
-from controller.io.bus import Buses, RefusedError
-from controller.io.sunspec import SunSpecShell
-from controller.io.sunspec_device import SunSpecDevice
+from controller.io.field import sunspec
+from controller.io.field.bus import Buses, RefusedError
+from controller.io.field.sunspec import SunSpecShell
+from controller.io.field.sunspec_device import SunSpecDevice
 from meters.reading import Quality, Reading
 from meters.sunspec_control import Command, Write, control_reads, read_inverter
 from meters.sunspec_models import Found

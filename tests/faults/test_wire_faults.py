@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from controller.config import Config
-from controller.io import bus as bus_module
-from controller.io.bus import Buses
-from controller.io.modbus import ModbusShell
+from controller.io.field import bus as bus_module
+from controller.io.field.bus import Buses
+from controller.io.field.modbus import ModbusShell
 from controller.paths import config_dir
 from meters.reading import Quality
 from meters.template import load_template

@@ -35,7 +35,7 @@ from controller.facts import (
 )
 from controller.ocpp import rpc
 from controller.orders import CloseStation, CloseUpstream, DialUpstream, ForgetRows, LoadRows, Order, Persist, SendStation, SendUpstream, Tell
-from controller.site.charger import GENERIC
+from controller.site.stations.charger import GENERIC
 from tests.conformance.peers.bodies import STYLES, Meaning, actions, request, response
 
 VERSIONS = ("ocpp1.6", "ocpp2.0.1", "ocpp2.1")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from controller.orders import Severity
-from controller.site.draws import REACTION_S
+from controller.site.meters.draws import REACTION_S
 from tests.support.v2g_world import STEP_S, V2X_MODES, Y1, V2gWorld, site
 
 RESERVE = 0.40

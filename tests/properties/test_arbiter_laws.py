@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from controller.config import EvseConfig
 from controller.facts import EvseKey
-from controller.site.arbiter import EPS, Claim, Give, Grant, Pace, Rank, Row, decide
-from controller.site.charger import GENERIC
 from controller.site.guard import cut
-from controller.site.rows import PAIRS
+from controller.site.sharing.arbiter import EPS, Claim, Give, Grant, Pace, Rank, Row, decide
+from controller.site.sharing.rows import PAIRS
+from controller.site.sharing.turns import AGED_TURNS, LIFT_EVERY_TURNS, STARVING_TURNS, Turns, rank
 from controller.site.state import EvseState, Place, Session
-from controller.site.turns import AGED_TURNS, LIFT_EVERY_TURNS, STARVING_TURNS, Turns, rank
+from controller.site.stations.charger import GENERIC
 from tests.support.examples import examples
 
 PACE = Pace(ramp_up_a_per_s=4.0, dead_band_a=1.0)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.facts import EvseKey, GridControlled, LimitStep, StationOffline, StationOnline
-from controller.site.arbiter import Claim, Give, Pace, Row, decide
+from controller.site.sharing.arbiter import Claim, Give, Pace, Row, decide
 from tests.support.examples import examples
 from tests.support.giving_story import FACE, RATED_W, W_PER_A, GivingStory
 

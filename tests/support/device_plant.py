@@ -13,8 +13,8 @@ from typing import Any
 from controller.config import Config
 from controller.facts import DeviceAnswered, DeviceRead, Restored, Stamp, Steering
 from controller.orders import Order, Persist, SteerDevice, Tell
-from controller.site.devices import BATTERY, Devices
-from controller.site.devices_scene import Bound, PlanSlot, Scene
+from controller.site.devices.scene import Bound, PlanSlot, Scene
+from controller.site.devices.steering import BATTERY, Devices
 
 LINE = {"type": "sunspec", "host": "127.0.0.1"}
 

@@ -22,7 +22,7 @@ from controller.sim.devices import BATTERY, Temper
 from controller.sim.physics.breaker import Breaker
 from controller.sim.scenario import DEMO_MIDNIGHT_WALL_S, ENERGY, Scenario
 from controller.sim.virtual import VirtualDay
-from controller.site.charger import ChargerModel
+from controller.site.stations.charger import ChargerModel
 from optimizer.problem import Plan, Problem
 from optimizer.solve import SolveError, SolveReason
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from controller.site.explained import Day, Explained
-from controller.site.explained_words import view
-from controller.site.worth import Sum
+from controller.site.plans.explained import Day, Explained
+from controller.site.plans.explained_words import view
+from controller.site.plans.worth import Sum
 from controller.snapshot import ExplainView
 from optimizer.problem import Plan, PlanStatus, Slack, SlackKind
 from tests.support.picture import NOW_WALL_S, site_config

@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from controller.config import Config
 from controller.facts import Fact, StationArrived
-from controller.io import door
 from controller.io.clock import Clock
-from controller.io.stations import StationsShell
+from controller.io.links import door
+from controller.io.links.stations import StationsShell
 from controller.orders import AnswerStation
 
 FREE = 12

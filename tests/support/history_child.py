@@ -14,7 +14,7 @@ from pathlib import Path
 
 from controller.config import Config
 from controller.facts import Stamp
-from controller.io.history import HistoryShell
+from controller.io.history.shell import HistoryShell
 from controller.orders import RecordPoint
 
 BASE_S = 1_780_000_000.0

@@ -9,7 +9,7 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from controller.io.history_store import HistoryStore
+from controller.io.history.store import HistoryStore
 from controller.orders import RecordPoint
 
 BEGIN_S = 20_000.0 * 86_400

@@ -14,7 +14,7 @@ from pathlib import Path
 from controller.config import Config
 from controller.facts import Fact, OutboxRow, Persisted, PersistFailed
 from controller.io.clock import Clock
-from controller.io.journal import JournalShell
+from controller.io.journal.shell import JournalShell
 from controller.orders import ForgetRows, Persist
 
 IN_FLIGHT = 8

@@ -39,8 +39,8 @@ from controller.facts import (
     UpstreamOpened,
 )
 from controller.io.clock import Clock
-from controller.io.journal_rows import texts
-from controller.io.journal_store import FILE_NAME, Batch, JournalStore
+from controller.io.journal.rows import texts
+from controller.io.journal.store import FILE_NAME, Batch, JournalStore
 from controller.orders import DialUpstream, ForgetRows, LoadRows, Persist, SendStation, SendUpstream, Tell, UpdateRow
 from tests.support.ledger import OUTSIDE, V16, VERSIONS, Message, Pen, boot, content_of, number_of, transaction_of
 

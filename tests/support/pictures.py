@@ -7,14 +7,14 @@ from typing import Any
 
 from controller.config import Config
 from controller.facts import ChargingState, EvseKey, FeaturesLearned, LimitStep, PhaseAmps, Stamp
-from controller.site.actuate import Actuator, Channel, Floor, Sent
-from controller.site.arbiter import Grant, Pace, decide
-from controller.site.budget import Budget, CircuitLoad, Inputs, SiteState, StationWish, Target
-from controller.site.charger import ChargerModel
-from controller.site.limits import Limit
-from controller.site.phases import PhaseUse
+from controller.site.grid.limits import Limit
+from controller.site.sharing.arbiter import Grant, Pace, decide
+from controller.site.sharing.budget import Budget, CircuitLoad, Inputs, SiteState, StationWish, Target
+from controller.site.sharing.turns import Turns
 from controller.site.state import EvseState, Session, layout_of
-from controller.site.turns import Turns
+from controller.site.stations.actuate import Actuator, Channel, Floor, Sent
+from controller.site.stations.charger import ChargerModel
+from controller.site.stations.phases import PhaseUse
 
 WALL_S = 1_780_000_000.0
 PACE = Pace(ramp_up_a_per_s=100.0, dead_band_a=1.0)

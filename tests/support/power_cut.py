@@ -26,7 +26,7 @@ from pathlib import Path
 from random import Random
 
 from controller.io.clock import Clock
-from controller.io.journal_store import FILE_NAME, JournalStore
+from controller.io.journal.store import FILE_NAME, JournalStore
 from tests.support.kill_rounds import SETTLE_S
 from tests.support.ledger import OUTSIDE, Message, Verdict, content_of, number_of
 from tests.support.ledger_station import LedgerStation

@@ -17,7 +17,7 @@ OUTBOX: Final = "controller/link/test_outbox.py"
 CACHE: Final = "controller/link/test_auth_cache.py"
 VIEW: Final = "controller/link/test_profile_view.py"
 ADMISSION: Final = "controller/link/test_admission.py"
-DOOR: Final = "controller/io/test_stations.py"
+DOOR: Final = "controller/io/links/test_stations.py"
 ANSWERS: Final = "controller/ocpp/v2/test_answers.py"
 REFUSALS: Final = "controller/ocpp/v2/test_refusals.py"
 SECRETS: Final = "controller/ocpp/v2/test_secrets.py"
@@ -65,8 +65,8 @@ FRAMES_AND_LINKS: Final = (
     Requirement("P4 4.1.4", "done", "our ids are UUIDs and never meet those of a CSMS", ("controller/link/test_ids.py", LEDGER)),
     Requirement("P4 4.2.3", "done", "broken frames get an error under their id, or under -1 where it cannot be read", ("fuzz/test_bad_frames.py",)),
     Requirement("P4 4.3", "done", "codes as each version spells them; any code is read", (FRAMES,)),
-    Requirement("P4 5.1", "done", "compression offered and accepted on both legs", (DOOR, "controller/io/test_upstream.py")),
-    Requirement("P4 6.2", "done", "path and query of the station are kept upstream", ("controller/io/test_upstream.py",)),
+    Requirement("P4 5.1", "done", "compression offered and accepted on both legs", (DOOR, "controller/io/links/test_upstream.py")),
+    Requirement("P4 6.2", "done", "path and query of the station are kept upstream", ("controller/io/links/test_upstream.py",)),
     Requirement("P4 6.3", "done", "a lost station closes its upstream leg; a lost CSMS is answered for, or closes the station", (SESSION,)),
     Requirement("P4 6.4", "done", "answers to our CALLs end here, those to the CSMS's go up unchanged", (LEDGER, SESSION)),
     Requirement("P4 7", "passes", "signed messages (action with the suffix -Signed) go through unread", (POLICY,)),
@@ -120,7 +120,7 @@ OCPP_2: Final = (
         "A00",
         "done",
         "security profiles 1 and 2 towards stations and the CSMS, passwords per station",
-        (ADMISSION, DOOR, "controller/io/test_tls.py"),
+        (ADMISSION, DOOR, "controller/io/links/test_tls.py"),
     ),
     Requirement(
         "A01",

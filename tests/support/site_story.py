@@ -26,8 +26,8 @@ from controller.facts import (
     TimePassed,
 )
 from controller.orders import ClearSetpoint, Inject, InstallFloor, Order, Publish, ReadBack, SetAvailable, SolvePlan, Tell
-from controller.site.charger import ChargerModel
 from controller.site.site import Site
+from controller.site.stations.charger import ChargerModel
 from meters.reading import Quality, Reading
 
 WALL_S = 1_780_000_000.0

@@ -34,7 +34,7 @@ from controller.facts import (
     UpstreamFrame,
     UpstreamOpened,
 )
-from controller.io.journal_rows import texts
+from controller.io.journal.rows import texts
 from controller.orders import CloseUpstream, DialUpstream, ForgetRows, LoadRows, Persist, SendStation, SendUpstream, Tell, UpdateRow
 from tests.support.long_outage import World, _batch
 from tests.support.one_station import DEPOT, ENERGY, V16, V21, V201, Charger, OneCsms, OneStation, Seen, compare, iso, one_config

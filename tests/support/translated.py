@@ -15,7 +15,7 @@ import jsonschema
 from controller.engine import Engine
 from controller.io.schemas import shapes
 from controller.orders import Severity, Tell
-from controller.site.charger import ChargerModel
+from controller.site.stations.charger import ChargerModel
 from tests.conformance.peers import bodies
 from tests.support.playbook import BOOT, BOOT_16, Playbook, config
 

@@ -18,7 +18,7 @@ from controller.sim.car import VOLTAGE_V, Car, CarSpec
 from controller.sim.evse import EvseSpec
 from controller.sim.loop import EngineLoop
 from controller.sim.station import SimStation, StationSpec
-from controller.site.charger import ChargerModel
+from controller.site.stations.charger import ChargerModel
 from meters.reading import Quality, Reading
 from tests.support.schemas import check_request, check_response
 

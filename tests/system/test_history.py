@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from controller.io.history_store import HistoryStore
+from controller.io.history.store import HistoryStore
 from tests.support.depot import FALLBACK_A, Depot, stations_config
 from tests.support.yard import Yard, free_port, site, until
 

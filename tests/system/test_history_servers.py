@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from controller.io.history import HistoryShell
-from controller.io.influx import Counts
+from controller.io.history.influx import Counts
+from controller.io.history.shell import HistoryShell
 from controller.orders import RecordPoint
 from tests.support.history_child import BASE_S, WallClock, config, point
 from tests.support.history_servers import Influxd, Server, VictoriaMetrics

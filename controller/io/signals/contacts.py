@@ -10,7 +10,7 @@ from typing import Final
 from controller.config_base import FilePin, ModbusPin
 from controller.config_signals import ContactsSignal, SignalConfig
 from controller.facts import ContactsRead, SourceChanged
-from controller.io.bus import ILLEGAL_ADDRESS, Bus, RefusedError
+from controller.io.field.bus import ILLEGAL_ADDRESS, Bus, RefusedError
 from controller.io.signals.driver import Driver, Surroundings
 from controller.orders import AnswerEvent, AnswerSignal, TellSource
 from meters.reading import ReadingError

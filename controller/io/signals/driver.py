@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from controller.config import Config
-from controller.io.bus import Buses
+from controller.io.field.bus import Buses
 from controller.io.shell import Clock, Submit, Topics
 from controller.orders import AnswerEvent, AnswerSignal, TellSource
 

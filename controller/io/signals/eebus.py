@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from controller.config import Config
 from controller.config_signals import EebusSignal, SignalConfig
 from controller.facts import Direction, FailsafeStated, LimitRefused, LimitStated, SignalBeat, SourceChanged
-from controller.io.payloads import PayloadError, load_json, shown
+from controller.io.mqtt.payloads import PayloadError, load_json, shown
 from controller.io.signals.driver import Driver, Surroundings
 from controller.orders import AnswerEvent, AnswerSignal, TellSource
 

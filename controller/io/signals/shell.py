@@ -13,8 +13,8 @@ from typing import Final
 from controller.config import Config
 from controller.config_signals import SignalConfig
 from controller.facts import SourceChanged
-from controller.io.bus import Buses
 from controller.io.endings import Endings
+from controller.io.field.bus import Buses
 from controller.io.shell import Clock, StartError, Submit, Topics
 from controller.io.signals.driver import Driver, Notified, Surroundings
 from controller.io.tasks import end, keep

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from controller.config_signals import ApiSignal, MqttSignal, SignalConfig
 from controller.facts import Direction, FailsafeStated, LimitRefused, LimitStated
-from controller.io.payloads import PayloadError, shown
+from controller.io.mqtt.payloads import PayloadError, shown
 from controller.io.signals.driver import Driver, Surroundings
 from controller.io.signals.words import SignalPayload, answer_text, facts_of, parse, state_text
 from controller.orders import AnswerEvent, AnswerSignal, TellSource

@@ -15,7 +15,7 @@ from typing import Any, Final
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from controller.facts import Direction, Fact, FailsafeStated, LimitStated, SignalBeat, Stamp
-from controller.io.payloads import PayloadError, load_json
+from controller.io.mqtt.payloads import PayloadError, load_json
 from controller.orders import AnswerSignal, TellSource
 
 EXAMPLE: Final = '{"consumption_w": 4200, "duration_s": 900}'

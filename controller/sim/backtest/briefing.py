@@ -18,7 +18,7 @@ from controller.facts import Stamp
 from controller.orders import Persist
 from controller.sim.backtest.case import Case
 from controller.sim.backtest.series import DAY_S, Series, days, local, midnight
-from controller.site import habits, usual_days
+from controller.site.plans import habits, usual_days
 from optimizer.forecast import zone_of
 from optimizer.past import PastSession
 from optimizer.problem import Slot

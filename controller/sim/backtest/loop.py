@@ -22,7 +22,7 @@ from controller.sim.backtest.yard import Guest, Yard, told_needs
 from controller.sim.books import CsmsBooks
 from controller.sim.car import VOLTAGE_V
 from controller.sim.loop import EngineLoop
-from controller.site.charger import ChargerModel
+from controller.site.stations.charger import ChargerModel
 from meters.reading import Quality, Reading
 
 SAMPLE_S = 120.0

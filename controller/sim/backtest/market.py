@@ -12,7 +12,7 @@ from datetime import timedelta
 from controller.facts import SeriesKind, SeriesTold, Stamp
 from controller.sim.backtest.case import Case
 from controller.sim.backtest.series import Series, local, midnight
-from controller.site.series import source_of
+from controller.site.plans.series import source_of
 from optimizer.forecast import zone_of
 
 PUBLISHED_HOUR = 13

@@ -28,7 +28,7 @@ from pydantic import BaseModel, Field, ValidationError
 from controller.config import TariffConfig
 from controller.sim.backtest.series import DAY_S, HOUR_S, Series, SeriesError, by_local_hour, compact, fixed, local, wall_of
 from controller.sim.backtest.sessions import rows_of, text_of, year_first
-from controller.site.tariffs import books_of
+from controller.site.plans.tariffs import books_of
 
 WEEKEND = 5
 GAP_S = 3 * HOUR_S

@@ -21,7 +21,7 @@ from controller.sim.physics.depot import Depot
 from controller.sim.physics.fleet import Stay
 from controller.sim.physics.tree import Tree
 from controller.sim.physics.world import World
-from controller.site.charger import ChargerModel
+from controller.site.stations.charger import ChargerModel
 from optimizer.problem import Plan, PlanStatus, Problem
 from optimizer.rules import ProblemError, allocate
 from optimizer.solve import SolveError, SolveReason

@@ -19,7 +19,7 @@ from controller.commission.record import read
 from controller.commission.report import Report, Section, html, overall
 from controller.config import Config
 from controller.io.chargers import load_charger
-from controller.site.charger import GENERIC
+from controller.site.stations.charger import GENERIC
 from tests.support.site_story import depot
 from tests.support.steps import EVSE, STATION, World, entries
 

@@ -9,8 +9,8 @@ import pytest
 
 from controller.io.chargers import ChargerFileError, load_charger, load_chargers
 from controller.paths import config_dir
-from controller.site.charger import GENERIC, model_named
-from controller.site.strategies import floor_strategies, setpoint_strategies
+from controller.site.stations.charger import GENERIC, model_named
+from controller.site.stations.strategies import floor_strategies, setpoint_strategies
 
 
 def test_every_shipped_file_loads_and_generic_is_what_the_code_assumes() -> None:

@@ -11,7 +11,7 @@ from controller.engine import Engine
 from controller.facts import CertificateEnding, Fact, Stamp
 from controller.io.clock import Clock
 from controller.io.endings import Endings
-from controller.io.tls import DAY_S, ends_at
+from controller.io.links.tls import DAY_S, ends_at
 from controller.orders import Severity, Tell
 from tests.support.certificates import ECDSA_CERT
 from tests.support.site_story import QUICK, Story, depot

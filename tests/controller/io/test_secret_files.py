@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.io.journal_store import FILE_NAME, JournalStore
+from controller.io.journal.store import FILE_NAME, JournalStore
 from controller.io.secret_files import keep_private
 
 

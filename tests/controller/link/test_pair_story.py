@@ -13,7 +13,7 @@ from typing import Any
 from controller.engine import Engine
 from controller.io.schemas import read_schema, shapes
 from controller.orders import SendUpstream
-from controller.site.charger import ChargerModel
+from controller.site.stations.charger import ChargerModel
 from tests.support.playbook import Playbook, config
 
 NOW = "2026-09-21T14:30:00.000Z"

@@ -10,8 +10,8 @@ from aiohttp import web
 from paho.mqtt.enums import CallbackAPIVersion
 
 from controller.facts import LimitUnit
-from controller.io.api_models import NeedBody
-from controller.io.payloads import parse_limit
+from controller.io.api.models import NeedBody
+from controller.io.mqtt.payloads import parse_limit
 from controller.sim.broker import FleetManager, SimBroker
 from controller.sim.demo import choose_ports
 from tests.controller.sim.kit import stamp

@@ -14,11 +14,11 @@ from controller.app import build_engine
 from controller.check import load_config
 from controller.facts import Restored, Stamp
 from controller.io.clock import Clock
-from controller.io.journal import lock_folder
-from controller.io.journal_rows import memories_of
-from controller.io.journal_store import Batch, JournalStore
+from controller.io.journal.rows import memories_of
+from controller.io.journal.shell import lock_folder
+from controller.io.journal.store import Batch, JournalStore
 from controller.link.driver import KEY, Users
-from controller.site.habits import past_of
+from controller.site.plans.habits import past_of
 
 DAY_S = 86_400.0
 NOW_S = Clock().stamp().wall_s

@@ -13,8 +13,8 @@ from pymodbus.constants import ExcCodes
 from sunspec2.modbus.client import SunSpecModbusClientDeviceTCP
 
 from controller.config_base import ModbusLine
-from controller.io.bus import Buses, RefusedError
-from controller.io.sunspec_device import SunSpecDevice
+from controller.io.field.bus import Buses, RefusedError
+from controller.io.field.sunspec_device import SunSpecDevice
 from controller.sim.sunspec import Dress, SimHybrid, SimSunSpec
 from meters.quality import Expectation
 from meters.reading import Quality, Reading, ReadingError

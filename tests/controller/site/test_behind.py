@@ -5,8 +5,8 @@ from __future__ import annotations
 from controller.config import Config
 from controller.facts import EvseKey, LimitUnit, SetpointAnswered, StationOffline, StationOnline
 from controller.orders import Inject, InstallFloor
-from controller.site.charger import ChargerModel
 from controller.site.site import Site
+from controller.site.stations.charger import ChargerModel
 from tests.support.site_story import Story, depot
 
 ONE, TWO = EvseKey("CP1", 1), EvseKey("CP2", 1)

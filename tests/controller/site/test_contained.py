@@ -8,8 +8,8 @@ import pytest
 
 from controller.facts import EvseKey, PlanSolved, SessionChanged
 from controller.orders import Tell
-from controller.site import planning, rounding
 from controller.site.contained import Contained
+from controller.site.plans import planning, rounding
 from optimizer.live import Live
 from optimizer.problem import PlanStatus, Problem
 from optimizer.rules import allocate
@@ -71,12 +71,12 @@ def test_a_defect_costs_neither_the_tick_nor_the_cars(monkeypatch: pytest.Monkey
 
 def test_a_defect_in_what_was_learnt_leaves_a_plan_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     told = story()
-    monkeypatch.setattr("controller.site.posing._expected", broken)
+    monkeypatch.setattr("controller.site.plans.posing._expected", broken)
     before = len(told.problems())
     told.run(70)
     assert len(told.problems()) == before, "this defect is in the plain picture, too"
     assert "an error of its own" in " ".join(told.told("no new plan"))
-    monkeypatch.setattr("controller.site.posing._expected", lambda *_: ())
+    monkeypatch.setattr("controller.site.plans.posing._expected", lambda *_: ())
     monkeypatch.setattr(type(told.site.history), "learn", broken)
     told.run(70)
     assert len(told.problems()) > before

@@ -20,8 +20,8 @@ from controller.facts import (
     UpstreamWished,
 )
 from controller.orders import Inject, InstallFloor, Persist, RecordPoint
-from controller.site.arbiter import Rank
-from controller.site.turns import rank
+from controller.site.sharing.arbiter import Rank
+from controller.site.sharing.turns import rank
 from meters.reading import Quality, Reading
 from tests.support.site_story import Story, depot
 

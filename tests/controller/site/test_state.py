@@ -20,9 +20,9 @@ from controller.facts import (
     UpstreamWished,
 )
 from controller.site import state
-from controller.site.appetite import HUNGRY, Appetite
-from controller.site.phases import PhaseUse
 from controller.site.state import EvseState, Session, layout_of
+from controller.site.stations.appetite import HUNGRY, Appetite
+from controller.site.stations.phases import PhaseUse
 from tests.support.site_story import depot
 
 KEY = EvseKey("CP1", 1)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from controller.__main__ import main
-from controller.io.api import ApiShell
+from controller.io.api.server import ApiShell
 from controller.io.clock import VirtualClock
 from controller.snapshot import ExplainView
 from tests.support.explained_story import told

@@ -10,10 +10,10 @@ from controller.__main__ import main
 from controller.config import Config
 from controller.engine import Engine
 from controller.facts import FaceWished, Fact
-from controller.io.api import ApiShell
+from controller.io.api.server import ApiShell
 from controller.io.clock import VirtualClock
 from controller.io.schemas import shapes
-from controller.site.charger import ChargerModel
+from controller.site.stations.charger import ChargerModel
 from tests.support.playbook import START_WALL_S
 
 OLD, NEW = "old", "new"

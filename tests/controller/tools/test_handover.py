@@ -12,7 +12,7 @@ import pytest
 from controller.commission.charts import Chart, Line
 from controller.commission.findings import Finding, Outcome, Quirks, Rotation, Verdict
 from controller.io.chargers import load_chargers
-from controller.site.charger import GENERIC
+from controller.site.stations.charger import GENERIC
 from controller.tools import commission
 from controller.tools.client import ToolError
 from controller.tools.handover import STATE, Handover

@@ -17,9 +17,9 @@ import yaml
 from controller.__main__ import main
 from controller.config import Config
 from controller.facts import Fact, OutboxRow, ParkedReturned
-from controller.io.api import ApiShell
+from controller.io.api.server import ApiShell
 from controller.io.clock import VirtualClock
-from controller.io.journal_store import Batch, JournalStore
+from controller.io.journal.store import Batch, JournalStore
 from tests.support.picture import NOW_WALL_S, picture, site_config
 
 

@@ -29,7 +29,7 @@ from controller.facts import (
     UpstreamOpened,
 )
 from controller.io.chargers import load_chargers
-from controller.io.tap_reading import Reader, Wires
+from controller.io.links.tap_reading import Reader, Wires
 from controller.orders import CloseUpstream, DialUpstream, ForgetRows, LoadRows, Order, Persist, SendStation, SendUpstream
 from controller.paths import config_dir
 from controller.sim.scenario import DEMO, DEMO_MIDNIGHT_WALL_S

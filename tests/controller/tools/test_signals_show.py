@@ -12,7 +12,7 @@ from openleadr.utils import certificate_fingerprint
 from controller.__main__ import main
 from controller.engine import Engine
 from controller.facts import EventsTold, GridEvent
-from controller.io.api import ApiShell
+from controller.io.api.server import ApiShell
 from controller.io.clock import VirtualClock
 from tests.support.certificates import RSA_CERT
 from tests.support.signal_story import SignalStory, entry

@@ -19,9 +19,9 @@ import pytest
 from controller.__main__ import main
 from controller.config import Config
 from controller.facts import Fact, StationFrame
-from controller.io.api import ApiShell
+from controller.io.api.server import ApiShell
 from controller.io.clock import VirtualClock
-from controller.io.tap import Tap
+from controller.io.links.tap import Tap
 from controller.io.tasks import spawn
 from controller.orders import SendStation, SendUpstream
 from controller.tools.transcript import read_transcript

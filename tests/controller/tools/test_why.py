@@ -9,9 +9,9 @@ import pytest
 
 from controller.__main__ import main
 from controller.engine import Engine
-from controller.io.api import ApiShell
+from controller.io.api.server import ApiShell
 from controller.io.clock import VirtualClock
-from controller.site.why import explain
+from controller.site.telling.why import explain
 from tests.support.site_story import QUICK, WALL_S, Story, depot
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from controller.config import Config
 from controller.facts import EvseKey, GridControlled, Stamp
-from controller.site.der import GridWishes
+from controller.site.grid.der import GridWishes
 from controller.site.site import Site
 from controller.site.state import layout_of
 from tests.support import der_world

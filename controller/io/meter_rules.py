@@ -1,7 +1,0 @@
-"""What each meter of this site is expected to tell, for the shells that read them."""
-
-from __future__ import annotations
-
-from controller.site.expected import expectation
-
-__all__ = ["expectation"]

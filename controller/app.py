@@ -30,7 +30,19 @@ from controller.io.links.upstream import UpstreamShell
 from controller.io.shell import Clock, Shell, StartError, Submit, Topics, TopicUser, TraceUser, WhyUser
 from controller.io.system import SystemShell, on_stop_signal
 from controller.io.tasks import end, keep
-from controller.orders import AnswerEvent, AnswerSignal, Order, Publish, RecordCompliance, RecordPoint, Severity, SolvePlan, Tell, TellSource
+from controller.orders import (
+    AnswerEvent,
+    AnswerLimit,
+    AnswerSignal,
+    Order,
+    Publish,
+    RecordCompliance,
+    RecordPoint,
+    Severity,
+    SolvePlan,
+    Tell,
+    TellSource,
+)
 from controller.snapshot import Snapshot, WhyView
 
 log = logging.getLogger("yardmaster")
@@ -39,7 +51,9 @@ STOP_S = 2.5
 JOURNAL_STOP_S = 1.0
 """Of STOP_S, kept for the journal, which stops last: what is queued for it must reach the disk."""
 
-OPTIONAL: frozenset[type[Order]] = frozenset({Publish, RecordPoint, RecordCompliance, SolvePlan, AnswerSignal, AnswerEvent, TellSource})
+OPTIONAL: frozenset[type[Order]] = frozenset(
+    {Publish, RecordPoint, RecordCompliance, SolvePlan, AnswerSignal, AnswerLimit, AnswerEvent, TellSource}
+)
 """Orders for neighbours a site may lack (no broker is legal): without one they end here."""
 
 TELEMETRY: frozenset[type[Order]] = frozenset({Publish, RecordPoint})

@@ -25,6 +25,7 @@ from controller.config_meters import (
     VirtualSource,
 )
 from controller.config_prices import MarketConfig, PlainFeed, PriceFeed, PvPlantConfig
+from controller.config_security import ClientCertificateConfig, StationCertificatesConfig
 from controller.config_signals import ComplianceConfig, Section14aConfig, SignalConfig
 
 __all__ = [
@@ -143,6 +144,14 @@ class StationConfig(Model):
         default=None,
         description="Salted hash of the password instead, as `yardmaster hash-password` prints it: the password itself is stored nowhere.",
     )
+    security_profile: Literal[0, 1, 2, 3] | None = Field(
+        default=None,
+        description="Lowest OCPP security profile the station may connect with: 1 password, 2 TLS and password, 3 TLS and its own certificate; "
+        "default: a password where one is given here. A certificate that fits is always enough.",
+    )
+    certificate_name: str | None = Field(
+        default=None, min_length=1, max_length=64, description="Common name (CN) in the station's certificate, often its serial number; default: id."
+    )
     upstream: Identifier | None = Field(
         default=None, description="Id of the CSMS of this station; default: the first primary one; none: it has no CSMS."
     )
@@ -165,6 +174,9 @@ class ListenTlsConfig(Model):
         min_length=1,
         max_length=4,
         description="Server certificates; OCPP wants an RSA and an ECDSA one so that every station finds a cipher it knows.",
+    )
+    clients: StationCertificatesConfig | None = Field(
+        default=None, description="Which certificates of stations are accepted (security profile 3); default: none is asked for."
     )
 
 
@@ -289,6 +301,9 @@ class UpstreamConfig(Model):
     )
     commands: CommandsConfig = Field(default=CommandsConfig(), description="What this CSMS may ask of stations.")
     ca_file: Path | None = Field(default=None, description="CA certificates for wss, PEM; default: the system's.")
+    certificate: ClientCertificateConfig | None = Field(
+        default=None, description="Certificate we show this CSMS (security profile 3); default: none, the password is the proof (profile 1 or 2)."
+    )
     dial_first_s: float = Field(
         default=3.0,
         ge=0,

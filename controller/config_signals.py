@@ -177,6 +177,7 @@ class OpenAdr3Signal(SignalModel, HttpAccess):
         pattern=r"^https?://\S+$",
         description="Where the VTN can reach our API's /api/v1/openadr3/<id>, for notifications; default: polling only.",
     )
+    mqtt_notifier: bool = Field(default=True, description="Listen at the VTN's MQTT broker if it offers one (3.1), beside polling.")
     reports: bool = Field(default=True, description="Send the readings that the VTN's events ask for.")
     levels: Levels = Field(default=USUAL_LEVELS, description="What the levels 1, 2 and 3 of SIMPLE events leave; 0 is normal operation.")
     alert_level: int = Field(
@@ -215,6 +216,13 @@ class Ieee20305Signal(SignalModel):
     pin: int | None = Field(default=None, ge=0, le=999_999, description="Registration PIN; the server's must be the same.")
     poll_s: float = Field(default=60.0, ge=1, le=3600, description="Time between two polls, unless the server's resources ask for another [s].")
     readings: bool = Field(default=True, description="Send readings to mirror usage points.")
+    notify_url: str | None = Field(
+        default=None,
+        pattern=r"^https://\S+$",
+        description="Address at which the server can reach us for notifications, e.g. https://depot.example:9443/ntfy; default: polling only.",
+    )
+    notify_host: str = Field(default="0.0.0.0", description="Address to listen on for them.")
+    notify_port: int | None = Field(default=None, ge=1, le=65_535, description="Port to listen on for them; default: the one of notify_url.")
     ca_legacy_tls: bool = Field(default=False, description="Also accept ciphers that are not TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8 or GCM.")
 
 

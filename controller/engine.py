@@ -191,6 +191,8 @@ def _certificate_ends(fact: CertificateEnding) -> Tell:
     ended, ends = "stations that check it cannot connect any more", "stations cannot connect"
     if fact.user:
         ended, ends = f"the server of {fact.user} lets us in no more, and its failsafe will hold", f"the server of {fact.user} will not let us in"
+    if fact.then:
+        ended = ends = fact.then
     if days <= 0:
         return Tell(Severity.ALARM, "site", f"the certificate {fact.name} has ended - {ended}; renew it now")
     severity = Severity.ALARM if days <= 7 else Severity.WARNING

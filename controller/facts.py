@@ -214,11 +214,46 @@ class CertificateEnding(Fact):
     """A certificate of ours ends soon, or has ended (F30); told 30, 14, 7, 1 and 0 days before.
 
     name: its file. ends_wall_s: its last moment, Unix time. user: the source of ``signals`` whose server we show it to, "" = stations see it.
+    then: what happens at its end, for people; "" = what follows from user.
     """
 
     name: str
     ends_wall_s: float
     user: str = ""
+    then: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRequestMade(Fact):
+    """A ``MakeSigningRequest`` is done. csr: PKCS#10 as PEM, "" = it could not be made, reason says why."""
+
+    upstream_id: str
+    identity: str
+    number: int
+    csr: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCertificateInstalled(Fact):
+    """An ``InstallOwnCertificate`` is done. ok False: it cannot be used, reason says why. starts_wall_s: from when it is valid, Unix time."""
+
+    upstream_id: str
+    identity: str
+    number: int
+    ok: bool
+    reason: str = ""
+    starts_wall_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCertificateSeen(Fact):
+    """Which certificate we show a CSMS, told before each dial. ends_wall_s: Unix time, 0 = none. fresh: a new one that has yet to be proven."""
+
+    upstream_id: str
+    identity: str
+    ends_wall_s: float
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +333,8 @@ class LimitReceived(Fact):
 
     source: who said so, e.g. "mqtt" or "api". circuit: id of the circuit it binds ("grid" = site).
     value: per phase [A] or total [W] by ``unit``; >= 0. A value of None withdraws the source's limit.
-    valid_for_s: seconds from ``at``. sequence: rises per source and circuit; older ones are refused.
+    valid_for_s: seconds from ``at``. sequence: rises per source and circuit; older ones are refused. number: comes back in
+    ``AnswerLimit``; 0 = only the broker is told.
     """
 
     source: str
@@ -310,6 +346,7 @@ class LimitReceived(Fact):
     issued_wall_s: float | None = None
     retained: bool = False
     reply_topic: str = ""
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -739,7 +776,8 @@ class LimitStep:
 
     limit_a None = no limit in this step. discharge_a <= 0: the deepest discharge allowed, None = nothing said about it.
     setpoint_a: what shall flow, negative = given back, None = up to the site and the car. phase_count, phase_to_use: what
-    the limit means, None = as the EVSE is wired. mode: 2.1 operation mode, "" = ChargingOnly.
+    the limit means, None = as the EVSE is wired. mode: 2.1 operation mode, "" = ChargingOnly. total: limit_a is the even part
+    of a limit in watts; where several cars share it, only the sum of the phases has to hold.
     """
 
     start_wall_s: float
@@ -749,6 +787,7 @@ class LimitStep:
     phase_count: int | None = None
     phase_to_use: int | None = None
     mode: str = ""
+    total: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -780,12 +819,22 @@ class SiteWished(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class GridStep:
+    """What DER controls that are known already will bound from start_wall_s until the next step; None = nothing. As in ``GridControlled``."""
+
+    start_wall_s: float
+    max_discharge_w: float | None = None
+    max_export_w: float | None = None
+    part: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GridControlled(Fact):
     """A DER control of the CSMS is in force now, begins, changes or ends (R04); told for each EVSE and for the site.
 
     evse: station_id "" and evse_id 0 = the whole site. max_discharge_w >= 0: the most that may be given back, None = not limited.
     max_export_w >= 0: at the grid connection, site only. part: of their rated output (0..1) that inverters and battery may give, site only.
-    control: id and type, for people, "" = nothing is in force.
+    control: id and type, for people, "" = nothing is in force. coming: what changes later, ascending; all of the above holds until the first.
     """
 
     face: str
@@ -794,6 +843,7 @@ class GridControlled(Fact):
     max_export_w: float | None = None
     control: str = ""
     part: float | None = None
+    coming: tuple[GridStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

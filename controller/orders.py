@@ -198,13 +198,26 @@ class RecordCompliance(Order):
 
 @dataclass(frozen=True, slots=True)
 class AnswerSignal(Order):
-    """What became of a ``LimitStated`` or ``FailsafeStated`` with this number, for its sender. in_force_w: of the source, None = no limit."""
+    """What became of a ``LimitStated`` or ``FailsafeStated`` with this number, for its sender. in_force_w: of the source, None = no limit.
+
+    accepted: it holds and is on disk.
+    """
 
     source: str
     number: int
     accepted: bool
     reason: str
     in_force_w: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLimit(Order):
+    """What became of a ``LimitReceived`` with this number. accepted: it holds and is on disk. holds: it holds, on disk or not."""
+
+    number: int
+    accepted: bool
+    holds: bool
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,6 +450,34 @@ class FetchFile(Order):
     max_bytes: int = 512 * 1024 * 1024
     attempts: int = 3
     retry_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class MakeSigningRequest(Order):
+    """Make a new key for our certificate towards a CSMS, and the request to sign it (A02, A03); answered by ``SigningRequestMade``.
+
+    number: of the request. common_name, organization ("" = none): of the subject.
+    """
+
+    upstream_id: str
+    identity: str
+    number: int
+    common_name: str
+    organization: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InstallOwnCertificate(Order):
+    """Check a signed certificate against the keys of our requests and keep it for the next dial; answered by ``OwnCertificateInstalled``.
+
+    chain: PEM, ours first. The one before stays until the CSMS has let us in with the new one.
+    """
+
+    upstream_id: str
+    identity: str
+    number: int
+    chain: str
+    common_name: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,6 +150,32 @@ class SignalView:
 
 
 @dataclass(frozen=True, slots=True)
+class BoundView:
+    """One limit of the site that is not copper, in force or announced.
+
+    kind: import (of a circuit), loads (what can be controlled below a circuit: chargers, a commanded battery's charging), feed_in (at the grid
+    connection), generation (inverters and battery together, wherever it flows), giving (what cars give back). source: who says so: contract, a
+    fleet manager's name, a signal's id, CSMS. power_w: over all phases; current_a: per phase, if it was said so. state: in_force, failsafe,
+    waiting (failsafe until its first word), announced. begins_wall_s: None = holds now; ends_wall_s: None = no end is known. measured_w: what
+    flows there, None = not measured. obeyed: None = not known (yet). words: name of the event or control, "" = none. lowest: of all of its kind
+    and circuit that hold now.
+    """
+
+    kind: str
+    source: str
+    circuit: str
+    power_w: float
+    state: str
+    current_a: float | None = None
+    begins_wall_s: float | None = None
+    ends_wall_s: float | None = None
+    measured_w: float | None = None
+    obeyed: bool | None = None
+    words: str = ""
+    lowest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceView:
     """An inverter, the battery or a relay we command. kind: inverter, battery, relay. state: free, commanded, confirmed, refused, other (something
     else commands it and we let it), silent. wanted_w, command_w: what we want and what it says is in force. reason: why.
@@ -397,6 +423,7 @@ class SiteView:
     devices: tuple[DeviceView, ...] = ()
     series: tuple[SeriesView, ...] = ()
     meters: tuple[MeterView, ...] = ()
+    bounds: tuple[BoundView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,6 +441,8 @@ class WhyLayer:
 class WhyRow:
     """One thing the EVSE shares with others, on one phase: a fuse, a limit, a station's sum. All per phase [A].
 
+    w_per_a: of a limit in watts, whose currents are sums over the phases it names ("L1+L2+L3"): power of one ampere [W]; None = any other.
+
     carries_a: what it carries in all, other_a: what flows besides cars, margin_a: kept free, booked_a: kept free for EVSEs that
     cannot be commanded, others_a: given to other cars, own_a: given to this one, left_a: what remains. binds: it holds this EVSE.
     """
@@ -428,6 +457,7 @@ class WhyRow:
     own_a: float
     left_a: float
     binds: bool
+    w_per_a: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

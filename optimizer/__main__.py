@@ -30,6 +30,8 @@ from optimizer.problem_json import ProblemJsonError, plan_to_json, problem_from_
 from optimizer.table import as_table
 
 NICE = 10
+OOM_SCORE = 500
+"""Half of all memory counts against the solver when the system chooses whom to end (1000 = all of it)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _solve_file(options)
     with contextlib.suppress(OSError):
         os.nice(NICE)
+    _first_to_go()
     return _serve(_own_stdout(), options)
+
+
+def _first_to_go() -> None:
+    """When the machine runs out of memory the solver goes and the control loop stays: a lost plan costs nothing. Linux only."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(f"{OOM_SCORE}\n", encoding="ascii")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -224,7 +224,8 @@ class _Rounding:
         tight = [row for row in room.tight_rows(car.ev.node_id, car.ev.phases, car.steps.min_a) if row in shared]
         missing_a = max([0.0, *(car.steps.min_a - (room.inward_a[row] - room.flow_a[row]) for row in tight)])
         grid_w = car.steps.min_a * car.watts_per_a - (min(room.import_w, most_w) - room.grid_w)
-        return max(missing_a, grid_w / other.watts_per_a)
+        total_w = room.missing_total_w(car.ev.node_id, other.ev.node_id, car.steps.min_a * car.watts_per_a)
+        return max(missing_a, max(grid_w, total_w) / other.watts_per_a)
 
     def _lower(self, car: _Car, amps: float) -> None:
         """Down by at least ``amps`` if its minimum and what others give back allow it."""

@@ -131,6 +131,8 @@ def _wire_prices(model: Model, costs: Floats, rows: Floats) -> Iterator[ShadowPr
     savings.reshape(-1)[at] = np.abs(costs[columns])
     for (node, slot, phase, _), (row, _) in model.wiring.overloads.items():
         savings[node, slot, phase] += abs(rows[row])
+    for node, block in model.wiring.totals.items():  # an ampere more on each phase
+        savings[node] += np.abs(rows[block : block + len(kwh_per_a)])[:, None]
     savings *= kwh_per_a[None, :, None]
     for node, phase in np.argwhere(savings.max(axis=1) > WORTH_TELLING).tolist():
         yield _price(model, model.tree.bottom_up[node].node_id, PHASES[phase], savings[node, :, phase])
@@ -206,6 +208,9 @@ def row_keys(model: Model) -> list[Key]:
     for (node, slot), (_, rows) in model.wiring.unbalance.items():
         for pair, row in rows.items():
             keys[row] = ("unbalance", model.tree.bottom_up[node].node_id, pair, ends[slot])
+    for node, block in model.wiring.totals.items():
+        for slot, end in enumerate(ends):
+            keys[block + slot] = ("total", model.tree.bottom_up[node].node_id, -1, end)
     for slot, (row, _, _) in site.setpoints.items():
         keys[row] = ("setpoint", "", -1, ends[slot])
     store = [] if site.store is None else [site.store.chain_row, site.store.reserve_row, site.store.deeper_row]

@@ -100,6 +100,8 @@ class _Carrier:
                 wiring, old = self._model.wiring, self._old.wiring
                 self._table(self._columns, self._old.columns, wiring.column[place], old.column[before])
                 self._table(self._rows, self._old.rows, wiring.row[place], old.row[before])
+                total, old_total = wiring.totals.get(place, -1), old.totals.get(before, -1)
+                self._block(self._rows, self._old.rows, total, old_total, numpy.arange(len(self._then)), self._then)
 
     def _table(self, new: Statuses, old: Statuses, places: Sequence[Sequence[int]], old_places: Sequence[Sequence[int]]) -> None:
         """Per slot and phase; -1 = none."""

@@ -119,4 +119,5 @@ def usable_battery(problem: Problem) -> Battery | None:
         sun_only=battery.sun_only,
         feeds_grid=battery.feeds_grid,
         max_slot_charge_w=tuple(max(0.0, watts) for watts in battery.max_slot_charge_w),
+        max_slot_discharge_w=tuple(max(0.0, watts) for watts in battery.max_slot_discharge_w),
     )

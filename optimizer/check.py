@@ -54,6 +54,7 @@ def _contents(desk: Desk) -> Iterator[Violation]:
         yield from _car_stores(desk)
         yield from _car_energy(desk)
     yield from _nodes(desk)
+    yield from _totals(desk)
     yield from _grid(desk)
     yield from _curtailment(desk)
     yield from _battery(desk)
@@ -168,6 +169,21 @@ def _nodes(desk: Desk) -> Iterator[Violation]:
             yield Violation("node_limit", where, int(slot), float(over[index, phase, slot]))
 
 
+def _totals(desk: Desk) -> Iterator[Violation]:
+    """All phases of a node together within its limit; where other loads alone are above it, cars and battery add nothing."""
+    for index, node in enumerate(desk.problem.nodes):
+        if not node.slot_total_w:
+            continue
+        watts, load_w = (desk.problem.voltage_v * amps[index].sum(axis=0) for amps in (desk.flow_a, desk.load_a))
+        if index == desk.root:
+            load_w = load_w - desk.pv_w
+        elif node.battery_counts:
+            watts = watts + np.maximum(0.0, desk.battery_w)
+        over = watts - np.maximum(np.array(node.slot_total_w, dtype=float), load_w)
+        for slot in np.flatnonzero(over > 3 * desk.watts):
+            yield Violation("node_total", node.node_id, int(slot), float(over[slot]))
+
+
 def _forgiven(desk: Desk, key: str, over_a: float, our_part_a: float) -> bool:
     return bool(over_a <= desk.plan.overload_a.get(key, 0.0) + desk.amps and our_part_a <= desk.amps)
 
@@ -212,7 +228,8 @@ def _battery(desk: Desk) -> Iterator[Violation]:
     least_wh = min(start_wh, max(0.0, stated.min_soc_wh))
     stored_wh = start_wh + battery_gain_wh(desk, stated.efficiency_one_way)
     most_w = np.minimum(stated.max_charge_w, stated.max_slot_charge_w or stated.max_charge_w)
-    power_over = np.maximum(desk.battery_w - np.maximum(0.0, most_w), -desk.battery_w - max(0.0, stated.max_discharge_w))
+    gives_w = np.minimum(stated.max_discharge_w, stated.max_slot_discharge_w or stated.max_discharge_w)
+    power_over = np.maximum(desk.battery_w - np.maximum(0.0, most_w), -desk.battery_w - np.maximum(0.0, gives_w))
     yield from _battery_where(desk, "battery_power", power_over, desk.watts)
     yield from _battery_manners(desk, stated)
     yield from _battery_where(desk, "battery_soc", np.maximum(stored_wh - stated.capacity_wh, least_wh - stored_wh), desk.watt_hours)

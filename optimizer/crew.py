@@ -115,6 +115,8 @@ class Crew:
         return [helper for helper in self._helpers if helper.alive]
 
     def _drop(self, helper: _Helper) -> None:
+        if not helper.started:  # dropped before: it is lost once, whoever notices
+            return
         helper.end()
         self.lost += 1
         self._owner = {number: owner for number, owner in self._owner.items() if owner is not helper}

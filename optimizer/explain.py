@@ -112,18 +112,19 @@ def loosened(problem: Problem, where: str, more: float | None) -> Problem:
         return replace(problem, peak_so_far_w=paid_w)
     if where not in {node.node_id for node in problem.nodes}:
         raise ValueError(f"there is no limit {where!r}: name a circuit, import, export or peak")
-    return replace(problem, nodes=tuple(_widened(node, more) if node.node_id == where else node for node in problem.nodes))
+    return replace(problem, nodes=tuple(_widened(node, more, problem.voltage_v) if node.node_id == where else node for node in problem.nodes))
 
 
 def _raised(limits_w: Sequence[float], more_kw: float | None) -> tuple[float, ...]:
     return tuple(NO_LIMIT_W if more_kw is None else watts + 1000.0 * more_kw for watts in limits_w)
 
 
-def _widened(node: Node, more_a: float | None) -> Node:
-    """Phases that are not there (0 A) stay away."""
+def _widened(node: Node, more_a: float | None, volts: float) -> Node:
+    """Phases that are not there (0 A) stay away; a total grows with each phase that is."""
     first, second, third = (0.0 if amps <= 0.0 else NO_LIMIT_A if more_a is None else amps + more_a for amps in node.limit_a)
     slots = tuple(NO_LIMIT_A if more_a is None else amps + more_a for amps in node.slot_limit_a)
-    return replace(node, limit_a=(first, second, third), slot_limit_a=slots)
+    more_w = NO_LIMIT_W if more_a is None else more_a * volts * (sum(amps > 0.0 for amps in node.limit_a) or 3)
+    return replace(node, limit_a=(first, second, third), slot_limit_a=slots, slot_total_w=tuple(watts + more_w for watts in node.slot_total_w))
 
 
 # -- what it comes to -----------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from optimizer.cars import believed_efficiency, curve_of, usable_battery
 from optimizer.columns import Changes, Ints, Program
 from optimizer.objective import CHANGE, CURTAILING, CYCLING, EARLY, SELL_GAP, URGENT, lateness, urgency_of
 from optimizer.parts import Car, Frame, Site, Wiring
-from optimizer.problem import Ev, Problem, Slot
+from optimizer.problem import Ev, Node, Problem, Slot
 from optimizer.weights import DemandWindow, Weights, believed_sell, demand_windows, effective_buy, price_scale, weights
 from optimizer.wires import plant_tree, site_phases
 
@@ -74,6 +74,7 @@ class Model:
         structure.add_pv_curtailment(self)
         structure.add_battery(self, usable_battery(self.problem))
         structure.add_unbalance(self)
+        structure.add_totals(self)
         structure.add_setpoints(self)
         structure.add_peak(self)
         self.rewrite(self.problem)
@@ -179,8 +180,7 @@ class Model:
         return offset if tuple(slots[1:]) == self.frame.slots[offset + 1 :] else None
 
     def _same_tree(self, problem: Problem) -> bool:
-        old = [(node.node_id, node.parent, node.max_unbalance_a is None) for node in self.problem.nodes]
-        same = old == [(node.node_id, node.parent, node.max_unbalance_a is None) for node in problem.nodes]
+        same = list(map(_kind, self.problem.nodes)) == list(map(_kind, problem.nodes))
         if not same or problem.voltage_v != self.problem.voltage_v:
             return False
         return self.tree.site_phases == next(site_phases(node) for node in problem.nodes if node.parent is None)
@@ -250,6 +250,11 @@ class Model:
     def most_kwh(ev: Ev) -> float:
         """No store of this car ever holds more [kWh]."""
         return max(ev.capacity_wh, ev.soc_wh + believed_efficiency(ev) * max(0.0, ev.energy_need_wh)) / 1000.0
+
+
+def _kind(node: Node) -> tuple[object, ...]:
+    """What a node has rows for."""
+    return node.node_id, node.parent, node.max_unbalance_a is None, bool(node.slot_total_w), bool(node.slot_total_w) and node.battery_counts
 
 
 def build(problem: Problem, urgency: Mapping[str, float] | None = None) -> Model:

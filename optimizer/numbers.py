@@ -98,6 +98,10 @@ def write_feeder_tree(model: Model, now: Now, sheet: Sheet) -> None:
         free = now.limit_a if used[node, slot, phase] else np.maximum(now.limit_a, sign * (top if sign > 0 else bottom))
         sheet.right[row] = (free[node, slot, phase] - sign * there_a[node, slot, phase]) * kwh_per_a[0, slot, 0]
     _write_unbalance(model, there_a * kwh_per_a, kwh_per_a[0, :, 0], sheet)
+    for node, block in model.wiring.totals.items():
+        told_w = np.concatenate((np.zeros(now.running), model.tree.bottom_up[node].slot_total_w))
+        left_w = np.maximum(0.0, told_w - there_a[node].sum(axis=1) * model.problem.voltage_v)
+        sheet.right[block : block + len(told_w)] = left_w / 1000.0 * now.hours
 
 
 def _used_wires(model: Model) -> Truths:
@@ -227,6 +231,8 @@ def write_battery(model: Model, battery: Battery | None, now: Now, blocked: Trut
         charge_w = np.minimum(charge_w, battery.max_slot_charge_w)
     sheet.high[store.charge : store.charge + count] = np.where(rests, 0.0, charge_w / 1000.0 * now.hours)
     give_w = np.full(count, battery.max_discharge_w) if battery.feeds_grid else np.minimum(battery.max_discharge_w, _takers_w(model, now))
+    if battery.max_slot_discharge_w:
+        give_w = np.minimum(give_w, battery.max_slot_discharge_w)
     sheet.high[store.give : store.give + count] = np.where(now.sound, give_w / 1000.0 * now.hours, 0.0)
     sheet.low[store.level : store.level + count] = min(battery.min_soc_wh / 1000.0, start_kwh)
     sheet.low[store.level + count - 1] = start_kwh

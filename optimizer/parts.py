@@ -89,13 +89,14 @@ class Site:
 class Wiring:
     """Flow columns and rows: [node in ``Tree.bottom_up``][slot][phase]. overloads: (node, slot, phase, sign) -> (row, column).
 
-    unbalance: (node, slot) -> (column, {(phase above, phase below): row}).
+    unbalance: (node, slot) -> (column, {(phase above, phase below): row}). totals: node -> block of rows, one per slot.
     """
 
     column: list[list[list[int]]]
     row: list[list[list[int]]]
     overloads: dict[tuple[int, int, int, int], tuple[int, int]] = field(default_factory=dict)
     unbalance: dict[tuple[int, int], tuple[int, dict[tuple[int, int], int]]] = field(default_factory=dict)
+    totals: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

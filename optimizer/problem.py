@@ -48,6 +48,9 @@ class Node:
     margin_a: optional, per slot [A]: what stays unplanned in the drawing direction because the load may be higher
     (or the PV lower) than expected, say its 90 % quantile minus the expectation. It gives way where it alone would overload.
     max_unbalance_a: largest difference between the currents of two phases [A], soft; None = no rule.
+    slot_total_w: optional limit of all phases together per slot, in the drawing direction [W]. Where other loads alone are above it,
+    cars and battery add nothing. battery_counts: the battery's charging counts in it, though it hangs on the root (a limit of all
+    controllable loads).
     """
 
     node_id: str
@@ -57,6 +60,8 @@ class Node:
     other_load_a: tuple[Triple, ...] = ()
     margin_a: tuple[float, ...] = ()
     max_unbalance_a: float | None = None
+    slot_total_w: tuple[float, ...] = ()
+    battery_counts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ class Battery:
     min_soc_wh is never planned below. reserve_wh: kept for outages and grid events; broken only where an overload or a
     missing kWh of a car would cost more, and reported. sun_only: it charges no more than PV makes in a slot.
     feeds_grid: it may be discharged into the grid; False: while it gives, no more is fed in than PV makes beyond the building
-    and cars that are there could give. max_slot_charge_w: optional tighter bound of charging per slot [W]; length = number of slots.
+    and cars that are there could give. max_slot_charge_w, max_slot_discharge_w: optional tighter bounds per slot [W]; length = number of slots.
     """
 
     capacity_wh: float
@@ -128,6 +133,7 @@ class Battery:
     sun_only: bool = False
     feeds_grid: bool = True
     max_slot_charge_w: tuple[float, ...] = ()
+    max_slot_discharge_w: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

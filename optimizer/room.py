@@ -22,7 +22,7 @@ class Room:
 
     grid_w: power at the meter with what is granted so far. plan_w: what the plan imports in this slot, never above the import
     limit. paid_w: import up to which the plan's peak is not raised (and no reserve or wish about the grid is hurt).
-    import_w, export_w: the limits of the grid connection.
+    import_w, export_w: the limits of the grid connection. total_w: what nodes with a limit of all phases together have left.
     """
 
     def __init__(self, problem: Problem, plan: Plan, slot: int) -> None:
@@ -35,6 +35,7 @@ class Room:
         self.inward_a, self.outward_a = _limits(problem.nodes, slot)
         self.flow_a = [0.0] * len(self.inward_a)
         self._load(plan)
+        self.total_w = {node.node_id: self._total_left_w(node, plan) for node in problem.nodes if node.slot_total_w}
         self.import_w = max(0.0, problem.import_limit_w[slot]) if problem.import_limit_w else math.inf
         self.export_w = max(0.0, problem.export_limit_w[slot]) if problem.export_limit_w else math.inf
         self.plan_w = min(plan.grid_power_w[slot], self.import_w)
@@ -63,6 +64,16 @@ class Room:
             self.flow_a[first + phase] += site_w / (self.volts * len(phases))
         self.grid_w = self.volts * sum(self.flow_a[first : first + 3])
 
+    def _total_left_w(self, node: Node, plan: Plan) -> float:
+        """Before any car; the battery's charging is the plan's."""
+        first = 3 * self._index[node.node_id]
+        charging_w = plan.battery_power_w[self._slot] if plan.battery_power_w and node.battery_counts and node.parent is not None else 0.0
+        return node.slot_total_w[self._slot] - self.volts * sum(self.flow_a[first : first + 3]) - max(0.0, charging_w)
+
+    def totals_left_w(self, node_id: str) -> float:
+        """What the limits in watts above a node leave for all phases together [W], inf = there are none."""
+        return min((self.total_w.get(above, math.inf) for above in self._path(node_id)), default=math.inf) if self.total_w else math.inf
+
     def _path(self, node_id: str) -> list[str]:
         names, above = [node_id], self._above[node_id]
         while above is not None:
@@ -86,6 +97,8 @@ class Room:
         flow, limit = self.flow_a, self.inward_a
         free = min(limit[row] - flow[row] for row in self.rows(node_id, phases))
         free = min(free, (min(self.import_w, up_to_grid_w) - self.grid_w) / (self.volts * len(phases)))
+        if self.total_w:
+            free = min(free, self.totals_left_w(node_id) / (self.volts * len(phases)))
         if len(phases) < 3:
             for first, most in self._rules[node_id]:
                 others = min(flow[first + phase] for phase in (0, 1, 2) if phase not in phases)
@@ -107,12 +120,22 @@ class Room:
         """These phases draw so much more (or less) from now on."""
         for row in self.rows(node_id, phases):
             self.flow_a[row] += amps
-        self.grid_w += amps * self.volts * len(phases)
+        watts = amps * self.volts * len(phases)
+        self.grid_w += watts
+        if self.total_w:
+            for above in self._path(node_id):
+                if above in self.total_w:
+                    self.total_w[above] -= watts
 
     def overdrawn(self, node_id: str, phases: tuple[int, ...]) -> bool:
         """Whether other loads draw too much somewhere on the way: then giving back is a relief."""
         over = any(self.flow_a[row] > self.inward_a[row] for row in self.rows(node_id, phases))
-        return over or self.grid_w > self.import_w + CLOSE_W
+        return over or self.grid_w > self.import_w + CLOSE_W or self.totals_left_w(node_id) < -CLOSE_W
+
+    def missing_total_w(self, node_id: str, other_id: str, watts: float) -> float:
+        """What the limits in watts that two nodes share lack for so much more [W]."""
+        shared = set(self._path(node_id)) & set(self._path(other_id)) & self.total_w.keys() if self.total_w else ()
+        return max((watts - self.total_w[above] for above in shared), default=0.0)
 
     def tight_rows(self, node_id: str, phases: tuple[int, ...], amps: float) -> list[int]:
         """Rows on the way that have less than so much room."""

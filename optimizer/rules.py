@@ -113,7 +113,8 @@ def _car(problem: Problem, tree: Tree, ev: Ev, power_w: list[float]) -> _Car:
 class _Room:
     """What is still free in a slot: per node and phase [A]; what the site draws [W], its import limit, PV thrown away.
 
-    flow_a: current per phase [A] of the root and of nodes with an unbalance rule; most_a: that rule.
+    flow_a: current per phase [A] of the root and of nodes with an unbalance rule; most_a: that rule. total_w: what nodes with a limit
+    of all phases together have left.
     """
 
     free_a: dict[str, list[float]]
@@ -122,6 +123,7 @@ class _Room:
     thrown_w: float
     flow_a: dict[str, list[float]]
     most_a: dict[str, float]
+    total_w: dict[str, float]
 
 
 def _room(problem: Problem, tree: Tree, slot: int) -> _Room:
@@ -134,8 +136,9 @@ def _room(problem: Problem, tree: Tree, slot: int) -> _Room:
     free_a = {node.node_id: _free_a(node, slot, flow_a[node.node_id]) for node in problem.nodes}
     grid_w = sum(flow_a[tree.root.node_id]) * problem.voltage_v
     most_a = {node.node_id: node.max_unbalance_a for node in problem.nodes if node.max_unbalance_a is not None}
+    total_w = {node.node_id: node.slot_total_w[slot] - sum(flow_a[node.node_id]) * problem.voltage_v for node in problem.nodes if node.slot_total_w}
     kept = {node_id: flow_a[node_id] for node_id in (*most_a, tree.root.node_id)}
-    return _Room(free_a, grid_w, _import_w(problem, tree, slot), thrown_w, kept, most_a)
+    return _Room(free_a, grid_w, _import_w(problem, tree, slot), thrown_w, kept, most_a, total_w)
 
 
 def _free_a(node: Node, slot: int, flow_a: Sequence[float]) -> list[float]:
@@ -216,6 +219,8 @@ def _serve(car: _Car, slot: int, hours: float, room: _Room, voltage_v: float, at
     if len(phases) < 3 and room.most_a:
         free_a = min(free_a, _even_a(car, room))
     offer_w = has_w + min(free_a * voltage_v * len(phases), room.limit_w - room.grid_w)
+    if room.total_w:
+        offer_w = min(offer_w, has_w + min(room.total_w.get(node_id, math.inf) for node_id in car.path))
     if offer_w < min(car.ev.min_power_w, car.caps_w[slot]) or offer_w <= has_w:
         return
     wish_w = _wish_w(car, slot, hours)
@@ -228,6 +233,8 @@ def _serve(car: _Car, slot: int, hours: float, room: _Room, voltage_v: float, at
     room.grid_w += power_w - has_w
     amps = (power_w - has_w) / (voltage_v * len(phases))
     for node_id in car.path:
+        if node_id in room.total_w:
+            room.total_w[node_id] -= power_w - has_w
         free = room.free_a[node_id]
         for phase in phases:
             free[phase] -= amps

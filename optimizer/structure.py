@@ -158,6 +158,8 @@ def open_flow(model: Model, node: int, slot: int, phase: int) -> int:
         parent = wiring.row[above][slot][phase]
         program.enter(parent if parent >= 0 else open_flow(model, above, slot, phase), flow, 1.0)
     _balance_flow(model, node, slot, phase)
+    if node in wiring.totals:
+        program.enter(wiring.totals[node] + slot, flow, 1.0)
     return row
 
 
@@ -187,6 +189,20 @@ def add_unbalance(model: Model) -> None:
             for phase in PHASES:
                 if model.wiring.row[node][slot][phase] >= 0:
                     _balance_flow(model, node, slot, phase)
+
+
+def add_totals(model: Model) -> None:
+    """All phases of a node together below a limit in watts; of a limit on controllable loads the battery's charging is a part."""
+    program, store = model.program, model.site.store
+    for node, told in enumerate(model.tree.bottom_up):
+        if not told.slot_total_w:
+            continue
+        model.wiring.totals[node] = len(program.rows)
+        for slot, flows in enumerate(model.wiring.column[node]):
+            terms = Terms({program.columns[flow]: 1.0 for flow in flows if flow >= 0})
+            if told.battery_counts and store is not None:
+                terms[program.columns[store.charge + slot]] = 1.0
+            program.row(terms, AT_MOST)
 
 
 def add_overload(model: Model, node: int, slot: int, phase: int, sign: int) -> None:

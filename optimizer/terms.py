@@ -75,7 +75,7 @@ def defects(problem: Problem) -> tuple[str, ...]:
     Contradicting but harmless statements (a state of charge above the capacity, a departure before
     the arrival, a negative need) are no defects: they are read in the safer way.
     """
-    found = [*_slot_defects(problem), *_series_defects(problem), *_node_defects(problem.nodes)]
+    found = [*_slot_defects(problem), *_series_defects(problem), *_node_defects(problem.nodes, len(problem.slots))]
     node_ids = {node.node_id for node in problem.nodes}
     found += [text for ev in problem.evs for text in _ev_defects(ev, node_ids, len(problem.slots))]
     found += _duplicates("car", (ev.ev_id for ev in problem.evs))
@@ -124,13 +124,14 @@ def _series_defects(problem: Problem) -> Iterator[str]:
     optional |= {"co2_kg_per_kwh": problem.co2_kg_per_kwh, "reserve_w": problem.reserve_w}
     optional |= {"grid_setpoint_w": tuple(0.0 if watts is None else watts for watts in problem.grid_setpoint_w)}
     if problem.battery is not None:
-        optional |= {"max_slot_charge_w": problem.battery.max_slot_charge_w}
+        bounds = problem.battery
+        optional |= {"max_slot_charge_w": bounds.max_slot_charge_w, "max_slot_discharge_w": bounds.max_slot_discharge_w}
     for name, values in [*needed.items(), *((name, values) for name, values in optional.items() if values)]:
         if len(values) != count or not _finite(values):
             yield f"{name} needs {count} numbers, one per slot"
 
 
-def _node_defects(nodes: Sequence[Node]) -> Iterator[str]:
+def _node_defects(nodes: Sequence[Node], slot_count: int) -> Iterator[str]:
     yield from _duplicates("node", (node.node_id for node in nodes))
     parents = {node.node_id: node.parent for node in nodes}
     roots = [node.node_id for node in nodes if node.parent is None]
@@ -143,6 +144,8 @@ def _node_defects(nodes: Sequence[Node]) -> Iterator[str]:
             yield f"node {node.node_id} has a limit, margin or load that is not a number"
         if node.max_unbalance_a is not None and not math.isfinite(node.max_unbalance_a):
             yield f"node {node.node_id} has an unbalance limit that is not a number"
+        if node.slot_total_w and (len(node.slot_total_w) != slot_count or not _finite(node.slot_total_w)):
+            yield f"node {node.node_id} needs one limit of all phases per slot"
 
 
 def _reaches_root(node_id: str, parents: Mapping[str, str | None]) -> bool:

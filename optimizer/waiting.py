@@ -20,8 +20,10 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
 
 from optimizer.expect import WEIGHT, WEIGHT_NO_DEMAND
 from optimizer.problem import Ev, Node, Problem, Slot
@@ -43,6 +45,8 @@ LEAST = 1e-3
 
 Wire = tuple[str, int]
 """node_id, phase."""
+ALL: Final = -1
+"""In place of a phase: all of them together, where they have a limit in watts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +72,15 @@ class Waiting:
         quarter = math.floor(problem.slots[0].start_wall_s / QUARTER_S)
         if quarter != self._quarter:
             self._quarter, self._reasons, self.scarcity = quarter, {}, scarcities(problem, hurry)
-        parents = {node.node_id: node.parent for node in problem.nodes}
-        if any(wire not in self.scarcity for ev in problem.evs if _wants(ev) for wire in wires_of(ev, parents)):
+        wires = partial(wires_of, parents={node.node_id: node.parent for node in problem.nodes}, totals=limited_nodes(problem))
+        if any(wire not in self.scarcity for ev in problem.evs if _wants(ev) for wire in wires(ev)):
             self.scarcity = scarcities(problem, hurry) | self.scarcity  # the first car behind a wire came within the quarter hour
-        evs = tuple(ev if ev.expected else self._priced(ev, problem, parents, leaves_s or {}) for ev in problem.evs)
+        evs = tuple(ev if ev.expected else self._priced(ev, problem, wires, leaves_s or {}) for ev in problem.evs)
         return replace(problem, evs=evs)
 
-    def _priced(self, ev: Ev, problem: Problem, parents: Mapping[str, str | None], leaves_s: Mapping[str, Sequence[float]]) -> Ev:
+    def _priced(self, ev: Ev, problem: Problem, wires: Callable[[Ev], list[Wire]], leaves_s: Mapping[str, Sequence[float]]) -> Ev:
         if ev.ev_id not in self._reasons:
-            scarce = max((self.scarcity.get(wire, 0.0) for wire in wires_of(ev, parents)), default=0.0)
+            scarce = max((self.scarcity.get(wire, 0.0) for wire in wires(ev)), default=0.0)
             self._reasons[ev.ev_id] = _Reason(scarce, pressing(ev, problem.slots[0].start_wall_s), leaves_s.get(ev.ev_id, ()))
         prices = _prices(self._reasons[ev.ev_id], problem, (self._quarter + 1) * QUARTER_S)
         return replace(ev, wait_per_kwh=prices) if prices else ev
@@ -127,16 +131,16 @@ def scarcities(problem: Problem, hurry: bool = False) -> dict[Wire, float]:
 
 def needed_parts(problem: Problem) -> dict[Wire, float]:
     """Part of what each wire can carry until some moment that must have gone through it by then, at the worst moment; inf: it carries nothing."""
-    parents = {node.node_id: node.parent for node in problem.nodes}
+    parents, totals = {node.node_id: node.parent for node in problem.nodes}, limited_nodes(problem)
     due_wh: dict[Wire, list[float]] = {}
     busy = BUSY / (WEIGHT if problem.demand_per_kw > 0.0 else WEIGHT_NO_DEMAND)
     for ev in problem.evs:
         if _wants(ev):
-            share = (busy if ev.expected else 1.0) / len(ev.phases)
-            each = [share * amount for amount in _due_wh(ev, problem.slots)]
-            for wire in wires_of(ev, parents):
-                so_far = due_wh.get(wire)
-                due_wh[wire] = each if so_far is None else [one + more for one, more in zip(so_far, each, strict=True)]
+            whole = [(busy if ev.expected else 1.0) * amount for amount in _due_wh(ev, problem.slots)]
+            each = [amount / len(ev.phases) for amount in whole]
+            for wire in wires_of(ev, parents, totals):
+                amounts, so_far = whole if wire[1] == ALL else each, due_wh.get(wire)
+                due_wh[wire] = amounts if so_far is None else [one + more for one, more in zip(so_far, amounts, strict=True)]
     room_wh = {wire: _room_wh(node, wire[1], problem) for node in problem.nodes for wire in due_wh if wire[0] == node.node_id}
     return {wire: max(map(_part, amounts, room_wh[wire])) for wire, amounts in due_wh.items()}
 
@@ -145,12 +149,24 @@ def _wants(ev: Ev) -> bool:
     return ev.energy_need_wh > 0.0 and ev.max_power_w > 0.0
 
 
-def wires_of(ev: Ev, parents: Mapping[str, str | None]) -> list[Wire]:
-    """The phases of all nodes between the car and the grid."""
+def limited_nodes(problem: Problem) -> frozenset[str]:
+    """Nodes with a limit of all phases together."""
+    return frozenset(node.node_id for node in problem.nodes if _totals_w(node, problem))
+
+
+def _totals_w(node: Node, problem: Problem) -> Sequence[float]:
+    """Limit of all phases of a node per slot [W]; () = there is none."""
+    return node.slot_total_w or (problem.import_limit_w if node.parent is None else ())
+
+
+def wires_of(ev: Ev, parents: Mapping[str, str | None], totals: Collection[str] = ()) -> list[Wire]:
+    """The phases of all nodes between the car and the grid, and those nodes as a whole that limit all phases together (totals)."""
     found: list[Wire] = []
     at: str | None = ev.node_id
-    while at is not None and len(found) <= 3 * len(parents):
+    while at is not None and len(found) <= 4 * len(parents):
         found += [(at, phase) for phase in ev.phases]
+        if at in totals:
+            found.append((at, ALL))
         at = parents.get(at)
     return found
 
@@ -162,9 +178,15 @@ def _due_wh(ev: Ev, slots: Sequence[Slot]) -> list[float]:
 
 
 def _room_wh(node: Node, phase: int, problem: Problem) -> list[float]:
-    """What one phase of a node can carry for cars from now to the end of each slot, beside its own other load."""
+    """What one phase of a node, or all together, can carry for cars from now to the end of each slot, beside its own other load."""
     total, found = 0.0, []
+    limits_w = _totals_w(node, problem) if phase == ALL else ()
     for at, slot in enumerate(problem.slots):
+        if limits_w:
+            other_w = sum(node.other_load_a[at]) * problem.voltage_v if node.other_load_a else 0.0
+            total += max(0.0, limits_w[at] - other_w) * slot.hours
+            found.append(total)
+            continue
         most_a = min(node.limit_a[phase], node.slot_limit_a[at]) if node.slot_limit_a else node.limit_a[phase]
         other_a = (node.other_load_a[at][phase] if node.other_load_a else 0.0) + (node.margin_a[at] if node.margin_a else 0.0)
         total += max(0.0, most_a - other_a) * problem.voltage_v * slot.hours

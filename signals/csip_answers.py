@@ -1,14 +1,14 @@
 """Responses to DERControls: which code, whether it is wanted, and that each is sent once.
 
-2030.5 10.10 and table 27. The ledger is plain data that its keeper writes to the disk: a response is in it before it is sent and
-is marked when the server has taken it, so a restart neither repeats nor loses one (but for a crash in the moment between).
+2030.5 10.10 and table 27. The ledger is plain data that its keeper writes to the disk: a response is in it before it is sent, marked as tried
+right before, and leaves it when the server has taken it. So a crash at any moment leaves none behind of which nobody knows that it may be there.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from signals.csip_schedule import Reply
@@ -62,13 +62,14 @@ def wanted(number: int, required: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A response that is to be sent. server_s: when it came about, in the server's time. at_s: by our wall clock."""
+    """A response that is to be sent. server_s: when it came about, in the server's time. at_s: by our wall clock. tried: the server may have it."""
 
     mrid: str
     code: int
     reply_to: str
     server_s: int
     at_s: float
+    tried: bool = False
 
 
 class Ledger:
@@ -97,6 +98,12 @@ class Ledger:
     def next(self) -> Waiting | None:
         """The oldest that waits."""
         return self._waiting[0] if self._waiting else None
+
+    def tried(self, waiting: Waiting, tried: bool) -> Waiting:
+        """Before it is sent, and, with False, when the server certainly has not taken it."""
+        changed = replace(waiting, tried=tried)
+        self._waiting = [changed if one == waiting else one for one in self._waiting]
+        return changed
 
     def done(self, waiting: Waiting) -> None:
         """The server has taken it, or never will."""
@@ -137,4 +144,5 @@ class Ledger:
 
 
 def _waiting(entry: Mapping[str, Any]) -> Waiting:
-    return Waiting(str(entry["mrid"]), int(entry["code"]), str(entry["reply_to"]), int(entry["server_s"]), float(entry["at_s"]))
+    numbers = int(entry["code"]), str(entry["reply_to"]), int(entry["server_s"]), float(entry["at_s"])
+    return Waiting(str(entry["mrid"]), *numbers, bool(entry.get("tried")))

@@ -53,6 +53,11 @@ def response(lfdi: str, subject: str, code: int, at_s: int) -> bytes:
     return document("DERControlResponse", (("createdDateTime", at_s), ("endDeviceLFDI", lfdi), ("status", code), ("subject", subject)))
 
 
+def subscription(resource: str, uri: str) -> bytes:
+    """Subscription to a resource of the server. uri: whom it notifies. Of what changed we ask for nothing (limit 0): we look ourselves."""
+    return document("Subscription", (("subscribedResource", resource), ("encoding", 0), ("level", "+S1"), ("limit", 0), ("notificationURI", uri)))
+
+
 def modes(ratings: Ratings) -> int:
     """DERControlType bits of what can be carried out here."""
     bits = CONNECT | ENERGIZE | MAX_LIM_W | TARGET_W
@@ -97,12 +102,13 @@ def settings(ratings: Ratings, now_s: float, aus: str | None) -> bytes:
     return document("DERSettings", parts, aus)
 
 
-def status(now_s: float, connected: bool, controlled: bool, battery_w: float | None, soc_percent: float | None) -> bytes:
-    """DERStatus. controlled: a limit of this server holds. battery_w: charging positive."""
+def status(now_s: float, connected: bool, controlled: bool, battery_w: float | None, soc_percent: float | None, alarms: int = 0) -> bytes:
+    """DERStatus. controlled: a limit of this server holds. battery_w: charging positive. alarms: bits of alarmStatus."""
     at: Parts = (("dateTime", int(now_s)),)
     storing = None if battery_w is None else (*at, ("value", 0 if battery_w > 50 else 1 if battery_w < -50 else 2))
     charge = None if soc_percent is None else (*at, ("value", int(min(100.0, max(0.0, soc_percent)) * 100)))
     parts: Parts = (
+        ("alarmStatus", f"{alarms:08X}"),
         ("genConnectStatus", (*at, ("value", _CONNECTED if connected else "00"))),
         ("inverterStatus", (*at, ("value", 5 if controlled else 4))),
         ("localControlModeStatus", (*at, ("value", 1))),

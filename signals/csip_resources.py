@@ -34,15 +34,20 @@ MOST_LIST: Final = 1000
 """More items than this in one list are refused: no utility needs them and we would read them every minute."""
 
 
+RESPONSES: Final = ("DERControlResponse", "DrResponse", "PriceResponse", "TextResponse", "FlowReservationResponseResponse")
+
+
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
-    """A part of a list. all: items of the whole list. results: of them here. bad: (mRID or "", why) of items that cannot be read."""
+    """A part of a list. all: items of the whole list. results: of them here. bad: (mRID or "", why) of items that cannot be read.
+    subscribable: without conditions."""
 
     all: int
     results: int
     items: tuple[Item, ...]
     bad: tuple[tuple[BadItem, str], ...] = ()
     poll_s: float | None = None
+    subscribable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,8 @@ class EndDevice:
     registration: str | None
     ders: str | None
     post_s: float | None
+    subscriptions: str | None = None
+    log: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +152,7 @@ class Default:
     version: int
     name: str
     modes: Modes
+    subscribable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +163,32 @@ class Der:
     settings: str | None
     status: str | None
     availability: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A Response the server has. status: its code, None = not said."""
+
+    lfdi: str
+    subject: str
+    status: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """A Subscription. href: its own place. resource: what it is to. uri: whom the server notifies."""
+
+    href: str | None
+    resource: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """status: 0 something changed, others: the subscription is no more."""
+
+    resource: str
+    status: int
 
 
 # -- single resources --------------------------------------------------------------------------------
@@ -189,7 +223,13 @@ def default(body: bytes) -> Default:
     """DefaultDERControl."""
     root = parse_as(body, "DefaultDERControl")
     base = root.one("DERControlBase")
-    return Default(mrid(root), number(root, "version", 0, 0, 65_535), called(root), modes(base) if base is not None else Modes())
+    return Default(mrid(root), number(root, "version", 0, 0, 65_535), called(root), modes(base) if base is not None else Modes(), _subscribable(root))
+
+
+def notification(body: bytes) -> Notification:
+    """Notification. The resource in it, if there is any, is not looked at."""
+    root = parse_as(body, "Notification")
+    return Notification(text_of(root, "subscribedResource"), integer(text_of(root, "status"), "status", 0, 255))
 
 
 def post_rate(body: bytes) -> float | None:
@@ -225,6 +265,16 @@ def ders(body: bytes) -> Page[Der]:
     return _page(body, "DER", _der)
 
 
+def responses(body: bytes) -> Page[Answered]:
+    """ResponseList. Its items are responses of every kind: by name, or by type only."""
+    return _page(body, "Response", _answered, RESPONSES)
+
+
+def subscriptions(body: bytes) -> Page[Subscribed]:
+    """SubscriptionList."""
+    return _page(body, "Subscription", _subscribed)
+
+
 def whole(pages: list[Page[Item]]) -> Page[Item]:
     """Pages put together. poll_s: of the first."""
     items = tuple(item for page in pages for item in page.items)
@@ -232,11 +282,11 @@ def whole(pages: list[Page[Item]]) -> Page[Item]:
     return replace(pages[0], results=len(items) + len(bad), items=items, bad=bad)
 
 
-def _page(body: bytes, tag: str, decode: Callable[[Node], Item]) -> Page[Item]:
+def _page(body: bytes, tag: str, decode: Callable[[Node], Item], kin: tuple[str, ...] = ()) -> Page[Item]:
     root = parse_as(body, f"{tag}List")
     items: list[Item] = []
     bad: list[tuple[BadItem, str]] = []
-    for node in root.all(tag):
+    for node in (child for child in root.children if child.tag == tag or child.tag in kin):
         try:
             items.append(decode(node))
         except XmlError as error:
@@ -245,7 +295,16 @@ def _page(body: bytes, tag: str, decode: Callable[[Node], Item]) -> Page[Item]:
     everything = integer(root.attributes.get("all", str(count)), "all", 0, 2**32 - 1)
     if everything > MOST_LIST or count > MOST_LIST:
         raise XmlError(f"the {tag}List has {max(everything, count)} items, more than {MOST_LIST}; it was not read")
-    return Page(everything, count, tuple(items), tuple(bad), poll_rate(root))
+    return Page(everything, count, tuple(items), tuple(bad), poll_rate(root), _subscribable(root))
+
+
+def _subscribable(node: Node) -> bool:
+    """1 and 3: without conditions."""
+    return node.attributes.get("subscribable", "0").strip() in ("1", "3")
+
+
+def _subscribed(node: Node) -> Subscribed:
+    return Subscribed(uri(node.attributes.get("href")), text_of(node, "subscribedResource"), text_of(node, "notificationURI"))
 
 
 def _known(node: Node) -> BadItem:
@@ -271,7 +330,15 @@ def _end_device(node: Node) -> EndDevice:
         link(node, "RegistrationLink"),
         link(node, "DERListLink"),
         seconds(node, "postRate"),
+        link(node, "SubscriptionListLink"),
+        link(node, "LogEventListLink"),
     )
+
+
+def _answered(node: Node) -> Answered:
+    status = node.one("status")
+    code = integer(status.text, "status", 0, 255) if status is not None else None
+    return Answered(text_of(node, "endDeviceLFDI"), text_of(node, "subject").upper(), code)
 
 
 def _program(node: Node) -> Program:

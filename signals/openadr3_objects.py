@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from signals.openadr_plain import Length, Refused, boolean, duration_s, items, length_of, mapping, number, text, text_or_none, time_s, whole
+from signals.openadr_plain import Length, Refused, boolean, items, length_of, mapping, number, shift_s, text, text_or_none, time_s, whole
 
 MOST_INTERVALS: Final = 3000
 MOST_PAYLOADS: Final = 50
@@ -185,7 +185,7 @@ def _period(raw: Any) -> Period | None:
         start_s=start_s,
         now=start is not None and start_s is None,
         length=None if length is None else length_of(length, "a duration"),
-        randomize_s=0.0 if shift is None else duration_s(shift, "randomizeStart"),
+        randomize_s=0.0 if shift is None else shift_s(shift, "randomizeStart"),
     )
 
 

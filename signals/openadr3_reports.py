@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 
 from signals.openadr3_objects import Event, ReportRequest
@@ -144,9 +145,13 @@ def grouped(requests: Iterable[ReportRequest]) -> tuple[dict[Timing, list[Report
         if why is not None:
             notes.append(f"a report of {request.payload_type[:40]} is not sent: {why}")
             continue
-        timing = Timing(request.start_interval, request.num_intervals, request.frequency, request.repeat, request.aggregate)
-        groups.setdefault(timing, []).append(request)
+        groups.setdefault(timing_of(request), []).append(request)
     return groups, tuple(notes)
+
+
+def timing_of(request: ReportRequest) -> Timing:
+    """When it is due and what it is about."""
+    return Timing(request.start_interval, request.num_intervals, request.frequency, request.repeat, request.aggregate)
 
 
 def due(event: Event, timing: Timing, number: int, ven_name: str, seen_s: float, now_s: float, slots: tuple[Slot, ...]) -> Due | None:
@@ -230,6 +235,13 @@ GAP_S: Final = 120.0
 """Readings further apart than this leave a hole."""
 
 
+def report_name(event: Event, timing: Timing, number: int, ven_name: str) -> str:
+    """The same for the same report each time we ask, and no other's: servers may refuse a second one of a name (409), and by it we find out
+    whether one got through. Names of events are not unique, nor is the number by itself: an event may ask for several kinds of reports."""
+    own = f"{event.id} {event.created_s} {timing}"
+    return f"{ven_name} {event.name or event.id}"[:90] + f" {sha256(own.encode('utf-8', 'surrogatepass')).hexdigest()[:12]} {number}"
+
+
 def report(
     event: Event,
     requests: list[ReportRequest],
@@ -254,7 +266,7 @@ def report(
     body |= {
         "eventID": event.id,
         "clientName": names[0],
-        "reportName": f"{names[0]} {event.name or event.id} {what.number}"[:128],
+        "reportName": report_name(event, timing_of(requests[0]), what.number, names[0]),
         "payloadDescriptors": [_described(each, units.get(each.payload_type), generation) for each in requests if each.payload_type in units],
         "resources": [{"resourceName": "AGGREGATED_REPORT" if requests[0].aggregate else names[1], "intervals": intervals}],
     }

@@ -137,6 +137,11 @@ def length_of(value: Any, what: str) -> Length:
     return Length(FOREVER_S) if length.nominal_s >= LONGEST_S else length
 
 
+def shift_s(value: Any, what: str) -> float:
+    """A bound for shifts either way [s], its absolute value counts (user guide 7.3). "P0S", which is no duration, is how that guide writes none."""
+    return 0.0 if value == "P0S" else duration_s(value[1:] if isinstance(value, str) and value[:1] == "-" else value, what)
+
+
 def duration_s(value: Any, what: str) -> float:
     """The same in seconds, where it does not matter which month it is."""
     return length_of(value, what).nominal_s

@@ -18,6 +18,7 @@ from controller.checking.problems import Problem, Where, listed
 from controller.checking.rules import Site
 from controller.checking.secret_files import open_to_others
 from controller.checking.signal_rules import signal_cautions
+from controller.checking.unattended import unattended_cautions
 from controller.config import ROOT_CIRCUIT, Config, ModbusSource
 from controller.config_meters import SunSpecSource
 
@@ -35,7 +36,8 @@ def warnings_about(site: Site) -> list[Problem]:
     signals = (signal_cautions(config), csip_cautions(config), openadr_cautions(config))
     others = (link_cautions(config), feed_cautions(config), line_cautions(config, site.templates), *signals)
     found = [*(one for rule in rules for one in rule(site)), *(one for part in others for one in part)]
-    return [*found, *device_cautions(config, site.templates)]
+    overdraw = {name: model.overdraw_part for name, model in site.chargers.items()}
+    return [*found, *device_cautions(config, site.templates), *unattended_cautions(config, overdraw)]
 
 
 def _grid(site: Site) -> Iterator[Problem]:

@@ -10,7 +10,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from controller.checking.problems import Problem, Where, did_you_mean, listed
-from controller.config import NO_UPSTREAM, Config, MqttConfig
+from controller.config import NO_UPSTREAM, Config, MqttConfig, UpstreamConfig
+from controller.config_security import IDENTITY, ClientCertificateConfig, files_of
 from controller.config_signals import Ieee20305Signal
 from controller.link.policy import CSMS
 from controller.link.secrets import SecretError, check_hash
@@ -19,7 +20,7 @@ COMMANDS = frozenset(action for table in CSMS.values() for action in table)
 """Every action a CSMS may send, in any version."""
 
 
-CERTIFICATE_KEYS: Final = frozenset({"cert_file", "key_file", "ca_file"})
+CERTIFICATE_KEYS: Final = frozenset({"cert_file", "key_file", "ca_file", "crl_file"})
 WORDING = frozenset({"token_type", "anonymous_tag"})
 """Settings of ``upstreams[].depot`` that translated pairs use, too."""
 
@@ -127,6 +128,37 @@ def password_hashes(config: Config) -> Iterator[Problem]:
             yield Problem(where, "is no password hash; run `yardmaster hash-password` and paste what it prints")
 
 
+def security_profiles(config: Config) -> Iterator[Problem]:
+    """Profiles that nobody could reach with what the file says."""
+    tls = config.listen.tls
+    for number, station in enumerate(config.stations):
+        least, where = station.security_profile or 0, ("stations", number, "security_profile")
+        secret = station.password is not None or station.password_hash is not None or station.password_file is not None
+        if least == 3 and (tls is None or tls.clients is None):
+            yield Problem(where, "is 3, and no certificate of a station is accepted here; add listen.tls.clients with the CA of the stations")
+        elif least == 2 and tls is None:
+            yield Problem(where, "is 2 (TLS and password), and there is no TLS door; add listen.tls")
+        elif least in (1, 2) and not secret:
+            yield Problem(where, f"is {least}, which wants a password, and the station has none; add password_file or password_hash")
+        if station.certificate_name is not None and (tls is None or tls.clients is None):
+            yield Problem((*where[:2], "certificate_name"), "has no effect without listen.tls.clients")
+    for number, upstream in enumerate(config.upstreams):
+        yield from _own_certificate(config, number, upstream)
+
+
+def _own_certificate(config: Config, number: int, upstream: UpstreamConfig) -> Iterator[Problem]:
+    entry, where = upstream.certificate, ("upstreams", number, "certificate")
+    if entry is None:
+        return
+    if not upstream.url.startswith("wss:"):
+        yield Problem(where, "cannot be shown on an unencrypted ws:// address; use wss://")
+    if entry.renewal == "csms" and upstream.face == "pair":
+        message = "is csms, which is for face: depot; each charger asks the CSMS for its own certificate, so renew the files yourself (operator)"
+        yield Problem((*where, "renewal"), message)
+    if (IDENTITY in str(entry.cert_file)) != (IDENTITY in str(entry.key_file)):
+        yield Problem(where, f"either both files or none have {IDENTITY} in their name: a certificate and its key belong together")
+
+
 # -- warnings ---------------------------------------------------------------------------------------------
 
 
@@ -164,18 +196,30 @@ def is_loopback(host: str) -> bool:
 
 def missing_files(config: Config) -> Iterator[Problem]:
     """Certificate files that cannot be opened, wherever they are named. Those of IEEE 2030.5 and of the broker are looked at elsewhere."""
-    for place, path in _certificate_files(config, ()):
+    for place, path in (*_certificate_files(config, ()), *_own_certificate_files(config)):
         try:
             path.open("rb").close()
         except OSError as error:
             yield Problem(place, f"cannot read {path}: {error.strerror or type(error).__name__}; give the path of a PEM file")
 
 
+def _own_certificate_files(config: Config) -> Iterator[tuple[Where, Path]]:
+    """What we show CSMSs: one pair, or one for each identity. With renewal by the CSMS they need not exist."""
+    for number, upstream in enumerate(config.upstreams):
+        entry = upstream.certificate
+        if entry is None or entry.renewal == "csms":
+            continue
+        served = [station.id for station in config.stations if upstream.role == "mirror" or config.upstream_of(station.id) == upstream]
+        named = upstream.face == "pair" and IDENTITY in str(entry.cert_file)
+        for cert, key in dict.fromkeys(files_of(entry, identity) for identity in (served if named else [config.identity_of(upstream)])):
+            yield from ((("upstreams", number, "certificate", "cert_file"), cert), (("upstreams", number, "certificate", "key_file"), key))
+
+
 def _certificate_files(model: Any, where: Where) -> Iterator[tuple[Where, Path]]:
     if isinstance(model, tuple):
         for number, item in enumerate(model):
             yield from _certificate_files(item, (*where, number))
-    elif isinstance(model, BaseModel) and not isinstance(model, Ieee20305Signal | MqttConfig):
+    elif isinstance(model, BaseModel) and not isinstance(model, Ieee20305Signal | MqttConfig | ClientCertificateConfig):
         for name in type(model).model_fields:
             value = getattr(model, name)
             if name in CERTIFICATE_KEYS and value is not None:

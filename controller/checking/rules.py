@@ -18,7 +18,16 @@ from controller.checking.device_rules import device_problems
 from controller.checking.drivers import drivers
 from controller.checking.fallback import fallback_problems
 from controller.checking.feeds import feed_problems
-from controller.checking.links import depot_faces, file_doors, is_loopback, listeners, password_hashes, upstream_names, upstream_settings
+from controller.checking.links import (
+    depot_faces,
+    file_doors,
+    is_loopback,
+    listeners,
+    password_hashes,
+    security_profiles,
+    upstream_names,
+    upstream_settings,
+)
 from controller.checking.meters import meter_problems
 from controller.checking.modbus_lines import line_problems
 from controller.checking.openadr import openadr_problems
@@ -437,6 +446,7 @@ RULES: tuple[tuple[Rule, str], ...] = (
     (lambda site: listeners(site.config), "listen api.port"),
     (lambda site: file_doors(site.config), "files listen api.port ~upstreams"),
     (lambda site: password_hashes(site.config), "~stations"),
+    (lambda site: security_profiles(site.config), "~stations ~upstreams listen"),
     (lambda site: drivers(site.config), "authorization"),
     (_unknown_models, "~stations.model"),
     (_meter_references, "meters.id meters.role grid.meter circuits.meter battery.meter"),

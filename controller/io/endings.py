@@ -15,10 +15,10 @@ LOOK_EVERY_S = 600.0
 
 
 class Endings:
-    """files: whom a certificate is shown to -> its file. Read anew at each look, as they may have been renewed."""
+    """files: whom a certificate is shown to -> its file. Read anew at each look, as they may have been renewed. then: see ``CertificateEnding``."""
 
-    def __init__(self, files: Mapping[str, Path], clock: Clock, submit: Submit) -> None:
-        self._files, self._clock, self._submit = files, clock, submit
+    def __init__(self, files: Mapping[str, Path], clock: Clock, submit: Submit, then: str = "") -> None:
+        self._files, self._clock, self._submit, self._then = files, clock, submit, then
         self._warned: dict[tuple[str, float], int] = {}
 
     async def watch(self) -> None:
@@ -29,7 +29,7 @@ class Endings:
 
     async def look(self) -> None:
         """Tell of an end that has come nearer. A file that cannot be read is its user's business."""
-        for user, path in self._files.items():
+        for user, path in tuple(self._files.items()):
             try:
                 ends_wall_s = await asyncio.to_thread(ends_at, path)
             except CertificateError:
@@ -43,4 +43,4 @@ class Endings:
         if not stamp.wall_trusted or passed is None or passed >= self._warned.get((user, ends_wall_s), WARN_DAYS[0] + 1):
             return
         self._warned[user, ends_wall_s] = passed
-        self._submit(CertificateEnding(stamp, str(path), ends_wall_s, user))
+        self._submit(CertificateEnding(stamp, str(path), ends_wall_s, user, self._then))

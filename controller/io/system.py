@@ -21,6 +21,7 @@ from contextlib import suppress
 
 from controller.config import Config
 from controller.facts import SourceChanged
+from controller.io.lateness import LagMeter, spent
 from controller.io.memory import MemoryMeter, limit_bytes, used_bytes
 from controller.io.shell import Clock, Submit
 from controller.io.tasks import end, keep
@@ -29,9 +30,7 @@ from controller.orders import Order
 log = logging.getLogger(__name__)
 
 SOURCE, MEMORY = "event loop", "memory"
-LAG_ALARM_S = 0.25
 LAG_PERIOD_S = 0.2
-CALM_S = 10.0  # the alarm ends after this long without a late turn
 MEMORY_EVERY_S = 5.0
 GROWN_BLOCKS = 100_000
 """A closed connection leaves about 150 blocks, 20 KiB, in cycles. Measured on an EPYC core with 1000 stations linked: a full
@@ -131,29 +130,12 @@ class SystemShell:
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            due_s = loop.time() + LAG_PERIOD_S
+            due_s, before = loop.time() + LAG_PERIOD_S, spent()
             await asyncio.sleep(LAG_PERIOD_S)
-            news = self._meter.saw(loop.time() - due_s, loop.time())
+            now_s, after = loop.time(), spent()
+            news = self._meter.saw(now_s - due_s, now_s, after.since(before) if after and before else None)
             if news is not None:
                 self._submit(SourceChanged(self._clock.stamp(), SOURCE, *news))
-
-
-class LagMeter:
-    """Turns measured lags into news: late once, calm again after CALM_S. Pure."""
-
-    def __init__(self) -> None:
-        self._late_mono_s: float | None = None
-
-    def saw(self, lag_s: float, mono_s: float) -> tuple[bool, str] | None:
-        """One measurement; (healthy, detail) when the state changes, else None."""
-        if lag_s > LAG_ALARM_S:
-            news = self._late_mono_s is None
-            self._late_mono_s = mono_s
-            return (False, f"one task held everything up for {lag_s * 1000:.0f} ms; control ran late by as much") if news else None
-        if self._late_mono_s is not None and mono_s - self._late_mono_s >= CALM_S:
-            self._late_mono_s = None
-            return True, f"on time for {CALM_S:g} s"
-        return None
 
 
 def on_stop_signal(stop: Callable[[], None]) -> Callable[[], None]:

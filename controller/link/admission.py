@@ -13,7 +13,12 @@ open (``Prove``) and the shell finds out elsewhere. Hashes that a change of pass
 A station configured without a password is let in whatever header it sends: many boxes send
 one at security profile 0. Passwords never appear in a text that leaves this module.
 
-Serves OCPP-J section 3 (connection) and security profile 1 (A00.FR.201 to FR.205).
+A certificate that the TLS listener has verified is a proof by itself, if it names the station (security
+profile 3): its common name must be the configured one, to the letter. A certificate of another station lets
+nobody in, whatever password comes with it. ``security_profile`` of a station is the lowest it may come with: what is less is
+refused, so that nobody talks a station down (A00.FR.003, A05).
+
+Serves OCPP-J section 3 (connection) and security profiles 1 to 3 (A00.FR.201 to FR.205, FR.402 to FR.405).
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from controller.config import Config, StationConfig
@@ -71,6 +76,21 @@ Decision = Admit | AdmitWithoutVersion | Prove | Refuse
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """How a station comes. encrypted: over TLS. certificate: it has shown one that is verified; names: its common names, organizations: its O;
+    ends_wall_s: when it ends, Unix time (a TLS session that is taken up again is not verified anew)."""
+
+    encrypted: bool = False
+    certificate: bool = False
+    names: tuple[str, ...] = ()
+    organizations: tuple[str, ...] = ()
+    ends_wall_s: float = float("inf")
+
+
+PLAIN: Final = Shown()
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A request target taken apart. url_tail: raw text after the base path, query included."""
 
@@ -103,17 +123,29 @@ def read_target(target: str, base_path: str) -> Target | None:
 
 
 def decide(
-    identity: str, authorization: Sequence[str], offered: Sequence[str], config: Config, spoken: Sequence[str], hashes: Sequence[str] = ()
+    identity: str,
+    authorization: Sequence[str],
+    offered: Sequence[str],
+    config: Config,
+    spoken: Sequence[str],
+    hashes: Sequence[str] = (),
+    shown: Shown = PLAIN,
+    wall_s: float = 0.0,
 ) -> Decision:
     """Admit or refuse a station.
 
     identity: decoded once, see ``read_target``. authorization: every Authorization header as
     it came. offered: subprotocols in the station's order of preference. spoken: what we speak.
-    hashes: of ``SetStationSecret``, in place of the configured password; () = as configured.
+    hashes: of ``SetStationSecret``, in place of the configured password; () = as configured. shown: how it comes. wall_s: now, Unix time.
     """
     station = config.station(identity)
     if station is None:
         return Refuse(404, f"station {printable(identity)} is not in the configuration")
+    if shown.certificate:
+        return _strange(station, shown, config, wall_s) or _choose(station, offered, spoken)
+    lower = _too_low(station, shown)
+    if lower is not None:
+        return lower
     good = _good(station, hashes)
     if good is None or isinstance(good, Refuse):
         return good or _choose(station, offered, spoken)
@@ -124,6 +156,34 @@ def decide(
     if isinstance(good, tuple):
         return Prove(sent, good, _choose(station, offered, spoken), wrong)
     return _choose(station, offered, spoken) if same_password(sent, good) else wrong
+
+
+def _strange(station: StationConfig, shown: Shown, config: Config, wall_s: float) -> Refuse | None:
+    """Why a verified certificate is not this station's; None = it is (A00.FR.404, FR.405)."""
+    wanted, clients = station.certificate_name or station.id, config.listen.tls.clients if config.listen.tls is not None else None
+    if wall_s >= shown.ends_wall_s:
+        return Refuse(403, f"station {station.id} shows a certificate that has ended; renew it in the station")
+    if shown.names != (wanted,):
+        named = ", ".join(map(printable, shown.names[:3])) or "nobody"
+        hint = f"this station's must name {wanted} (stations[].certificate_name)"
+        return Refuse(403, f"station {station.id} shows a certificate that names {named}; {hint}")
+    if clients is not None and clients.organization is not None and clients.organization not in shown.organizations:
+        named = ", ".join(map(printable, shown.organizations[:3])) or "none"
+        return Refuse(403, f"station {station.id} shows a certificate of the organization {named}, not of {clients.organization}")
+    return None
+
+
+def _too_low(station: StationConfig, shown: Shown) -> Refuse | None:
+    """A station without a certificate, and its lowest security profile."""
+    least = station.security_profile or 0
+    if least >= 3:
+        how = "over TLS without a certificate" if shown.encrypted else "without TLS"
+        return Refuse(403, f"station {station.id} comes {how}, and its lowest security profile is 3 (TLS and its own certificate)")
+    if least >= 2 and not shown.encrypted:
+        return Refuse(403, f"station {station.id} comes without TLS, and its lowest security profile is 2")
+    if least >= 1 and station.password is None and station.password_hash is None and station.password_file is None:
+        return Refuse(503, f"station {station.id} has security profile {least} and no password in the site file")
+    return None
 
 
 def _good(station: StationConfig, hashes: Sequence[str]) -> tuple[str, ...] | str | Refuse | None:

@@ -14,7 +14,8 @@ from typing import Any, Final
 from controller.facts import FloorConfirmed, SetpointAnswered, Stamp
 from controller.link import own_profiles as own
 from controller.link.lane import Priority
-from controller.link.own_profiles import Asker, Command, Outcome, Own, Sender
+from controller.link.own_profiles import Asker, Command, Dating, Outcome, Own, Sender
+from controller.link.station_clock import StationClock
 from controller.link.waking import Waking
 from controller.ocpp import rpc
 from controller.ocpp.command_fields import STATION_MAX, highest_a
@@ -24,6 +25,8 @@ from controller.orders import ClearSetpoint, Inject, InstallFloor, Order, ReadBa
 READ_BACK_S: Final = 300
 CLOSE_A: Final = 0.1
 """A limit read back this little above what was expected is as expected [A]."""
+DATE_HINTS: Final = ("schedule", "invalidprofile", "value", "time", "date", "past")
+"""In the reason codes with which a station may refuse a date (K01)."""
 NOT_ANNOUNCED: Final = "not sent: the station has not announced this operation mode here"
 NOT_OURS: Final = "not sent: in overlay mode only the station's maximum is ours"
 
@@ -31,7 +34,7 @@ NOT_OURS: Final = "not sent: in overlay mode only the station's maximum is ours"
 class Commander:
     """One station's. phases: EVSE id -> number of its phases. modes: what ``Features`` knows of an EVSE's operation modes.
 
-    overlay: the CSMS's profiles live in the station beside ours; then the station's maximum is all we write or clear.
+    overlay: the CSMS's profiles live in the station beside ours; then the station's maximum is all we write or clear. clock: the station's.
     """
 
     __slots__ = (
@@ -42,6 +45,7 @@ class Commander:
         "_in_the_way",
         "_modes",
         "_newest",
+        "_no_past",
         "_no_updates",
         "_overlay",
         "_phases",
@@ -49,18 +53,28 @@ class Commander:
         "_refused",
         "_send",
         "_strategies",
+        "_tried_now",
         "_unit_refused",
         "_voltage_v",
         "_waking",
         "_without_phases",
+        "clock",
         "dialect",
         "floors",
         "setpoints",
     )
 
     def __init__(
-        self, voltage_v: float, phases: Mapping[int, int], send: Sender, ask: Asker, modes: Callable[[int], frozenset[str]], overlay: bool = False
+        self,
+        voltage_v: float,
+        phases: Mapping[int, int],
+        send: Sender,
+        ask: Asker,
+        modes: Callable[[int], frozenset[str]],
+        overlay: bool = False,
+        clock: StationClock | None = None,
     ) -> None:
+        self.clock = clock or StationClock()
         self.dialect: Dialect | None = None
         self.floors: dict[int, float] = {}
         self.setpoints: dict[int, Command] = {}
@@ -82,6 +96,8 @@ class Commander:
         self._unit_refused: set[int] = set()
         self._without_phases: set[int] = set()
         self._no_updates = False
+        self._no_past = False  # it refuses schedules that have begun already, as was seen
+        self._tried_now: set[int] = set()  # EVSEs where that was tried
 
     # -- life --------------------------------------------------------------------------------------------
 
@@ -95,6 +111,8 @@ class Commander:
         self.setpoints = {evse_id: command for evse_id, command in self.setpoints.items() if command.purpose != "tx"}
         self._refused.clear()
         self._without_phases.clear()
+        self._no_past = False
+        self.clock.doubt()
         self._forget_guesses()
 
     def _forget_guesses(self) -> None:
@@ -104,6 +122,7 @@ class Commander:
         self._cleared_orders.clear()
         self._cleared_evses.clear()
         self._unit_refused.clear()
+        self._tried_now.clear()
         self._no_updates = False
 
     def transaction_ended(self, evse_id: int) -> None:
@@ -176,7 +195,8 @@ class Commander:
 
     def _setpoint(self, order: Inject, at: Stamp, transaction: tuple[str | None, float | None]) -> Setpoint:
         strategy = order.strategy if self._words().has_modes else replace(order.strategy, dynamic=False, max_offline_s=None)
-        written = own.setpoint(order, strategy, at, transaction, self._voltage_v)
+        dating = Dating(self.clock, self.floors.get(order.evse.evse_id), self._no_past)
+        written = own.setpoint(order, strategy, at, transaction, self._voltage_v, dating)
         return replace(written, name_phases=False) if order.evse.evse_id in self._without_phases else written
 
     def _update(self, evse_id: int, setpoint: Setpoint) -> tuple[str, dict[str, Any]] | None:
@@ -231,6 +251,7 @@ class Commander:
         evse_id, written = order.evse.evse_id, note.written
         assert written is not None
         self._refused.discard(evse_id)
+        self._no_past = self._no_past or note.began_now
         known = self.setpoints.get(evse_id)
         if order.number < 0 and not note.update:
             self._dynamic.pop(evse_id, None)  # a probe of commissioning has taken its place
@@ -272,7 +293,7 @@ class Commander:
         retry_after_s = dialect.retry_after_s(frame.payload)
         if retry_after_s is not None:
             return [SetpointAnswered(at, order.evse, order.number, False, reason, retry_after_s=retry_after_s)]
-        again = self._refused_update(at, note, reason)
+        again = self._refused_update(at, note, reason) or self._refused_past(at, note, reason)
         if again:
             return again
         if order.number < 0:
@@ -299,6 +320,20 @@ class Commander:
         whole = own.anew(order, written, at)
         return self._send(at, *self._words().set_profile(whole), own.priority_of(order), Own(order, at.mono_s + order.life_s, whole))
 
+    def _refused_past(self, at: Stamp, note: Own, reason: str) -> list[Outcome]:
+        """A dated profile that has begun already is refused by some: once it is written to begin now, for the same order."""
+        order, written = note.order, note.written
+        if not isinstance(order, Inject) or order.number < 0 or written is None:
+            return []
+        if not own.is_dated(written) or not _about_dates(reason):
+            return []
+        evse_id = order.evse.evse_id
+        if self._no_past or evse_id in self._tried_now or self._newest.get(evse_id, 0) > order.number:
+            return []
+        self._tried_now.add(evse_id)
+        now = replace(written, start_wall_s=own.now_by(self.clock, at))
+        return self._send(at, *self._words().set_profile(now), own.priority_of(order), replace(note, written=now, began_now=True))
+
     def _refused_without_reason(self, at: Stamp, order: Inject | InstallFloor) -> list[Outcome]:
         """1.6 does not say why: perhaps others' profiles fill the station.
 
@@ -320,7 +355,8 @@ class Commander:
         evse_id = order.evse.evse_id
         if isinstance(frame, rpc.Error):
             return FloorConfirmed(at, order.evse, None, False, f"station answered {frame.code}", order.number)
-        steps = self._words().read_back_steps(frame.payload, at, READ_BACK_S, self._voltage_v, self._phases.get(evse_id, 3))
+        theirs = replace(at, wall_s=own.now_by(self.clock, at))
+        steps = self._words().read_back_steps(frame.payload, theirs, READ_BACK_S, self._voltage_v, self._phases.get(evse_id, 3))
         if not steps and not self._words().accepted(frame.payload)[0]:
             self._unit_refused ^= {evse_id}
         # A setpoint holds now; a floor must hold at any moment, below the setpoint that lives on it.
@@ -329,6 +365,8 @@ class Commander:
         ok = limit_a is not None and limit_a <= expected_a + CLOSE_A
         if steps and not ok:
             self._suspect(evse_id, order.number)
+        if order.number and limit_a is not None and abs(limit_a - order.expected_a) > CLOSE_A and self.clock.ahead_s(at):
+            self.clock.misled()
         detail = "" if ok else ("no composite schedule" if limit_a is None else f"station reports {limit_a:.1f} A")
         return FloorConfirmed(at, order.evse, limit_a, ok, detail, order.number)
 
@@ -347,3 +385,9 @@ class Commander:
     def _words(self) -> Dialect:
         assert self.dialect is not None
         return self.dialect
+
+
+def _about_dates(reason: str) -> bool:
+    """Whether a refusal may be about the dates: 1.6 gives no reason, 2.x may (K01)."""
+    status, _, code = reason.partition(" ")
+    return status == "Rejected" and (not code or any(hint in code.lower() for hint in DATE_HINTS))

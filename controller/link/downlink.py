@@ -19,6 +19,7 @@ from controller.link.commander import Commander
 from controller.link.ids import IdSource
 from controller.link.lane import Lane, Priority, Waiting
 from controller.link.own_profiles import Command, Own, is_setpoint_of
+from controller.link.station_clock import StationClock
 from controller.ocpp import rpc
 from controller.ocpp.dialect import Dialect
 from controller.ocpp.ledger import Owner
@@ -76,7 +77,7 @@ class Downlink:
         self.lane = Lane(STATION_ANSWER_S, own_patience_s=OWN_PATIENCE_S)
         self.dialect: Dialect | None = None
         self.generation: int | None = None
-        self.commander = Commander(voltage_v, phases or {}, self._offer, self.ask, modes, overlay)
+        self.commander = Commander(voltage_v, phases or {}, self._offer, self.ask, modes, overlay, StationClock(station_id))
         self._ids = ids
         self._relayed_answer = relayed_answer
         self._given_up: Waiting | None = None

@@ -22,11 +22,14 @@ from controller.facts import (
     FilesCollected,
     FileServed,
     MaintenanceOpened,
+    OwnCertificateInstalled,
+    OwnCertificateSeen,
     ParkedReturned,
     Persisted,
     PersistFailed,
     Restored,
     RowsLoaded,
+    SigningRequestMade,
     Stamp,
     StationArrived,
     StationClosed,
@@ -78,7 +81,7 @@ DIAL_ALL_S = 30.0
 
 FACES = "\0faces"
 """Owner of the tokens with which the faces keep their memories; no station is called so."""
-HEARD = (FileFetched, FileServed, FilesCollected)
+HEARD = (FileFetched, FileServed, FilesCollected, SigningRequestMade, OwnCertificateInstalled, OwnCertificateSeen)
 """Facts of no station that concern faces."""
 
 Internal = Inject | InstallFloor | ReadBack | SetAvailable | ClearSetpoint | Wake | AnnounceLimit

@@ -43,6 +43,7 @@ from controller.link.upstream import State
 from controller.ocpp import rpc
 from controller.ocpp.dialect import Dialect, TransactionEvent
 from controller.ocpp.registry import dialect_for
+from controller.ocpp.told_times import told_wall_s
 from controller.orders import AnnounceLimit, CloseStation, CloseUpstream, DialUpstream, Order, Persist, SendStation, SendUpstream, Severity, Tell
 from controller.snapshot import LinkView
 
@@ -489,6 +490,7 @@ class Session:
             outcomes += self._rebooted(at)
         elif not self.online and not self._booting:
             outcomes += self._go_online(at)
+        outcomes += self._clock_heard(at, call)
         event = self.up.about(call).event
         if event is not None and event.ended and self._dialect().assigns_transactions and self.running.is_foreign(event):
             return [*outcomes, *self._foreign_stop(at, call)]
@@ -498,6 +500,12 @@ class Session:
         for mirror in self.mirrors:
             outcomes += mirror.copy(at, call)
         return outcomes
+
+    def _clock_heard(self, at: Stamp, call: rpc.Call) -> list[Order]:
+        """What time the station believes it is: our own profiles are dated by that."""
+        clock = self.down.commander.clock
+        told = told_wall_s(call.action, call.payload) if clock.listens(at) else None
+        return clock.heard(at, told, reading=call.action == "MeterValues") if told is not None else []
 
     def _foreign_stop(self, at: Stamp, call: rpc.Call) -> list[Outcome]:
         """Where the CSMS numbers the transactions, a station could end the session of another one (F14, CVE-2026-28230)."""

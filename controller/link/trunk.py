@@ -99,6 +99,11 @@ class Trunk:
         return bool(self.version)
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing is under way in either direction, and nothing waits."""
+        return self._flight is None and not len(self.turns) and not self._serving
+
+    @property
     def waiting(self) -> dict[Rank, int]:
         """How many messages wait in each rank, the one in flight not counted."""
         return self.turns.waiting()

@@ -25,7 +25,8 @@ RETRY_UNTOLD_S: Final = 60.0
 """Wait when a station says that it was too often, but not for how long [s]."""
 LONGEST_RETRY_S: Final = 86_400.0
 CLOCK_APART_S: Final = 60.0
-DAY_S: Final = 86_400.0
+LONG_BEGUN_S: Final = 2 * 86_400.0
+"""A composite may begin with the schedule it comes from, which may have begun a day ago and more (``own_profiles.BACK_S``) [s]."""
 
 
 # -- what we write -------------------------------------------------------------------------------------
@@ -115,7 +116,7 @@ def _begins(schedule: Payload, start: Any, at: Stamp, asked_s: float) -> float:
     """When it begins by our clock: now, as asked, unless it is so much longer that it may have begun before."""
     said_wall_s, length_s = wall_time(start), number(schedule.get("duration"))
     longer = length_s is not None and length_s > asked_s + CLOCK_APART_S
-    if said_wall_s is None or not longer or not CLOCK_APART_S < at.wall_s - said_wall_s < DAY_S:
+    if said_wall_s is None or not longer or not CLOCK_APART_S < at.wall_s - said_wall_s < LONG_BEGUN_S:
         return at.wall_s
     return said_wall_s
 

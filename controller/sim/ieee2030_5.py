@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 from envoy_schema.server.schema.sep2 import der, end_device, function_set_assignments, metering_mirror
+from envoy_schema.server.schema.sep2 import response as responses
 from envoy_schema.server.schema.sep2.base import BaseXmlModelWithNS
 from envoy_schema.server.schema.sep2.device_capability import DeviceCapabilityResponse
 from envoy_schema.server.schema.sep2.identification import Link, ListLink
@@ -43,9 +44,11 @@ def tls(cert: Path, key: Path, ca: Path, ciphers: str = CIPHERS) -> ssl.SSLConte
 
 @dataclass(slots=True)
 class Faults:
-    """What goes wrong, by beginning of the path. answer: HTTP status, or a body in place of the right one. slow_s: before each answer."""
+    """What goes wrong, by beginning of the path. answer: HTTP status, or a body in place of the right one. slow_s: before each answer.
+    cut: so many times the work is done and the connection ends without an answer."""
 
     status: dict[str, int] = field(default_factory=dict)
+    cut: dict[str, int] = field(default_factory=dict)
     body: dict[str, str] = field(default_factory=dict)
     location: dict[str, str] = field(default_factory=dict)
     slow_s: float = 0.0
@@ -79,6 +82,7 @@ class UtilityServer:
         for place in DER_PLACES:
             put(f"/edev/{{n}}/der/1/{place}", self._der)
         post("/edev/{n}/rsps/1/rsp", self._response)
+        get("/edev/{n}/rsps/1/rsp", self._responses)
         post("/mup", self._mirror)
         get("/mup/{m}", self._mirror_itself)
         post("/mup/{m}", self._reading)
@@ -107,9 +111,14 @@ class UtilityServer:
         if request.method in ("POST", "PUT") and request.content_type != SEP_XML:
             return web.Response(status=415, text=f"{request.content_type} is not {SEP_XML}")
         try:
-            return await handler(request)
+            answer = await handler(request)
         except RefusedError as error:
             return web.Response(status=error.status, text=str(error))
+        for begin, times in self.faults.cut.items():
+            if times > 0 and f"{request.method} {request.path}".startswith(begin) and request.transport is not None:
+                self.faults.cut[begin] -= 1
+                request.transport.abort()
+        return answer
 
     # -- who asks --------------------------------------------------------------------------------------------
 
@@ -246,6 +255,14 @@ class UtilityServer:
         self._known(request)
         self.utility.take("DERControlResponse", self._who(request), request.path, await request.read())
         return web.Response(status=201, headers={"Location": f"{request.path}/{len(self.utility.told)}"})
+
+    async def _responses(self, request: web.Request) -> web.Response:
+        self._known(request)
+        who = self._who(request)
+        told = [one for one in reversed(self.utility.told) if one.what == "DERControlResponse" and one.who == who]
+        items = [responses.Response(**one.content) for one in told]
+        page, counts = self._page(request, items)
+        return _xml(responses.ResponseListResponse(href=request.path, Response_=page, **counts))
 
     async def _mirror(self, request: web.Request) -> web.Response:
         self._known(request)

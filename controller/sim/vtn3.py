@@ -2,8 +2,8 @@
 
     python -m controller.sim.vtn3 --port 9103 --generation 3.1
 
-Speaks 3.0.1 and 3.1 (paths, roles, targets, object privacy, notifications), OAuth 2 client credentials, subscriptions with callbacks,
-pages, ETags and problem objects. Takes nothing that the schemas do not allow. Keeps everything in memory: a restart forgets it.
+Speaks 3.0.1 and 3.1 (paths, roles, targets, object privacy, notifications over webhooks and MQTT), OAuth 2 client credentials, subscriptions
+with callbacks, pages, ETags and problem objects. Takes nothing that the schemas do not allow. Keeps everything in memory: a restart forgets it.
 
 Clients: ``bl`` (business side, secret ``bl-secret``) and ``ven`` (secret ``ven-secret``), others by ``clients``. What a test needs beside the
 specification is under ``/control``: faults for the next requests, the life of tokens, what came in.
@@ -29,6 +29,7 @@ from pydantic import ValidationError
 from controller.io.clock import Clock, fresh_seed
 from controller.io.tasks import end, spawn
 from controller.sim.vtn3_models import SHAPES
+from controller.sim.vtn3_mqtt import Announcer, Offered, places, topics_of
 
 MOST_A_PAGE = 50
 OBJECT_OF = {"programs": "PROGRAM", "events": "EVENT", "reports": "REPORT", "subscriptions": "SUBSCRIPTION", "vens": "VEN", "resources": "RESOURCE"}
@@ -49,7 +50,8 @@ class Client:
 
 @dataclass(slots=True)
 class Fault:
-    """What the next requests get in place of an answer. match: part of the path. status 0: the connection is cut."""
+    """What the next requests get in place of an answer. match: part of the path. status 0: the connection is cut. method "": any.
+    after: what was asked for is done all the same."""
 
     match: str
     status: int
@@ -57,6 +59,8 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     body: str | None = None
     skip: int = 0
+    method: str = ""
+    after: bool = False
 
 
 class Vtn3:
@@ -73,7 +77,12 @@ class Vtn3:
         self.clients = dict(clients or {"bl": Client("bl-secret", business=True), "ven": Client("ven-secret")})
         self.base_path = base_path if base_path is not None else f"/openadr3/{'3.0.1' if generation == '3.0' else '3.1.0'}"
         self.token_life_s = TOKEN_LIFE_S
+        self.fresh_token: Callable[[], str] = fresh_seed
         self.basic_only = False
+        self.most_a_page = MOST_A_PAGE
+        self.report_names_are_unique = False
+        self.mqtt: Offered | None = None
+        self.announcer: Announcer | None = None
         self.objects: dict[str, dict[str, Body]] = {name: {} for name in OBJECT_OF}
         self.log: deque[Body] = deque(maxlen=2000)
         self.faults: list[Fault] = []
@@ -114,6 +123,7 @@ class Vtn3:
         if not nested:
             app.router.add_get(f"{base}/auth/server", self._auth_server)
             app.router.add_get(f"{base}/notifiers", self._notifiers)
+            app.router.add_get(f"{base}/notifiers/mqtt/topics/{{path:.+}}", self._topics)
         for name in OBJECT_OF:
             path = f"{base}/vens/{{ven}}/resources" if nested and name == "resources" else f"{base}/{name}"
             app.router.add_get(path, self._bound(name, self._list))
@@ -140,7 +150,9 @@ class Vtn3:
             control: web.StreamResponse = await handler(request)
             return control
         body = await request.text()
-        if (fault := self._fault(request.path)) is not None:
+        if (fault := self._fault(request)) is not None:
+            if fault.after:
+                await handler(request)
             self._logged(request, body, fault.status)
             if fault.status == 0 and request.transport is not None:
                 request.transport.abort()
@@ -154,9 +166,9 @@ class Vtn3:
         self._logged(request, body, answer.status)
         return answer
 
-    def _fault(self, path: str) -> Fault | None:
+    def _fault(self, request: web.Request) -> Fault | None:
         for fault in self.faults:
-            if fault.match in path and fault.left > 0:
+            if fault.match in request.path and fault.method in ("", request.method) and fault.left > 0:
                 if fault.skip > 0:
                     fault.skip -= 1
                     return None
@@ -189,7 +201,7 @@ class Vtn3:
         client = self.clients.get(str(name))
         if client is None or client.secret != secret:
             return web.json_response({"error": "invalid_client", "error_description": "unknown client or wrong secret"}, status=401)
-        token = fresh_seed()
+        token = self.fresh_token()
         self._tokens[token] = (str(name), self._wall_s() + self.token_life_s)
         return web.json_response({"access_token": token, "token_type": "Bearer", "expires_in": self.token_life_s})
 
@@ -198,13 +210,29 @@ class Vtn3:
 
     async def _notifiers(self, request: web.Request) -> web.Response:
         self._who(request)
-        return web.json_response({"WEBHOOK": True})
+        return web.json_response({"WEBHOOK": True} | ({"MQTT": self.mqtt.body()} if self.mqtt is not None else {}))
+
+    async def _topics(self, request: web.Request) -> web.Response:
+        """A VEN may know the topics of programs, of a program's events and of its own ven; others are the business side's."""
+        client, business = self._who(request)
+        parts = request.match_info["path"].split("/")
+        if self.mqtt is None or parts[0] not in OBJECT_OF or len(parts) > 3:
+            raise Problem(404, "there are no such topics")
+        if parts[0] == "vens" and len(parts) > 1:
+            if not business and self.objects["vens"].get(parts[1], {}).get("clientID") != client:
+                raise Problem(403, "this ven is another client's")
+            place = f"{parts[2]}/vens/{parts[1]}" if len(parts) == 3 else f"vens/{parts[1]}"
+        elif not business and parts[0] != "programs":
+            raise Problem(403, "topics of all objects are for the energy provider")
+        else:
+            place = f"{parts[2]}/programs/{parts[1]}" if len(parts) == 3 else "/".join(parts)
+        return web.json_response(topics_of(place, self.mqtt.wildcard, made=len(parts) != 2))
 
     # -- objects --------------------------------------------------------------------------------------
 
     async def _list(self, request: web.Request, name: str) -> web.Response:
         client, business = self._who(request)
-        skip, limit = _count(request, "skip", 0, 10**9), _count(request, "limit", MOST_A_PAGE, MOST_A_PAGE)
+        skip, limit = _count(request, "skip", 0, 10**9), min(self.most_a_page, _count(request, "limit", MOST_A_PAGE, MOST_A_PAGE))
         found = [each for each in self.objects[name].values() if self._fits(request, name, each) and self._visible(request, each, client, business)]
         body = json.dumps(found[skip : skip + limit])
         tag = f'"{hashlib.sha256(body.encode()).hexdigest()[:16]}"'
@@ -251,6 +279,8 @@ class Vtn3:
         key = NAME_OF.get(name)
         if key and any(each[key] == body[key] and each.get("venID") == body.get("venID") for each in self.objects[name].values()):
             raise Problem(409, f"a {name[:-1]} of this name exists")
+        if name == "reports" and self.report_names_are_unique and any(one["reportName"] == body["reportName"] for one in self.objects[name].values()):
+            raise Problem(409, "a report of this name exists")
         self._related(name, body)
         self._number += 1
         now = _text(self._wall_s())
@@ -316,6 +346,9 @@ class Vtn3:
         kind = OBJECT_OF[name]
         said = VERBS[operation] if self.generation == "3.0" else operation
         note = {"objectType": kind, "operation": said, "object": made}
+        if self.announcer is not None and name in ("programs", "events"):
+            for place in places(name, made, self.objects["vens"].values()):
+                self.announcer.say(place, operation, note)
         for subscription in self.objects["subscriptions"].values():
             program = made["id"] if name == "programs" else made.get("programID")
             if subscription.get("programID") not in (None, program):

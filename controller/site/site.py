@@ -36,6 +36,8 @@ from controller.facts import (
     MeterRead,
     NeedsAnnounced,
     NeedStated,
+    Persisted,
+    PersistFailed,
     PhaseAmps,
     PlanFailed,
     PlanSolved,
@@ -54,11 +56,12 @@ from controller.facts import (
     TimePassed,
     UpstreamWished,
 )
-from controller.orders import Order, Persist, Publish, Severity, Tell
+from controller.orders import AnswerLimit, Order, Persist, Publish, Severity, Tell
 from controller.site import state
-from controller.site.devices.picture import EXPORT_LIMIT, Pictures, battery_phases, exports
+from controller.site.devices.picture import Pictures, battery_phases
 from controller.site.devices.steering import Devices
 from controller.site.grid.der import SITE, GridWishes
+from controller.site.grid.keeping import NOT_KEPT, Answer, Keeping
 from controller.site.grid.limit_store import BROKER, LimitStore
 from controller.site.grid.measured import flows_of
 from controller.site.grid.outside import SPACE as SIGNAL_SPACE
@@ -119,7 +122,8 @@ class Site:
         self.evses: dict[EvseKey, EvseState] = {key: EvseState(place) for key, place in self.layout.places.items()}
         self.actuator = Actuator(self.layout, config.control)
         self.limits = LimitStore(config)
-        self.outside = Outside(self.limits, lambda at: flows_of(self, at.mono_s))
+        self.keeping = Keeping()
+        self.outside = Outside(self.limits, lambda at: flows_of(self, at.mono_s), self.keeping)
         self.meters = MeterRoom(config, self.layout)
         self.readings = Readings(config)
         self.proof = Proof(self.layout, self.meters, self.evses, self.actuator.channels)
@@ -158,6 +162,8 @@ class Site:
         self._controlled_mono_s = float("-inf")
         self._handlers: dict[type[Fact], Callable[[Any], list[Order]]] = {
             TimePassed: self._time_passed,
+            Persisted: self._stored,
+            PersistFailed: self._stored,
             Restored: self._restored,
             StationOnline: self._station_online,
             StationOffline: self._station_offline,
@@ -408,9 +414,9 @@ class Site:
         if circuit is None:
             return []
         now = fact.at.mono_s
-        limit = self.limits.smallest(now).get(circuit)
-        self.meters.estimate(circuit, self._draws(circuit, now), limit, now)
-        orders = self._cut(self.meters.check_over(circuit, limit, now), fact.at)
+        limits = self.limits.bounds(now)
+        self.meters.estimate(circuit, self._draws(circuit, now), limits, now)
+        orders = self._cut(self.meters.check_over(circuit, limits, now), fact.at)
         return orders + self._look_at_devices(fact.at) if circuit == ROOT_CIRCUIT else orders
 
     def _look_at_devices(self, at: Stamp) -> list[Order]:
@@ -428,7 +434,7 @@ class Site:
 
     def _derived(self, now: float) -> tuple[Excess, ...]:
         """Excesses of circuits that nobody measures, by what their stations say."""
-        return self.meters.check_derived(self.limits.smallest(now), self.evses, self.actuator.channels, self._booked, now)
+        return self.meters.check_derived(self.limits.bounds(now), self.evses, self.actuator.channels, self._booked, now)
 
     def _cut(self, found: tuple[Excess, ...], at: Stamp) -> list[Order]:
         """Lower what loads a phase over its limit, at once; nothing there rises for a while."""
@@ -437,7 +443,7 @@ class Site:
         for one in found:
             self.meters.hold(one.circuit, at.mono_s + HOLD_S)
         frozen = self._freeze(at)
-        over = {self.budget.row_of(one.circuit, one.phase) for one in found}
+        over = {row for one in found for row in self.budget.rows_over(one.circuit, one.phase)}
         return self._write(cut(frozen.rows, frozen.claims, over, self._pace), at)
 
     def _draws(self, circuit: str, now: float) -> dict[EvseKey, Draw]:
@@ -455,11 +461,11 @@ class Site:
         refusal = self.limits.receive(fact)
         subject = f"limit {fact.source}"
         if refusal is not None:
-            orders: list[Order] = [Publish(fact.reply_topic or "limit/refused", _refused(fact, refusal.reason))]
+            orders = self._limit_repeated(fact, refusal.reason) if refusal.repeat else self._limit_answer(fact, refusal.reason)
             text = f"limit for {fact.circuit} from {fact.source} refused: {refusal.reason} - the limits in force stay; correct the sender"
             return orders if refusal.repeat else orders + self._once(f"refused {fact.source}", Severity.WARNING, subject, text)
         self._told.pop(f"refused {fact.source}", None)
-        orders = [Persist(0, remember={("limit", f"{fact.source}:{fact.circuit}"): self.limits.memory(fact.source, fact.circuit)})]
+        orders = self.keeping.remember({_limit_key(fact.source, fact.circuit): self.limits.memory(fact.source, fact.circuit)})
         if fact.value is None:
             text = f"{fact.source} withdrew its limit for {fact.circuit}"
         else:
@@ -469,7 +475,24 @@ class Site:
             orders.append(_remember_failsafe(False))
         orders.append(self.reporter.limits_order(self, fact.at))
         self.planner.ask()
-        return [*orders, *self._control(fact.at, at_once=True)]
+        return [*orders, *self._control(fact.at, at_once=True), *self._limit_answer(fact)]
+
+    def _limit_repeated(self, fact: LimitReceived, reason: str) -> list[Order]:
+        """The same word again changes nothing; whoever waits for the answer to a call made twice gets that of the first."""
+        memory = self.limits.memory(fact.source, fact.circuit)
+        if not fact.number or memory["value"] != fact.value:
+            return self._limit_answer(fact, reason)
+        return [*self.keeping.remember({_limit_key(fact.source, fact.circuit): memory}), *self._limit_answer(fact)]
+
+    def _limit_answer(self, fact: LimitReceived, refusal: str = "") -> list[Order]:
+        """For its sender: what is taken is acknowledged when it is on disk; until then ``limit/state`` only says what holds."""
+        refused = _limit_said(fact, refusal or NOT_KEPT, holds=not refusal)
+        answer = Answer(refused if refusal else _limit_said(fact), refused)
+        return self.keeping.answer(_limit_key(fact.source, fact.circuit), answer, fact.at)
+
+    def _stored(self, fact: Persisted | PersistFailed) -> list[Order]:
+        """The journal has answered. Most of its answers are the link's."""
+        return self.keeping.stored(fact) if fact.token < 0 else []
 
     def _signalled(self, fact: LimitStated | SignalBeat | FailsafeStated | ContactsRead | EventsTold) -> list[Order]:
         """A source of ``signals`` spoke."""
@@ -623,7 +646,6 @@ class Site:
     def _plan_inputs(self, at: Stamp) -> PlanInputs:
         now, pv_w, battery = at.mono_s, self.meters.side_power_w("pv"), self.config.battery
         made_w = max(0.0, -pv_w) if pv_w is not None else None
-        bounds = [watts for watts, why in exports(self, at) if why != EXPORT_LIMIT]
         return PlanInputs(
             self.evses,
             self.meters.loads(now),
@@ -643,9 +665,8 @@ class Site:
             worthwhile_w=self.rehearsals.worthwhile_w,
             period_left_s=self.peak.ends_wall_s(at.wall_s) - at.wall_s,
             faces=(*self.grid_wishes.plans(), *self.limits.sums(at, HORIZON_S, self.layout)),
-            give_bounds=self.grid_wishes.of_evses(),
-            export_w=min(bounds, default=None),
-            ahead=self.limits.ahead(at, HORIZON_S),
+            give_bounds=self.grid_wishes.giving(),
+            ahead=(*self.limits.ahead(at, HORIZON_S), *self.grid_wishes.ahead(at.wall_s)),
             foreseen=self.series.foreseen,
             sun_w=self.devices.free_sun_w(made_w, now),
             sun_fixed=bool(self.config.inverters) and not self.devices.can_curtail(now),
@@ -668,6 +689,7 @@ class Site:
         at, now = fact.at, fact.at.mono_s
         self.actuator.writes.clock(now, at.wall_s)
         orders = self._limits_ended(at)
+        orders += self.keeping.look(at)
         orders += self._obey(self.outside.look(at), at)
         orders += self._take_readings(self.readings.chargers(self.evses, self.actuator.channels, at))
         orders += self.meters.look(now, at.wall_s, at.wall_speed, self._commanded_battery(now))
@@ -694,8 +716,7 @@ class Site:
         orders: list[Order] = []
         before = self.limits.failsafe
         for limit in self.limits.expire(at.mono_s):
-            key = ("limit", f"{limit.source}:{limit.circuit}")
-            orders.append(Persist(0, remember={key: self.limits.memory(limit.source, limit.circuit)}))
+            orders += self.keeping.remember({_limit_key(limit.source, limit.circuit): self.limits.memory(limit.source, limit.circuit)})
             self._told.pop(f"limit {limit.source}:{limit.circuit}", None)
             orders.append(Tell(Severity.INFO, f"limit {limit.source}", f"the limit of {limit.source} for {limit.circuit} has ended"))
             self.planner.ask()
@@ -724,12 +745,13 @@ class Site:
         if self.devices.commands_battery:
             self.limits.battery_charging_w = self.devices.charging_w(self._battery_w(now), now)
         self.meters.rising_a = self.devices.kept_w(self._battery_w(now), now) / (self.layout.voltage_v * self.pictures.phase_count)
+        limits = self.limits.bounds(now)
         wishes = {name: (*one.wish_step(at.wall_s), one.wish_reason or "upstream profile") for name, one in self.station_wishes.items()}
         inputs = Inputs(
             at,
             self.evses,
             self.meters.loads(now, self._booked.keys() | self.meters.above.grave),
-            self.limits.smallest(now),
+            limits.phase,
             {
                 name: StationWish(step.limit_a, why, ends)
                 for name, (step, ends, why) in wishes.items()
@@ -745,6 +767,7 @@ class Site:
             (*self.grid_wishes.now(at.wall_s), *self.limits.faces(now, self.layout)),
             self.grid_wishes.of_evses(),
             self.export(at),
+            limits.total,
         )
         targets = dict(inputs.targets)
         if any(face.setpoint_w is not None for face in inputs.faces):
@@ -793,5 +816,12 @@ def _remember_failsafe(holds: bool) -> Order:
     return Persist(0, remember={("failsafe", BROKER): {"holds": True} if holds else None})
 
 
-def _refused(fact: LimitReceived, reason: str) -> dict[str, Any]:
-    return {"source": fact.source, "circuit": fact.circuit, "value": fact.value, "unit": fact.unit.value, "sequence": fact.sequence, "reason": reason}
+def _limit_key(source: str, circuit: str) -> tuple[str, str]:
+    return "limit", f"{source}:{circuit}"
+
+
+def _limit_said(fact: LimitReceived, reason: str = "", holds: bool = True) -> tuple[Order, ...]:
+    """What the sender of a limit is told, over the broker and, where it waits for it, in its own way. reason: why not."""
+    payload = {"source": fact.source, "circuit": fact.circuit, "value": fact.value, "unit": fact.unit.value, "sequence": fact.sequence}
+    told: Order = Publish(fact.reply_topic or "limit/refused", payload | {"reason": reason}) if reason else Publish("limit/accepted", payload)
+    return (told, AnswerLimit(fact.number, not reason, holds, reason)) if fact.number else (told,)

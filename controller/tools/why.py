@@ -86,8 +86,11 @@ def _layer(layer: dict[str, Any], zone: tzinfo) -> str:
 
 
 def _row(row: dict[str, Any]) -> str:
-    numbers = (row[key] for key in ("carries_a", "other_a", "margin_a", "booked_a", "others_a", "own_a", "left_a"))
-    return f"{_mark(row)} {(row['what'] + ' ' + row['phase']).strip():<41.41}" + "".join(f"{amps:8.1f}" for amps in numbers)
+    """In amperes per phase; a limit in watts in kW."""
+    per_a, unit = (1.0, "") if row.get("w_per_a") is None else (row["w_per_a"] / 1000.0, " [kW]")
+    numbers = (per_a * row[key] for key in ("carries_a", "other_a", "margin_a", "booked_a", "others_a", "own_a", "left_a"))
+    name = f"{row['what']} {row['phase']}".strip()
+    return f"{_mark(row)} {name[: 41 - len(unit)] + unit:<41}" + "".join(f"{amps:8.1f}" for amps in numbers)
 
 
 def _profile(profile: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 // The page: takes the live feed and hands it to the parts. Nothing is computed here that the
 // controller knows already; this only shows it.
 
+import { renderBounds, tickBounds } from "./bounds.js";
 import { loadPast, remember, renderCharts, startCharts, tickPlan } from "./charts.js";
 import { byId, setData, setText, show } from "./dom.js";
 import { renderEvses, tickEvses } from "./evses.js";
@@ -32,10 +33,11 @@ function onState(next, changed) {
   renderHeader();
   const site = state.site;
   if (changed.has("grid") || changed.has("circuits")) renderGrid(site);
-  if (changed.has("grid") || changed.has("evses") || changed.has("devices")) renderFlow(site);
+  if (changed.has("grid") || changed.has("evses") || changed.has("devices") || changed.has("bounds")) renderFlow(site);
   if (changed.has("evses")) renderEvses(site);
   if (changed.has("limits")) renderLimits(site.limits);
-  if (changed.has("signals")) renderSignals(site.signals ?? [], site.devices ?? []);
+  if (changed.has("bounds") || changed.has("devices")) renderBounds(site);
+  if (changed.has("signals")) renderSignals(site.signals ?? []);
   if (changed.has("meters")) renderMeters(site.meters ?? []);
   if (changed.has("series")) renderSeries(site.series ?? [], state.currency);
   if (changed.has("devices")) renderDevices(site.devices ?? []);
@@ -98,9 +100,10 @@ function tick() {
   setText(byId("clock-time"), clock(now));
   setText(byId("clock-date"), day(now));
   tickEvses(state.site.evses, now);
+  tickBounds(now);
   tickSignals(now);
   tickSeries(now);
-  askRecord(state.site.signals ?? [], now);
+  askRecord(state.site, now);
   tickLimits(now);
   tickPlan(state.site.plan, now);
   if (lostSince !== null) tickLost();

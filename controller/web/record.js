@@ -22,9 +22,10 @@ let askedAt = -Infinity;
 let heard = "";
 
 // Every few seconds, and at once when a source changes what it holds.
-export function askRecord(signals, nowWallS) {
-  if (!signals.length || document.hidden) return;
-  const key = JSON.stringify(signals.map((signal) => [signal.id, signal.state, signal.limit_w, signal.production_limit_w]));
+export function askRecord(site, nowWallS) {
+  const holding = (site.bounds ?? []).filter((bound) => bound.state !== "announced" && bound.source !== "contract");
+  if (document.hidden || (!site.signals?.length && !holding.length && heard === "")) return;
+  const key = JSON.stringify(holding.map((bound) => [bound.source, bound.kind, bound.state, bound.power_w, bound.obeyed]));
   const now = performance.now();
   if (now - askedAt < (key === heard ? AGAIN_MS : 1000)) return;
   askedAt = now;

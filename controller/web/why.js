@@ -73,8 +73,10 @@ function layer(entry) {
   return item(entry.binds, h("b", {}, amps(entry.limit_a)), h("span", {}, entry.what + end));
 }
 
-// A bar per fuse: other load, kept free, other cars, this car, what is left.
+// A bar per fuse: other load, kept free, other cars, this car, what is left. A limit in watts is told in them.
 function row(entry) {
+  const total = isNumber(entry.w_per_a);
+  const much = total ? (value) => kilowatts(value * entry.w_per_a) : amps;
   const whole = Math.max(entry.carries_a, 0.1);
   const part = (kind, value) => {
     const seg = h("i", { class: `share share-${kind}` });
@@ -90,9 +92,9 @@ function row(entry) {
     part("cars", entry.others_a),
     part("own", entry.own_a),
   );
-  const left = entry.left_a < -0.5 ? `${amps(-entry.left_a)} too much` : `${amps(Math.max(0, entry.left_a))} left`;
-  const words = `${amps(entry.other_a)} other load, ${amps(kept)} kept free, ${amps(entry.others_a)} other cars, ${amps(entry.own_a)} here, ${left}`;
-  return item(entry.binds, h("b", {}, amps(entry.carries_a)), h("span", {}, `${entry.what} ${entry.phase}`, bar, h("small", {}, words)));
+  const left = entry.left_a < -0.5 ? `${much(-entry.left_a)} too much` : `${much(Math.max(0, entry.left_a))} left`;
+  const words = `${much(entry.other_a)} other load, ${much(kept)} kept free, ${much(entry.others_a)} other cars, ${much(entry.own_a)} here, ${left}`;
+  return item(entry.binds, h("b", {}, much(entry.carries_a)), h("span", {}, `${entry.what} ${entry.phase}`, bar, h("small", {}, words)));
 }
 
 function profile(entry) {

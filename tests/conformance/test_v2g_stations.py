@@ -30,7 +30,6 @@ STATIONS = [
     {"name": "refuses", "announces": True, "needs": True, "refuses": True},
 ]
 MAX_DISCHARGE_W, CAR_W = 4000.0, 5000.0
-AFTER_S = 12.0
 
 
 @dataclass
@@ -81,6 +80,14 @@ def depot(folder: Path) -> dict[str, Any]:
     )
 
 
+def told_enough(log: Path) -> bool:
+    """Whether the setpoint of the car that gives was renewed twice, and the station that refused one was told something else afterwards."""
+    lines = [json.loads(line) for line in log.read_text().split("\n")[:-1]]
+    gives, refuses = (Frames([line for line in lines if line["name"] == name]) for name in ("gives", "refuses"))
+    plain = [n for n, body in refuses.calls("in", "SetChargingProfile") if "operationMode" not in json.dumps(body)]
+    return len(gives.v2x()) >= 3 and bool(refuses.v2x()) and plain[-1] > refuses.v2x()[0][0]
+
+
 async def live(folder: Path) -> Run:
     log = folder / "stations.jsonl"
     async with Yard(folder, depot(folder)) as yard:
@@ -92,7 +99,7 @@ async def live(folder: Path) -> Run:
                 return any(evse["id"] == "gives/1" and evse["state"] == "discharging" for evse in (await yard.state())["site"]["evses"])
 
             await until(gives, 60.0)
-            await asyncio.sleep(AFTER_S)
+            await until(lambda: told_enough(log), 60.0)
             evses = (await yard.state())["site"]["evses"]
         finally:
             await peer.stop()

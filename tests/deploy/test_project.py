@@ -75,3 +75,17 @@ def test_the_watchdog_and_the_dead_man_fit_together() -> None:
     assert "WatchdogSec=15\n" in unit
     assert "RestartSec=1\n" in unit
     assert "StartLimitIntervalSec=0\n" in unit
+
+
+def test_control_goes_first_on_a_busy_box_and_outlives_its_solver() -> None:
+    """The solver adds 10 to its niceness, and offers itself when memory runs out: by default systemd would end the whole service with it."""
+    unit = (ROOT / "deploy" / "yardmaster.service").read_text(encoding="utf-8").splitlines()
+    assert {"Nice=-5", "CPUWeight=500", "OOMPolicy=continue"} <= set(unit)
+
+
+def test_an_installed_service_finds_its_code_compiled() -> None:
+    """It may write nothing beside its code, so whoever installs compiles all of the packages."""
+    made = (ROOT / "Makefile").read_text(encoding="utf-8")
+    compiled = re.search(r"^install:.*\n\t@\$\(BIN\)/python -m compileall -q (.+)$", made, re.MULTILINE)
+    assert compiled is not None
+    assert set(compiled[1].split()) == {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}

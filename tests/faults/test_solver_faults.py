@@ -144,8 +144,13 @@ def gone(pid: int) -> bool:
 
 
 async def test_f60_a_late_child_keeps_its_process_and_what_it_reached() -> None:
-    hasty = tuple(part if part != "24" else "0.25" for part in child_command(30.0))
-    assert "0.25" in hasty
+    with Child() as measured:  # a quarter of what this machine needs is too little on every machine
+        measured.plan(SITE)
+        before_s = measured.cpu_s()
+        measured.plan(LARGE)
+        limit_s = f"{(measured.cpu_s() - before_s) / 4.0:.3f}"
+    hasty = tuple(part if part != "24" else limit_s for part in child_command(30.0))
+    assert limit_s in hasty
     async with desk(command=hasty) as yard:
         answer = await yard.plan(LARGE)
         first, rounds = yard.pid(), 1
@@ -154,7 +159,7 @@ async def test_f60_a_late_child_keeps_its_process_and_what_it_reached() -> None:
         while isinstance(answer, str):
             assert answer.startswith("late: ")
             answer, rounds = await yard.plan(LARGE), rounds + 1
-            assert rounds < 40
+            assert rounds < 200
         good(LARGE, answer)
         assert yard.pid() == first
         assert yard.health == [True]

@@ -51,12 +51,12 @@ class Meter:
 
 @asynccontextmanager
 async def read_over(wire: str, port: int, meter: Meter, **source: Any) -> AsyncIterator[tuple[MeterLog, RawDevice]]:
-    """The Modbus shell reading a meter every 0.05 s."""
+    """The Modbus shell reading a meter every 0.1 s. The timeout is long where silence is not what is tested: a busy machine is no silent meter."""
 
     @asynccontextmanager
     async def shell(**place: Any) -> AsyncIterator[MeterLog]:
         told = MeterLog()
-        settings = {"type": "modbus", "framing": wire, "map": meter.name, "poll_s": 0.1, "timeout_s": 0.15, "baud": 115_200, **place, **source}
+        settings = {"type": "modbus", "framing": wire, "map": meter.name, "poll_s": 0.1, "timeout_s": 5.0, "baud": 115_200, **place, **source}
         config = Config.model_validate(
             {
                 "site": {"id": "test"},
@@ -89,9 +89,10 @@ async def test_f40_a_meter_that_falls_silent_is_told_each_beat_and_nothing_old_i
     async with read_over(wire, free_port, meter, timeout_s=0.1) as (told, _):
         await told.until(lambda: len(told.readings) >= 2)
         meter.extra = lambda device, asked: []
-        await told.until(lambda: len(told.failures) >= 2)
+        so_far = len(told.failures)
+        await told.until(lambda: len(told.failures) >= so_far + 2)
         before = len(told.readings)
-        await told.until(lambda: len(told.failures) >= 4)
+        await told.until(lambda: len(told.failures) >= so_far + 4)
         assert len(told.readings) == before
         meter.extra = None
         await told.until(lambda: len(told.readings) > before)
@@ -320,9 +321,9 @@ async def test_f49_the_same_unit_s_answer_to_the_other_master_is_refused_by_its_
         return [(0.0, device.words(asked, [9, 9]) + meter.right(device, asked))] if asked.number % 3 == 1 else None
 
     meter.extra = theirs
-    async with read_over(wire, free_port, meter) as (told, _):
+    async with read_over(wire, free_port, meter, timeout_s=0.3) as (told, _):
         await told.until(lambda: len(told.readings) >= 3)
-    assert "sent 2 registers instead of" in told.failures[0]
+    assert any("sent 2 registers instead of" in text for text in told.failures)
     assert all(reading.current_a == pytest.approx((12.4, 7.1, 20.3)) for reading in told.readings)
 
 
@@ -347,7 +348,7 @@ async def test_f49_a_device_that_takes_one_client_only_and_has_it_already_is_tol
 async def test_f50_a_slow_meter_skips_beats_and_loses_nothing(wire: str, free_port: int) -> None:
     meter = Meter("janitza_umg96")
     meter.extra = lambda device, asked: [(0.13, meter.right(device, asked))]
-    async with read_over(wire, free_port, meter, timeout_s=0.5) as (told, device):
+    async with read_over(wire, free_port, meter) as (told, device):
         await told.until(lambda: len(told.readings) >= 4)
     assert not told.failures
     assert abs(len(device.asked) - len(told.readings)) <= 1, "no question is put on top of another"
@@ -380,7 +381,7 @@ async def test_b41_an_answer_of_another_shape_is_never_read_and_the_next_one_cou
     """Of every third answer the shape is wrong and each of its registers 9: no reading holds any of them."""
     meter = Meter("janitza_umg96")
     meter.extra = lambda device, asked: [(0.0, wrong(device, asked))] if asked.number % 3 == 1 else None
-    async with read_over(wire, free_port, meter) as (told, _):
+    async with read_over(wire, free_port, meter, timeout_s=0.2) as (told, _):
         await told.until(lambda: len(told.readings) >= 3 and len(told.failures) >= 1)
     assert all(reading.quality is Quality.GOOD for reading in told.readings)
     assert all(reading.current_a == pytest.approx((12.4, 7.1, 20.3)) for reading in told.readings)

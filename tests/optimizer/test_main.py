@@ -56,7 +56,7 @@ def test_the_child_answers_one_problem_after_another_and_ends_with_its_stdin(chi
         assert answer["number"] == number
         assert check(SITE, plan_from_raw(answer["plan"])) == ()
     child.to.close()
-    assert child.process.wait(10) == 0
+    assert child.process.wait(60) == 0
     assert child.back.read() == b""
 
 
@@ -72,7 +72,7 @@ def test_a_bad_problem_is_answered_and_the_next_one_planned(child: Child) -> Non
 def test_garbage_on_the_pipe_ends_the_child_with_a_word_on_stderr(child: Child) -> None:
     child.to.write(b"GET / HTTP/1.1\r\n\r\n")
     child.to.close()
-    assert child.process.wait(10) != 0
+    assert child.process.wait(60) != 0
     assert child.process.stderr is not None
     assert b"where a message should begin" in child.process.stderr.read()
 
@@ -80,14 +80,14 @@ def test_garbage_on_the_pipe_ends_the_child_with_a_word_on_stderr(child: Child) 
 def test_half_a_message_and_then_silence_ends_the_child_in_peace(child: Child) -> None:
     child.to.write(frame(b"0123456789")[:-3])
     child.to.close()
-    assert child.process.wait(10) == 0
+    assert child.process.wait(60) == 0
 
 
 def test_chatter_on_descriptor_one_cannot_reach_the_pipe() -> None:
     """C code prints to descriptor 1; only answers may be there."""
     chatter = "os.write(1, b'Welcome to CBC'); print('hello')"
     script = f"import os; from optimizer import __main__ as m; out = m._own_stdout(); {chatter}; out.write(b'ours'); out.flush()"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, timeout=20, check=True)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, timeout=60, check=True)
     assert done.stdout == b"ours"
     assert b"Welcome to CBC" in done.stderr
     assert b"hello" in done.stderr
@@ -99,5 +99,7 @@ def test_the_child_is_polite_and_capped() -> None:
         facts = Path(f"/proc/{started.process.pid}")
         nice = (facts / "stat").read_text().rsplit(")", 1)[1].split()[16]
         limits = {line.split("  ")[0]: line.split()[3] for line in (facts / "limits").read_text().splitlines()[1:]}
+        score, own = (int((one / "oom_score_adj").read_text()) for one in (facts, Path("/proc/self")))
     assert int(nice) >= 10
+    assert score >= max(500, own), "short of memory, the system ends the solver before the controller"
     assert limits["Max address space"] == str(1500 * 1024 * 1024)

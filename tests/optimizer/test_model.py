@@ -161,6 +161,21 @@ class TestOverload:
         short = dataclasses.replace(given, battery=dataclasses.replace(bounded, max_slot_charge_w=(1000.0,)))
         assert defects(short) == ("max_slot_charge_w needs 3 numbers, one per slot",)
 
+    def test_a_battery_gives_in_a_slot_no_more_than_its_bound_there(self) -> None:
+        """Dear, cheap: it gives 3 kWh at 0.50 and takes them back at 0.10. Bounded to 1 kW in the dear hour, only 1 kWh goes."""
+        nodes, store = [grid(63.0, other_load_a=load(*(20.0,) * 2))], battery(soc_wh=4000.0, min_soc_wh=0.0, efficiency_one_way=1.0)
+        strong = dataclasses.replace(store, max_charge_w=3000.0, max_discharge_w=3000.0)
+        given = problem([0.5, 0.1], nodes=nodes, battery=strong)
+        assert planned(given).battery_power_w[0] == pytest.approx(-3000.0)
+        bounded = dataclasses.replace(given, battery=dataclasses.replace(strong, max_slot_discharge_w=(1000.0, -5.0)))
+        plan = planned(bounded)
+        assert plan.battery_power_w == pytest.approx((-1000.0, 1000.0))
+        assert check(bounded, plan) == ()
+        wrong = dataclasses.replace(plan, battery_power_w=(-3000.0, 3000.0))
+        assert "battery_power" in {one.name for one in check(bounded, wrong)}
+        short = dataclasses.replace(given, battery=dataclasses.replace(store, max_slot_discharge_w=(1000.0,)))
+        assert defects(short) == ("max_slot_discharge_w needs 2 numbers, one per slot",)
+
     def test_pv_may_carry_a_base_load_above_the_fuse_and_cars_use_the_rest(self) -> None:
         plan = planned(problem([0.1], car(need_wh=4000.0), nodes=[grid(30.0, other_load_a=load((35.0,) * 3))], pv_w=[9000.0]))
         assert ev_kw(plan) == [2]

@@ -158,3 +158,17 @@ def test_any_file_is_a_ledger_or_a_value_error(text: str) -> None:
         Ledger.of(text)
     except ValueError:
         return
+
+
+def test_what_was_tried_is_known_over_a_restart() -> None:
+    ledger = Ledger()
+    ledger.offer("AA", 1, REPLY, 1000.0, 990.0)
+    waiting = ledger.next()
+    assert waiting is not None
+    assert not waiting.tried
+    tried = ledger.tried(waiting, True)
+    assert Ledger.of(ledger.text()).next() == tried
+    untried = ledger.tried(tried, False)
+    assert ledger.next() == untried == waiting
+    ledger.done(untried)
+    assert ledger.next() is None

@@ -35,6 +35,8 @@ NEAR, FAR = "10.9.0.1", "10.9.0.2"
 MTU = 1400
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI, _CLONE_NEWNET = 0x400454CA, 0x0001, 0x1000, 0x40000000
 LONGEST_QUEUE_S = 4.0
+ENOUGH, LOST_ENOUGH = 20, 3
+"""The line stays bad until so many messages were acknowledged and so many packets lost each way, however slow the machine is."""
 
 
 @dataclass(slots=True)
@@ -209,6 +211,7 @@ async def story(folder: Path, packets: bool, seconds: float) -> dict[str, Any]:
             await yard.start()
             await until(lambda: all(station.accepted for station in world.stations), 60)
             await asyncio.sleep(seconds)
+            await until(lambda: world.acknowledged > ENOUGH and all(way.lost >= LOST_ENOUGH for way in line.ways), 120)
             told, queued = world.acknowledged, await world.queued()
             worst_s = max(station.worst_answer_s for station in world.stations)
             lost = [way.lost for way in line.ways]

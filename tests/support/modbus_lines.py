@@ -58,7 +58,8 @@ Say = tuple[float, bytes]
 class RawDevice:
     """A device without any Modbus library: every register holds its own address, every bit the parity of its address.
 
-    behave: what is said to a request, None = the right answer at once. delays do not hold up later requests.
+    behave: what is said to a request, None = the right answer at once. delays do not hold up later requests. say: at once, on the line
+    the last request came by.
     """
 
     rtu: bool
@@ -67,6 +68,7 @@ class RawDevice:
     connections: int = 0
     closing: bool = False
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    say: Callable[[bytes], None] = field(default=lambda data: None)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def frame(self, asked: Asked, pdu: bytes, unit: int | None = None, tid: int | None = None) -> bytes:
@@ -96,6 +98,7 @@ class RawDevice:
     def take(self, asked: Asked, write: Callable[[bytes], None]) -> None:
         """React to a request."""
         self.asked.append(asked)
+        self.say = write
         self.news.set()
         says = self.behave(self, asked)
         for delay_s, data in [(0.0, self.right(asked))] if says is None else says:

@@ -31,8 +31,8 @@ from tests.support.kill_rounds import SETTLE_S
 from tests.support.ledger import OUTSIDE, Message, Verdict, content_of, number_of
 from tests.support.ledger_station import LedgerStation
 from tests.support.ledger_world import LedgerCsmsProcess, LedgerWorld, complaints, ledger_site, sent_late
-from tests.support.recorded_disk import PowerCut, notes
-from tests.support.yard import Yard
+from tests.support.recorded_disk import SYNC, PowerCut, notes
+from tests.support.yard import Yard, until
 
 IMAGE_MIB = 64
 STILL_TRIES = 100
@@ -161,11 +161,14 @@ import sqlite3, sys
 db = sqlite3.connect(sys.argv[1], isolation_level=None)
 db.execute("PRAGMA journal_mode = WAL")
 db.execute("PRAGMA synchronous = " + sys.argv[2])
+db.execute("PRAGMA wal_autocheckpoint = 0")
 db.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, x TEXT)")
-for n in range(1, 1_000_000):
+for n in range(1, int(sys.argv[3]) + 1):
     db.execute("INSERT INTO t VALUES (?, ?)", (n, "x" * 500))
-    print(n, flush=True)
+print("written", flush=True)
+sys.stdin.read()
 """
+"""It stops by itself and syncs at no other moment than a commit: how soon it is frozen, and how far it would have come, must not matter."""
 
 
 def lost_by_a_writer(folder: Path, synchronous: str, commits: int = 300) -> int:
@@ -173,12 +176,10 @@ def lost_by_a_writer(folder: Path, synchronous: str, commits: int = 300) -> int:
     disk = LoopDisk(folder, 32)
     disk.mount()
     try:
-        command = [sys.executable, "-c", WRITER, str(disk.path / "t.sqlite3"), synchronous]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        command = [sys.executable, "-c", WRITER, str(disk.path / "t.sqlite3"), synchronous, str(commits)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
-            for line in process.stdout:
-                if int(line) >= commits:
-                    break
+            assert process.stdout.readline() == b"written\n"
             process.send_signal(signal.SIGSTOP)
             copy = disk.copied()
             process.kill()
@@ -222,8 +223,16 @@ class RecordedOutcome:
         return "\n".join([f"{counted}; {ends}", *(self.wrong or [])[:20]])
 
 
-async def record(folder: Path, stations: int, rate: float, seconds: float, seed: int) -> list[Acknowledged]:
-    """Run a controller on a recorded disk, without a CSMS, and note when each message was acknowledged. The record is ``disk.log``."""
+def _much(told: list[Acknowledged], log: Path, least: int) -> bool:
+    """Whether more than ``least`` messages were acknowledged and more than ``least`` syncs are on record."""
+    return len(told) > least and sum(note.kind == SYNC for note in notes(log)) > least
+
+
+async def record(folder: Path, stations: int, rate: float, seconds: float, seed: int, least: int = 0) -> list[Acknowledged]:
+    """Run a controller on a recorded disk, without a CSMS, and note when each message was acknowledged. The record is ``disk.log``.
+
+    It runs for ``seconds``, and on a slow machine until there is something to judge (``least``).
+    """
     log = folder / "disk.log"
     csms = LedgerCsmsProcess(folder)
     yard = Yard(folder, ledger_site(folder, csms.url, stations))
@@ -238,6 +247,7 @@ async def record(folder: Path, stations: int, rate: float, seconds: float, seed:
             station.on_acknowledged = note
         await yard.start()
         await asyncio.sleep(seconds)
+        await until(lambda: _much(told, log, least), 120)
         await yard.kill()
         found = complaints(yard)
         assert found == [], found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from controller.facts import ContactsRead, Direction, EventsTold, FailsafeStated, GridEvent, LimitStated, Restored, SignalBeat
-from controller.orders import AnswerSignal, Order, Persist, RecordCompliance
+from controller.orders import AnswerSignal, Order, RecordCompliance
 from controller.site.grid.limits import State
 from tests.support.site_story import WALL_S, Story, depot
 
@@ -51,16 +51,6 @@ class SignalStory(Story):
         self._parts, self._count, self._restarts = parts, count, 0
         self._kinds = {str(one["id"]): str(one["type"]) for one in entries}
         self._version = 0
-        self.memories: dict[tuple[str, str], Any] = {}
-
-    def carry(self, orders: Any) -> None:
-        """Keep what the journal would."""
-        orders = list(orders)
-        for order in orders:
-            if isinstance(order, Persist):
-                for key, value in order.remember.items():
-                    self.memories[key] = value
-        super().carry(orders)
 
     # -- the source speaks ------------------------------------------------------------------------------------
 
@@ -106,8 +96,9 @@ class SignalStory(Story):
         self.now += down_s
         fresh = Story(depot(self._count, signals=self._entries, **self._parts))
         self.site = fresh.site
+        self.unwritten.clear()
         stamp = self.at() if trusted else type(self.at())(self.now, 0.0, wall_trusted=False)
-        self.carry(self.site.handle(Restored(stamp, dict(self.memories), {})))
+        self.do(Restored(stamp, {key: memory for key, memory in self.memories.items() if memory is not None}, {}))
 
     # -- what holds -----------------------------------------------------------------------------------------------
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from controller.config_signals import SignalConfig
-from controller.facts import Direction, Fact
+from controller.facts import Direction, Fact, Persisted
 from controller.io.clock import VirtualClock
 from controller.io.signals.driver import Driver, Surroundings
-from controller.orders import AnswerSignal, Order, Publish, RecordCompliance, Tell, TellSource
+from controller.orders import AnswerSignal, Order, Persist, Publish, RecordCompliance, Tell, TellSource
 from controller.site.site import Site
 from tests.support.site_story import WALL_S, depot
 
@@ -46,6 +46,8 @@ class Wire:
         orders = self.site.handle(fact)
         self.orders += orders
         for order in orders:
+            if isinstance(order, Persist) and order.token:
+                self.submit(Persisted(self.clock.stamp(), order.token))
             if isinstance(order, AnswerSignal | TellSource):
                 self.driver.answered(order)
 

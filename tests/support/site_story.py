@@ -19,13 +19,15 @@ from controller.facts import (
     LimitReceived,
     LimitUnit,
     MeterRead,
+    Persisted,
+    PersistFailed,
     SessionChanged,
     SetpointAnswered,
     Stamp,
     StationOnline,
     TimePassed,
 )
-from controller.orders import ClearSetpoint, Inject, InstallFloor, Order, Publish, ReadBack, SetAvailable, SolvePlan, Tell
+from controller.orders import ClearSetpoint, Inject, InstallFloor, Order, Persist, Publish, ReadBack, SetAvailable, SolvePlan, Tell
 from controller.site.site import Site
 from controller.site.stations.charger import ChargerModel
 from meters.reading import Quality, Reading
@@ -60,13 +62,19 @@ def depot(
 
 
 class Story:
-    """Tells a site what happens, second by second. stubborn: accepts and ignores. takes: (purpose, unit) it accepts."""
+    """Tells a site what happens, second by second. stubborn: accepts and ignores. takes: (purpose, unit) it accepts.
+
+    disk: True answers every Persist that wants it at once, False fails it, None leaves it to the test (``unwritten``).
+    """
 
     def __init__(self, config: Config, models: dict[str, ChargerModel] | None = None, site: Site | None = None) -> None:
         self.config = config
         self.site = site or Site(config, models if models is not None else QUICK)
         self.now = 1000.0
         self.reaction_s = 1.0
+        self.disk: bool | None = True
+        self.unwritten: list[Persist] = []
+        self.memories: dict[tuple[str, str], Any] = {}
         self.orders: list[tuple[float, Order]] = []
         self.drawn_a: dict[EvseKey, float] = {}
         self.wants_a: dict[EvseKey, float] = {}
@@ -105,13 +113,27 @@ class Story:
     # -- doing ------------------------------------------------------------------------------------------
 
     def do(self, fact: Fact) -> list[Order]:
-        """Hand a fact in and play the stations' part of the orders."""
+        """Hand a fact in and play the stations' and the disk's part of the orders; what the disk's answer brings is returned as well."""
         orders = self.site.handle(fact)
-        self.carry(orders)
+        return orders + self.carry(orders)
+
+    def _persist(self, order: Persist, done: bool) -> list[Order]:
+        if done:
+            self.memories |= order.remember
+        if not order.token:
+            return []
+        return self.do(Persisted(self.at(), order.token) if done else PersistFailed(self.at(), order.token, "disk full"))
+
+    def write(self, done: bool = True, most: int = 1000) -> list[Order]:
+        """The disk takes, or refuses, what waits for it, in order."""
+        orders: list[Order] = []
+        for _ in range(min(most, len(self.unwritten))):
+            orders += self._persist(self.unwritten.pop(0), done)
         return orders
 
-    def carry(self, orders: Iterable[Order]) -> None:
-        """Answer like stations do."""
+    def carry(self, orders: Iterable[Order]) -> list[Order]:
+        """Answer like stations and the disk do; returns what the disk's answers have brought."""
+        brought: list[Order] = []
         for order in orders:
             self.orders.append((self.now, order))
             if isinstance(order, Inject):
@@ -122,6 +144,11 @@ class Story:
                 self.do(FloorConfirmed(self.at(), order.evse, order.expected_a, True, number=order.number))
             elif isinstance(order, ClearSetpoint) and order.evse not in self.mute:
                 self.do(SetpointAnswered(self.at(), order.evse, order.number, True))
+            elif isinstance(order, Persist) and self.disk is not None:
+                brought += self._persist(order, self.disk)
+            elif isinstance(order, Persist):
+                self.unwritten.append(order)
+        return brought
 
     def _inject(self, order: Inject) -> None:
         if order.evse in self.mute:

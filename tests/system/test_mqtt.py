@@ -107,14 +107,15 @@ async def fleet(tmp_path: Path, mosquitto: Broker) -> AsyncIterator[Fleet]:
 
 async def test_a_limit_holds_is_told_back_and_ends_by_itself(fleet: Fleet) -> None:
     sent_s = fleet.depot.clock.stamp()
-    fleet.manager.send({"value": 30, "unit": "A", "valid_for_s": 6, "sequence": 1})
+    fleet.manager.send({"value": 30, "unit": "A", "valid_for_s": 10, "sequence": 1})
     await until(lambda: sum(fleet.setpoints_a()) <= 30)
+    taken_s = fleet.depot.clock.stamp()
     print(f"limit -> lower setpoints at both stations after {fleet.depot.mono_s - sent_s.mono_s:.2f} s")
     assert min(fleet.setpoints_a()) >= FALLBACK_A
     shown = await fleet.limit()
     assert shown is not None
     assert (shown["value"], shown["unit"], shown["binding"]) == (30, "A", True)
-    assert shown["ends_wall_s"] == pytest.approx(sent_s.wall_s + 6, abs=1.5)
+    assert sent_s.wall_s + 10 <= shown["ends_wall_s"] <= taken_s.wall_s + 10
     evse = (await fleet.yard.state())["site"]["evses"][0]
     assert evse["reason"] == "fleet limit (mqtt)"
 
@@ -122,11 +123,11 @@ async def test_a_limit_holds_is_told_back_and_ends_by_itself(fleet: Fleet) -> No
     await until(lambda: "limit/state" in fleet.manager.retained)
     state = json.loads(fleet.manager.retained["limit/state"])["circuits"]["grid"]
     assert (state["limit_a"], state["source"]) == (30, "mqtt")
-    assert state["ends_wall_s"] == pytest.approx(sent_s.wall_s + 6, abs=1.5)
+    assert sent_s.wall_s + 10 - 0.5 <= state["ends_wall_s"] <= taken_s.wall_s + 10 + 0.5, "whole seconds may be said"
     assert fleet.manager.retained["status"] == "online"
 
     await until(fleet.gone)
-    assert fleet.depot.clock.stamp().wall_s >= sent_s.wall_s + 5.5
+    assert fleet.depot.clock.stamp().wall_s >= sent_s.wall_s + 9.5
     await until(lambda: sum(fleet.setpoints_a()) == 64)
     await until(lambda: fleet.manager.of("limit/state")[-1]["circuits"]["grid"]["source"] == "fuse")
 
@@ -157,13 +158,13 @@ async def test_nonsense_is_refused_with_a_reason_and_changes_nothing(fleet: Flee
 
 
 async def test_a_dead_broker_ends_no_limit_and_a_new_one_gets_the_state(fleet: Fleet) -> None:
-    fleet.manager.send({"value": 20, "unit": "A", "valid_for_s": 8})
+    ends_s = fleet.depot.mono_s + 12  # or later: it counts from its arrival
+    fleet.manager.send({"value": 20, "unit": "A", "valid_for_s": 12})
     await until(lambda: sum(fleet.setpoints_a()) <= 20)
-    ends_s = fleet.depot.mono_s + 8
     fleet.broker.stop()
     await until(lambda: fleet.is_source("lost"))
     await until(lambda: fleet.held_to(20))
-    while fleet.depot.mono_s < ends_s - 2:
+    while fleet.depot.mono_s < ends_s - 0.5:
         assert sum(fleet.setpoints_a()) <= 20
         await asyncio.sleep(0.05)
     await until(fleet.gone)

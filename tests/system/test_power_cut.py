@@ -68,7 +68,7 @@ def test_f68_a_recorded_disk_tells_a_journal_that_syncs_from_one_that_does_not(t
 
 @pytest.mark.system
 async def test_f68_power_cut_at_any_write_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    told = await record(tmp_path, stations=9, rate=5.0, seconds=4.0, seed=68)
+    told = await record(tmp_path, stations=9, rate=5.0, seconds=4.0, seed=68, least=50)
     assert len(told) > 50
     kinds = [note.kind for note in notes(tmp_path / "disk.log")]
     assert kinds.count(SYNC) > 50
@@ -82,7 +82,7 @@ async def test_f68_power_cut_at_any_write_loses_nothing_that_was_acknowledged(tm
 @pytest.mark.system
 async def test_f68_power_cut_by_image_copy_or_at_four_hundred_more_writes(tmp_path: Path) -> None:
     if not loop_allowed():
-        told = await record(tmp_path, stations=12, rate=5.0, seconds=8.0, seed=69)
+        told = await record(tmp_path, stations=12, rate=5.0, seconds=8.0, seed=69, least=50)
         outcome = recorded_cuts(tmp_path, told, cuts=400, seed=69)
         assert (outcome.lost, outcome.wrong) == (0, [])
         return

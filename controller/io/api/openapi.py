@@ -83,7 +83,7 @@ def _paths() -> Schema:
         "/api/v1/stream": {"get": _stream()},
         "/api/v1/openapi.json": {"get": _reading("This document", None)},
         "/metrics": {"get": _text("Numbers for Prometheus", "text/plain")},
-        "/api/v1/limits": {"post": _changing("Set or withdraw a limit", "LimitPayload", "LimitAnswer")},
+        "/api/v1/limits": {"post": _changing("Set or withdraw a limit", "LimitPayload", "LimitAnswer", None, 503)},
         "/api/v1/evses/{station}/{evse}/need": {
             "post": _changing("Say what a car still needs", "NeedBody", "NeedAnswer", _evse_path(), 404)
         },

@@ -11,20 +11,21 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 from aiohttp_sse import sse_response
 
-from controller.config import ROOT_CIRCUIT, Config
-from controller.facts import EvseKey, LimitReceived, NeedStated
+from controller.config import Config
+from controller.facts import EvseKey, NeedStated
 from controller.io.api import metrics, openapi, pages
 from controller.io.api import rules as api_rules
 from controller.io.api.callbacks import Callbacks, Called, is_callback
 from controller.io.api.commissioning import Trials
 from controller.io.api.explain import Explain
 from controller.io.api.faces import Faces
+from controller.io.api.limits import FleetLimits
 from controller.io.api.models import (
     MAX_BODY_BYTES,
     MAX_POINTS,
@@ -42,9 +43,8 @@ from controller.io.api.traffic import Traffic, is_private
 from controller.io.api.why import Reasons
 from controller.io.links.door import quiet_log
 from controller.io.links.tap import Tap
-from controller.io.mqtt.payloads import LimitPayload, PayloadError, parse_limit
 from controller.io.shell import Clock, Submit, Trace, Why, listen_error
-from controller.orders import Order
+from controller.orders import AnswerLimit, Order
 from controller.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_STREAMS = 64
-MAX_SEQUENCES = 1000  # remembered limits, one per source and circuit
 KEEPALIVE_S = 75.0  # an idle connection is closed after this time; aiohttp's own choice is an hour
 QUIET_S = 5.0  # without a change the stream tells the time this often, so that a page can tell silence from a lost link
 PING_S = 15.0
@@ -83,7 +82,7 @@ class ApiShell:
     then history and sessions are empty. period_s: time between two pictures on a stream.
     """
 
-    orders: tuple[type[Order], ...] = ()
+    orders: tuple[type[Order], ...] = (AnswerLimit,)
 
     def __init__(
         self,
@@ -102,7 +101,7 @@ class ApiShell:
         self._history = history
         self._period_s = period_s
         self._feed = Feed(snapshot, period_s)
-        self._limits: dict[tuple[str, str], LimitReceived] = {}
+        self._limits = FleetLimits(config, clock, submit)
         self._streams = 0
         self._stopping = asyncio.Event()
         self._token: str | None = None
@@ -120,7 +119,9 @@ class ApiShell:
         self.port = 0
 
     def carry(self, order: Order) -> None:
-        """The page takes no orders: it reads the snapshot."""
+        """Answers for requests that wait; the page itself reads the snapshot."""
+        if isinstance(order, AnswerLimit):
+            self._limits.answered(order)
 
     async def start(self) -> None:
         """Listen on ``api.host:api.port``. Raises StartError in one sentence if that cannot be done."""
@@ -161,7 +162,7 @@ class ApiShell:
         add("/api/v1/health", self._health)
         add("/api/v1/openapi.json", self._document)
         add("/metrics", self._metrics)
-        app.router.add_post("/api/v1/limits", self._set_limit)
+        app.router.add_routes(self._limits.routes())
         app.router.add_post("/api/v1/evses/{station}/{evse}/need", self._state_need)
         app.router.add_routes(Reasons(self._known_evse, lambda: self.why).routes())
         app.router.add_routes(Explain(self._snapshot).routes())
@@ -236,11 +237,11 @@ class ApiShell:
     # -- reading calls ----------------------------------------------------------------------
 
     async def _state(self, request: web.Request) -> web.Response:
-        return _json(self._snapshot().as_json())
+        return _json(self._snapshot())
 
     async def _events(self, request: web.Request) -> web.Response:
         query = read_query(request, EventsQuery)
-        return _json({"events": [event for event in self._snapshot().as_json()["events"] if event["number"] > query.after]})
+        return _json({"events": [event for event in self._snapshot().events if event.number > query.after]})
 
     async def _points(self, request: web.Request) -> web.Response:
         query = read_query(request, HistoryQuery, tags=True)
@@ -334,44 +335,6 @@ class ApiShell:
 
     # -- changing calls ---------------------------------------------------------------------
 
-    async def _set_limit(self, request: web.Request) -> web.Response:
-        data = await read_json(request)
-        body = checked(LimitPayload, data)
-        circuits = {ROOT_CIRCUIT, *(circuit.id for circuit in self._config.circuits)}
-        if body.circuit not in circuits:
-            raise ApiError.of_field(422, "circuit", f"is not a circuit of this site; it has {_listed(circuits)}")
-        try:
-            received = parse_limit(to_json(data).encode(), self._clock.stamp(), "api", self._config.limits.default_valid_for_s)
-        except PayloadError as error:
-            raise ApiError(422, str(error)) from None
-        self._check_sequence(received)
-        self._submit(received)
-        return _json(self._limit_answer(received), status=202)
-
-    def _check_sequence(self, received: LimitReceived) -> None:
-        """Two people at once: the older sequence loses and is told so (B35). Repeating the same call is no conflict."""
-        key = (received.source, received.circuit)
-        last = self._limits.get(key)
-        if last is not None and last.sequence is not None and received.sequence is not None:
-            same = (last.value, last.unit, last.valid_for_s) == (received.value, received.unit, received.valid_for_s)
-            if received.sequence < last.sequence or (received.sequence == last.sequence and not same):
-                raise ApiError.of_field(409, "sequence", f"must be higher than {last.sequence}: the limit was changed meanwhile")
-        self._limits.pop(key, None)
-        self._limits[key] = received
-        if len(self._limits) > MAX_SEQUENCES:  # sources name themselves: made-up ones must cost no memory
-            del self._limits[next(iter(self._limits))]
-
-    def _limit_answer(self, received: LimitReceived) -> dict[str, Any]:
-        valid_for_s = min(received.valid_for_s, self._config.limits.max_valid_for_s)
-        ends_wall_s = None if received.value is None else received.at.wall_in(valid_for_s)
-        return {
-            "circuit": received.circuit,
-            "value": received.value,
-            "unit": received.unit.value,
-            "valid_for_s": valid_for_s,
-            "ends_wall_s": ends_wall_s,
-        }
-
     async def _state_need(self, request: web.Request) -> web.Response:
         key = self._known_evse(request.match_info["station"], request.match_info["evse"])
         body = checked(NeedBody, await read_json(request))
@@ -408,10 +371,6 @@ class ApiShell:
 
 def _json(value: Any, status: int = 200) -> web.Response:
     return web.json_response(text=to_json(value), status=status)
-
-
-def _listed(words: Collection[str]) -> str:
-    return ", ".join(sorted(words))
 
 
 def _rows(series: Iterable[Series]) -> list[dict[str, Any]]:

@@ -382,6 +382,8 @@ class Bus:
 
     async def _keep_gaps(self, unit: int) -> None:
         await _until(max(self._quiet_until_s, self._last_s + self._frame_gap_s, self._ready_at(unit)))
+        if not self._has_ids:
+            await _read_what_waits()
 
     def _ready_at(self, unit: Hashable) -> float:
         known = self._units[unit]  # type: ignore[index]
@@ -415,6 +417,16 @@ async def _until(at_s: float) -> None:
     wait_s = at_s - _now_s()
     if wait_s > 0:
         await asyncio.sleep(wait_s)
+
+
+async def _read_what_waits() -> None:
+    """Let the loop take in what came late, so that it is thrown away before the next question and not taken for its answer.
+
+    After a pause of the whole process (a frozen virtual machine, SIGSTOP) the silence is over before anything was read in it. The first turn
+    of the loop finds what waits, the second comes after its readers.
+    """
+    for _ in range(2):
+        await asyncio.sleep(0)
 
 
 def _now_s() -> float:

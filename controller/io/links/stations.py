@@ -16,7 +16,7 @@ The OCPP version is fixed in the answer to the handshake, and the CSMS has a say
 tells that a station has arrived, and keeps the handshake open until the engine names the version
 or a deadline passes; then the station's first choice is taken.
 
-Serves OCPP-J section 3, OCPP 2.0.1 part 4 section 3, security profiles 1 and 2 (A00).
+Serves OCPP-J section 3, OCPP 2.0.1 part 4 section 3, security profiles 1 to 3 (A00).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from controller.io.links.door import Door, DoorServer, Handler, Listener, addres
 from controller.io.links.pinging import StationSocket
 from controller.io.links.pump import install
 from controller.io.links.station_session import CLOSE_S, StationSession
-from controller.io.links.tls import Certificates
+from controller.io.links.tls import Certificates, shown_by, tls_words
 from controller.io.shell import Clock, Submit, listen_error
 from controller.io.tasks import end, keep
 from controller.link.admission import Admit, AdmitWithoutVersion, FailureBucket, Prove, Refuse, Target, decide, printable, read_target, split_offer
@@ -57,6 +57,7 @@ logging.getLogger("aiohttp.websocket").addFilter(lambda record: "overlap" not in
 
 _ANSWERS = {
     401: "wrong identity or password",
+    403: "this station has to connect in another way: see its security profile and its certificate",
     404: "unknown station or path",
     405: "this address takes GET with a WebSocket upgrade only",
     409: "this identity is in use by another connection",
@@ -111,7 +112,7 @@ class StationsShell:
         self._probe_s = min(probe_s, config.listen.handshake_s / 2)
         self._answer_s = answer_s if answer_s is not None else _answer_s(config)
         self._door = Door(config.listen.handshake_s, len(config.stations))
-        self._certificates = Certificates(config.listen.tls.certificates, clock, submit) if config.listen.tls is not None else None
+        self._certificates = _certificates(config, clock, submit)
         self._watching: asyncio.Task[None] | None = None
         self._passwords = PasswordChecker()
         self._hashes: dict[str, tuple[str, ...]] = {}
@@ -232,8 +233,7 @@ class StationsShell:
     def _tls_failed(self, address: str, error: Exception) -> None:
         if isinstance(error, ConnectionError):  # a port scan, a health check
             return
-        words = getattr(error, "reason", None) or str(error) or type(error).__name__
-        self._report("tls", address, f"no agreement on TLS ({printable(str(words).replace('_', ' ').lower())})")
+        self._report("tls", address, f"no agreement on TLS ({tls_words(error)})")
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         handler = cast(Handler, request.protocol)
@@ -258,7 +258,9 @@ class StationsShell:
             return _answer(503, {hdrs.RETRY_AFTER: str(int(held_s) + 1)})
         hashes = self._hashes.get(target.identity, ())
         offered = split_offer(request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ()))
-        decision = decide(target.identity, request.headers.getall(hdrs.AUTHORIZATION, ()), offered, self._config, self._spoken, hashes)
+        shown, wall_s = shown_by(request.get_extra_info("ssl_object")), self._clock.stamp().wall_s
+        sent = request.headers.getall(hdrs.AUTHORIZATION, ())
+        decision = decide(target.identity, sent, offered, self._config, self._spoken, hashes, shown, wall_s)
         if isinstance(decision, Prove):
             return await self._prove(request, target, decision, address)
         if isinstance(decision, Refuse):
@@ -412,7 +414,13 @@ class StationsShell:
 
 def _transport_words(request: web.BaseRequest) -> str:
     found = request.get_extra_info("cipher")
-    return f"over {found[1]} with {found[0]}" if found else "without TLS"
+    shown = " and its certificate" if request.get_extra_info("peercert") else ""
+    return f"over {found[1]} with {found[0]}{shown}" if found else "without TLS"
+
+
+def _certificates(config: Config, clock: Clock, submit: Submit) -> Certificates | None:
+    tls = config.listen.tls
+    return Certificates(tls.certificates, clock, submit, tls.clients) if tls is not None else None
 
 
 def _answer_s(config: Config) -> float:

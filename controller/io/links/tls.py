@@ -1,4 +1,4 @@
-"""TLS towards the stations (security profile 2): the server's certificates, their renewal, their end.
+"""TLS towards the stations (security profiles 2 and 3): the server's certificates, those of stations, their renewal, their end.
 
 OCPP wants TLS 1.2 or later, no compression, and both an ECDSA and an RSA certificate, so that a
 station finds one of ECDHE-ECDSA/RSA or plain RSA with AES-GCM that it knows (A00.FR.318/321).
@@ -8,6 +8,10 @@ Certificates are watched: files that change are put in force for the next connec
 restart, files that are wrong leave the old ones in force. An end that comes near is told 30, 14, 7
 and 1 days before, and once more when it has come (F30); stations that refuse an expired certificate
 stay at their fallback. A key that others may read is no key: the program does not start with it (F83).
+
+Where ``listen.tls.clients`` says so, a station may show a certificate of its own (profile 3). It is asked for and not demanded, as
+stations of profile 2 use the same door; one that is shown must hold: signed by these CAs, in its time, not revoked where there are lists.
+Whose it is, is decided by ``link.admission``.
 """
 
 from __future__ import annotations
@@ -18,11 +22,14 @@ import ssl
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from controller.certificates import CertificateError, add_pair
+from controller.certificates import CertificateError, add_pair, add_trust
 from controller.config import CertificateConfig
+from controller.config_security import StationCertificatesConfig
 from controller.facts import CertificateEnding, SourceChanged
 from controller.io.shell import Clock, StartError, Submit
+from controller.link.admission import Shown, printable
 
 __all__ = ["CertificateError", "Certificates", "ends_at", "server_context"]
 
@@ -40,13 +47,16 @@ for a third more processor time under full load (measured 2026, 3.11)."""
 class Certificates:
     """The TLS context for the next connection, kept in step with its files. ``start`` raises StartError."""
 
-    def __init__(self, files: Sequence[CertificateConfig], clock: Clock, submit: Submit) -> None:
+    def __init__(
+        self, files: Sequence[CertificateConfig], clock: Clock, submit: Submit, clients: StationCertificatesConfig | None = None
+    ) -> None:
         self._files = tuple(files)
+        self._clients = clients
         self._clock = clock
         self._submit = submit
         self._context: ssl.SSLContext | None = None
         self._seen: tuple[tuple[float, int, int], ...] = ()
-        self._ends: dict[Path, float] = {}
+        self._ends: dict[Path, tuple[float, str]] = {}
         self._warned: dict[Path, int] = {}
         self._healthy = True
 
@@ -83,13 +93,20 @@ class Certificates:
 
     def _load(self) -> None:
         seen = self._stamps()
-        self._context = server_context(self._files)
-        self._ends = {file.cert_file: ends_at(file.cert_file) for file in self._files}
+        context = server_context(self._files)
+        ends = {file.cert_file: (ends_at(file.cert_file), "") for file in self._files}
+        if self._clients is not None:
+            ask_clients(context, self._clients)
+            ends |= _ends_of(self._clients)
+        self._context, self._ends = context, ends
         self._warned = {}
         self._seen = seen
 
     def _stamps(self) -> tuple[tuple[float, int, int], ...]:
-        return tuple(_stamp(path) for file in self._files for path in (file.cert_file, file.key_file))
+        paths = [path for file in self._files for path in (file.cert_file, file.key_file)]
+        if self._clients is not None:
+            paths += [path for path in (self._clients.ca_file, self._clients.crl_file) if path is not None]
+        return tuple(_stamp(path) for path in paths)
 
     def _tell(self, healthy: bool, detail: str) -> None:
         if healthy and self._healthy:
@@ -101,12 +118,12 @@ class Certificates:
         stamp = self._clock.stamp()
         if not stamp.wall_trusted:
             return
-        for path, ends_wall_s in self._ends.items():
+        for path, (ends_wall_s, then) in self._ends.items():
             left = (ends_wall_s - stamp.wall_s) / DAY_S
             passed = min((days for days in WARN_DAYS if left <= days), default=None)
             if passed is not None and passed < self._warned.get(path, 31):
                 self._warned[path] = passed
-                self._submit(CertificateEnding(stamp, str(path), ends_wall_s))
+                self._submit(CertificateEnding(stamp, str(path), ends_wall_s, then=then))
 
 
 def server_context(files: Sequence[CertificateConfig]) -> ssl.SSLContext:
@@ -118,6 +135,55 @@ def server_context(files: Sequence[CertificateConfig]) -> ssl.SSLContext:
     for file in files:
         add_pair(context, file.cert_file, file.key_file)
     return context
+
+
+# -- stations' certificates ------------------------------------------------------------------------------
+
+
+def ask_clients(context: ssl.SSLContext, clients: StationCertificatesConfig) -> None:
+    """Let stations show certificates. Raises CertificateError."""
+    add_trust(context, clients.ca_file, "listen.tls.clients")
+    context.verify_mode = ssl.CERT_OPTIONAL
+    # Each connection proves itself anew: a session that is taken up again would outlive a revocation.
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    if clients.crl_file is not None:
+        ends_of_lists(clients.crl_file)
+        try:
+            context.load_verify_locations(cafile=str(clients.crl_file))
+        except (ssl.SSLError, OSError):
+            raise CertificateError(f"{clients.crl_file} cannot be used as revocation list; it must be a PEM file") from None
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+
+
+def _ends_of(clients: StationCertificatesConfig) -> dict[Path, tuple[float, str]]:
+    refused = "stations that show a certificate of it cannot connect any more"
+    ends = {clients.ca_file: (ends_at(clients.ca_file), refused)}
+    if clients.crl_file is not None:
+        ends[clients.crl_file] = (ends_of_lists(clients.crl_file), "stations that show a certificate of its CA cannot connect any more")
+    return ends
+
+
+def shown_by(connection: ssl.SSLObject | None) -> Shown:
+    """What admission needs to know of a connection; None = a plain one."""
+    if connection is None:
+        return Shown()
+    found: Any = connection.getpeercert()
+    if not found:
+        return Shown(encrypted=True)
+    subject = [pair for part in found.get("subject", ()) for pair in part]
+    names = tuple(value for key, value in subject if key == "commonName")
+    organizations = tuple(value for key, value in subject if key == "organizationName")
+    return Shown(True, True, names, organizations, float(ssl.cert_time_to_seconds(found["notAfter"])))
+
+
+def tls_words(error: Exception) -> str:
+    """Why a handshake failed, for people."""
+    found = getattr(error, "verify_message", "")
+    if found:
+        return f"the station's certificate is not accepted: {printable(str(found))}"
+    words = getattr(error, "reason", None) or str(error) or type(error).__name__
+    return printable(str(words).replace("_", " ").lower())
 
 
 def _stamp(path: Path) -> tuple[float, int, int]:
@@ -146,6 +212,21 @@ def ends_at(path: Path) -> float:
         return _not_after(ssl.PEM_cert_to_DER_cert(text[begin:end] + "-----END CERTIFICATE-----\n"))
     except (OSError, ValueError, IndexError, StopIteration):
         raise CertificateError(f"{path} holds no certificate that can be read") from None
+
+
+def ends_of_lists(path: Path) -> float:
+    """The first nextUpdate of the revocation lists in a PEM file, Unix time [s]. Raises CertificateError."""
+    from cryptography import x509
+
+    mark = b"-----BEGIN X509 CRL-----"
+    try:
+        lists = [x509.load_pem_x509_crl(mark + part) for part in path.read_bytes().split(mark)[1:]]
+    except (OSError, ValueError):
+        raise CertificateError(f"{path} cannot be read as revocation list; it must be a PEM file (openssl crl -outform PEM)") from None
+    ends = [each.next_update_utc.timestamp() for each in lists if each.next_update_utc is not None]
+    if not lists:
+        raise CertificateError(f"{path} holds no revocation list that can be read; it must be a PEM file (openssl crl -outform PEM)")
+    return min(ends, default=float("inf"))
 
 
 def _not_after(der: bytes) -> float:

@@ -9,12 +9,16 @@ of the offered versions has refused them, even if it finishes the handshake. A w
 never dialled with less than its certificate checked, against the configured CA if there is one
 (F30). While the name server is dead the last good address serves for a day; the certificate must
 still fit the name (F36).
+
+Where the site file says so, we show the CSMS a certificate (security profile 3, ``wallet``): configured, or signed by the CSMS on our
+request. A refusal then is also a word about the certificate.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import logging
 import socket as sockets
 import ssl
@@ -28,15 +32,17 @@ from aiohttp import ClientWebSocketResponse, ClientWSTimeout, WSMsgType, hdrs
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from controller.certificates import CertificateError
 from controller.config import Config, UpstreamConfig
 from controller.facts import UpstreamClosed, UpstreamFrame, UpstreamOpened
+from controller.io.links.our_certificates import OurCertificates
 from controller.io.links.outgoing import Outgoing, close_words
 from controller.io.links.pinging import UpstreamSocket
 from controller.io.links.pump import install, pumping
 from controller.io.shell import Clock, Submit
 from controller.io.tasks import end, spawn
 from controller.link.admission import printable
-from controller.orders import CloseUpstream, DialUpstream, Order, SendUpstream
+from controller.orders import CloseUpstream, DialUpstream, InstallOwnCertificate, MakeSigningRequest, Order, SendUpstream
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +55,23 @@ ADDRESS_KEPT_S = 86_400.0
 ADDRESSES_KEPT = 64
 BAD_REQUEST = (400, 406, 426)
 """What some CSMSs answer to versions they do not know, instead of finishing the handshake without one."""
+BARRED = (400, 401, 403, 495, 496)
+"""What servers answer to a certificate, or the lack of one, that they do not like."""
+ENDED_BY_PEER = (None, errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED)
 
 
 class DialError(Exception):
-    """The socket did not open. The text is one sentence for the event log. no_common_version, version_in_doubt, refused: see ``UpstreamClosed``."""
+    """The socket did not open. The text is one sentence for the event log. no_common_version, version_in_doubt, refused: see ``UpstreamClosed``.
 
-    def __init__(self, text: str, *, no_common_version: bool = False, version_in_doubt: bool = False, refused: bool = True) -> None:
+    barred: it may be our certificate, or the lack of one, that the CSMS does not like.
+    """
+
+    def __init__(
+        self, text: str, *, no_common_version: bool = False, version_in_doubt: bool = False, refused: bool = True, barred: bool = False
+    ) -> None:
         super().__init__(text)
         self.refused = refused
+        self.barred = barred
         self.no_common_version = no_common_version
         self.version_in_doubt = version_in_doubt
 
@@ -110,7 +125,7 @@ class _Leg:
 class UpstreamShell:
     """The client. open_s: deadline of a dial [s]."""
 
-    orders: tuple[type[Order], ...] = (DialUpstream, SendUpstream, CloseUpstream)
+    orders: tuple[type[Order], ...] = (DialUpstream, SendUpstream, CloseUpstream, MakeSigningRequest, InstallOwnCertificate)
 
     def __init__(self, config: Config, clock: Clock, submit: Submit, *, open_s: float = OPEN_DEADLINE_S, ping_s: float = PING_S) -> None:
         install()
@@ -123,10 +138,17 @@ class UpstreamShell:
         self._legs: dict[tuple[str, str], _Leg] = {}
         self._trusted: dict[str, ssl.SSLContext] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._carriers: dict[type[Order], Callable[..., None]] = {DialUpstream: self._dial, SendUpstream: self._send, CloseUpstream: self._close}
+        self._certificates = OurCertificates(config, clock, submit)
+        self._carriers: dict[type[Order], Callable[..., None]] = {
+            DialUpstream: self._dial,
+            SendUpstream: self._send,
+            CloseUpstream: self._close,
+            MakeSigningRequest: self._certificates.carry,
+            InstallOwnCertificate: self._certificates.carry,
+        }
 
-    def carry(self, order: DialUpstream | SendUpstream | CloseUpstream) -> None:
-        """Dial, send or close; an order for a socket that is gone does nothing."""
+    def carry(self, order: Order) -> None:
+        """Dial, send, close, or care for our certificate; an order for a socket that is gone does nothing."""
         self._carriers[type(order)](order)
 
     async def start(self) -> None:
@@ -139,9 +161,11 @@ class UpstreamShell:
             middlewares=(_refuse_redirect,),
             ws_response_class=UpstreamSocket,
         )
+        self._certificates.start()
 
     async def stop(self) -> None:
         """Close all sockets politely, then end what is left."""
+        await self._certificates.stop()
         for leg in self._legs.values():
             if leg.outgoing is not None:
                 leg.outgoing.close(1001, "controller is stopping")
@@ -188,9 +212,12 @@ class UpstreamShell:
         reason, refused = "closed by us", NOT_REFUSED
         try:
             socket = await self._open(leg, order)
+            await self._certificates.let_in(order)
             reason = await self._talk(leg, socket)
         except DialError as error:
             reason, refused = str(error), error
+            if error.barred:
+                await self._certificates.kept_out(order, reason)
         except Exception:
             log.exception("upstream of station %s: internal error, the socket is closed", leg.station_id)
             reason = "internal error"
@@ -217,9 +244,14 @@ class UpstreamShell:
         except TimeoutError:
             raise DialError(f"no answer within {self._open_s:g} s", refused=False) from None
         except aiohttp.WSServerHandshakeError as error:
-            raise DialError(_refusal(error), version_in_doubt=error.status in BAD_REQUEST, refused=error.status < 500) from None
+            doubt, barred = error.status in BAD_REQUEST, error.status in BARRED
+            raise DialError(_refusal(error), version_in_doubt=doubt, refused=error.status < 500, barred=barred) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise DialError(f"cannot connect: {_trouble(error)}", refused=isinstance(error, aiohttp.ClientSSLError)) from None
+            barred, hint = _barred(error), ""
+            if barred and upstream.certificate is not None:
+                hint = "; it may not accept the certificate we show (upstreams.certificate)"
+            denied = isinstance(error, aiohttp.ClientSSLError | ssl.SSLError) or bool(hint)
+            raise DialError(f"cannot connect: {_trouble(error)}{hint}", refused=denied, barred=barred) from None
         if socket.protocol not in order.offered:
             text = f"the CSMS did not agree to {' or '.join(order.offered)}; it may speak another version only"
             refused = DialError(text, no_common_version=True)
@@ -233,15 +265,20 @@ class UpstreamShell:
             upstream_url(upstream.url, order.station_id, order.url_tail),
             protocols=order.offered,
             headers=_credentials(upstream, order),
-            ssl=await self._tls(upstream),
+            ssl=await self._tls(upstream, order.station_id),
             compress=15,
             heartbeat=self._ping_s,
             max_msg_size=MAX_FRAME_BYTES,
             timeout=ClientWSTimeout(ws_close=CLOSE_S),
         )
 
-    async def _tls(self, upstream: UpstreamConfig) -> ssl.SSLContext | bool:
-        """What certificates are checked against: the configured CA and no other (F30), else the system's."""
+    async def _tls(self, upstream: UpstreamConfig, identity: str) -> ssl.SSLContext | bool:
+        """What certificates are checked against: the configured CA and no other (F30), else the system's. And what we show."""
+        if upstream.certificate is not None and upstream.url.startswith("wss:"):
+            try:
+                return await self._certificates.context(upstream, identity)
+            except (CertificateError, OSError) as error:
+                raise DialError(f"{error}; nothing was sent, check upstreams.certificate") from None
         if upstream.ca_file is None or not upstream.url.startswith("wss:"):
             return True
         known = self._trusted.get(upstream.id)
@@ -327,6 +364,14 @@ async def _refuse_redirect(request: aiohttp.ClientRequest, handler: aiohttp.Clie
         answer.close()
         raise DialError(f"the CSMS redirects (HTTP {answer.status}), which is not followed; put its new address into upstreams.url")
     return answer
+
+
+def _barred(error: Exception) -> bool:
+    """Whether the other side is there and has ended the connection: it may not like our certificate. Some send an alert, some only hang up."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorDNSError | ValueError):
+        return False
+    system = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return not isinstance(system, OSError) or isinstance(system, ssl.SSLError) or system.errno in ENDED_BY_PEER
 
 
 def _trouble(error: Exception) -> str:

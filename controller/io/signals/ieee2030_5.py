@@ -1,6 +1,6 @@
 """Driver: an IEEE 2030.5 (CSIP) utility server over mutual TLS.
 
-Polled, as often as the server's resources ask for; subscriptions are not used. Each whole poll of our programs is told to the site as
+Polled, as often as the server's resources ask for, and at once when it notifies us (``ieee2030_5_notify``). Each whole poll of our programs is told to the site as
 one schedule, in our clock; one that fails part-way tells nothing, so nothing is lifted by a server that stumbles. Where the server wants
 to be asked more rarely than the site's heartbeat allows, its Time is read in between: it lives. Demands nothing of the site: ``site`` decides.
 """
@@ -8,6 +8,7 @@ to be asked more rarely than the site's heartbeat allows, its Time is read in be
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import Final
 
@@ -16,8 +17,10 @@ from controller.config_signals import Ieee20305Signal, SignalConfig
 from controller.facts import EventsTold, GridEvent, SignalBeat, SourceChanged, Stamp
 from controller.io.shell import StartError
 from controller.io.signals.driver import Surroundings
+from controller.io.signals.ieee2030_5_alarms import AlarmLog
 from controller.io.signals.ieee2030_5_answers import Answers
 from controller.io.signals.ieee2030_5_http import Http, ServerError
+from controller.io.signals.ieee2030_5_notify import Door, Subscriptions
 from controller.io.signals.ieee2030_5_reports import Reports
 from controller.io.signals.ieee2030_5_site import ourselves
 from controller.io.signals.ieee2030_5_walk import Places, UnregisteredError, Walk
@@ -34,6 +37,8 @@ BACKOFF_S: Final = (5.0, 300.0)
 STRUCTURE_S: Final = 900.0
 """Between two looks at what is assigned to us, where the server does not say (the standard's default)."""
 LOOK_AGAIN_S: Final = 60.0
+QUICKEST_S: Final = 1.0
+"""Between two polls that notifications cause, however many there are [s]."""
 JUMP_S: Final = 2.0
 FAR_S: Final = 30.0
 """A difference of the clocks that people should know of."""
@@ -51,7 +56,13 @@ class Ieee20305Driver:
         self._server = ServerClock()
         path = surroundings.config.data_dir / f"ieee2030_5-{entry.id}.json"
         self._answers = Answers(path, self._we.lfdi, self._http, self._server_s)
-        self._reports = Reports(entry, self._http, self._we, self._server_s)
+        alarms = surroundings.config.data_dir / f"ieee2030_5-{entry.id}-alarms.json"
+        nominal_v = surroundings.config.grid.voltage_v
+        self._reports = Reports(entry, self._http, self._we, self._server_s, AlarmLog(alarms, nominal_v, self._http, self._server_s))
+        self._door = Door(entry, self._hinted, self._cancelled) if entry.notify_url is not None else None
+        self._subscriptions = Subscriptions(self._http, self._door) if self._door is not None else None
+        self._hint = False
+        self._polled_mono_s = float("-inf")
         self._places: Places | None = None
         self._states: tuple[ProgramState, ...] | None = None
         self._schedule = Schedule((), {})
@@ -70,8 +81,13 @@ class Ieee20305Driver:
             self._reports.told(order)
 
     async def close(self) -> None:
-        """Keep the responses that wait, let go of the connection."""
+        """Keep the responses that wait, give subscriptions back, let go of the connection."""
         await self._answers.close()
+        if self._door is not None and self._subscriptions is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await self._subscriptions.close()
+            await self._door.stop()
         await self._http.close()
 
     async def run(self) -> None:
@@ -80,6 +96,7 @@ class Ieee20305Driver:
             group.create_task(self._poll_for_ever())
             group.create_task(self._answers.run())
             group.create_task(self._report_for_ever())
+            group.create_task(self._subscribe_for_ever())
 
     # -- the polls ---------------------------------------------------------------------------------------------
 
@@ -94,6 +111,7 @@ class Ieee20305Driver:
                 wait_s = error.wait_s or self._entry.poll_s
                 self._say(False, str(error))
             except (ServerError, XmlError) as error:
+                self._cancelled()  # it may have forgotten them
                 wait_s = max(pause_s, (error.retry_s or 0.0) if isinstance(error, ServerError) else 0.0)
                 pause_s = min(2 * pause_s, BACKOFF_S[1])
                 if _shut_out(error):
@@ -108,7 +126,8 @@ class Ieee20305Driver:
         places = await self._find(stamp)
         self._watch_jumps(mono_s, stamp.wall_s, stamp.wall_speed)
         beat = await self._read_time(places, mono_s)
-        if self._is_due("programs", mono_s):
+        if self._is_due("programs", mono_s) or (self._hint and mono_s - self._polled_mono_s >= QUICKEST_S):
+            self._hint, self._polled_mono_s = False, mono_s
             await self._read_programs(places, mono_s)
         elif self._schedule.next_s is not None and self._server_s(self._clock.stamp().wall_s) >= self._schedule.next_s:
             self._tell()
@@ -123,6 +142,23 @@ class Ieee20305Driver:
             if self._places is not None and self._states is not None:
                 stamp = self._clock.stamp()
                 await self._reports.round(self._places, stamp.mono_s, stamp.wall_s, self._connected())
+
+    def _hinted(self) -> None:
+        """The server says that something has changed, also perhaps what is assigned to us."""
+        self._hint = True
+        self._due.pop("places", None)
+
+    def _cancelled(self) -> None:
+        if self._subscriptions is not None:
+            self._subscriptions.forget()
+
+    async def _subscribe_for_ever(self) -> None:
+        """Beside the polls, as a server that takes subscriptions slowly delays no limit."""
+        while self._subscriptions is not None:
+            await asyncio.sleep(TICK_S)
+            if self._places is not None and self._states is not None:
+                mono_s = self._clock.stamp().mono_s
+                await self._subscriptions.keep(self._places.subscriptions, self._walk.subscribable, mono_s)
 
     def _is_due(self, name: str, mono_s: float) -> bool:
         return mono_s >= self._due.get(name, mono_s)
@@ -241,6 +277,7 @@ class Ieee20305Driver:
         parts += [self._lost] if self._lost else []
         parts += self._schedule.troubles[:3]
         parts += [self._reports.trouble] if self._reports.trouble else []
+        parts += [self._subscriptions.trouble] if self._subscriptions is not None and self._subscriptions.trouble else []
         return "; ".join(parts)
 
     def _say(self, healthy: bool, detail: str) -> None:

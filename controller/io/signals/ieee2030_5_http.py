@@ -29,16 +29,20 @@ MOST_PAGES: Final = 100
 LONGEST_RETRY_S: Final = 3600.0
 HEADERS: Final = {"Accept": CONTENT_TYPE, "Accept-Encoding": "identity", "User-Agent": "Yardmaster"}
 """Packed answers are not asked for. A server that packs all the same is read within the same bounds: a few bytes could become a gigabyte."""
+NEVER_SENT: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+"""Failures before there was a connection."""
 PACKED: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
 class ServerError(Exception):
-    """A request came to nothing. The text is a clause for a person. status: of HTTP, 0 = no answer. retry_s: the server asks us to wait."""
+    """A request came to nothing. The text is a clause for a person. status: of HTTP, 0 = no answer. retry_s: the server asks us to wait.
+    arrived: it may have got to the server, which may have done what was asked."""
 
-    def __init__(self, text: str, status: int = 0, retry_s: float | None = None) -> None:
+    def __init__(self, text: str, status: int = 0, retry_s: float | None = None, arrived: bool = False) -> None:
         super().__init__(text)
         self.status = status
         self.retry_s = retry_s
+        self.arrived = arrived or status in (500, 502, 504)
 
     @property
     def gone(self) -> bool:
@@ -73,12 +77,14 @@ class Http:
         self.root = URL(entry.url, encoded=True)
         self._context = client_context(entry, self.root.host or "")
         self._session: aiohttp.ClientSession | None = None
+        self._single: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
         """Let go of the connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        sessions, self._session, self._single = (self._session, self._single), None, None
+        for session in sessions:
+            if session is not None:
+                await session.close()
 
     def at(self, base: URL, href: str) -> URL:
         """Where a link leads. Raises AstrayError when it leaves the server."""
@@ -106,10 +112,10 @@ class Http:
             return Got(url, body)
         raise ServerError(f"{self.root.host} sends us round in circles from {url.path}")
 
-    async def send(self, method: str, url: URL, body: bytes) -> Done:
-        """POST or PUT a document."""
+    async def send(self, method: str, url: URL, body: bytes | None, once: bool = False) -> Done:
+        """POST or PUT a document, or DELETE. once: on a connection of its own, as one that the server is about to close leaves us in doubt."""
         for _ in range(MOST_HOPS):
-            status, headers, _ = await self._request(method, url, body)
+            status, headers, _ = await self._request(method, url, body, once)
             if status in (301, 302, 307, 308) and "Location" in headers:
                 url = self.at(url, headers["Location"])
                 continue
@@ -118,18 +124,27 @@ class Http:
             return Done(status, self.at(url, headers["Location"]) if "Location" in headers else None)
         raise ServerError(f"{self.root.host} sends us round in circles from {url.path}")
 
-    async def _request(self, method: str, url: URL, body: bytes | None = None) -> tuple[int, Mapping[str, str], bytes]:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(ssl=self._context, limit=4)
-            self._session = aiohttp.ClientSession(
-                connector=connector, timeout=TIMEOUT, headers=HEADERS, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
-            )
+    async def _request(self, method: str, url: URL, body: bytes | None = None, once: bool = False) -> tuple[int, Mapping[str, str], bytes]:
         headers = {"Content-Type": CONTENT_TYPE} if body is not None else None
         try:
-            async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
+            async with self._opened(once).request(method, url, data=body, headers=headers, allow_redirects=False) as response:
                 return response.status, response.headers, _unpacked(await body_of(response, MOST_BYTES), response.headers.get("Content-Encoding", ""))
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise ServerError(self._why(error)) from None
+            raise ServerError(self._why(error), arrived=not isinstance(error, NEVER_SENT)) from None
+
+    def _opened(self, once: bool) -> aiohttp.ClientSession:
+        known = self._single if once else self._session
+        if known is not None:
+            return known
+        connector = aiohttp.TCPConnector(ssl=self._context, limit=1 if once else 4, force_close=once)
+        made = aiohttp.ClientSession(
+            connector=connector, timeout=TIMEOUT, headers=HEADERS, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+        )
+        if once:
+            self._single = made
+        else:
+            self._session = made
+        return made
 
     def _why(self, error: BaseException) -> str:
         where = f"{self.root.host}:{self.root.port}"

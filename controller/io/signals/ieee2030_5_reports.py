@@ -9,6 +9,7 @@ from typing import Final
 from yarl import URL
 
 from controller.config_signals import Ieee20305Signal
+from controller.io.signals.ieee2030_5_alarms import AlarmLog
 from controller.io.signals.ieee2030_5_http import Http, ServerError
 from controller.io.signals.ieee2030_5_walk import Ourselves, Places
 from controller.orders import TellSource
@@ -28,8 +29,8 @@ NAME: Final = "grid connection"
 class Reports:
     """Tells the server what it asks for. server_s: its time at a wall time. Failures are in ``trouble`` and tried again."""
 
-    def __init__(self, entry: Ieee20305Signal, http: Http, ourselves: Ourselves, server_s: Callable[[float], float]) -> None:
-        self._entry, self._http, self._we, self._server_s = entry, http, ourselves, server_s
+    def __init__(self, entry: Ieee20305Signal, http: Http, ourselves: Ourselves, server_s: Callable[[float], float], alarms: AlarmLog) -> None:
+        self._entry, self._http, self._we, self._server_s, self._alarms = entry, http, ourselves, server_s, alarms
         self._collected = Collected()
         self._latest: TellSource | None = None
         self._ders: tuple[URL, resources.Der] | None = None
@@ -48,6 +49,7 @@ class Reports:
     def told(self, order: TellSource) -> None:
         """New readings of the site."""
         self._latest = order
+        self._alarms.told(order)
         at_s = self._server_s(order.wall_s)
         values = (order.power_w, order.voltage_v, order.energy_import_wh, order.energy_export_wh)
         for kind, value in zip(KINDS, values, strict=True):
@@ -55,9 +57,13 @@ class Reports:
 
     async def round(self, places: Places, mono_s: float, wall_s: float, connected: bool) -> None:
         """Send what is due."""
+        await self._try("alarms", mono_s, lambda: self._log(places))
         await self._try("status", mono_s, lambda: self._status(places, wall_s, connected))
         if self._entry.readings:
             await self._try("readings", mono_s, lambda: self._readings(places))
+
+    async def _log(self, places: Places) -> None:
+        await self._alarms.send(places.log)
 
     async def _try(self, name: str, mono_s: float, work: Callable[[], Awaitable[float | None]]) -> None:
         """Do one thing when its time has come; it says when it wants to be done again [s], None = at the next round."""
@@ -87,7 +93,7 @@ class Reports:
         if latest is None:
             return None
         controlled = latest.limit_w is not None or latest.production_limit_w is not None
-        await self._put(base, der.status, documents.status(now_s, connected, controlled, latest.battery_w, latest.soc_percent))
+        await self._put(base, der.status, documents.status(now_s, connected, controlled, latest.battery_w, latest.soc_percent, self._alarms.bits))
         await self._put(base, der.availability, documents.availability(now_s, ratings, None if latest.pv_w is None else max(0.0, -latest.pv_w)))
         return places.device.post_s or POST_S
 

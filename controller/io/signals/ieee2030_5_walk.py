@@ -13,12 +13,12 @@ from yarl import URL
 
 from controller.config_signals import Ieee20305Signal
 from controller.facts import Stamp
-from controller.io.signals.ieee2030_5_http import Got, Http, ServerError
+from controller.io.signals.ieee2030_5_http import Got, Http, PageDecoder, ServerError
 from signals import csip_documents as documents
 from signals import csip_resources as resources
 from signals.csip_identity import same_lfdi, spoken
 from signals.csip_modes import Ratings
-from signals.csip_resources import EndDevice
+from signals.csip_resources import EndDevice, Item, Page
 from signals.csip_schedule import ProgramState, merged
 from signals.csip_xml import XmlError, aus_namespace
 
@@ -44,7 +44,8 @@ class Ourselves:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where on the server our things are. *_poll_s: how often it wants to be asked, None = it does not say. aus: CSIP-AUS namespace it speaks."""
+    """Where on the server our things are. *_poll_s: how often it wants to be asked, None = it does not say. aus: CSIP-AUS namespace it speaks.
+    log: of our LogEventList. subscriptions: of our SubscriptionList."""
 
     device: EndDevice
     programs: tuple[URL, ...]
@@ -53,6 +54,8 @@ class Places:
     ders: URL | None
     poll_s: float | None
     aus: str | None
+    log: URL | None = None
+    subscriptions: URL | None = None
 
 
 class UnregisteredError(Exception):
@@ -70,6 +73,10 @@ class Walk:
         self._entry, self._http, self._we = entry, http, ourselves
         self._refusal = ""
         self._asked_mono_s = float("-inf")
+        self._seen: dict[str, None] = {}
+        self._assignments: tuple[str, ...] = ()
+        self.subscribable: tuple[str, ...] = ()
+        """What the server would notify us about, of all that was read last."""
 
     async def places(self, at: Stamp) -> Places:
         """From the root to all that concerns us."""
@@ -88,7 +95,8 @@ class Walk:
         ders = self._http.at(got.url, device.ders) if device.ders else None
         slow = [poll for poll in polls if poll is not None]
         aus = next((space for body in (root.body, got.body) if (space := aus_namespace(body)) is not None), None)
-        return Places(device, programs, time, mirrors, ders, min(slow, default=None), aus)
+        own = [self._http.at(got.url, href) if href else None for href in (device.log, device.subscriptions)]
+        return Places(device, programs, time, mirrors, ders, min(slow, default=None), aus, *own)
 
     # -- ourselves -----------------------------------------------------------------------------------------
 
@@ -152,6 +160,7 @@ class Walk:
             return tuple(programs), time
         url = self._http.at(got.url, device.assignments)
         listed = await self._http.pages(url, resources.assignments)
+        self._assignments = (url.raw_path_qs,) if listed.subscribable else ()
         if listed.bad:
             raise XmlError(f"our function set assignments cannot be read: {listed.bad[0][1]}")
         assigned = [self._http.at(url, one.programs) for one in listed.items if one.programs is not None]
@@ -164,8 +173,9 @@ class Walk:
         """(every program with its default and its controls, how often the server wants that to be read)."""
         states: dict[URL | str, ProgramState] = {}
         polls: list[float] = []
+        self._seen = dict.fromkeys(self._assignments)
         for url in places.programs:
-            listed = await self._http.pages(url, resources.programs)
+            listed = await self._pages(url, resources.programs)
             polls += [listed.poll_s] if listed.poll_s is not None else []
             if listed.bad:
                 raise XmlError(f"a program cannot be read: {listed.bad[0][1]}")
@@ -174,7 +184,14 @@ class Walk:
                     states[program.mrid] = await self._program(url, program)
                 if len(states) > MOST_PROGRAMS or sum(len(state.controls) for state in states.values()) > MOST_CONTROLS:
                     raise XmlError(f"the server has more than {MOST_PROGRAMS} programs or {MOST_CONTROLS} controls for us")
+        self.subscribable = tuple(self._seen)
         return tuple(states.values()), min(polls, default=None)
+
+    async def _pages(self, url: URL, decode: PageDecoder[Item]) -> Page[Item]:
+        page = await self._http.pages(url, decode)
+        if page.subscribable:
+            self._seen[url.raw_path_qs] = None
+        return page
 
     async def _program(self, base: URL, program: resources.Program) -> ProgramState:
         default = await self._default(base, program)
@@ -182,7 +199,7 @@ class Walk:
         listed: tuple[resources.Control, ...] = ()
         active: tuple[resources.Control, ...] = ()
         if program.controls is not None:
-            page = await self._http.pages(self._http.at(base, program.controls), resources.controls)
+            page = await self._pages(self._http.at(base, program.controls), resources.controls)
             listed, bad = page.items, [*page.bad]
         if program.active is not None:
             active, more = await self._active(base, program)
@@ -195,7 +212,7 @@ class Walk:
         """The active ones again: some servers list them only here. Not there = none, if the whole list is."""
         assert program.active is not None
         try:
-            page = await self._http.pages(self._http.at(base, program.active), resources.controls)
+            page = await self._pages(self._http.at(base, program.active), resources.controls)
         except ServerError as error:
             if error.gone and program.controls is not None:
                 return (), ()
@@ -206,9 +223,13 @@ class Walk:
         """A link that leads to nothing means: no default (servers give the link before there is one)."""
         if program.default is None:
             return None
+        url = self._http.at(base, program.default)
         try:
-            return resources.default((await self._http.get(self._http.at(base, program.default))).body)
+            found = resources.default((await self._http.get(url)).body)
         except ServerError as error:
             if error.gone:
                 return None
             raise
+        if found.subscribable:
+            self._seen[url.raw_path_qs] = None
+        return found

@@ -1,9 +1,9 @@
 """OpenADR 3: a VEN that reads a server's events and tells the site about limits, prices and CO2.
 
-Polls, and is called where the site file says how we can be reached. A call is only a hint to poll now: nothing in it is believed. Each poll
-that succeeds tells the whole schedule, which is the heartbeat; one that fails anywhere tells nothing, so that no event is called off by an
-outage, by a page that was missing, or by an event that came in a broken version (its last readable one stays). Decides nothing about
-energy: ``signals.openadr3`` says what events mean, ``site`` what holds.
+Polls, and is called where the site file says how we can be reached or the server has an MQTT notifier. A call is only a hint to poll now:
+nothing in it is believed. Each poll that succeeds tells the whole schedule, which is the heartbeat; one that fails anywhere tells nothing, so
+that no event is called off by an outage, by a page that was missing, or by an event that came in a broken version (its last readable one
+stays). Decides nothing about energy: ``signals.openadr3`` says what events mean, ``site`` what holds.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from controller.io.clock import fresh_seed
 from controller.io.signals.driver import Surroundings
 from controller.io.signals.openadr3_enrol import Enrolment
 from controller.io.signals.openadr3_http import Params, Vtn, VtnError, parsed
+from controller.io.signals.openadr3_mqtt import Announcements
 from controller.io.signals.openadr3_reporter import Reporter
 from controller.orders import AnswerEvent, AnswerSignal, TellSource
 from controller.section_14a import resolved_w
@@ -73,6 +74,7 @@ class Ven:
         self._enrolment = Enrolment(entry, resource_name, self.callback_token)
         self._reporter = Reporter(config, entry.ven_name, resource_name)
         self._called = asyncio.Event()
+        self._announcements = Announcements(entry, self._called.set)
         self._good: dict[str, Event] = {}
         self._seen_s: dict[str, float] = {}
         self._granted: set[str] = set()
@@ -96,6 +98,7 @@ class Ven:
 
     async def close(self) -> None:
         """Give the subscription back and let go."""
+        await self._announcements.close()
         try:
             async with asyncio.timeout(0.7):
                 await self._enrolment.unsubscribe(self._vtn)
@@ -135,6 +138,7 @@ class Ven:
         """Say it, and wait longer each time; never so long that an outage that is over goes unseen for minutes."""
         self._failures += 1
         self._enrolment.forget()
+        self._announcements.forget()
         self._health(False, str(error))
         slowest_s = max(self._entry.poll_s, min(SLOWEST_S, 4 * self._entry.poll_s))
         wait_s = min(slowest_s, self._entry.poll_s * 2.0 ** min(10, self._failures - 1))
@@ -152,6 +156,8 @@ class Ven:
         self._health(True, "")
         try:
             await self._enrolment.subscribe(self._vtn, programs, at.mono_s)
+            if self._enrolment.generation == "3.1" and self._entry.mqtt_notifier:
+                await self._announcements.look(self._vtn, self._enrolment.ven_id, programs, at.mono_s)
             if self._entry.reports:
                 await self._reporter.send(self._vtn, events, self._seen_s, at.wall_s, self._enrolment.generation)
             self._trouble = ""
@@ -287,7 +293,9 @@ class Ven:
 
     def _tell(self, at: Stamp, meanings: list[Meaning], notes: list[str]) -> None:
         windows = sorted((window for each in meanings for window in each.windows), key=lambda window: window.start_s)
-        said = [*notes, *(note for each in meanings for note in each.notes), *self._enrolment.notes.values(), self._trouble, self._clocks()]
+        self._announcements.heard()
+        own = [*self._enrolment.notes.values(), self._announcements.note, self._trouble, self._clocks()]
+        said = [*notes, *(note for each in meanings for note in each.notes), *own]
         new = tuple(dict.fromkeys(note[:300] for note in said if note))[:MOST_NOTES]
         self._submit(EventsTold(at, self.source_id, tuple(_event(window) for window in windows[:MOST_EVENTS]), new))
         self._tell_series(at, [value for each in meanings for value in each.values])

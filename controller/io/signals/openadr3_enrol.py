@@ -32,6 +32,11 @@ class Enrolment:
         self._subscribed: dict[str, str] = {}
         self._subscribed_mono_s: float | None = None
 
+    @property
+    def ven_id(self) -> str | None:
+        """Our ven's id there, None = not registered."""
+        return self._ven_id
+
     def forget(self) -> None:
         """The server has been away: what it knows of us is looked up anew."""
         self._looked_mono_s = self._subscribed_mono_s = None
@@ -76,7 +81,7 @@ class Enrolment:
             body |= {"objectType": "VEN_RESOURCE_REQUEST", "venID": self._ven_id}
         found = await _named(vtn, path, "resourceName", name, params)
         if found is None:
-            found = await _made(vtn, path, "resourceName", name, body)
+            found = await _made(vtn, path, "resourceName", name, body, params)
         self.granted = tuple(dict.fromkeys((*self.granted, *_plain_targets(found))))
 
     # -- subscriptions ------------------------------------------------------------------------------
@@ -94,7 +99,7 @@ class Enrolment:
         try:
             known = await self._known(vtn)
             for program_id in wanted:
-                await self._subscription(vtn, program_id, known.get(program_id))
+                await self._subscription(vtn, program_id, known.get(program_id, []))
             self.notes.pop("subscription", None)
         except VtnError as error:
             if not _refusal(error):
@@ -102,19 +107,27 @@ class Enrolment:
                 raise
             self.notes["subscription"] = f"the server does not call us when events change, so we only poll: {error}"
 
-    async def _known(self, vtn: Vtn) -> dict[str, str]:
-        """Our subscriptions there: program ("" = all) -> id."""
-        found, _ = await vtn.pages("/subscriptions", (("clientName", self._entry.ven_name),))
-        return {str(each.get("programID") or ""): str(each.get("id")) for each in found if isinstance(each, dict) and self._ours(each)}
+    async def _known(self, vtn: Vtn) -> dict[str, list[str]]:
+        """Our subscriptions there: program ("" = all) -> ids, those that call us where we are first."""
+        listed, _ = await vtn.pages("/subscriptions", (("clientName", self._entry.ven_name),))
+        ours = [each for each in listed if isinstance(each, dict) and each.get("clientName") == self._entry.ven_name and each.get("id")]
+        found: dict[str, list[str]] = {}
+        for each in sorted(ours, key=lambda one: not self._here(one)):
+            found.setdefault(str(each.get("programID") or ""), []).append(str(each["id"]))
+        return found
 
-    def _ours(self, subscription: dict[str, Any]) -> bool:
+    def _here(self, subscription: dict[str, Any]) -> bool:
         operations = subscription.get("objectOperations")
-        return subscription.get("clientName") == self._entry.ven_name and any(
+        return any(
             isinstance(each, dict) and each.get("callbackUrl") == self._entry.callback_url
             for each in (operations if isinstance(operations, list) else ())
         )
 
-    async def _subscription(self, vtn: Vtn, program_id: str, known: str | None) -> None:
+    async def _subscription(self, vtn: Vtn, program_id: str, ids: list[str]) -> None:
+        """One for a program. What an answer that was lost, or an earlier address of ours, has left behind is taken over or deleted."""
+        known, spare = (ids[0], ids[1:]) if ids else (None, [])
+        for each in spare:
+            await vtn.send("DELETE", f"/subscriptions/{each}")
         operation = {
             "objects": ["EVENT", "PROGRAM"],
             "operations": ["CREATE", "UPDATE", "DELETE"],
@@ -166,11 +179,21 @@ async def _named(vtn: Vtn, path: str, key: str, name: str, params: tuple[tuple[s
     return next((each for each in found if isinstance(each, dict) and each.get(key) == name and each.get("id")), None)
 
 
-async def _made(vtn: Vtn, path: str, key: str, name: str, body: dict[str, Any]) -> dict[str, Any]:
-    made = await vtn.send("POST", path, body)
-    if not isinstance(made, dict) or not made.get("id"):
+async def _made(vtn: Vtn, path: str, key: str, name: str, body: dict[str, Any], params: tuple[tuple[str, str], ...] = ()) -> dict[str, Any]:
+    """A new object. The server may have made it at an earlier try whose answer was lost: after a conflict it is looked for once more."""
+    try:
+        made = await vtn.send("POST", path, body)
+    except VtnError as error:
+        found = await _named(vtn, path, key, name, params) if error.status == 409 else None
+        if found is None:
+            raise
+        return found
+    if isinstance(made, dict) and made.get("id"):
+        return made
+    found = await _named(vtn, path, key, name, params)
+    if found is None:
         raise VtnError(f"POST {path} is answered without an id", 400)
-    return made
+    return found
 
 
 def _plain_targets(body: dict[str, Any]) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """The HTTP of an OpenADR 3 VEN: one server, its token, its pages, its errors.
 
-Everything a server sends is bounded and checked to be JSON with finite numbers before anybody looks at it. No request follows a redirect:
-a token is for the server it was made for. Every failure is a ``VtnError`` with what a person should know and how long to wait; none
-carries a secret.
+Everything a server sends is bounded and checked to be JSON with finite numbers before anybody looks at it. A redirect is followed on the
+same server only, and no request for a token follows any: a token is for the server it was made for. Every failure is a ``VtnError`` with
+what a person should know and how long to wait; none carries a secret.
 
 OAuth 2 client credentials (RFC 6749 4.4): the token endpoint is the site file's, else what GET /auth/server says (3.1), else /auth/token
 (3.0). A token is renewed before it ends, and once when the server calls it wrong: at any 401, and now and then at a 403, which is all that
@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+from yarl import URL
 
 from controller.config_signals import OAuthConfig, OpenAdr3Signal
 from controller.io.http_answers import TooLongError, body_of, date_s, retry_after_s
@@ -39,6 +40,7 @@ MOST_LISTED_BYTES = 32 * 2**20
 LONGEST_WAIT_S = 3600.0
 DOUBT_S = 30.0
 """Between two tokens that are got because of a 403, which may as well mean what it says [s]."""
+MOST_HOPS = 3
 NO_EXPIRY_S = 3600.0
 """A token whose server names no end is renewed after this time."""
 
@@ -46,7 +48,7 @@ Params = Sequence[tuple[str, str]]
 
 
 class VtnError(Exception):
-    """A request failed. status: HTTP, 0 = no answer at all. retry_s: the server's own wish, None = none."""
+    """A request failed. status: HTTP, 0 = no answer at all, 200 = one we cannot use. retry_s: the server's own wish, None = none."""
 
     def __init__(self, text: str, status: int = 0, retry_s: float | None = None) -> None:
         super().__init__(text)
@@ -56,6 +58,11 @@ class VtnError(Exception):
     def final(self) -> bool:
         """Whether the same request can never succeed as it is."""
         return 400 <= self.status < 500 and self.status not in (401, 403, 408, 425, 429)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the server may have done what was asked all the same: there was no answer, or it stumbled over its own."""
+        return self.status in (0, 408) or self.status >= 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,7 @@ class Vtn:
         self._doubt_mono_s = -math.inf
         self._token_url: str | None = None
         self._cached: dict[str, _Page] = {}
+        self._longest = 0
         self.ahead_s = 0.0
 
     async def close(self) -> None:
@@ -116,31 +124,39 @@ class Vtn:
         return page
 
     async def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """POST, PUT or DELETE. Raises VtnError."""
+        """POST, PUT or DELETE; the object it answers with, None where it says no more than that it is done. Raises VtnError."""
         reply = await self._authorised(method, path, (), body, {})
-        return _json(reply, path) if reply.body.strip() else None
+        try:
+            return parsed(reply.body)
+        except ValueError:
+            return None  # it is done: asking for it again would only do it twice
 
     async def pages(self, path: str, params: Params = ()) -> tuple[list[Any], bool]:
-        """(all objects behind a path, whether they came on several pages). Raises VtnError, also when there is no end to them."""
+        """(all objects behind a path, whether they came on several pages). Raises VtnError, also when there is no end to them.
+
+        A server may give fewer at once than we ask for, so a short page is the end only where a longer one has been seen.
+        """
         found: list[Any] = []
         seen: set[str] = set()
-        size = 0
+        size = count = 0
         while True:
             told = await self._page(path, (*params, ("skip", str(len(found))), ("limit", str(PAGE))))
             page, size = told.found, size + told.size
             if size > MOST_LISTED_BYTES:
-                raise VtnError(f"{path} has more than {MOST_LISTED_BYTES // 2**20} MB; ask for fewer programs in the site file")
+                raise VtnError(f"{path} has more than {MOST_LISTED_BYTES // 2**20} MB; ask for fewer programs in the site file", 200)
             if not isinstance(page, list):
-                raise VtnError(f"{path} answers with something that is no list")
+                raise VtnError(f"{path} answers with something that is no list", 200)
             ids = {str(each.get("id")) for each in page if isinstance(each, dict)}
             if found and ids and ids <= seen:
                 return found, True  # a server that knows no "skip" sends the same page again
             found += page
             seen |= ids
+            count += bool(page)
             if len(found) > MOST_OBJECTS:
-                raise VtnError(f"{path} has more than {MOST_OBJECTS} objects; ask for fewer programs in the site file")
-            if len(page) != PAGE:
-                return found, len(found) > len(page)
+                raise VtnError(f"{path} has more than {MOST_OBJECTS} objects; ask for fewer programs in the site file", 200)
+            if len(page) < max(1, self._longest) or len(page) > PAGE:
+                return found, count > 1
+            self._longest = min(PAGE, len(page))
 
     async def status_of(self, path: str) -> int:
         """The HTTP status of a GET, whatever it is. Raises VtnError when there is no answer."""
@@ -165,10 +181,17 @@ class Vtn:
         kwargs: dict[str, Any] = {"params": list(params), "headers": headers, "timeout": timeout, "allow_redirects": False}
         if body is not None:
             kwargs["json"] = body
-        return await self._carry(method, url, kwargs)
+        reply = await self._carry(method, url, kwargs)
+        for _ in range(MOST_HOPS):
+            place = _elsewhere(method, URL(url), reply)
+            if place is None:
+                break
+            url = str(place)
+            reply = await self._carry(method, place, kwargs | {"params": []} if place.query_string else kwargs)
+        return reply
 
-    async def _carry(self, method: str, url: str, kwargs: dict[str, Any]) -> _Reply:
-        where = urlsplit(url).path
+    async def _carry(self, method: str, url: str | URL, kwargs: dict[str, Any]) -> _Reply:
+        where = urlsplit(str(url)).path
         try:
             async with self._opened().request(method, url, **kwargs) as response:
                 self._hear_clock(response.headers.get("Date"))
@@ -193,6 +216,10 @@ class Vtn:
         return self._session
 
     # -- tokens -------------------------------------------------------------------------------------
+
+    async def token(self) -> str | None:
+        """What shows the server who we are, renewed where its end is near. Raises VtnError."""
+        return await self._bearer()
 
     async def _bearer(self) -> str | None:
         if self._entry.oauth is None:
@@ -259,6 +286,18 @@ class Vtn:
             raise VtnError("the server names a token endpoint without TLS; the secret is not sent there (set oauth.token_url if that is meant)")
         self._token_url = url
         return url
+
+
+def _elsewhere(method: str, url: URL, reply: _Reply) -> URL | None:
+    """Where a redirect leads, None where there is none that we follow: 301 and 302 change the method of what is no GET (RFC 9110 15.4)."""
+    kinds = (301, 302, 307, 308) if method == "GET" else (307, 308)
+    if reply.status not in kinds or "Location" not in reply.headers:
+        return None
+    try:
+        place = url.join(URL(reply.headers["Location"]))
+        return place if place.origin() == url.origin() else None
+    except ValueError:
+        return None
 
 
 def _sent(headers: Mapping[str, str], token: str | None) -> dict[str, str]:

@@ -2,6 +2,9 @@
 
 A report that the server does not take now is tried again with the next poll, for a day; one it will never take is given up and said so.
 Reports about times before our first reading are left out.
+
+OpenADR 3 gives a report no number of the client's. So each has a name of its own, which is the same whenever we ask; and where we cannot know
+whether the server has it (the first one after a start, one whose answer was lost, a 409), its list of our reports is asked before it is sent.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ class Reporter:
         self._first_s: float | None = None
         self._next: dict[tuple[str, Timing], int] = {}
         self._refused: dict[tuple[str, Timing], str] = {}
+        self._sure: set[tuple[str, Timing]] = set()
 
     def tell(self, order: TellSource) -> None:
         """Keep a reading."""
@@ -61,6 +65,7 @@ class Reporter:
         known = {_name(event) for event in events}
         self._next = {key: number for key, number in self._next.items() if key[0] in known}
         self._refused = {key: why for key, why in self._refused.items() if key[0] in known}
+        self._sure = {key for key in self._sure if key[0] in known}
         left = MOST_A_ROUND
         for event in events:
             for timing, requests in grouped(event.reports)[0].items():
@@ -101,17 +106,39 @@ class Reporter:
         if body is None:
             self._refused[key] = f"event {event.name or event.id}: a report is left out, as nothing it asks for was measured"
             return True
+        if key not in self._sure and await _there(vtn, body, event.program_id, generation):
+            self._sure.add(key)
+            return True
         try:
             await vtn.send("POST", "/reports", body)
         except VtnError as error:
-            if error.status == 409:  # the server has it already
-                return True
-            if not error.final and error.status != 403:
-                raise
-            self._refused[key] = f"event {event.name or event.id}: the server does not take its report: {error}"
-            return True
+            return await self._refusal(vtn, event, key, body, error, generation)
+        self._sure.add(key)
         self._refused.pop(key, None)
         return True
+
+    async def _refusal(self, vtn: Vtn, event: Event, key: tuple[str, Timing], body: dict[str, Any], error: VtnError, generation: str) -> bool:
+        """After a report that was not taken. Raises VtnError when it is to be tried again."""
+        if error.doubtful:
+            self._sure.discard(key)
+        if not error.final and error.status != 403:
+            raise error
+        if error.status != 409 or await _there(vtn, body, event.program_id, generation) is False:
+            self._refused[key] = f"event {event.name or event.id}: the server does not take its report: {error}"
+        return True
+
+
+async def _there(vtn: Vtn, body: dict[str, Any], program_id: str, generation: str) -> bool | None:
+    """Whether the server has this report; None = it does not say. Raises VtnError when it is away."""
+    narrow = ("eventID", str(body["eventID"])) if generation != "3.0" else ("programID", program_id)
+    try:
+        listed, _ = await vtn.pages("/reports", (("clientName", str(body["clientName"])), narrow))
+    except VtnError as error:
+        if error.status == 0 or error.status >= 500 or error.status == 429:
+            raise
+        return None
+    same = ("eventID", "clientName", "reportName")
+    return any(isinstance(each, dict) and all(each.get(name) == body[name] for name in same) for each in listed)
 
 
 def _name(event: Event) -> str:

@@ -1,9 +1,9 @@
 """Certificates (A02-A04, M01-M06).
 
 Roots: installed at every charger that can be asked, deleted there, and listed as one store. The root of a CSMS is not passed on: a charger's CSMS
-is Yardmaster. Station certificates: what a charger uses towards Yardmaster is no business of the CSMS, and Yardmaster's own key is managed by its
-operator; both are refused with that reason. V2G certificates of chargers pass: each request goes up under an id of the depot's, and
-the signed chain goes to the charger that asked; a CSMS without request ids (before 2.1) is offered the oldest asker first.
+is Yardmaster. Station certificates: what a charger uses towards Yardmaster is no business of the CSMS and is refused with that reason;
+Yardmaster's own is ``own_certificate``'s, or managed by its operator. V2G certificates of chargers pass: each request goes up under an id of
+the depot's, and the signed chain goes to the charger that asked; a CSMS without request ids (before 2.1) is offered the oldest asker first.
 """
 
 from __future__ import annotations
@@ -102,6 +102,8 @@ class Certificates(Quiet):
 
     def _signed(self, message: Message) -> Conversation:
         kind, number = message.payload.get("certificateType", STATION), message.payload.get("requestId")
+        if kind == STATION and self._office.own_signed is not None:
+            return (yield from self._office.own_signed(message))
         asked = [one for one in self._waiting() if one[3] == kind and number in (None, one[2])]
         last = refused("Rejected", "NotFound", REFUSED[message.action])
         for station_id, own, our_number, _ in asked:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from controller.facts import EvseKey, GridControlled
+from controller.facts import EvseKey, GridControlled, GridStep
 from controller.link.depot.der_alarms import OWN, DerAlarms
 from controller.link.depot.der_bodies import BODY_OF
 from controller.link.depot.der_stations import AT, GONE, DerStations
@@ -294,25 +294,48 @@ class DerControls(Quiet):
     def _changes(self) -> Iterator[GridControlled]:
         for fact in self._wanted():
             before = self._told.get(fact.evse)
-            known = (None, None, None, "") if before is None else (before.max_discharge_w, before.max_export_w, before.part, before.control)
-            if known != (fact.max_discharge_w, fact.max_export_w, fact.part, fact.control):
+            if _said(before) != _said(fact):
                 yield fact
 
     def _wanted(self) -> Iterator[GridControlled]:
         now, face, ratings = self._office.now(), self._office.identity, self._ratings()
         control = self.store.discharge_limit(now.wall_s, now.wall_trusted)
-        part = (percent_of(control) or 0.0) / 100.0 if control is not None else None
-        words = _words(control)
-        site = EvseKey("", 0)
+        later = self.store.coming_limits(now.wall_s) if now.wall_trusted else []
         cars_w, own_w = sum(ratings.values()), self._own_rated_w()
-        if part is None or own_w <= 0:
-            yield GridControlled(now, face, site, None if part is None else part * cars_w, None, words)
-        else:  # more than all of them may give cannot flow out either
-            yield GridControlled(now, face, site, part * cars_w, part * (cars_w + own_w), words, part)
+        coming = tuple(GridStep(start_s, *_of_site(_part(one), cars_w, own_w)) for start_s, one in later)
+        discharge_w, export_w, part = _of_site(_part(control), cars_w, own_w)
+        yield GridControlled(now, face, EvseKey("", 0), discharge_w, export_w, _words(control), part, coming)
         for key, rated_w in ratings.items():
-            own = control if control is not None and self.stations.has(control, key.station_id) else None
-            limit_w = part * rated_w if own is not None and part is not None else None
-            yield GridControlled(now, face, key, limit_w, None, _words(own))
+            own = self._at(control, key)
+            coming = tuple(GridStep(start_s, _share(_part(self._at(one, key)), rated_w)) for start_s, one in later)
+            yield GridControlled(now, face, key, _share(_part(own), rated_w), None, _words(own), None, coming)
+
+    def _at(self, control: Control | None, key: EvseKey) -> Control | None:
+        """A control where a charger has it, too."""
+        return control if control is not None and self.stations.has(control, key.station_id) else None
+
+
+def _said(fact: GridControlled | None) -> tuple[Any, ...]:
+    """What a fact says; nothing was told yet: nothing is in force."""
+    if fact is None:
+        return None, None, None, "", ()
+    return fact.max_discharge_w, fact.max_export_w, fact.part, fact.control, fact.coming
+
+
+def _part(control: Control | None) -> float | None:
+    """What it leaves of the rated power (0..1)."""
+    return (percent_of(control) or 0.0) / 100.0 if control is not None else None
+
+
+def _share(part: float | None, rated_w: float) -> float | None:
+    return None if part is None else part * rated_w
+
+
+def _of_site(part: float | None, cars_w: float, own_w: float) -> tuple[float | None, float | None, float | None]:
+    """(most the cars may give back [W], most feed-in [W], part of devices of our own). More than all of them may give cannot flow out either."""
+    if part is None or own_w <= 0:
+        return _share(part, cars_w), None, None
+    return part * cars_w, part * (cars_w + own_w), part
 
 
 def _words(control: Control | None) -> str:

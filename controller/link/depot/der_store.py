@@ -13,6 +13,7 @@ Kept in the face's memory; who changes something waits for the disk (R01.FR.03).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
@@ -196,6 +197,12 @@ class DerStore:
             return found if found is not None and percent_of(found) is not None else None
         able = [one for one in self.all() if one.control_type == LIMIT and not one.superseded and percent_of(one) is not None]
         return min(able, key=lambda one: percent_of(one) or 0.0, default=None)
+
+    def coming_limits(self, wall_s: float) -> list[tuple[float, Control | None]]:
+        """(when the LimitMaxDischarge in force changes later, to which), as far as is known now; ascending."""
+        kind = [one for one in self.all() if one.control_type == LIMIT and not one.default and not one.superseded]
+        edges = {edge for one in kind for edge in (one.start_wall_s or 0.0, one.end_wall_s) if wall_s < edge < math.inf}
+        return [(edge, self.discharge_limit(edge)) for edge in sorted(edges)]
 
     # -- GetDERControl, ClearDERControl --------------------------------------------------------------------------------
 

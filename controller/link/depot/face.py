@@ -38,6 +38,7 @@ VERSIONS: Final = ("ocpp2.1", "ocpp2.0.1", "ocpp1.6")
 """Offered to a CSMS of which the site file does not say what it speaks, best first."""
 REASONS_KEPT: Final = 8
 """Refusals that are told once each during one outage."""
+REDIAL_S: Final = 30.0
 STARTS: Final = ("RequestStartTransaction", "RequestStopTransaction")
 """Answered Rejected while the CSMS has not accepted the depot (B02.FR.05)."""
 
@@ -66,6 +67,7 @@ class DepotFace:
         self._barred = False
         self._broken = ""
         self._unnumbered = False
+        self._redial_mono_s = float("inf")
         self._furnish()
 
     def _furnish(self) -> None:
@@ -200,9 +202,21 @@ class DepotFace:
         outcomes = self._means.keeper.keep(at, self._numbered) if self._unnumbered else []
         outcomes += [*self._dial(at), *self._desks.tick(at, self._away)]
         outcomes += [*self._talks.tick(at), *self.trunk.tick(at), *self._registered(at)]
+        outcomes += self._redialled(at)
         outcomes += self._spawn(at, self._crew.tick())
         outcomes += self._desks.news_of_all(at)
         return [*outcomes, *(self._means.keeper.keep(at, _nobody) if self._memory.changed else [])]
+
+    def _redialled(self, at: Stamp) -> list[Outcome]:
+        """A part wants the connection made anew: as soon as nothing is under way, within half a minute in any case."""
+        if not self.office.redial or not self._link.is_open:
+            self.office.redial = ""
+            return []
+        self._redial_mono_s = min(self._redial_mono_s, at.mono_s + REDIAL_S)
+        if not self.trunk.idle and at.mono_s < self._redial_mono_s:
+            return []
+        reason, self.office.redial, self._redial_mono_s = self.office.redial, "", float("inf")
+        return self._hang_up(at, reason)
 
     def _dial(self, at: Stamp) -> list[Outcome]:
         if not self._link.due(at.mono_s):

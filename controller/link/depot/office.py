@@ -76,6 +76,12 @@ class Office:
     """What follows the answer to a command of the CSMS; the face runs it as soon as the answer has gone, as part of that command."""
     boot_wanted: str = ""
     """Reason (BootReasonEnumType) with which the depot shall send its BootNotification once more; the face does and empties it."""
+    own_signed: FromCsms | None = None
+    """Answers CertificateSigned for the depot's own key; None = the operator cares for its certificate."""
+    shows_certificate: bool = False
+    """Whether the CSMS sees a certificate of ours that it can sign anew."""
+    redial: str = ""
+    """Why the connection to the CSMS shall be made anew as soon as nothing is under way; the face does and empties it."""
     shows: dict[tuple[str, str], Callable[[], str]] = field(default_factory=dict)
     """What a part knows for the depot's own device model, read only: (component, variable) -> its value as text, "" = not shown. Parts
     enter theirs."""

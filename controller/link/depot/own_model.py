@@ -170,7 +170,9 @@ class OwnModel:
         yield Own(link, {"name": "WebSocketPingInterval"}, text_of(office.config.listen.ping_s), "integer", "s")
         secure, secret = up.url.startswith("wss"), up.password is not None or up.password_file is not None
         lock = component_of("SecurityCtrlr")
-        yield Own(lock, {"name": "SecurityProfile"}, "2" if secure and secret else "1" if secret else "0", "integer")
+        entry = self._office.upstream.certificate
+        shows = secure and entry is not None and (entry.renewal == "operator" or self._office.shows_certificate)
+        yield Own(lock, {"name": "SecurityProfile"}, "3" if shows else "2" if secure and secret else "1" if secret else "0", "integer")
         yield Own(lock, {"name": "Identity"}, office.identity)
         yield Own(lock, {"name": "OrganizationName"}, office.config.site.name or office.config.site.id)
         yield Own(lock, {"name": "BasicAuthPassword"}, None, write="secret")

@@ -21,6 +21,7 @@ from controller.link.depot.logs import Logs
 from controller.link.depot.model import DeviceModel
 from controller.link.depot.network import Network
 from controller.link.depot.office import Office, Part
+from controller.link.depot.own_certificate import OwnCertificate
 from controller.link.depot.payments import Payments
 from controller.link.depot.profiles import Profiles
 from controller.link.depot.publishing import Publishing
@@ -62,6 +63,7 @@ MAKERS: tuple[Callable[[Office], Part], ...] = (
     Limits,
     Swaps,
     Certificates,
+    OwnCertificate,
     Payments,
     Streams,
     Data,

@@ -23,8 +23,9 @@ OWN: Final = {
 """What the depot sends when no part of it has more to say."""
 OF_EVSES: Final = ("MeterValues", "TransactionEvent")
 OF_A_CHARGER: Final = ("SignV2GCertificate", "SignV2G20Certificate", "SignCombinedCertificate", "CustomTrigger")
+OWN_KEY: Final = "SignChargingStationCertificate"
 NOT_OURS: Final = {
-    "SignChargingStationCertificate": "the local controller's certificate towards the CSMS is managed by its operator",
+    OWN_KEY: "the local controller's certificate towards the CSMS is managed by its operator",
     "SignV2GCertificate": "say which EVSE: each charger has its own",
     "SignV2G20Certificate": "say which EVSE: each charger has its own",
     "SignCombinedCertificate": "say which EVSE: each charger has its own",
@@ -32,7 +33,7 @@ NOT_OURS: Final = {
 }
 """requestedMessage -> why it is NotImplemented."""
 REFUSED: Final[dict[str, str]] = {
-    "TriggerMessage": "NotImplemented for SignChargingStationCertificate, and for certificates and custom triggers without an EVSE",
+    "TriggerMessage": "NotImplemented for certificates and custom triggers without an EVSE; SignChargingStationCertificate with renewal: csms only",
 }
 
 
@@ -51,7 +52,7 @@ class Triggers(Quiet):
         evse = evse if isinstance(evse, dict) and evse.get("id") else None
         if wanted == "BootNotification":
             return self._boot()
-        if wanted in OWN:
+        if wanted in OWN or (wanted == OWN_KEY and wanted in self._office.says):
             self._office.afterwards.append(self._office.says[wanted]() if wanted in self._office.says else _say(wanted, OWN[wanted]))
             return Said({"status": "Accepted"})
         if wanted == "StatusNotification":

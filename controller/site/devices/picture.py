@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from controller.config import PHASE_INDEX, ROOT_CIRCUIT
 from controller.facts import Stamp
 from controller.site.devices.room import could_draw_a, room_a
 from controller.site.devices.scene import Bound, Scene
-from controller.site.grid.limits import Limit
+from controller.site.guard import total_of
 from controller.site.meters.freshness import Health, Mode
 from controller.site.state import PHASES
 
 if TYPE_CHECKING:
     from controller.site.site import Site
-
-
-EXPORT_LIMIT: Final = "feed-in limit"
-"""The bound of the site file, in the words of ``rows``."""
 
 
 class Pictures:
@@ -33,7 +29,7 @@ class Pictures:
         """The arbiter has decided: what is left beside the cars."""
         frozen, per_a = site.frozen, site.layout.voltage_v * len(self._phases)
         if frozen is not None:
-            self._room_w = room_a(site.layout, frozen.rows, frozen.claims, self._phases) * per_a
+            self._room_w = room_a(site.layout, frozen.rows, frozen.claims, self._phases, frozen.totals.get(ROOT_CIRCUIT, ())) * per_a
             self._kept_w = max(site.meters.reserve.now_a, site.meters.rising_a) * per_a
 
     def take(self, site: Site, at: Stamp) -> Scene:
@@ -51,7 +47,7 @@ class Pictures:
             site.devices.soc_percent(meters.soc_percent()),
             site.planner.slot_now(at),
             self._room_w,
-            self._headroom_a(site, smallest) * site.layout.voltage_v * len(self._phases),
+            self._headroom_a(site, now) * site.layout.voltage_v * len(self._phases),
             site.config.grid.margin_a * site.layout.voltage_v * len(self._phases),
             self._kept_w,
             tuple(exports(site, at)),
@@ -69,20 +65,21 @@ class Pictures:
             inverters_w={one.id: -watts for one in site.config.inverters if one.meter and (watts := meters.meter_power_w(one.meter)) is not None},
         )
 
-    def _headroom_a(self, site: Site, smallest: Mapping[str, Limit]) -> float:
+    def _headroom_a(self, site: Site, now: float) -> float:
         """What the last reading left below fuse or limit on the tightest of the battery's phases [A]; nothing measured = no bound."""
         measured_a, root = site.meters.grid_current_a(), site.layout.circuits[ROOT_CIRCUIT]
         if measured_a is None:
             return math.inf
-        limit = smallest.get(ROOT_CIRCUIT)
-        most_a = min(root.fuse_a, limit.limit_a) if limit is not None else root.fuse_a
-        return min(most_a - measured_a[phase] for phase in self._phases)
+        limit_a, total_a = site.limits.bounds(now).of(ROOT_CIRCUIT)
+        most_a = min(root.fuse_a, limit_a)
+        left_a = min(most_a - measured_a[phase] for phase in self._phases)
+        return min(left_a, (total_a - total_of(measured_a)) / len(self._phases)) if total_a < math.inf else left_a
 
 
 def exports(site: Site, at: Stamp) -> Iterable[Bound]:
     """Everything that bounds feeding in now."""
     if site.config.grid.max_export_w is not None:
-        yield site.config.grid.max_export_w, EXPORT_LIMIT
+        yield site.config.grid.max_export_w, "feed-in limit"
     told = site.grid_wishes.export()
     if told is not None:
         yield told

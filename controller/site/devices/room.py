@@ -15,11 +15,21 @@ from controller.site.sharing.claims import Claim, Row
 from controller.site.state import PHASES, Layout
 
 
-def room_a(layout: Layout, rows: Sequence[Row], claims: Sequence[Claim], phases: Sequence[int] = PHASES) -> float:
-    """Current left per phase [A] on the tightest of these phases of the grid connection; negative = the battery should take less."""
+def room_a(
+    layout: Layout, rows: Sequence[Row], claims: Sequence[Claim], phases: Sequence[int] = PHASES, totals: Sequence[int] = ()
+) -> float:
+    """Current left per phase [A] on the tightest of these phases of the grid connection; negative = the battery should take less.
+
+    totals: the rows of its limit in watts.
+    """
     demand = _demand_a(layout, rows, claims)
-    index = list(layout.circuits).index(ROOT_CIRCUIT)
-    return min((rows[3 * index + phase].capacity_a - demand[3 * index + phase] for phase in phases), default=0.0)
+    first = 3 * list(layout.circuits).index(ROOT_CIRCUIT)
+    left = [rows[first + phase].capacity_a - demand[first + phase] for phase in phases]
+    for row in (rows[index] for index in totals):
+        count = sum(phase in phases for phase in row.phases)
+        if count:
+            left.append((row.capacity_a - sum(demand[first + phase] for phase in row.phases)) / count)
+    return min(left, default=0.0)
 
 
 def could_draw_a(claim: Claim) -> float:

@@ -92,6 +92,11 @@ class Compliance:
         """Whether there is anything to watch, or was a moment ago."""
         return bool(limits or self._watches)
 
+    def obeyed(self, source: str, direction: Direction, circuit: str) -> bool | None:
+        """Whether a limit is obeyed now: None = not known (yet), or none holds."""
+        watch = self._watches.get((source, direction, circuit))
+        return watch.obeyed if watch is not None and watch.limit_w is not None else None
+
     def note(self, held: Held, event: str, at: Stamp, detail: str | None = None) -> RecordCompliance:
         """A line of its own: a statement that came, was refused, a failsafe that was set. A clock that nobody trusts is said to be one."""
         words = held.detail if detail is None else detail
@@ -174,7 +179,7 @@ class Compliance:
     def _judged(self, held: Held, watch: Watch, at: Stamp) -> list[RecordCompliance]:
         """Obeyed or broken by what is known; what nobody knows is neither."""
         assert held.limit_w is not None
-        now, most_w = at.mono_s, held.limit_w + max(SPARE_W, SPARE_PART * held.limit_w)
+        now, most_w = at.mono_s, at_limit(held.limit_w)
         if held.measured_w is None or held.read_mono_s < watch.since_mono_s or held.measured_w <= most_w < held.measured_w + held.more_w:
             watch.above_since = watch.below_since = None
             return []
@@ -194,3 +199,8 @@ class Compliance:
             least = "at least " if held.more_w else ""
             return [self.note(held, "violated", at, f"{least}{held.measured_w - held.limit_w:.0f} W above it")]
         return []
+
+
+def at_limit(limit_w: float) -> float:
+    """The most that is still at a limit [W]."""
+    return limit_w + max(SPARE_W, SPARE_PART * limit_w)

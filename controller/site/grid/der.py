@@ -13,27 +13,30 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from controller.config import ROOT_CIRCUIT, Config
-from controller.facts import EvseKey, GridControlled, LimitStep, SiteWished
+from controller.facts import EvseKey, GridControlled, GridStep, LimitStep, SiteWished
+from controller.site.grid.announced import Ahead
 from controller.site.sharing.inputs import FaceWish
 from controller.site.state import Layout
 
 SITE: Final = EvseKey("", 0)
 Bound = tuple[float, str]
 """(power [W] >= 0, who says so)."""
+Stretches = tuple[tuple[float, float, float], ...]
+"""(begin, end [wall s], most power [W]); nothing said = not bounded."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaceSteps:
     """A CSMS's schedule for all chargers of its face, for the planner; or that of all controllable loads below a circuit.
 
-    face: its name; of a sum of controllable loads the words people read. discharge_w: bound of a DER control now, None = none. circuit: below
+    face: its name; of a sum of controllable loads the words people read. discharge: bounds of DER controls, now and later. circuit: below
     which the chargers hang. with_battery: a sum of controllable loads, to which a commanded battery's charging belongs.
     """
 
     face: str
     stations: frozenset[str]
     steps: tuple[LimitStep, ...]
-    discharge_w: float | None
+    discharge: Stretches = ()
     circuit: str = ROOT_CIRCUIT
     with_battery: bool = False
 
@@ -62,7 +65,7 @@ class GridWishes:
     def controlled(self, fact: GridControlled) -> None:
         """A DER control is in force, another one, or none any more."""
         key = (fact.face, fact.evse)
-        if fact.max_discharge_w is None and fact.max_export_w is None and fact.part is None:
+        if not fact.coming and (fact.max_discharge_w, fact.max_export_w, fact.part) == (None, None, None):
             self._controls.pop(key, None)
         else:
             self._controls[key] = fact
@@ -136,8 +139,26 @@ class GridWishes:
 
     def _plan(self, face: str) -> FaceSteps:
         control = self._controls.get((face, SITE))
-        bound_w = _bound(control.max_discharge_w) if control is not None and control.max_discharge_w is not None else None
-        return FaceSteps(face, self.stations(face), self._steps.get(face, ()), bound_w)
+        return FaceSteps(face, self.stations(face), self._steps.get(face, ()), _discharge(control) if control is not None else ())
+
+    def giving(self) -> dict[EvseKey, Stretches]:
+        """What DER controls leave single EVSEs, now and later."""
+        found: dict[EvseKey, Stretches] = {}
+        for (_, key), control in self._controls.items():
+            if key != SITE and (bounds := _discharge(control)):
+                found[key] = (*found.get(key, ()), *bounds)
+        return found
+
+    def ahead(self, wall_s: float) -> tuple[Ahead, ...]:
+        """What DER controls leave of feed-in, and of inverters and battery, now and later."""
+        found = []
+        for (_, key), control in self._controls.items():
+            for begin_s, end_s, step in _stretches(control) if key == SITE else ():
+                if (step.max_export_w, step.part) != (None, None) and end_s > wall_s:
+                    export_w = None if step.max_export_w is None else _bound(step.max_export_w)
+                    part = None if step.part is None else min(1.0, _bound(step.part))
+                    found.append(Ahead(control.control or "DER control", ROOT_CIRCUIT, begin_s, end_s, export_w=export_w, part=part))
+        return tuple(found)
 
     def step_changed(self, wall_s: float) -> bool:
         """Whether a step of a schedule has begun since this was asked last: the plan was made with the one before."""
@@ -145,6 +166,19 @@ class GridWishes:
         changed = begun != self._begun
         self._begun = begun
         return changed
+
+
+def _stretches(control: GridControlled) -> list[tuple[float, float, GridStep]]:
+    """(begin, end, what holds) [wall s] of what a control says, the present one from long ago."""
+    present = GridStep(-math.inf, control.max_discharge_w, control.max_export_w, control.part)
+    steps = (present, *control.coming)
+    ends = (*(step.start_wall_s for step in control.coming), math.inf)
+    return [(step.start_wall_s, end_s, step) for step, end_s in zip(steps, ends, strict=True)]
+
+
+def _discharge(control: GridControlled) -> Stretches:
+    stretches = _stretches(control)
+    return tuple((begin_s, end_s, _bound(step.max_discharge_w)) for begin_s, end_s, step in stretches if step.max_discharge_w is not None)
 
 
 def step_at(steps: Sequence[LimitStep], wall_s: float) -> tuple[LimitStep | None, float | None]:

@@ -58,6 +58,7 @@ class Sent:
             stated.ends_wall_s,
             heard.sequence,
             heard.issued_wall_s,
+            total_a=measures.total_a(value, self.unit),
         )
 
 

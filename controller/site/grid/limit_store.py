@@ -16,7 +16,7 @@ from controller.facts import Direction, LimitReceived, LimitStep, LimitUnit, Sta
 from controller.site.grid.announced import Ahead
 from controller.site.grid.der import FaceSteps
 from controller.site.grid.fleet_limits import ABSURD_FACTOR, BROKER, DARK_S, FleetLimits, by_broker
-from controller.site.grid.limits import FUTURE_S, Limit, Refusal, State
+from controller.site.grid.limits import FUTURE_S, Bounds, Limit, Refusal, State
 from controller.site.grid.measures import Measures
 from controller.site.grid.signal import Signal
 from controller.site.grid.trims import Trims
@@ -91,8 +91,9 @@ class LimitStore:
 
     def _contract(self) -> Iterable[Limit]:
         if self._max_import_w is not None:
-            amps = self.measures.amps(self._max_import_w)
-            yield Limit("contract", ROOT_CIRCUIT, self._max_import_w, LimitUnit.W, amps, "import limit (contract)")
+            most_w, measures = self._max_import_w, self.measures
+            amps, total_a = measures.amps(most_w), measures.total_a(most_w)
+            yield Limit("contract", ROOT_CIRCUIT, most_w, LimitUnit.W, amps, "import limit (contract)", total_a=total_a)
 
     def _of(self, signal: Signal, now: float) -> Limit | None:
         """A signal's limit of consumption."""
@@ -101,11 +102,18 @@ class LimitStore:
             return None
         ends_mono_s, ends_wall_s = signal.ends(Direction.CONSUMPTION, now)
         amps, reason = self.measures.amps(value_w), signal.reason(Direction.CONSUMPTION)
-        return Limit(signal.id, signal.entry.circuit, value_w, LimitUnit.W, amps, reason, ends_mono_s, ends_wall_s, operator=signal.entry.operator)
+        by, total_a = signal.entry.operator, self.measures.total_a(value_w)
+        where = (signal.id, signal.entry.circuit)
+        return Limit(*where, value_w, LimitUnit.W, amps, reason, ends_mono_s, ends_wall_s, operator=by, total_a=total_a)
 
     def smallest(self, now_mono_s: float) -> dict[str, Limit]:
-        """The binding limit of each circuit that has one (F57: the smallest wins, never the newest only)."""
+        """The binding limit of each circuit that has one, by its even part per phase (F57: the smallest wins, never the newest only)."""
         return _lowest(self.in_force(now_mono_s))
+
+    def bounds(self, now_mono_s: float) -> Bounds:
+        """The lowest limit per phase and the lowest total of each circuit: both hold."""
+        found = self.in_force(now_mono_s)
+        return Bounds(_lowest(one for one in found if one.total_a is None), _lowest(one for one in found if one.total_a is not None))
 
     def controllable(self, now_mono_s: float) -> dict[str, Limit]:
         """The binding limit of the sum of the controllable loads below a circuit, for each that has one."""
@@ -116,7 +124,8 @@ class LimitStore:
         """What an event leaves to all that can be controlled, whatever the source binds otherwise."""
         watts, ends_wall_s, operator = signal.says.load_w or 0.0, signal.says.ends_wall_s, signal.entry.operator
         amps, reason = self.measures.amps(watts), f"limit ({signal.id})"
-        return Limit(signal.id, signal.entry.circuit, watts, LimitUnit.W, amps, reason, ends_wall_s=ends_wall_s, operator=operator)
+        where, total_a = (signal.id, signal.entry.circuit), self.measures.total_a(watts)
+        return Limit(*where, watts, LimitUnit.W, amps, reason, ends_wall_s=ends_wall_s, operator=operator, total_a=total_a)
 
     def faces(self, now_mono_s: float, layout: Layout) -> tuple[FaceWish, ...]:
         """The limits of controllable loads as rows of the chargers' sum; what the commanded battery charges with comes off (``charging_w``)."""
@@ -124,8 +133,10 @@ class LimitStore:
         for circuit, limit in self.controllable(now_mono_s).items():
             watts = max(0.0, self.trims.of(circuit, limit.value) - self.charging_w(circuit))
             source = layers.OPERATOR if limit.by_operator else layers.LIMIT
-            amps = self.measures.amps(watts)
-            found.append(FaceWish("", stations_below(layout, circuit), amps, limit.reason, limit.ends_wall_s, source=source))
+            total_a = self.measures.total_a(watts)
+            limit_a = self.measures.amps(watts) if total_a is None else None
+            stations = stations_below(layout, circuit)
+            found.append(FaceWish("", stations, limit_a, limit.reason, limit.ends_wall_s, source=source, total_a=total_a))
         bound = self.generation()
         if (who := self.disconnected() or (bound[1] if bound is not None else None)) is not None:
             found.append(FaceWish("", stations_below(layout, ROOT_CIRCUIT), None, who, discharge_w=0.0, discharge_reason=who))
@@ -165,8 +176,17 @@ class LimitStore:
         return replace(limit, ends_mono_s=at.mono_at(limit.ends_wall_s))
 
     def ahead(self, at: Stamp, horizon_s: float) -> tuple[Ahead, ...]:
-        """What schedules announce, beside what holds now. A source in failsafe announces nothing: that holds on."""
-        return tuple(one for signal in self.signals.values() for one in self._announced(signal, at, horizon_s))
+        """What schedules announce, and what bounds generation now, until its end. A source in failsafe announces no end: that holds on."""
+        return tuple(one for signal in self.signals.values() for one in (*self._generating(signal, at), *self._announced(signal, at, horizon_s)))
+
+    def _generating(self, signal: Signal, at: Stamp) -> Iterable[Ahead]:
+        """Bounds of feed-in and generation that hold now. Those of events end with them; without a trusted clock they stay (F78)."""
+        export_w, says = signal.value_w(Direction.PRODUCTION, at.mono_s), signal.says
+        if export_w is not None:
+            yield Ahead(signal.id, ROOT_CIRCUIT, at.wall_s, _until_wall_s(*signal.ends(Direction.PRODUCTION, at.mono_s), at), export_w=export_w)
+        generation_w = says.generation_w if says.connected else 0.0
+        if generation_w is not None:
+            yield Ahead(signal.id, ROOT_CIRCUIT, at.wall_s, _until_wall_s(None, says.ends_wall_s, at), generation_w=generation_w)
 
     def _announced(self, signal: Signal, at: Stamp, horizon_s: float) -> Iterable[Ahead]:
         if signal.schedule is None:
@@ -175,9 +195,9 @@ class LimitStore:
         for stretch in signal.schedule.ahead(at, horizon_s):
             says, begin_s, end_s = stretch.says, stretch.start_wall_s, stretch.end_wall_s
             limit_a = self.measures.amps(says.consumption_w) if says.consumption_w is not None and whole else None
-            export_w = says.production_w if says.connected else 0.0
-            if (limit_a, export_w, says.setpoint_w) != (None, None, None):
-                yield Ahead(signal.id, circuit, begin_s, end_s, limit_a, export_w, says.setpoint_w)
+            export_w, generation_w = (says.production_w, says.generation_w) if says.connected else (0.0, 0.0)
+            if (limit_a, export_w, says.setpoint_w, generation_w) != (None, None, None, None):
+                yield Ahead(signal.id, circuit, begin_s, end_s, limit_a, export_w, says.setpoint_w, generation_w, total=True)
 
     def sums(self, at: Stamp, horizon_s: float, layout: Layout) -> tuple[FaceSteps, ...]:
         """The limits of controllable loads over time, one per circuit."""
@@ -192,10 +212,11 @@ class LimitStore:
         mine = [signal for signal in here if told[signal.id]]
         stretches = [stretch for found in told.values() for stretch in found]
         edges = sorted({at.wall_s, *(edge for begin_s, end_s, _ in stretches for edge in (begin_s, end_s) if at.wall_s < edge < math.inf)})
-        steps = [LimitStep(edge, _least_a([amps for begin_s, end_s, amps in stretches if begin_s <= edge < end_s])) for edge in edges]
+        lowest = [_least_a([amps for begin_s, end_s, amps in stretches if begin_s <= edge < end_s]) for edge in edges]
+        steps = [LimitStep(edge, amps, total=True) for edge, amps in zip(edges, lowest, strict=True)]
         below = "" if circuit == ROOT_CIRCUIT else f" below {circuit}"
         name = f"limit ({', '.join(signal.id for signal in mine)}){below}"
-        return FaceSteps(name, stations_below(layout, circuit), tuple(steps), None, circuit, with_battery=True)
+        return FaceSteps(name, stations_below(layout, circuit), tuple(steps), (), circuit, with_battery=True)
 
     def _stretches(self, signal: Signal, at: Stamp, horizon_s: float) -> Iterable[tuple[float, float, float]]:
         """(begin, end, limit per phase [A]) of one source that binds the controllable loads."""
@@ -234,6 +255,13 @@ class LimitStore:
 def stations_below(layout: Layout, circuit: str) -> frozenset[str]:
     """The chargers below a circuit."""
     return frozenset(key.station_id for key in layout.below[circuit])
+
+
+def _until_wall_s(ends_mono_s: float | None, ends_wall_s: float | None, at: Stamp) -> float:
+    """An end on the wall clock; inf = none is known."""
+    if ends_mono_s is not None:
+        return at.wall_in(ends_mono_s - at.mono_s)
+    return ends_wall_s if ends_wall_s is not None and at.wall_trusted else math.inf
 
 
 def _least_a(amps: Sequence[float]) -> float | None:

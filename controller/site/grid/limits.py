@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from controller.facts import LimitUnit, Stamp
 from controller.site.sharing.layers import by_operator
@@ -43,8 +43,9 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One limit in force. limit_a: per phase [A]. ends_*: None = for ever. reason: as shown on a setpoint.
+    """One limit in force. limit_a: per phase [A]; of a limit in watts what each phase has if all draw the same. ends_*: None = for ever.
 
+    reason: as shown on a setpoint. total_a: of a limit in watts, over all phases [A]; None = it holds on each phase by itself.
     operator: the grid operator said it; None = by the sender's name (``layers.by_operator``).
     """
 
@@ -59,6 +60,7 @@ class Limit:
     sequence: int | None = None
     issued_wall_s: float | None = None
     operator: bool | None = None
+    total_a: float | None = None
 
     def alive(self, now_mono_s: float) -> bool:
         """Whether the limit is still in force."""
@@ -68,6 +70,19 @@ class Limit:
     def by_operator(self) -> bool:
         """Whether the grid operator said it."""
         return by_operator(self.source) if self.operator is None else self.operator
+
+
+class Bounds(NamedTuple):
+    """What holds of each circuit: its lowest limit per phase, and its lowest total."""
+
+    phase: dict[str, Limit]
+    total: dict[str, Limit]
+
+    def of(self, circuit: str) -> tuple[float, float]:
+        """(limit per phase, over all phases) of a circuit [A], inf = none."""
+        phase, total = self.phase.get(circuit), self.total.get(circuit)
+        total_a = total.total_a if total is not None else None
+        return phase.limit_a if phase is not None else math.inf, math.inf if total_a is None else total_a
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Watts and amps of a limit: a limit in W is a total of the phases, one in A holds on each of them.
 
-The total is spread evenly, so that no phase can break it alone, and with the highest voltage of the nominal one and those the grid meter
-tells: at 250 V the currents of 230 V would carry 9 % too much.
+A total becomes a sum of currents with the highest voltage of the nominal one and those the grid meter tells: at 250 V the currents of 230 V
+would carry 9 % too much. Who needs one figure per phase has its even part.
 """
 
 from __future__ import annotations
@@ -35,8 +35,12 @@ class Measures:
             self.voltage_v = max(self._nominal_v, highest_v)
 
     def amps(self, value: float, unit: LimitUnit = LimitUnit.W) -> float:
-        """Limit per phase [A]."""
+        """Limit per phase [A], of a total its even part."""
         return value if unit is LimitUnit.A else value / (self.voltage_v * self.phases)
+
+    def total_a(self, value: float, unit: LimitUnit = LimitUnit.W) -> float | None:
+        """A total over all phases [A]; None where each phase is limited by itself, as every limit of one phase is."""
+        return value / self.voltage_v if unit is LimitUnit.W and self.phases > 1 else None
 
     def watts(self, value: float, unit: LimitUnit) -> float:
         """Limit as a total [W]."""

@@ -1,19 +1,21 @@
 """The sources of ``signals``: facts about them in, answers, log entries, memories and the compliance record out.
 
 What holds is the machines' business (``limits``, ``signal``); this file lets them hear and tells what follows, each change once. The site asks
-``Outside.handle`` with a fact and ``look`` with each tick, and decides anew when something in force has changed.
+``Outside.handle`` with a fact and ``look`` with each tick, and decides anew when something in force has changed. An answer leaves when what it
+acknowledges is on disk (``keeping``).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from controller.facts import ContactsRead, Direction, EventsTold, Fact, FailsafeStated, LimitStated, LimitUnit, SignalBeat, Stamp
 from controller.orders import AnswerEvent, AnswerSignal, Order, Persist, Severity, Tell, TellSource
 from controller.site.grid.compliance import Compliance, Held
+from controller.site.grid.keeping import NOT_KEPT, Answer, Keeping
 from controller.site.grid.limit_store import BROKER, LimitStore
 from controller.site.grid.limits import Refusal, State
 from controller.site.grid.measured import Flows, Measured
@@ -29,6 +31,7 @@ LOADS, GENERATION = "controllable loads", "generation"
 """In place of a circuit in the record, where an event limits the devices by themselves."""
 TELL_S: Final = 10.0
 """Sources are told the readings this often [s]."""
+ANSWERS = (AnswerSignal, AnswerEvent)
 SPEAKS = (LimitStated, SignalBeat, FailsafeStated, ContactsRead, EventsTold)
 
 FREE: Final = (State.UNLIMITED, State.RELEASED, State.SILENT)
@@ -44,13 +47,12 @@ class Outcome:
 
 
 class Outside:
-    """All sources. flows: what is measured now."""
+    """All sources. flows: what is measured now. keeping: the way to the disk."""
 
-    def __init__(self, limits: LimitStore, flows: Callable[[Stamp], Flows]) -> None:
-        self._limits, self._flows = limits, flows
+    def __init__(self, limits: LimitStore, flows: Callable[[Stamp], Flows], keeping: Keeping) -> None:
+        self._limits, self._flows, self._keeping = limits, flows, keeping
         self.signals: Mapping[str, Signal] = limits.signals
         self.compliance = Compliance()
-        self._kept: dict[str, dict[str, Any]] = {}
         self._told_mono_s = float("-inf")
         self._apart_s: float | None = None
         self._refused: dict[str, str] = {}
@@ -69,9 +71,22 @@ class Outside:
         orders = [*self._clock(fact.at), *self._heard(signal, fact)]
         orders += signal.look(fact.at)
         outcome = self._after(before, orders, fact.at, None if isinstance(fact, SignalBeat) else signal.id)
+        outcome.orders = self._acknowledged(outcome.orders, fact.at)
         if outcome.changed:
             outcome.orders += self.compliance.look(self._held(self._flows(fact.at), fact.at), fact.at)
         return outcome
+
+    def _acknowledged(self, orders: list[Order], at: Stamp) -> list[Order]:
+        """Answers come last, and only when what they are about is on disk; a refusal keeps its place behind them."""
+        answers = [order for order in orders if isinstance(order, ANSWERS)]
+        if not answers:
+            return orders
+        rest = [order for order in orders if not isinstance(order, ANSWERS)]
+        refused = {one.source for one in answers if isinstance(one, AnswerEvent) and one.what == "rejected"}
+        at_once = {source for source in refused if not self._keeping.waits((SPACE, source))}  # the driver's own answer goes by it
+        held = (one for one in answers if one.source not in at_once)
+        rest += [one for one in answers if one.source in at_once]
+        return rest + [said for one in held for said in self._keeping.answer((SPACE, one.source), _as_kept(one), at)]
 
     def _heard(self, signal: Signal, fact: Fact) -> list[Order]:
         if isinstance(fact, LimitStated):
@@ -144,6 +159,7 @@ class Outside:
         for signal in self.signals.values():
             orders += signal.look(at)
         outcome = self._after(before, orders, at)
+        outcome.orders = self._acknowledged(outcome.orders, at)
         flows = self._flows(at)
         self._measure(flows, at)
         outcome.orders += self.compliance.look(self._held(flows, at), at)
@@ -166,8 +182,7 @@ class Outside:
     def _clock_set(self, moved_s: float, at: Stamp) -> list[Order]:
         fleet = self._limits.clock_set(at)
         orders: list[Order] = [order for signal in self.signals.values() for order in self._remember(signal)]
-        if fleet:
-            orders.append(Persist(0, remember={("limit", f"{source}:{circuit}"): memory for (source, circuit), memory in fleet.items()}))
+        orders += self._keeping.remember({("limit", f"{source}:{circuit}"): memory for (source, circuit), memory in fleet.items()})
         return orders + self.compliance.clock_set(moved_s, at)
 
     def _measure(self, flows: Flows, at: Stamp) -> None:
@@ -215,11 +230,7 @@ class Outside:
         return [Tell(Severity.WARNING if text else Severity.INFO, f"signal {signal.id}", told)]
 
     def _remember(self, signal: Signal) -> list[Order]:
-        memory = signal.memory()
-        if self._kept.get(signal.id) == memory:
-            return []
-        self._kept[signal.id] = memory
-        return [Persist(0, remember={(SPACE, signal.id): memory})]
+        return self._keeping.remember({(SPACE, signal.id): signal.memory()})
 
     def restore(self, name: str, memory: Any, at: Stamp) -> list[Order]:
         """A source as the journal has it. One that the site file does not have any more is forgotten, and that is told."""
@@ -325,6 +336,13 @@ def _of_devices(signal: Signal) -> Iterator[tuple[Direction, str, float]]:
         yield Direction.CONSUMPTION, LOADS, says.load_w
     if says.generation_w is not None or not says.connected:
         yield Direction.PRODUCTION, GENERATION, says.generation_w if says.connected and says.generation_w is not None else 0.0
+
+
+def _as_kept(answer: AnswerSignal | AnswerEvent) -> Answer:
+    """What is said with and without the disk. A refusal needs none; and an event is still in its source's schedule after a restart."""
+    if isinstance(answer, AnswerEvent) or not answer.accepted:
+        return Answer((answer,), (answer,))
+    return Answer((answer,), (replace(answer, accepted=False, reason=NOT_KEPT),))
 
 
 def _unknown(fact: Fact) -> list[Order]:

@@ -76,10 +76,11 @@ class Alarms:
             if circuit in self._over or for_s[circuit] < OVER_TELL_S:
                 continue
             self._over.add(circuit)
-            worst = max(excess, key=lambda one: one.measured_a)
+            worst = max(excess, key=lambda one: (one.phase is not None, one.measured_a))
             measured = "has no meter to look at and its stations add up to" if worst.derived else "measured"
             amps = f"{measured} {worst.measured_a:.0f} A, limit {worst.limit_a:.0f} A"
-            text = f"{circuit} {PHASE_NAMES[worst.phase]} {amps} - charging is cut; reduce other loads if it stays"
+            where = PHASE_NAMES[worst.phase] if worst.phase is not None else "over all phases"
+            text = f"{circuit} {where} {amps} - charging is cut; reduce other loads if it stays"
             orders.append(Tell(Severity.WARNING, f"circuit {circuit}", text))
         for circuit in [name for name in self._over if name not in found]:
             self._over.discard(circuit)

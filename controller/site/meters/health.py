@@ -16,7 +16,7 @@ from typing import Final
 from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import EvseKey, MeterFailed, MeterRead, PhaseAmps
 from controller.orders import Order
-from controller.site.grid.limits import Limit
+from controller.site.grid.limits import Bounds
 from controller.site.guard import Excess, excesses
 from controller.site.meters.alarms import Alarms
 from controller.site.meters.derived import Above, derived
@@ -132,8 +132,8 @@ class MeterRoom:
         elif fact.meter_id in self.sides:
             self.sides[fact.meter_id].detail = fact.reason
 
-    def estimate(self, circuit: str, draws: Mapping[EvseKey, Draw], limit: Limit | None, now: float) -> None:
-        """Renew the other load of a metered circuit."""
+    def estimate(self, circuit: str, draws: Mapping[EvseKey, Draw], limits: Bounds, now: float) -> None:
+        """Renew the other load of a metered circuit. limits: those in force beside the fuses."""
         metered_a = self._currents(circuit)
         if metered_a is None:
             return
@@ -141,12 +141,13 @@ class MeterRoom:
         if other is None:
             other = self._others[circuit] = OtherLoad()
         watch = self._watch(circuit)
-        age_s = watch.age_s(now) if watch is not None else 0.0
-        self.other_a[circuit] = other.read(metered_a, draws.values(), self._most_a(circuit, limit), now, age_s)
+        age_s, (most_a, total_a) = watch.age_s(now) if watch is not None else 0.0, self._most_a(circuit, limits)
+        self.other_a[circuit] = other.read(metered_a, draws.values(), most_a, now, age_s, total_a)
 
-    def _most_a(self, circuit: str, limit: Limit | None) -> float:
-        fuse_a = self._layout.circuits[circuit].fuse_a
-        return min(fuse_a, limit.limit_a) if limit is not None else fuse_a
+    def _most_a(self, circuit: str, limits: Bounds) -> tuple[float, float]:
+        """(per phase, over all phases) what a circuit may carry [A]."""
+        limit_a, total_a = limits.of(circuit)
+        return min(self._layout.circuits[circuit].fuse_a, limit_a), total_a
 
     def _currents(self, circuit: str) -> PhaseAmps | None:
         watch = self._watch(circuit)
@@ -179,14 +180,14 @@ class MeterRoom:
             orders += side.look(now, self._control.meter_lost_s, wall_s)
         return orders
 
-    def check_over(self, circuit: str, limit: Limit | None, now: float) -> tuple[Excess, ...]:
-        """The phases of a circuit that its last reading shows above the fuse or a lower limit."""
-        measured_a = self._currents(circuit)
-        return self._over(circuit, excesses(circuit, measured_a, self._most_a(circuit, limit)) if measured_a is not None else (), now)
+    def check_over(self, circuit: str, limits: Bounds, now: float) -> tuple[Excess, ...]:
+        """The phases of a circuit that its last reading shows above the fuse or a lower limit, and their sum above a total."""
+        measured_a, (most_a, total_a) = self._currents(circuit), self._most_a(circuit, limits)
+        return self._over(circuit, excesses(circuit, measured_a, most_a, total_a=total_a) if measured_a is not None else (), now)
 
     def check_derived(
         self,
-        limits: Mapping[str, Limit],
+        limits: Bounds,
         evses: Mapping[EvseKey, EvseState],
         channels: Mapping[EvseKey, Channel],
         booked_a: Mapping[EvseKey, float],
@@ -201,7 +202,8 @@ class MeterRoom:
         found: list[Excess] = []
         for name in blind:
             load_a = derived(loads[name].other_a, self._layout.below[name], evses, channels, booked_a, now, cars)
-            found += self._over(name, excesses(name, load_a, self._most_a(name, limits.get(name)), derived=True), now)
+            most_a, total_a = self._most_a(name, limits)
+            found += self._over(name, excesses(name, load_a, most_a, True, total_a), now)
         return tuple(found)
 
     def _health(self, circuit: str) -> Health | None:

@@ -13,11 +13,13 @@ never measures above its limit once the cars have followed.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from controller.facts import PhaseAmps
+from controller.site.guard import total_of
 
 PHASES = (0, 1, 2)
 CONFIRM_S: Final = 1.5
@@ -36,12 +38,13 @@ class Draw(NamedTuple):
 NOTHING = Draw((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
 
 
-def blame_other(metered_a: PhaseAmps, last_a: PhaseAmps, before_a: PhaseAmps, limit_a: float) -> PhaseAmps:
-    """The last estimate, raised by this reading's jump on each phase that is now above its limit [A].
+def blame_other(metered_a: PhaseAmps, last_a: PhaseAmps, before_a: PhaseAmps, limit_a: float, total_a: float = math.inf) -> PhaseAmps:
+    """The last estimate, raised by this reading's jump on each phase that is now above its limit [A]; above a total on all of them.
 
     Above a limit the careful guess is that the building rose: a cut that blames cars for taking up
     unused offers would be too small.
     """
+    limit_a = -math.inf if total_a < math.inf and total_of(metered_a) > total_a else limit_a
     raised = [before + max(0.0, now - last) if now > limit_a else before for now, last, before in zip(metered_a, last_a, before_a, strict=True)]
     return raised[0], raised[1], raised[2]
 
@@ -87,19 +90,21 @@ class OtherLoad:
         self._read_mono_s = 0.0
         self._cars: deque[tuple[float, Draw]] = deque()
 
-    def read(self, metered_a: PhaseAmps, draws: Iterable[Draw], limit_a: float, now: float, age_s: float = 0.0) -> PhaseAmps:
-        """A believed reading and how old its oldest value is [s]; the estimate after it."""
+    def read(
+        self, metered_a: PhaseAmps, draws: Iterable[Draw], limit_a: float, now: float, age_s: float = 0.0, total_a: float = math.inf
+    ) -> PhaseAmps:
+        """A believed reading and how old its oldest value is [s]; the estimate after it. total_a: of all phases together, inf = no such limit."""
         cars, first = self._meant(total(draws), now - age_s, now), self.now_a is None
         last_a = metered_a if first else self._metered_a
-        lasting_metered_a = _lower(metered_a, last_a) if max(metered_a) <= BEARS_TIMES * limit_a else metered_a
-        before_a = blame_other(metered_a, last_a, self.now_a, limit_a) if self.now_a is not None else None
+        lasting_metered_a = metered_a if _above(metered_a, BEARS_TIMES * limit_a, BEARS_TIMES * total_a) else _lower(metered_a, last_a)
+        before_a = blame_other(metered_a, last_a, self.now_a, limit_a, total_a) if self.now_a is not None else None
         self.now_a = estimate_of(metered_a, cars, before_a)
         if self._lasting_a is not None:
-            raised_a = blame_other(lasting_metered_a, self._lasting_metered_a, self._lasting_a, limit_a)
+            raised_a = blame_other(lasting_metered_a, self._lasting_metered_a, self._lasting_a, limit_a, total_a)
             self._lasting_a = estimate_of(lasting_metered_a, cars, raised_a)
         else:
             self._lasting_a = self.now_a
-        if max(lasting_metered_a) > limit_a:
+        if _above(lasting_metered_a, limit_a, total_a):
             self._lasting_a = self.now_a  # two readings above the limit are no start of a motor
         self._metered_a, self._lasting_metered_a, self._read_mono_s = metered_a, lasting_metered_a, now
         return self.now_a
@@ -121,6 +126,10 @@ class OtherLoad:
             return 0.0, 0.0, 0.0
         first, second, third = [max(0.0, amps - lasts) for amps, lasts in zip(self.now_a, self._lasting_a, strict=True)]
         return first, second, third
+
+
+def _above(metered_a: PhaseAmps, limit_a: float, total_a: float) -> bool:
+    return max(metered_a) > limit_a or (total_a < math.inf and total_of(metered_a) > total_a)
 
 
 def _lower(one: PhaseAmps, other: PhaseAmps) -> PhaseAmps:

@@ -53,7 +53,8 @@ def rest_of_window(problem: Problem, plan: Plan, slot: int) -> list[int]:
 
 def _terms(problem: Problem, slot: int) -> tuple[float, ...]:
     """What a kWh costs and how much may flow in a slot."""
-    limits = (problem.import_limit_w, problem.export_limit_w, *(node.slot_limit_a for node in problem.nodes))
+    nodes = (series for node in problem.nodes for series in (node.slot_limit_a, node.slot_total_w))
+    limits = (problem.import_limit_w, problem.export_limit_w, *nodes)
     bounds = (ev.max_slot_power_w for ev in problem.evs)
     return (problem.buy_per_kwh[slot], problem.sell_per_kwh[slot], *(series[slot] for series in (*limits, *bounds) if series))
 

@@ -16,12 +16,12 @@ from itertools import pairwise
 from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import EvseKey, FeaturesLearned, LimitStep, PhaseAmps, Stamp
 from controller.site.devices.battery import Power
-from controller.site.grid.announced import Ahead, with_announced
-from controller.site.grid.der import FaceSteps
+from controller.site.grid.announced import Ahead, with_announced, with_generation, with_total
+from controller.site.grid.der import FaceSteps, Stretches
 from controller.site.grid.limits import Limit
 from controller.site.plans.cars import Wishes, car_of
 from controller.site.plans.habits import NOTHING_LEARNT, Learnt
-from controller.site.plans.posing_faces import beside_cars, bounded_giving, limited_sums, with_setpoint
+from controller.site.plans.posing_faces import bounded_giving, limited_sums, with_setpoint
 from controller.site.plans.series import NOTHING_FORESEEN, Foreseen
 from controller.site.plans.sunshine import darker_w, sun_again_w, sun_w
 from controller.site.plans.tariffs import Books, books_of
@@ -57,9 +57,9 @@ class PlanInputs:
     whatever they announced: the station refused it in this session, or the site is not well. window_import_wh: of the running
     demand window so far. learnt: from past sessions. load, sun: what is usual, None = not learnt. books: prices, None = the tariff's.
     worthwhile_w: the peak that is worth paying for in this billing period (``rehearsing``), None = nobody knows. period_left_s: of that
-    period, None = not told. faces: what CSMSs want of all their chargers; give_bounds: the most single EVSEs may give back [W] and who says
-    so; export_w: the most the connection may feed in by anything but the site file. foreseen: forecasts and CO2 that were told. ahead: limits
-    and setpoints that schedules announce.
+    period, None = not told. faces: what CSMSs want of all their chargers; give_bounds: the most single EVSEs may give back, now and
+    later. foreseen: forecasts and CO2 that were told. ahead: limits and setpoints that are announced, and every bound of feed-in and
+    generation but the site file's, until its end.
     sun_w: what PV could make now where inverters are held down, else pv_w. sun_fixed: nobody can hold PV down here. battery_can: of a
     battery we command; None = it does not do what we want.
     """
@@ -83,8 +83,7 @@ class PlanInputs:
     worthwhile_w: float | None = None
     period_left_s: float | None = None
     faces: tuple[FaceSteps, ...] = ()
-    give_bounds: Mapping[EvseKey, tuple[float, str]] = field(default_factory=dict)
-    export_w: float | None = None
+    give_bounds: Mapping[EvseKey, Stretches] = field(default_factory=dict)
     foreseen: Foreseen = NOTHING_FORESEEN
     ahead: tuple[Ahead, ...] = ()
     sun_w: float | None = None
@@ -101,7 +100,8 @@ def build_problem(config: Config, layout: Layout, inputs: PlanInputs, at: Stamp,
     hurry = config.control.energy_first
     coming = () if hurry else _expected(layout, inputs, slots, books.buy.per_slot(slots), config.tariff.demand_per_kw, at)
     problem = _posed(config, layout, inputs, slots, (*evs, *coming), at)
-    problem = replace(problem, pv_w=sun_w(config, inputs.foreseen, inputs.sun, inputs.sun_w, slots), demand_per_kw=_demand_per_kw(config, inputs))
+    problem = _sunny(config, inputs, problem, sun_w(config, inputs.foreseen, inputs.sun, inputs.sun_w, slots))
+    problem = replace(problem, demand_per_kw=_demand_per_kw(config, inputs))
     problem = with_setpoint(problem, inputs.faces, _booked_w(layout, inputs), layout.phase_count) if inputs.faces else problem
     problem = at_one_price(problem) if hurry else problem
     return waiting.priced(problem, _leaving_s(layout, inputs, at), hurry) if waiting is not None else problem
@@ -143,8 +143,8 @@ def build_rest(config: Config, layout: Layout, inputs: PlanInputs, rest: Rest, w
     wishes = Wishes(slots)
     evs = tuple(car for key, evse in inputs.evses.items() if (car := car_of(config, layout, inputs, key, evse, wishes, at)) is not None)
     problem = _posed(config, layout, inputs, slots, evs, at, weeks)
-    demand_per_kw = config.tariff.demand_per_kw * rest.part
-    return replace(problem, pv_w=sun_again_w(config, inputs.foreseen, inputs.sun, slots, weeks), demand_per_kw=demand_per_kw, window_import_wh=0.0)
+    problem = _sunny(config, inputs, problem, sun_again_w(config, inputs.foreseen, inputs.sun, slots, weeks))
+    return replace(problem, demand_per_kw=config.tariff.demand_per_kw * rest.part, window_import_wh=0.0)
 
 
 def _posed(
@@ -152,7 +152,6 @@ def _posed(
 ) -> Problem:
     """A problem over these slots, without sun and demand charge yet. weeks: the building as so many weeks ago, 0 = as expected."""
     tariff, grid, books, count = config.tariff, config.grid, _books(config, inputs), len(slots)
-    export_w = min((watts for watts in (grid.max_export_w, inputs.export_w) if watts is not None), default=None)
     co2_kg = _co2(config, inputs, slots)
     problem = Problem(
         created_wall_s=at.wall_s,
@@ -164,7 +163,7 @@ def _posed(
         sell_per_kwh=books.sell.per_slot(slots),
         pv_w=(),
         import_limit_w=(grid.max_import_w,) * count if grid.max_import_w is not None else (),
-        export_limit_w=(export_w,) * count if export_w is not None else (),
+        export_limit_w=(grid.max_export_w,) * count if grid.max_export_w is not None else (),
         peak_so_far_w=inputs.peak_w if weeks else (1.0 - PEAK_SPARE) * max(inputs.peak_w, inputs.worthwhile_w or 0.0),
         battery=_battery(config, inputs),
         pv_fixed=inputs.sun_fixed,
@@ -175,13 +174,21 @@ def _posed(
         co2_kg_per_kwh=co2_kg,
         co2_per_kg=tariff.co2_per_kg if co2_kg else 0.0,
     )
-    problem = with_announced(problem, inputs.ahead)
+    for name in dict.fromkeys(limit.circuit for limit in inputs.limits if limit.total_a is not None):
+        totals = [limit for limit in inputs.limits if limit.circuit == name and limit.total_a is not None]
+        per_a = layout.voltage_v * layout.phase_count
+        problem = with_total(problem, name, [per_a * amps for amps in _slot_limits(totals, slots, at, math.inf)])
+    problem = with_announced(problem, inputs.ahead, layout.phase_count)
     if not inputs.faces and not inputs.give_bounds:
         return problem
-    problem = limited_sums(problem, inputs.faces, layout, Wishes(slots), inputs.booked_a)
-    if config.battery is not None and config.battery.command is not None:
-        problem = beside_cars(problem, inputs.faces, layout, Wishes(slots))
+    commanded = config.battery is not None and config.battery.command is not None
+    problem = limited_sums(problem, inputs.faces, layout, Wishes(slots), inputs.booked_a, commanded)
     return bounded_giving(problem, inputs.faces, inputs.give_bounds, layout.phase_count)
+
+
+def _sunny(config: Config, inputs: PlanInputs, problem: Problem, pv_w: tuple[float, ...]) -> Problem:
+    """The problem with so much sun, as far as generation is not bounded."""
+    return with_generation(replace(problem, pv_w=pv_w), inputs.ahead, sum(one.max_power_w for one in config.inverters))
 
 
 def _booked_w(layout: Layout, inputs: PlanInputs) -> float:
@@ -214,8 +221,10 @@ def edges(inputs: PlanInputs, books: Books, at: Stamp) -> list[float]:
         if limit.ends_mono_s is not None:
             found[math.ceil(at.wall_in(limit.ends_mono_s - at.mono_s) / EDGE_S) * EDGE_S] += 1
     for one in inputs.ahead:
-        found[math.floor(one.start_wall_s / EDGE_S) * EDGE_S] += 1
+        found[math.floor(max(at.wall_s, one.start_wall_s) / EDGE_S) * EDGE_S] += 1
         found[math.ceil(min(one.end_wall_s, end_wall_s) / EDGE_S) * EDGE_S] += 1
+    for begin_s, end_s in {(begin_s, end_s) for face in inputs.faces for begin_s, end_s, _ in face.discharge}:
+        found.update(float(math.floor(edge / EDGE_S) * EDGE_S) for edge in (begin_s, end_s) if math.isfinite(edge))
     schedules: Counter[tuple[LimitStep, ...]] = Counter(evse.wish for evse in inputs.evses.values() if len(evse.wish) > 1)
     schedules.update(tuple(steps) for steps in inputs.station_wishes.values())
     schedules.update(face.steps for face in inputs.faces)
@@ -289,7 +298,7 @@ def _nodes(config: Config, layout: Layout, inputs: PlanInputs, slots: tuple[Slot
     margin_a = config.grid.margin_a
     for name, circuit in layout.circuits.items():
         most_a = max(0.0, circuit.fuse_a - margin_a)
-        lower = _slot_limits([limit for limit in inputs.limits if limit.circuit == name], slots, at)
+        lower = _slot_limits([limit for limit in inputs.limits if limit.circuit == name and limit.total_a is None], slots, at)
         other = _other_load(config, layout, inputs, name, slots, weeks)
         root = name == ROOT_CIRCUIT
         room = _worse_day_a(config, layout, inputs, slots) if root and not weeks else ()
@@ -307,12 +316,12 @@ def station_node(station_id: str) -> str:
     return f"station {station_id}"
 
 
-def _slot_limits(limits: Sequence[Limit], slots: Sequence[Slot], at: Stamp) -> tuple[float, ...]:
-    """The lowest limit of each slot [A]; slots after its end are free of it. Empty when there is none."""
+def _slot_limits(limits: Sequence[Limit], slots: Sequence[Slot], at: Stamp, free: float = 0.0) -> tuple[float, ...]:
+    """The lowest limit of each slot [A]; slots after its end are free of it (free: stands for that). Empty when there is none."""
     if not limits:
         return ()
     ends = [(limit.limit_a, math.inf if limit.ends_mono_s is None else at.wall_in(limit.ends_mono_s - at.mono_s)) for limit in limits]
-    free = 10.0 * max(1.0, *(amps for amps, _ in ends))
+    free = free or 10.0 * max(1.0, *(amps for amps, _ in ends))
     return tuple(min((amps for amps, end_s in ends if end_s > slot.start_wall_s), default=free) for slot in slots)
 
 

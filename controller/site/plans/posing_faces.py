@@ -17,7 +17,7 @@ from typing import Final
 
 from controller.config import ROOT_CIRCUIT
 from controller.facts import EvseKey, LimitStep
-from controller.site.grid.der import FaceSteps, step_at
+from controller.site.grid.der import FaceSteps, Stretches, step_at
 from controller.site.plans.cars import Wishes
 from controller.site.state import Layout
 from optimizer.problem import Ev, Node, Problem, Slot, Triple
@@ -27,6 +27,8 @@ MISSING: Final = 2.0
 """Where no price of a missing kWh is given: so many times the dearest kWh."""
 OUTRANKS: Final = 3.0
 """A setpoint counts so many times what a missing kWh counts."""
+FREE: Final = 10.0
+"""So many times the fuse stands for no limit in some slots."""
 NOTHING: Final[Triple] = (0.0, 0.0, 0.0)
 
 
@@ -38,9 +40,9 @@ def station_of(ev: Ev) -> str:
 # -- giving back ------------------------------------------------------------------------------------------
 
 
-def bounded_giving(problem: Problem, faces: Sequence[FaceSteps], bounds: Mapping[EvseKey, tuple[float, str]], phase_count: int) -> Problem:
+def bounded_giving(problem: Problem, faces: Sequence[FaceSteps], bounds: Mapping[EvseKey, Stretches], phase_count: int) -> Problem:
     """The problem with cars that give back no more than they may, each and together."""
-    evs = [_held(ev, len(problem.slots), bounds.get(_key(ev))) for ev in problem.evs]
+    evs = [_held(ev, problem.slots, bounds.get(_key(ev), ())) for ev in problem.evs]
     for face in faces:
         most_w = [_discharge_w(face, slot, problem.voltage_v, phase_count) for slot in problem.slots]
         if min(most_w, default=math.inf) == math.inf:
@@ -58,10 +60,16 @@ def _key(ev: Ev) -> EvseKey:
     return EvseKey(station_id, int(evse_id)) if evse_id.isdecimal() and not ev.expected else EvseKey("", -1)
 
 
-def _held(ev: Ev, count: int, bound: tuple[float, str] | None) -> Ev:
-    if bound is None or ev.max_discharge_w <= 0:
+def _held(ev: Ev, slots: Sequence[Slot], bounds: Stretches) -> Ev:
+    if not bounds or ev.max_discharge_w <= 0:
         return ev
-    return _scaled(ev, [min(1.0, bound[0] / ev.max_discharge_w)] * count)
+    return _scaled(ev, [min(1.0, _least_w(bounds, slot) / ev.max_discharge_w) for slot in slots])
+
+
+def _least_w(bounds: Stretches, slot: Slot) -> float:
+    """The lowest bound that touches a slot; inf = none does."""
+    end_s = slot.start_wall_s + slot.duration_s
+    return min((watts for begin_s, until_s, watts in bounds if begin_s < end_s and slot.start_wall_s < until_s), default=math.inf)
 
 
 def _scaled(ev: Ev, parts: Sequence[float]) -> Ev:
@@ -72,7 +80,7 @@ def _scaled(ev: Ev, parts: Sequence[float]) -> Ev:
 
 def _discharge_w(face: FaceSteps, slot: Slot, voltage_v: float, phase_count: int) -> float:
     """The most the cars of a face may give back together within a slot [W]; inf = nobody bounds it."""
-    bounds = [math.inf if face.discharge_w is None else face.discharge_w]
+    bounds = [_least_w(face.discharge, slot)]
     for step in _within(face.steps, slot):
         if step.discharge_a is not None:
             bounds.append(max(0.0, -step.discharge_a) * voltage_v * (step.phase_count or phase_count))
@@ -88,41 +96,44 @@ def _within(steps: Sequence[LimitStep], slot: Slot) -> list[LimitStep]:
 # -- limit of the sum -----------------------------------------------------------------------------------------
 
 
-def limited_sums(problem: Problem, faces: Sequence[FaceSteps], layout: Layout, wishes: Wishes, booked_a: Mapping[EvseKey, float]) -> Problem:
-    """The problem with a node for each face whose sum is limited, where the tree can say it. booked_a: chargers nobody commands now."""
+def limited_sums(
+    problem: Problem, faces: Sequence[FaceSteps], layout: Layout, wishes: Wishes, booked_a: Mapping[EvseKey, float], commanded: bool = False
+) -> Problem:
+    """The problem with a node for each face whose sum is limited, where the tree can say it. booked_a: chargers nobody commands now.
+
+    commanded: the battery is ours to charge, so that it belongs to the controllable loads of the whole site.
+    """
     for face in faces:
         if any(step.limit_a is not None for step in face.steps):
-            fuse_a = layout.circuits[ROOT_CIRCUIT].fuse_a
-            kept_a = sum(amps for key, amps in booked_a.items() if key.station_id in face.stations)
-            limits_a = wishes.limits_a(face.steps, fuse_a)
-            problem = _limited(problem, face, layout, tuple(max(0.0, amps - kept_a) for amps in limits_a))
+            kept = {key: amps for key, amps in booked_a.items() if key.station_id in face.stations}
+            limits_a = tuple(max(0.0, amps - sum(kept.values())) for amps in wishes.limits_a(_of_kind(face.steps, False), _fuse_a(layout)))
+            counts = commanded and face.with_battery and face.circuit == ROOT_CIRCUIT
+            problem = _limited(problem, face, layout, limits_a, _totals_w(face, layout, wishes, kept), counts)
     return problem
 
 
-def beside_cars(problem: Problem, faces: Sequence[FaceSteps], layout: Layout, wishes: Wishes) -> Problem:
-    """The problem with a battery that charges in a limited sum of the whole site only with what its cars leave on the mean of their stays."""
-    whole = [face for face in faces if face.with_battery and face.circuit == ROOT_CIRCUIT]
-    battery = problem.battery
-    if battery is None or not whole:
-        return problem
-    per_a = problem.voltage_v * layout.phase_count
-    limits_w = [per_a * min(amps) for amps in zip(*(wishes.limits_a(face.steps, math.inf) for face in whole), strict=True)]
-    if min(limits_w) == math.inf:
-        return problem
-    left_w = (watts - sum(_mean_w(ev, slot, problem.slots[0]) for ev in problem.evs) for watts, slot in zip(limits_w, problem.slots, strict=True))
-    most_w = tuple(min(battery.max_charge_w, max(0.0, watts)) for watts in left_w)
-    return replace(problem, battery=replace(battery, max_slot_charge_w=most_w))
+def _fuse_a(layout: Layout) -> float:
+    return layout.circuits[ROOT_CIRCUIT].fuse_a
 
 
-def _mean_w(ev: Ev, slot: Slot, first: Slot) -> float:
-    """What a car needs in a slot if it charged evenly over its stay [W]."""
-    begin_s = max(first.start_wall_s, ev.arrival_wall_s)
-    if ev.departure_wall_s <= slot.start_wall_s or ev.departure_wall_s <= begin_s or begin_s >= slot.start_wall_s + slot.duration_s:
-        return 0.0
-    return min(ev.max_power_w, ev.energy_need_wh / ((ev.departure_wall_s - begin_s) / 3600.0))
+def _of_kind(steps: Sequence[LimitStep], total: bool) -> tuple[LimitStep, ...]:
+    """The same times with the limits per phase alone, or with the totals alone."""
+    return tuple(step if step.total is total else replace(step, limit_a=None) for step in steps)
 
 
-def _limited(problem: Problem, face: FaceSteps, layout: Layout, limits_a: tuple[float, ...]) -> Problem:
+def _totals_w(face: FaceSteps, layout: Layout, wishes: Wishes, kept_a: Mapping[EvseKey, float]) -> tuple[float, ...]:
+    """The limit of all phases together per slot [W], less what nobody commands; () = there is none."""
+    totals = _of_kind(face.steps, True)
+    if all(step.limit_a is None for step in totals):
+        return ()
+    kept_w = sum(amps * len(layout.places[key].phases) for key, amps in kept_a.items()) * layout.voltage_v
+    per_a = layout.voltage_v * layout.phase_count
+    return tuple(max(0.0, per_a * amps - kept_w) for amps in wishes.limits_a(totals, FREE * _fuse_a(layout)))
+
+
+def _limited(
+    problem: Problem, face: FaceSteps, layout: Layout, limits_a: tuple[float, ...], totals_w: tuple[float, ...], battery_counts: bool
+) -> Problem:
     moved = _moved(problem, face, layout)
     root = next((node for node in problem.nodes if node.node_id == face.circuit), problem.nodes[0])
     if moved is None or any(node.node_id == _name(face) for node in problem.nodes):
@@ -134,6 +145,7 @@ def _limited(problem: Problem, face: FaceSteps, layout: Layout, limits_a: tuple[
     own = root.other_load_a or (NOTHING,) * len(problem.slots)
     raised = replace(root, other_load_a=tuple(_sum(pair) for pair in zip(own, loads, strict=True)))
     fuse = replace(root, node_id=_name(face), parent=root.node_id, slot_limit_a=limits_a, margin_a=(), max_unbalance_a=None)
+    fuse = replace(fuse, slot_total_w=totals_w, battery_counts=battery_counts)
     middle = replace(fuse, other_load_a=tuple((-a, -b, -c) for a, b, c in loads))
     nodes = [raised, middle, *(replace(node, parent=middle.node_id) if node.node_id in moved else node for node in problem.nodes if node is not root)]
     evs = [replace(ev, node_id=middle.node_id) if ev.node_id == root.node_id and _belongs(ev, face) else ev for ev in problem.evs]

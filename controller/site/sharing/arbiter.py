@@ -8,9 +8,10 @@ It must never: load a row beyond its capacity, grant something between 0 and the
 rise count on a cut that the other station has not yet followed, or leave a car waiting for ever.
 Serves P4, F12, F57; the laws are in tests/properties/test_arbiter_laws.py.
 
-Rows are the constraints (``rows``): circuits, stations in sum, the difference between two phases, export. Priority = order
-of narrowing: the rows hold copper, grid and site limits; ``cap_a`` holds upstream wishes and the plan (``chain``), which can
-only lower. Giving back is decided last and changes nobody's charging (``giving``).
+Rows are the constraints (``rows``): circuits, stations in sum, the difference between two phases, totals in watts, export. A
+claim loads a total once per phase, any other row once. Priority = order of narrowing: the rows hold copper, grid and site limits;
+``cap_a`` holds upstream wishes and the plan (``chain``), which can only lower. Giving back is decided last and changes nobody's
+charging (``giving``).
 """
 
 from __future__ import annotations
@@ -146,19 +147,20 @@ def _admit(share: Share, order: Sequence[int]) -> list[int]:
             share.why[index] = claim.cap_reason
             continue
         need_a = claim.min_a - EPS
-        if all(share.slack[row] >= need_a for row in claim.rows) or (claim.present_a >= need_a and _bears(share, claim)):
+        if claim.room_a(share.slack) >= need_a or (claim.present_a >= need_a and _bears(share, claim)):
             take(share, index, claim.min_a)
             admitted.append(index)
             continue
         share.waiting.add(index)
-        tight = share.by[index] = share.rows[min(claim.rows, key=lambda row: share.slack[row])]
+        tight = share.by[index] = share.rows[claim.tightest(share.slack)]
         share.why[index] = f"{WAITING}{tight.reason}"
     return admitted
 
 
 def _bears(share: Share, claim: Claim) -> bool:
     """Whether who charges may keep his minimum over a moment's peak."""
-    return all(share.slack[row] + share.rows[row].passing_a >= claim.min_a - EPS for row in claim.rows)
+    rows = claim.rows
+    return all(share.slack[row] + share.rows[row].passing_a >= rows.count(row) * (claim.min_a - EPS) for row in rows)
 
 
 def _whole_steps(share: Share, admitted: Sequence[int]) -> None:
@@ -178,7 +180,7 @@ def _crumbs(share: Share, admitted: Sequence[int]) -> bool:
     for index in sorted(admitted, key=lambda index: (-share.claims[index].priority, share.amps[index])):
         claim = share.claims[index]
         more_a = min(claim.step_a, floor_to(claim.cap_a, claim.step_a) - share.amps[index])
-        if more_a > EPS and all(share.slack[row] >= more_a - EPS for row in claim.rows):
+        if more_a > EPS and claim.room_a(share.slack) >= more_a - EPS:
             take(share, index, more_a)
             given = True
     return given
@@ -190,7 +192,7 @@ def _name_reasons(share: Share, admitted: Sequence[int]) -> None:
         if share.amps[index] >= floor_to(claim.cap_a, claim.step_a) - EPS:
             share.why[index] = claim.cap_reason
             continue
-        tight = share.by[index] = share.rows[min(claim.rows, key=lambda row: share.slack[row])]
+        tight = share.by[index] = share.rows[claim.tightest(share.slack)]
         share.why[index] = tight.reason
 
 
@@ -235,7 +237,7 @@ def _paced(share: Share, index: int, room: Sequence[float], pace: Pace) -> tuple
     ramp_a = max(claim.present_a + pace.ramp_up_a_per_s * claim.rise_s, least_a if claim.present_a < claim.min_a else 0.0)
     if ramp_a < limit_a - EPS:
         limit_a, why = ramp_a, "rising"
-    free_a = max(claim.ceiling_a, claim.present_a) + max(0.0, min((room[row] for row in claim.rows), default=0.0))
+    free_a = max(claim.ceiling_a, claim.present_a) + max(0.0, claim.room_a(room) if claim.rows else 0.0)
     if free_a < limit_a - EPS:
         limit_a, why = free_a, "waiting until other stations have followed their cut"
     if limit_a < claim.min_a - EPS:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from controller.config import ControlConfig
 from controller.facts import ChargingState, EvseKey, EvseStatus, Stamp
@@ -38,12 +38,13 @@ UNHEARD_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class SiteState:
-    """The frozen picture the arbiter decides on. Row ``3 * i + phase`` belongs to circuit i."""
+    """The frozen picture the arbiter decides on. Row ``3 * i + phase`` belongs to circuit i. totals: the rows of a circuit's limit in watts."""
 
     at: Stamp
     rows: tuple[Row, ...]
     claims: tuple[Claim, ...]
     booked_a: Mapping[EvseKey, float]
+    totals: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 class Budget:
@@ -60,6 +61,12 @@ class Budget:
     def row_of(self, circuit: str, phase: int) -> int:
         """Index of the row of a circuit and phase."""
         return self.rows.row_of(circuit, phase)
+
+    def rows_over(self, circuit: str, phase: int | None) -> tuple[int, ...]:
+        """The rows of a phase of a circuit, or of its total (None), in the last picture."""
+        if phase is not None:
+            return (self.row_of(circuit, phase),)
+        return self._table.totals.get(circuit, ()) if self._table is not None else ()
 
     def rows_on(self, evse: EvseState, phases: tuple[int, ...]) -> tuple[int, ...]:
         """The rows an EVSE would load with these site phases, in the last picture; () before the first."""
@@ -80,12 +87,12 @@ class Budget:
                 table.book(evse, amps, channel.online)
             claim: Claim | None = None
             if evse.session is not None and channel.online:
-                claim = self._claim(evse, channel, () if amps is not None else table.rows_of(evse), inputs)
+                claim = self._claim(evse, channel, () if amps is not None else table.rows_of(evse), inputs, table)
                 claims.append(claim)
             if table.give_rows and evse.place.config.v2g is not None and (claim is None or claim.give is None):
                 self.rows.still_gives(table, evse, still_given_w(evse, channel, inputs.at.mono_s) / (self.voltage_v * len(evse.phases)))
         self.rows.lean(table, inputs, claims)
-        return SiteState(inputs.at, table.finished(), tuple(claims), booked)
+        return SiteState(inputs.at, table.finished(), tuple(claims), booked, table.totals)
 
     def layers(self, evse: EvseState, channel: Channel, inputs: Inputs) -> tuple[Layer, ...]:
         """Every limit of the EVSE itself now, lowest wins: the chain behind "why only 8 A?". The rows are ``SiteState.rows``."""
@@ -117,7 +124,7 @@ class Budget:
 
     # -- what is claimed ---------------------------------------------------------------------------------
 
-    def _claim(self, evse: EvseState, channel: Channel, rows: tuple[int, ...], inputs: Inputs) -> Claim:
+    def _claim(self, evse: EvseState, channel: Channel, rows: tuple[int, ...], inputs: Inputs, table: Table) -> Claim:
         place, now = evse.place, inputs.at.mono_s
         turn = inputs.turns.get(place.key)
         cap = lowest(own_layers(evse, channel, inputs, booked=not rows))
@@ -156,6 +163,7 @@ class Budget:
             phase_count,
             phase_to_use,
             place.config.v2g is not None and self._idle(evse, cap, inputs),
+            table.sums_of(rows),
         )
 
     def _unheard(self, evse: EvseState, channel: Channel, now: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -30,7 +31,8 @@ class Row:
     source: a word of ``layers``. ends_wall_s: when it ends, None = not known. leans: the row may carry more while others draw
     on the opposite phase: (who, how much it draws [A], negative if it gives back); counts at most what they are granted now.
     passing_a: so much less it carries for a moment; who charges keeps his minimum meanwhile [A]. strict: also while setpoints
-    change nothing may exceed it: who gives back more waits until others have been seen to give less.
+    change nothing may exceed it: who gives back more waits until others have been seen to give less. phases: of a total, the site
+    phases it sums; its capacity is a sum of their currents then, and a claim loads it once per phase. () = any other row.
     """
 
     capacity_a: float
@@ -40,6 +42,7 @@ class Row:
     leans: tuple[tuple[EvseKey, float], ...] = ()
     passing_a: float = 0.0
     strict: bool = False
+    phases: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,11 @@ class Give:
 class Claim:
     """What one EVSE may get. All currents per phase [A].
 
-    rows: indices of the rows it loads. min_a: least current that charges. cap_a: most it may have
-    by its own limits, cap_reason names the lowest. want_a <= cap_a: what it is expected to use; the
-    rest is given only if nobody else needs it. present_a: setpoint in force. ceiling_a >= present_a:
-    the most the station may still be obeying. rise_s: seconds since the setpoint last changed, for
-    the ramp; inf = no ramp (a new session). may_rise False: no rise above the minimum.
+    rows: indices of the rows it loads; a total stands there once per phase. sums: those that stand there more than once.
+    min_a: least current that charges. cap_a: most it may have by its own limits, cap_reason names the lowest.
+    want_a <= cap_a: what it is expected to use; the rest is given only if nobody else needs it.
+    present_a: setpoint in force. ceiling_a >= present_a: the most the station may still be obeying.
+    rise_s: seconds since the setpoint last changed, for the ramp; inf = no ramp (a new session). may_rise False: no rise above the minimum.
 
     source, ends_wall_s: of the lowest own limit. lifted: it has waited too long for its priority. hurry: first among
     equals. give: what it shall give back instead of charging; its cap is 0 then. phase_count, phase_to_use, idle: handed on to the grant.
@@ -99,6 +102,18 @@ class Claim:
     phase_count: int | None = None
     phase_to_use: int | None = None
     idle: bool = False
+    sums: tuple[int, ...] = ()
+
+    def room_a(self, free: Sequence[float]) -> float:
+        """How much more each of its phases may draw when the rows have so much free [A]; inf without rows."""
+        rows = self.rows
+        least_a = min([free[row] for row in rows], default=math.inf)
+        return min([least_a, *[free[row] / rows.count(row) for row in self.sums]]) if self.sums else least_a
+
+    def tightest(self, free: Sequence[float]) -> int:
+        """The row that leaves it least; it has one at least."""
+        rows = self.rows
+        return min(rows, key=lambda row: free[row] / rows.count(row)) if self.sums else min(rows, key=lambda row: free[row])
 
 
 @dataclass(frozen=True, slots=True)

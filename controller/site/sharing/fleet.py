@@ -143,7 +143,7 @@ class Fleet:
             for index in claim.rows:
                 left[index] -= grant.limit_a
         mine = [(claim, grant) for claim, grant in zip(claims, grants, strict=True) if claim.key in self._given and claim.rows]
-        free = {claim.key: grant.limit_a + max(0.0, min(left[index] for index in claim.rows)) for claim, grant in mine}
+        free = {claim.key: grant.limit_a + max(0.0, claim.room_a(left)) for claim, grant in mine}
         self._room_w = {key: floor_to(amps, 1e-3) * voltage_v * len(evses[key].phases) for key, amps in free.items()}
         self._given.clear()
 

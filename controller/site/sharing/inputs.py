@@ -44,7 +44,8 @@ class StationWish:
 class FaceWish:
     """What a CSMS wants of all chargers of its depot face now; None = nothing said.
 
-    limit_a: of their sum, per phase [A]. discharge_w >= 0: the most they may give back together [W]; discharge_reason: who says so.
+    limit_a: of their sum, per phase [A]; total_a: of their sum over all phases [A]. discharge_w >= 0: the most they
+    may give back together [W]; discharge_reason: who says so.
     setpoint_w: what they shall take together, negative = give back [W]. ends_wall_s: when the next step of its schedule begins.
     source: a word of ``layers``; an external limit on the controllable loads is such a sum, too.
     """
@@ -58,6 +59,7 @@ class FaceWish:
     discharge_reason: str = ""
     setpoint_w: float | None = None
     source: str = UPSTREAM
+    total_a: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Inputs:
     lifted: who has waited too long for its priority. features: what stations announced. may_give: the site's meters
     speak and its stations obey, so that cars may give back. faces: what CSMSs want of all their chargers. give_bounds: the most single
     EVSEs may give back [W], and who says so; export: the same for the grid connection, None = only what the site file says.
+    limits: of circuits, per phase; totals: of circuits, over all phases (``Limit.total_a``). Both hold.
     """
 
     at: Stamp
@@ -100,3 +103,4 @@ class Inputs:
     faces: tuple[FaceWish, ...] = ()
     give_bounds: Mapping[EvseKey, tuple[float, str]] = field(default_factory=dict)
     export: tuple[float, str] | None = None
+    totals: Mapping[str, Limit] = field(default_factory=dict)

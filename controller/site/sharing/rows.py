@@ -2,7 +2,12 @@
 
 In this order: three per circuit (L1..L3); six for the allowed difference between two phases, if there is such a
 limit; three per station whose sum the CSMS limits; three per depot face whose chargers' sum its CSMS limits; three per circuit, one for
-the site, again six, and one per depot face with a bound on giving back, where cars may give back.
+the site, again six, and one per depot face with a bound on giving back, where cars may give back; last the totals.
+
+Totals. A limit in watts is one row for its phases together, in amperes at the highest voltage seen; a claim loads it once per phase.
+What one phase feeds in makes room on that phase only: beside the sum of all phases stands one without each phase (and each set of
+phases) that feeds in, so that no sum of what is drawn exceeds the limit, whether a meter nets its phases or not. It never leaves less
+than a third of it for each phase would.
 
 Unbalance. Charging shall never make two phases p and q at the grid connection differ by more than U. Row (p, q) holds
 what may load p and not q; its capacity is U plus what others are measured to draw on q and not on p (``Row.leans``), never more than
@@ -15,11 +20,13 @@ site's export limit with nothing but the measured other load to take it. Chargin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 from controller.config import ROOT_CIRCUIT
 from controller.facts import EvseKey
+from controller.site.grid.limits import Limit
 from controller.site.sharing import layers
 from controller.site.sharing.arbiter import Claim, Row
 from controller.site.sharing.inputs import Inputs
@@ -50,6 +57,10 @@ class Table:
     give_rows: dict[str, list[int]] = field(default_factory=dict)
     strict: set[int] = field(default_factory=set)
     passing: dict[int, float] = field(default_factory=dict)
+    phases: dict[int, Phases] = field(default_factory=dict)
+    totals: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    face_totals: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    _loads: dict[tuple[str, Phases], tuple[int, ...]] = field(default_factory=dict)
 
     def add(self, capacity_a: float, reason: str, source: str, ends_wall_s: float | None = None, passing_a: float = 0.0) -> None:
         """One more row."""
@@ -72,7 +83,28 @@ class Table:
         rows = rows if first is None else rows + tuple([first + phase for phase in phases])
         if self.face_rows:
             rows += tuple([first + phase for first in self.face_rows.get(station_id, ()) for phase in phases])
-        return rows
+        return rows + self._totals_on(evse, phases) if self.phases else rows
+
+    def _totals_on(self, evse: EvseState, phases: Phases) -> tuple[int, ...]:
+        """The totals above an EVSE, each once per phase."""
+        found = self._loads.get((evse.place.key.station_id, phases))
+        if found is None:
+            above = [row for name in evse.place.path for row in self.totals.get(name, ())]
+            above += self.face_totals.get(evse.place.key.station_id, ())
+            found = tuple([row for row in above for phase in phases if phase in self.phases[row]])
+            self._loads[evse.place.key.station_id, phases] = found
+        return found
+
+    def sums_of(self, rows: tuple[int, ...]) -> tuple[int, ...]:
+        """The totals among some rows that stand there more than once."""
+        return tuple([row for row in self.phases if rows.count(row) > 1]) if self.phases else ()
+
+    def total(self, capacity_a: float, phases: Phases, reason: str, source: str, ends_wall_s: float | None, passing_a: float = 0.0) -> int:
+        """A row for several phases together; its index."""
+        row = len(self.capacity)
+        self.phases[row] = phases
+        self.add(capacity_a, reason, source, ends_wall_s, passing_a)
+        return row
 
     def book(self, evse: EvseState, amps: float, online: bool) -> None:
         """Subtract what cannot be commanded. An offline station that was put on one phase falls back to all of them."""
@@ -82,13 +114,20 @@ class Table:
 
     def finished(self) -> tuple[Row, ...]:
         """The rows, frozen."""
-        leans, passing = self.leans, self.passing
+        leans, passing, phases = self.leans, self.passing, self.phases
         return tuple(
             [
-                Row(amps, *self.named[index], tuple(leans.get(index, ())), passing.get(index, 0.0), index in self.strict)
+                Row(amps, *self.named[index], tuple(leans.get(index, ())), passing.get(index, 0.0), index in self.strict, phases.get(index, ()))
                 for index, amps in enumerate(self.capacity)
             ]
         )
+
+
+def drawing(phases: Phases, other_a: Sequence[float]) -> list[Phases]:
+    """All phases, and every set of them without some that feed in; the sum of what is drawn is the largest of their sums."""
+    feeding = [phase for phase in phases if other_a[phase] < 0.0]
+    without = [gone for count in range(len(feeding) + 1) for gone in combinations(feeding, count) if count < len(phases)]
+    return [tuple([phase for phase in phases if phase not in gone]) for gone in without]
 
 
 class Rows:
@@ -142,7 +181,26 @@ class Rows:
                     table.add(face.limit_a, face.reason, face.source, face.ends_wall_s)
         if self._gives:
             self._export(table, inputs)
+        for name, limit in inputs.totals.items():
+            table.totals[name] = self._total(table, name, limit, inputs)
+        for face in inputs.faces:
+            if face.total_a is not None:
+                row = table.total(face.total_a, PHASES[: self._layout.phase_count], face.reason, face.source, face.ends_wall_s)
+                for station_id in face.stations:
+                    table.face_totals[station_id] = (*table.face_totals.get(station_id, ()), row)
         return table
+
+    def _total(self, table: Table, name: str, limit: Limit, inputs: Inputs) -> tuple[int, ...]:
+        """A limit of all phases of a circuit together, less the other load."""
+        load, phases = inputs.loads[name], PHASES[: self._layout.phase_count]
+        kept_a = [amps + load.reserve_a for amps in load.other_a]
+        source = layers.OPERATOR if limit.by_operator else layers.LIMIT
+        total_a = limit.limit_a * len(phases) if limit.total_a is None else limit.total_a
+        rows = []
+        for which in drawing(phases, kept_a):
+            free_a, passing_a = total_a - sum(kept_a[phase] for phase in which), sum(load.passing_a[phase] for phase in which)
+            rows.append(table.total(free_a, which, limit.reason, source, limit.ends_wall_s, passing_a))
+        return tuple(rows)
 
     def _circuit(self, table: Table, name: str, inputs: Inputs) -> None:
         """Fuse, or a lower limit, less the other load."""

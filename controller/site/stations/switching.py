@@ -159,8 +159,9 @@ class Switcher:
     def _fits(evse: EvseState, phases: tuple[int, ...], claim: Claim, grant: Grant, budget: Budget, room: Room) -> bool:
         """Whether its minimum has room on these phases when everybody else keeps his."""
         served = grant.limit_a > EPS
-        own = claim.rows if served else ()
-        return all(row in own or room.least[row] >= claim.min_a - EPS for row in budget.rows_on(evse, phases))
+        own, rows = claim.rows if served else (), budget.rows_on(evse, phases)
+        needed = {row: rows.count(row) - own.count(row) for row in rows}
+        return all(count <= 0 or room.least[row] >= count * claim.min_a - EPS for row, count in needed.items())
 
     def _meant_w(self, evse: EvseState, inputs: Inputs) -> float | None:
         """What plan and CSMS let it have, over all phases [W]; None = nobody holds it down."""

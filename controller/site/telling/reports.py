@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import ChargingState, EvseKey, EvseStatus, PhaseAmps, Stamp
 from controller.orders import Order, Publish, RecordPoint
+from controller.site.guard import total_of
 from controller.site.meters.views import device_states, meter_points, meter_states, meter_views, signal_points, signal_states
 from controller.site.plans.explained_words import Telling
 from controller.site.state import PHASE_NAMES, PHASES, EvseState, Layout
+from controller.site.telling.bounds import every_bound
 from controller.snapshot import CircuitView, EvseView, GridView, LimitView, MaybeTriple, SiteView, SourceView, Triple
 
 if TYPE_CHECKING:
@@ -109,6 +111,7 @@ class Reporter:
                 "limit_a": round(limit.limit_a, 2) if limit is not None and below else circuit.fuse_a,
                 "source": limit.source if limit is not None and below else "fuse",
                 "ends_wall_s": limit.ends_wall_s if limit is not None and below else None,
+                **({"total_w": limit.value} if limit is not None and below and limit.total_a is not None else {}),
             }
         csms = {
             wish.face: {"limit_a": round(wish.limit_a, 2), "reason": wish.reason, "ends_wall_s": wish.ends_wall_s}
@@ -172,6 +175,7 @@ class Reporter:
             devices=site.devices.views(site.meters.side_power_w("battery"), at.mono_s),
             series=site.series.view(at),
             meters=meter_views(site, at),
+            bounds=every_bound(site, at),
         )
 
     def _grid(self, site: Site, at: Stamp) -> GridView:
@@ -206,26 +210,26 @@ class Reporter:
         return total[0], total[1], total[2]
 
     def _circuits(self, site: Site, at: Stamp) -> Iterable[CircuitView]:
-        smallest, loads = site.limits.smallest(at.mono_s), site.meters.loads(at.mono_s)
+        bounds, loads = site.limits.bounds(at.mono_s), site.meters.loads(at.mono_s)
         for name, circuit in self._layout.circuits.items():
-            limit = smallest.get(name)
-            amps = min(circuit.fuse_a, limit.limit_a) if limit is not None else circuit.fuse_a
+            amps = min(circuit.fuse_a, *bounds.of(name))
             cars, other = self._ev_current_a(site, name), loads[name].other_a
             load: PhaseAmps = (cars[0] + other[0], cars[1] + other[1], cars[2] + other[2])
             yield CircuitView(name, circuit.parent, circuit.fuse_a, (amps, amps, amps), load)
 
     def _limits(self, site: Site, at: Stamp) -> Iterable[LimitView]:
-        in_force, smallest, loads = site.limits.in_force(at.mono_s), site.limits.smallest(at.mono_s), site.meters.loads(at.mono_s)
+        in_force, bounds, loads = site.limits.in_force(at.mono_s), site.limits.bounds(at.mono_s), site.meters.loads(at.mono_s)
         for circuit in self._circuits(site, at):
-            name, lowest, load_a = circuit.id, smallest.get(circuit.id), max(circuit.load_a)
+            name, lowest, load_a = circuit.id, bounds.phase.get(circuit.id), max(circuit.load_a)
             copper_a = circuit.fuse_a - loads[name].margin_a
             by_fuse = lowest is None or lowest.limit_a >= copper_a
-            waiting = self._waits_for(site, name, _fuse_words(circuit) if by_fuse or lowest is None else lowest.reason)
-            binds = by_fuse and (waiting or load_a >= copper_a - BINDING_A)
+            binds = by_fuse and (self._waits_for(site, name, _fuse_words(circuit)) or load_a >= copper_a - BINDING_A)
             yield LimitView("fuse", name, circuit.fuse_a, "A", circuit.fuse_a, None, binds)
             for one in in_force:
                 if one.circuit == name:
-                    binds = one == lowest and not by_fuse and (waiting or load_a >= one.limit_a - BINDING_A)
+                    full = load_a >= one.limit_a - BINDING_A if one.total_a is None else _fills(circuit.load_a, one.total_a)
+                    holds = one == bounds.total.get(name) or (one == lowest and not by_fuse)
+                    binds = holds and (full or self._waits_for(site, name, one.reason))
                     yield LimitView(one.source, name, one.value, one.unit.value, one.limit_a, one.ends_wall_s, binds)
         yield from self._controllable(site, at)
         for key, evse in site.evses.items():
@@ -364,6 +368,11 @@ class Reporter:
             return "paused"
         done = session.charging_state is ChargingState.SUSPENDED_EV and session.charged_wh > 0
         return "finished" if done else "charging" if session.charging_state is ChargingState.CHARGING else "waiting"
+
+
+def _fills(load_a: PhaseAmps, total_a: float) -> bool:
+    """Whether a load leaves less of a total than a step on each phase needs."""
+    return total_of(load_a) >= total_a - 3.0 * BINDING_A
 
 
 def _fuse_words(circuit: CircuitView) -> str:

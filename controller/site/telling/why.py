@@ -21,7 +21,7 @@ from controller.site.stations.channel import Channel, Floor, Sent
 from controller.site.stations.narrowing import MINE, OTHERS
 from controller.site.telling.why_rows import FULL_A, SharedRows, binding, full_words
 from controller.snapshot import WhyLayer, WhyProfile, WhyRow, WhyStep, WhyView
-from optimizer.problem import Ev, Plan, Problem
+from optimizer.problem import Ev, Node, Plan, Problem
 
 if TYPE_CHECKING:
     from controller.site.site import Site
@@ -270,8 +270,18 @@ def _full_node(problem: Problem, plan: Plan, ev: Ev, slot: int) -> str:
         for phase in ev.phases:
             if _planned_a(problem, plan, step, phase, slot) >= limit_a - FULL_A:
                 return f"{node.node_id} {PHASE_NAMES[phase]} is full in the plan"
+        if node.slot_total_w and _planned_w(problem, plan, node, slot) >= node.slot_total_w[slot] - 3 * SAME_W:
+            return f"{node.node_id} is full in the plan"
         step = node.parent
     return ""
+
+
+def _planned_w(problem: Problem, plan: Plan, node: Node, slot: int) -> float:
+    """Planned power of a node as its limit in watts counts it; at the grid connection with PV and battery [W]."""
+    if node.parent is None:
+        return plan.grid_power_w[slot]
+    battery_w = plan.battery_power_w[slot] if node.battery_counts and plan.battery_power_w else 0.0
+    return problem.voltage_v * sum(_planned_a(problem, plan, node.node_id, phase, slot) for phase in (0, 1, 2)) + max(0.0, battery_w)
 
 
 def _planned_a(problem: Problem, plan: Plan, node_id: str, phase: int, slot: int) -> float:

@@ -1,7 +1,7 @@
 """The rows behind "why only 8 A?": what one EVSE shares with others, as figures that add up.
 
-Every row reads carries = other + margin + booked + others + own + left. What is left may be negative: then more flows, or is
-kept free, than the row carries, and the arbiter is taking it back.
+Every row reads carries = other + margin + booked + others + own + left; a total in amperes over its phases. What is
+left may be negative: then more flows, or is kept free, than the row carries, and the arbiter is taking it back.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from controller.site.site import Site
 
 FULL_A: Final = 1.0
-"""A row with less left than this is full: setpoints come in whole amperes [A]."""
+"""A row with less left than this is full, per phase of it: setpoints come in whole amperes [A]."""
 TINY_A: Final = 1e-6
 
 
@@ -28,7 +28,7 @@ class SharedRows:
 
     def __init__(self, site: Site, frozen: SiteState, evse: EvseState, claim: Claim | None, grant: Grant | None) -> None:
         self._site, self._frozen, self._evse, self._grant = site, frozen, evse, grant
-        self._indices = claim.rows if claim is not None and claim.rows else self._booked_on(evse)
+        self._indices = tuple(dict.fromkeys(claim.rows if claim is not None and claim.rows else self._booked_on(evse)))
         self._granted = self._sums()
 
     def all(self) -> list[WhyRow]:
@@ -54,25 +54,29 @@ class SharedRows:
                 granted[row] = granted.get(row, 0.0) + (grant.limit_a if grant is not None else 0.0)
         return granted
 
-    def _own_a(self) -> float:
-        takes_part = any(claim.key == self._evse.place.key and claim.rows for claim in self._frozen.claims)
-        return self._grant.limit_a if self._grant is not None and takes_part else 0.0
+    def _own_a(self, index: int) -> float:
+        """What it was given on a row [A]; on a total for each of its phases."""
+        times = sum(claim.rows.count(index) for claim in self._frozen.claims if claim.key == self._evse.place.key)
+        return self._grant.limit_a * times if self._grant is not None else 0.0
 
     def _row(self, index: int) -> WhyRow:
-        row, own_a, granted_a = self._frozen.rows[index], self._own_a(), self._granted.get(index, 0.0)
+        row, own_a, granted_a = self._frozen.rows[index], self._own_a(index), self._granted.get(index, 0.0)
         booked_a = self._booked_a(index)
         what, phase, carries_a, other_a, margin_a = self._circuit(index, row, booked_a) or self._beside(index, row, booked_a)
         left_a = carries_a - other_a - margin_a - booked_a - granted_a
         left_a = 0.0 if abs(left_a) < TINY_A else left_a
-        return WhyRow(what, phase, carries_a, other_a, margin_a, booked_a, max(0.0, granted_a - own_a), own_a, left_a, self._binds(row, left_a))
+        figures = (carries_a, other_a, margin_a, booked_a, max(0.0, granted_a - own_a), own_a, left_a)
+        return WhyRow(what, phase, *figures, self._binds(row, left_a), self._site.limits.measures.voltage_v if row.phases else None)
 
     def _binds(self, row: Row, left_a: float) -> bool:
         grant = self._grant
-        return grant is not None and grant.reason.removeprefix(WAITING) == row.reason and (left_a < FULL_A or grant.waiting)
+        return grant is not None and grant.reason.removeprefix(WAITING) == row.reason and (left_a < FULL_A * max(1, len(row.phases)) or grant.waiting)
 
     def _circuit(self, index: int, row: Row, booked_a: float) -> tuple[str, str, float, float, float] | None:
         """(what, phase, carries, other, margin) of a row of a circuit; None for any other."""
         circuits = list(self._site.layout.circuits)
+        if row.phases:
+            return self._total(index, row, booked_a)
         if index >= 3 * len(circuits):
             return None
         name, phase, inputs = circuits[index // 3], index % 3, self._site.budget.inputs
@@ -85,6 +89,17 @@ class SharedRows:
         # The copper: what the rows keep free below it is a margin.
         what = "fuse" if circuit.parent is None else f"circuit {name}"
         return what, PHASE_NAMES[phase], circuit.fuse_a, other_a, circuit.fuse_a - carries_a
+
+    def _total(self, index: int, row: Row, booked_a: float) -> tuple[str, str, float, float, float]:
+        """A limit in watts: of a circuit with what flows there besides, or of controllable loads."""
+        name = next((name for name, rows in self._frozen.totals.items() if index in rows), None)
+        phases = "+".join(PHASE_NAMES[phase] for phase in row.phases)
+        inputs = self._site.budget.inputs
+        if name is None or inputs is None:
+            return row.reason, phases, row.capacity_a + booked_a, 0.0, 0.0
+        load, where = inputs.loads[name], "" if self._site.layout.circuits[name].parent is None else f" for {name}"
+        other_a, kept_a = sum(load.other_a[phase] for phase in row.phases), load.reserve_a * len(row.phases)
+        return f"{row.reason}{where}", phases, row.capacity_a + booked_a + other_a + kept_a, other_a, kept_a
 
     def _beside(self, index: int, row: Row, booked_a: float) -> tuple[str, str, float, float, float]:
         """The difference between two phases, or the sum of a station."""
@@ -100,22 +115,26 @@ class SharedRows:
         return sum(min(amps, grants[key].limit_a) if key in grants else amps for key, amps in row.leans)
 
     def _booked_a(self, index: int) -> float:
-        return sum(amps for key, amps in self._frozen.booked_a.items() if amps and index in self._rows_booked(self._site.evses[key]))
+        return sum(amps * self._rows_booked(self._site.evses[key]).count(index) for key, amps in self._frozen.booked_a.items() if amps)
 
 
 def full_words(row: WhyRow) -> str:
-    """Why a row has no more, in one clause."""
-    name = f"{row.what} {row.phase}".strip()
-    parts = [_other_words(row), f"{row.others_a:.0f} A other cars", f"{row.booked_a + row.margin_a:.0f} A kept free"]
-    state = "is full" if row.left_a > -FULL_A else f"has {-row.left_a:.0f} A too much on it"
+    """Why a row has no more, in one clause. A total is told in watts: that is how it was said."""
+    name = f"{row.what} {row.phase}".strip() if row.w_per_a is None else row.what
+    parts = [_other_words(row), f"{_much(row, row.others_a)} other cars", f"{_much(row, row.booked_a + row.margin_a)} kept free"]
+    state = "is full" if row.left_a > -FULL_A else f"has {_much(row, -row.left_a)} too much on it"
     verb = "carries" if row.what == "fuse" or row.what.startswith("circuit ") else "allows"
-    return f"{name} {verb} {row.carries_a:.0f} A and {state} ({', '.join(parts)})"
+    return f"{name} {verb} {_much(row, row.carries_a)} and {state} ({', '.join(parts)})"
+
+
+def _much(row: WhyRow, amps: float) -> str:
+    return f"{amps:.0f} A" if row.w_per_a is None else f"{amps * row.w_per_a / 1000:.1f} kW"
 
 
 def _other_words(row: WhyRow) -> str:
     if row.what.startswith("unbalance"):
         return f"{-row.other_a:.0f} A balanced by cars on the other phase"
-    return f"{row.other_a:.0f} A other load" if row.other_a > -0.5 else f"{-row.other_a:.0f} A fed in by others"
+    return f"{_much(row, row.other_a)} other load" if row.other_a > -0.5 else f"{_much(row, -row.other_a)} fed in by others"
 
 
 def binding(rows: Iterable[WhyRow]) -> WhyRow | None:

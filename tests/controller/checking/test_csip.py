@@ -22,7 +22,7 @@ def written(folder: Path, **entry: Any) -> Path:
     authority.device("yard")
     authority.device("other")
     files = {"cert_file": "pki/yard.pem", "key_file": "pki/yard.key", "ca_file": "pki/smart-grid-root.pem"}
-    signal = {"id": "utility", "type": "ieee2030_5", "url": "https://127.0.0.1:1/dcap", **files, "pin": 123455, "failsafe_w": 5000, **entry}
+    signal = {"id": "utility", "type": "ieee2030_5", "url": "https://127.0.0.1:1/dcap", **files, "pin": 123455, "failsafe_w": 20_000, **entry}
     path = folder / "site.yaml"
     path.write_text(yaml.safe_dump(site(folder, signals=[signal])))
     return path

@@ -12,6 +12,7 @@ from controller.checking.links import (
     listeners,
     missing_files,
     password_hashes,
+    security_profiles,
     upstream_names,
     upstream_settings,
 )
@@ -170,3 +171,46 @@ def test_files_of_meters_devices_signals_and_feeds_that_are_not_there(tmp_path: 
     keys = ("ca_file", "cert_file", "key_file")
     expected = {f"meters.0.source.{key}" for key in keys} | {f"inverters.0.control.{key}" for key in keys}
     assert set(places(missing_files(config))) == expected | {"signals.0.ca_file", "tariff.market.feed.ca_file"}
+
+
+def tls(**clients: Any) -> dict[str, Any]:
+    door: dict[str, Any] = {"certificates": [{"cert_file": "/c.pem", "key_file": "/k.pem"}]}
+    return {"tls": {**door, **({"clients": {"ca_file": "/ca.pem"} | clients} if clients else {})}}
+
+
+def test_security_profiles_that_nobody_could_reach() -> None:
+    for least, more, words in (
+        (3, {}, "add listen.tls.clients"),
+        (2, {"password": "0123456789abcdef"}, "add listen.tls"),
+        (1, {}, "wants a password"),
+    ):
+        found = places(security_profiles(site(stations=station(security_profile=least, **more))))
+        assert words in found["stations.0.security_profile"]
+    good = site(listen=tls(organization="x"), stations=station(security_profile=3, certificate_name="SN1"))
+    assert places(security_profiles(good)) == {}
+    named = places(security_profiles(site(listen=tls(), stations=station(certificate_name="SN1"))))
+    assert "no effect" in named["stations.0.certificate_name"]
+
+
+def test_a_certificate_of_ours_that_could_not_be_shown(tmp_path: Path) -> None:
+    def csms(url: str = "wss://csms.example/ocpp", face: str = "pair", **entry: Any) -> Config:
+        pair = {"cert_file": tmp_path / "a.pem", "key_file": tmp_path / "a.key"}
+        return site(upstreams=[{"id": "cloud", "url": url, "face": face, "certificate": {**pair, **entry}}])
+
+    assert "use wss://" in places(security_profiles(csms("ws://csms.example/ocpp")))["upstreams.0.certificate"]
+    assert "face: depot" in places(security_profiles(csms(renewal="csms")))["upstreams.0.certificate.renewal"]
+    assert "belong together" in places(security_profiles(csms(cert_file="/x/{identity}.pem")))["upstreams.0.certificate"]
+    assert places(security_profiles(csms(face="depot", renewal="csms"))) == {}
+
+
+def test_files_of_certificates_of_ours_are_looked_for_under_the_names_they_will_have(tmp_path: Path) -> None:
+    pair = {"cert_file": tmp_path / "{identity}.pem", "key_file": tmp_path / "{identity}.key"}
+    config = site(upstreams=[{"id": "cloud", "url": "wss://csms.example/ocpp", "certificate": pair}])
+    found = places(missing_files(config))
+    assert set(found) == {"upstreams.0.certificate.cert_file", "upstreams.0.certificate.key_file"}
+    assert "CP1.pem" in found["upstreams.0.certificate.cert_file"]
+    for name in ("CP1.pem", "CP1.key"):
+        (tmp_path / name).write_text("here")
+    assert places(missing_files(config)) == {}
+    signed = site(upstreams=[{"id": "c", "url": "wss://c.example/x", "face": "depot", "certificate": {**pair, "renewal": "csms"}}])
+    assert places(missing_files(signed)) == {}, "they come from the CSMS"

@@ -20,7 +20,8 @@ import pytest
 from controller.config import Config
 from controller.facts import SourceChanged
 from controller.io.clock import Clock, VirtualClock
-from controller.io.system import CALM_S, GROWN_BLOCKS, LAG_ALARM_S, MEMORY_EVERY_S, LagMeter, SystemShell, allow_files, on_stop_signal
+from controller.io.lateness import LAG_ALARM_S
+from controller.io.system import GROWN_BLOCKS, MEMORY_EVERY_S, SystemShell, allow_files, on_stop_signal
 from tests.support.facts import FactLog
 
 CONFIG = Config.model_validate({"site": {"id": "t"}, "grid": {"fuse_a": 63, "worst_other_load_a": 20}})
@@ -73,21 +74,6 @@ async def test_without_systemd_nothing_is_sent_and_a_lost_socket_is_no_error() -
         shell.ready()
         shell.beat()
         shell.stopping()
-
-
-def test_f70_lag_is_news_once_and_calm_is_news_once() -> None:
-    meter = LagMeter()
-    assert meter.saw(LAG_ALARM_S - 0.01, 0.0) is None
-    late = meter.saw(2.0, 1.0)
-    assert late is not None
-    assert not late[0]
-    assert "2000 ms" in late[1]
-    assert meter.saw(2.0, 3.0) is None
-    assert meter.saw(0.0, 3.0 + CALM_S - 0.1) is None
-    calm = meter.saw(0.0, 3.0 + CALM_S)
-    assert calm is not None
-    assert calm[0]
-    assert meter.saw(0.0, 3.0 + 2 * CALM_S) is None
 
 
 async def test_f70_a_blocked_event_loop_is_reported() -> None:

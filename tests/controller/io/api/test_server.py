@@ -21,12 +21,14 @@ from jsonschema import Draft202012Validator
 
 from controller.config import Config
 from controller.facts import EvseKey, Fact, LimitReceived, LimitUnit, NeedStated
+from controller.io.api.limits import MAX_SEQUENCES
 from controller.io.api.models import MAX_BODY_BYTES
-from controller.io.api.server import MAX_SEQUENCES, MAX_STREAMS, ApiShell
+from controller.io.api.server import MAX_STREAMS, ApiShell
 from controller.io.clock import VirtualClock
 from controller.io.history.store import Series
 from controller.io.links.tap import Tap
 from controller.io.shell import StartError
+from controller.orders import AnswerLimit
 from controller.snapshot import FaceView, Snapshot
 from tests.support.examples import examples
 from tests.support.picture import NOW_WALL_S, picture, site_config
@@ -40,11 +42,18 @@ class Desk:
 
     def __init__(self, config: Config, history: Any = None) -> None:
         self.facts: list[Fact] = []
+        self.says: tuple[bool, bool, str] | None = (True, True, "")
         self.picture: Snapshot = picture()
         self.clock = VirtualClock(NOW_WALL_S)
-        self.shell = ApiShell(config, self.clock, self.facts.append, lambda: self.picture, history, period_s=0.02)
+        self.shell = ApiShell(config, self.clock, self.take, lambda: self.picture, history, period_s=0.02)
         self.shell.tap = Tap(config, lambda: self.picture.links)
         self.client: Client
+
+    def take(self, fact: Fact) -> None:
+        """What the site and its disk would say of a limit at once; None leaves it without an answer."""
+        self.facts.append(fact)
+        if isinstance(fact, LimitReceived) and self.says is not None:
+            self.shell.carry(AnswerLimit(fact.number, *self.says))
 
     def tick(self, **changes: object) -> None:
         """Let a second pass and the site change."""
@@ -328,7 +337,7 @@ async def test_streams_are_counted_and_end_with_the_shell(desk: Desk) -> None:
         await error_of(refused, 503)
         assert refused.headers["Retry-After"]
         desk.shell._stopping.set()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             await answer.content.read()
     assert desk.shell._streams == MAX_STREAMS - 1
 
@@ -355,7 +364,7 @@ async def test_fifty_pages_follow_and_end_with_the_shell() -> None:
         answers = [await http.get(f"http://127.0.0.1:{shell.port}/api/v1/stream") for _ in range(50)]
         states = await asyncio.gather(*(next_event(answer.content) for answer in answers))
         assert {name for name, _, _ in states} == {"state"}
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             await shell.stop()
             await asyncio.gather(*(answer.content.read() for answer in answers))
 
@@ -390,7 +399,7 @@ async def test_made_up_sources_cost_no_memory(desk: Desk) -> None:
     for number in range(MAX_SEQUENCES + 50):
         answer = await desk.client.post("/api/v1/limits", json=LIMIT | {"source": f"s{number}"})
         assert answer.status == 202
-    assert len(desk.shell._limits) == MAX_SEQUENCES
+    assert len(desk.shell._limits.last) == MAX_SEQUENCES
 
 
 # -- limits --------------------------------------------------------------------------------------------
@@ -399,7 +408,7 @@ async def test_made_up_sources_cost_no_memory(desk: Desk) -> None:
 async def test_a_limit_becomes_a_fact(desk: Desk) -> None:
     answer = await desk.client.post("/api/v1/limits", json={"value": 8, "unit": "A", "valid_for_s": 300, "circuit": "hall", "sequence": 4})
     assert answer.status == 202
-    assert desk.facts == [LimitReceived(desk.clock.stamp(), "api", "hall", 8.0, LimitUnit.A, 300.0, 4)]
+    assert desk.facts == [LimitReceived(desk.clock.stamp(), "api", "hall", 8.0, LimitUnit.A, 300.0, 4, number=1)]
     assert await answer.json() == {"circuit": "hall", "value": 8.0, "unit": "A", "valid_for_s": 300.0, "ends_wall_s": NOW_WALL_S + 300}
 
 
@@ -412,6 +421,29 @@ async def test_a_limit_without_an_end_gets_the_sites_own(desk: Desk) -> None:
 async def test_the_answer_tells_that_a_long_life_is_cut(desk: Desk) -> None:
     body = await (await desk.client.post("/api/v1/limits", json={**LIMIT, "valid_for_s": 1e9})).json()
     assert body["valid_for_s"] == 86_400
+
+
+async def test_a_limit_that_the_site_refuses_is_no_conflict_for_the_next(desk: Desk) -> None:
+    desk.says = (False, False, "check the unit")
+    body = await error_of(await desk.client.post("/api/v1/limits", json={**LIMIT, "sequence": 7}), 422)
+    assert "check the unit" in body["error"]
+    desk.says = (True, True, "")
+    assert (await desk.client.post("/api/v1/limits", json={**LIMIT, "sequence": 7, "value": 9})).status == 202
+
+
+async def test_a_limit_that_the_disk_does_not_take_is_not_acknowledged(desk: Desk) -> None:
+    desk.says = (False, True, "it holds now, but is not on disk")
+    answer = await desk.client.post("/api/v1/limits", json=LIMIT)
+    assert "It holds now, but is not on disk." in (await error_of(answer, 503))["error"]
+    assert answer.headers["Retry-After"] == "10"
+
+
+async def test_a_limit_that_nobody_answers_is_not_acknowledged(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.io.api.limits.ANSWER_S", 0.0)
+    desk.says = None
+    assert "need not be on disk" in (await error_of(await desk.client.post("/api/v1/limits", json=LIMIT), 503))["error"]
+    assert isinstance(desk.facts[0], LimitReceived)  # and holds, as far as the site is concerned
+    desk.shell.carry(AnswerLimit(desk.facts[0].number, True, True))  # an answer that nobody waits for any more
 
 
 async def test_null_withdraws(desk: Desk) -> None:
@@ -746,7 +778,7 @@ async def test_stop_ends_open_streams_and_start_works_again() -> None:
     async with ClientSession() as http:
         async with http.get(f"http://127.0.0.1:{desk.shell.port}/api/v1/stream") as answer:
             await next_event(answer.content)
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(20):
                 await desk.shell.stop()
                 await desk.shell.stop()
                 await answer.content.read()

@@ -11,12 +11,12 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from controller.engine import Engine
-from controller.facts import Direction, Fact
+from controller.facts import Direction, Fact, Persisted
 from controller.io.api.server import ApiShell
 from controller.io.clock import VirtualClock
 from controller.io.compliance import ComplianceShell
 from controller.io.signals.shell import SignalsShell
-from controller.orders import RecordCompliance
+from controller.orders import Persist, RecordCompliance
 from tests.support.site_story import WALL_S, depot
 
 SIGNALS = [
@@ -44,6 +44,8 @@ class Whole:
 
     def submit(self, fact: Fact) -> None:
         for order in self.engine.handle(fact):
+            if isinstance(order, Persist) and order.token:
+                self.submit(Persisted(self.clock.stamp(), order.token))
             for shell in (self.sources, self.record):
                 if isinstance(order, shell.orders):
                     shell.carry(order)

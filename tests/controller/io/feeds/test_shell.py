@@ -36,7 +36,7 @@ def market(feed: dict[str, Any]) -> Config:
 class Desk:
     """A running shell, what it told, and the waits it asked for; ``go_on`` ends the present wait."""
 
-    def __init__(self, config: Config, deadline_s: float = 5.0) -> None:
+    def __init__(self, config: Config, deadline_s: float = 30.0) -> None:
         self.facts: list[Fact] = []
         self.waits: list[float] = []
         self.clock = VirtualClock(NOW)
@@ -56,7 +56,7 @@ class Desk:
 
     async def looked(self, times: int) -> None:
         """Wait until so many looks are over."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.waits) < times:
                 self._changed.clear()
                 await self._changed.wait()
@@ -81,7 +81,7 @@ Open = Callable[..., Any]
 async def desk() -> AsyncIterator[Open]:
     opened: list[Desk] = []
 
-    async def _open(config: Config, looks: int = 1, deadline_s: float = 5.0) -> Desk:
+    async def _open(config: Config, looks: int = 1, deadline_s: float = 30.0) -> Desk:
         one = Desk(config, deadline_s)
         opened.append(one)
         await one.shell.start()

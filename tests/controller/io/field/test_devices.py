@@ -217,9 +217,8 @@ async def test_everything_we_command_is_given_free_when_the_program_stops(benche
     bench = await running(benches, site(inverters=[{"id": "roof", "max_power_w": 10_000, "control": control}], battery=store))
     assert (await bench.answer("roof", power_w=3_000.0)).ok
     assert (await bench.answer("battery", power_w=1_000.0)).ok
-    began_s = asyncio.get_running_loop().time()
-    await bench.shell.stop()
-    assert asyncio.get_running_loop().time() - began_s < 1.5
+    async with asyncio.timeout(30):
+        await bench.shell.stop()
     assert one.device.limit_w is None
     assert other.device.may_w(123.0) == 123.0
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import ssl
 import struct
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import copy_context
@@ -67,10 +68,20 @@ async def test_m1_a_late_answer_is_not_taken_for_the_next_question(framing: Fram
         return [(0.25, device.right(asked))] if asked.number == 1 else None
 
     async with wired(framing, free_port, behave, timeout_s=0.2) as (device, line, bus):
+        began_s = asyncio.get_running_loop().time()
         assert (await failed(bus.read_registers(line, 3, 100, 2))).reason == "no answer"
         assert await bus.read_registers(line, 3, 500, 2) == [500, 501]
         if framing in RTU:
-            assert device.asked[1].at_s - device.asked[0].at_s >= 0.39, "the timeout, and silence for as long again"
+            assert device.asked[1].at_s - began_s >= 0.39, "the timeout, and silence for as long again"
+
+
+async def test_m1_a_late_answer_that_nobody_has_read_yet_is_not_taken_for_the_next_one(free_port: int) -> None:
+    """The whole process stands still until the silence is over (a frozen virtual machine): the late answer waits in the system's buffer."""
+    async with wired("rtu", free_port, lambda device, asked: [] if asked.number == 1 else None) as (device, line, bus):
+        await failed(bus.read_registers(line, 3, 100, 2))
+        device.say(device.right(device.asked[0]))
+        time.sleep(0.5)  # noqa: ASYNC251 - the fault itself
+        assert await bus.read_registers(line, 3, 500, 2) == [500, 501]
 
 
 @pytest.mark.parametrize("framing", RTU)
@@ -223,9 +234,9 @@ async def test_m3_over_tcp_a_late_answer_is_dropped_by_its_id_without_silence(fr
 
     async with wired("tcp", free_port, behave, timeout_s=0.2) as (device, line, bus):
         await failed(bus.read_registers(line, 3, 100, 2))
+        assert bus._quiet_until_s <= asyncio.get_running_loop().time(), "nobody waits for silence"
         assert await bus.read_registers(line, 3, 500, 2) == [500, 501], "the answer to 100 came while 500 was waited for"
         assert (device.connections, bus.generation) == (1, 1)
-        assert device.asked[1].at_s - device.asked[0].at_s < 0.35
 
 
 async def test_m3_a_gateway_that_gives_no_ids_back_is_treated_like_a_serial_line(free_port: int) -> None:
@@ -250,13 +261,14 @@ async def test_m1_a_device_is_left_alone_for_longer_than_its_neighbours(framing:
         return [(0.25, device.right(asked))] if asked.number == 1 else None
 
     async with wired(framing, free_port, behave, timeout_s=0.1) as (device, line, bus):
+        began_s = asyncio.get_running_loop().time()
         neighbour = line.model_copy(update={"unit": 2})
         await failed(bus.read_registers(line, 3, 100, 2))
         own = spawn(bus.read_registers(line, 3, 500, 2), "the device itself")
         assert await bus.read_registers(neighbour, 3, 300, 2) == [300, 301]
         assert await own == [500, 501]
         assert device.asked[1].unit == 2
-        assert device.asked[2].at_s - device.asked[0].at_s >= 0.29
+        assert device.asked[2].at_s - began_s >= 0.29
 
 
 # -- M4, M5, M7: our own way back -----------------------------------------------------------------------------
@@ -279,14 +291,13 @@ async def test_m4_the_first_connect_is_tried_again(framing: Framing, free_port: 
         await bus.close()
 
 
-async def test_m4_a_serial_port_that_appears_later_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bus_module, "BACKOFF_MIN_S", 0.05)
+async def test_m4_a_serial_port_that_appears_later_is_opened(tmp_path: Path) -> None:
     line = ModbusLine(device=str(tmp_path / "ttyUSB0"), framing="rtu", baud=115_200)
     bus = Buses().of(line)
     assert "is not there" in (await failed(bus.read_registers(line, 3, 0, 1))).detail
     with raw_serial() as (path, _):
         (tmp_path / "ttyUSB0").symlink_to(path)
-        await asyncio.sleep(0.06)
+        bus._not_before_s = -1e9  # the wait between tries is over
         assert await bus.read_registers(line, 3, 5, 2) == [5, 6]
         await bus.close()
 
@@ -305,14 +316,14 @@ async def test_m5_waits_between_tries_double_up_to_ten_seconds_and_no_further(fr
 async def test_m7_while_there_is_no_connection_every_call_fails_at_once_with_the_reason(free_port: int) -> None:
     line = ModbusLine(host=HOST, port=free_port, timeout_s=30.0)
     bus = Buses().of(line)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         for _ in range(50):
             assert (await failed(bus.write_registers(line, 0, [1]))).reason == "not connected"
 
 
 async def test_m7_a_connection_that_is_closed_while_we_wait_fails_the_call_then_and_not_at_the_timeout(free_port: int) -> None:
     async with wired("tcp", free_port, lambda device, asked: [(0.0, b"")] if asked.number == 1 else None, timeout_s=30.0) as (_, line, bus):
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             assert "closed the connection" in (await failed(bus.read_registers(line, 3, 0, 1))).detail
             assert await bus.read_registers(line, 3, 5, 1) == [5]
 
@@ -438,9 +449,10 @@ async def test_m8_a_dead_device_is_asked_less_often_and_neighbours_keep_their_be
 
 
 async def test_m8_a_cancelled_wait_leaves_no_hole_in_the_queue(free_port: int) -> None:
-    async with wired("tcp", free_port, lambda device, asked: [(0.02, device.right(asked))], timeout_s=2.0) as (_, line, bus):
+    async with wired("tcp", free_port, lambda device, asked: [(0.02, device.right(asked))], timeout_s=2.0) as (device, line, bus):
         tasks = [spawn(bus.read_registers(line, 3, number, 1), "user of the bus") for number in range(10)]
-        await asyncio.sleep(0.01)
+        async with asyncio.timeout(5):
+            await device.news.wait()
         for task in tasks[1::2]:
             task.cancel()
         found = await asyncio.gather(*tasks, return_exceptions=True)
@@ -559,7 +571,7 @@ async def test_m11_without_our_certificate_a_device_that_asks_for_one_refuses(fr
 
 
 async def test_m11_a_plain_server_at_a_tls_port_and_a_missing_file_are_told(free_port: int, keys: Path) -> None:
-    line = tls_line(free_port, keys, timeout_s=0.5)
+    line = tls_line(free_port, keys)
     async with raw_over_tcp(free_port, rtu=False):
         assert (await failed(Buses().of(line).read_registers(line, 3, 0, 1))).reason == "not connected"
     missing = tls_line(free_port, keys, ca_file=keys / "nobody.pem")

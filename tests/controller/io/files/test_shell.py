@@ -483,7 +483,7 @@ async def test_what_is_not_whole_when_the_box_is_packed_is_left_out(box: Box, fa
 
 async def test_a_sender_that_drips_and_one_that_says_nothing_are_ended(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("controller.io.files.box.IDLE_S", 0.05)
-    monkeypatch.setattr("controller.io.files.server.HANDSHAKE_S", 0.05)
+    monkeypatch.setattr("controller.io.files.server.HANDSHAKE_S", 1.0)
     url = await opened(box)
     path = url.split(str(box.shell.port), 1)[1]
     reader, writer = await asyncio.open_connection("127.0.0.1", box.shell.port)

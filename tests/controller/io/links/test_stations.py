@@ -680,7 +680,7 @@ async def test_b01_binary_and_broken_utf8_are_closed() -> None:
 
 
 async def test_f64_silent_and_dripping_sockets_are_closed_at_the_deadline() -> None:
-    async with serving(site(handshake_s=0.3)) as server:
+    async with serving(site(handshake_s=1.5)) as server:
         quiet, dripping = await server.raw(), await server.raw()
         dripping[1].write(b"GET /ocpp/CP1 HTTP/1.1\r\nHo")
         station = await server.connect()
@@ -694,7 +694,7 @@ async def test_f64_silent_and_dripping_sockets_are_closed_at_the_deadline() -> N
 
 
 async def test_f64_one_address_cannot_hold_more_than_80_open_handshakes() -> None:
-    async with serving(site(handshake_s=0.5)) as server:
+    async with serving(site(handshake_s=2.5)) as server:
         silent = [await server.raw() for _ in range(120)]
         with pytest.raises((aiohttp.ClientError, OSError)):
             await server.connect()
@@ -712,7 +712,7 @@ async def test_f64_handshakes_that_wait_behind_16_silent_sockets_get_their_turn(
     async with serving() as server:
         silent = [await server.raw() for _ in range(16)]
         waiting = asyncio.ensure_future(server.connect())
-        for _ in range(2000):
+        for _ in range(20_000):
             if server.shell._door.callers == 17:
                 break
             await asyncio.sleep(0.001)
@@ -751,7 +751,7 @@ async def test_f12_two_hundred_stations_behind_one_address_all_get_in_at_once() 
 
 async def test_f10_forty_half_open_connections_behind_one_address_are_replaced_at_once_not_one_after_the_other() -> None:
     """The router between us and the yard was restarted: each station's old connection takes the whole probe to prove dead."""
-    async with serving(large_site(40, handshake_s=2.0), probe_s=0.8) as server:
+    async with serving(large_site(40, handshake_s=5.0), probe_s=2.0) as server:  # sixteen at a time would take three probes, 6 s
         for number in range(40):
             await server.connect(f"/ocpp/S{number}", autoping=False)
         await asyncio.gather(*(server.connect(f"/ocpp/S{number}") for number in range(40)))
@@ -795,7 +795,7 @@ async def test_a_newcomer_that_leaves_while_it_is_judged_disturbs_nobody(caplog:
         _, writer = await server.raw()
         writer.write(UPGRADE)
         await writer.drain()
-        for _ in range(2000):
+        for _ in range(20_000):
             if server.shell._deciding:
                 break
             await asyncio.sleep(0.001)
@@ -859,12 +859,13 @@ async def test_f65_a_station_that_never_reads_costs_bounded_memory_and_is_droppe
 async def test_f13_a_flood_is_slowed_down_and_nothing_is_lost() -> None:
     async with serving() as server:
         flood, calm = await server.connect("/ocpp/CP1"), await server.connect("/ocpp/CP2")
+        now, began_s = asyncio.get_running_loop().time, asyncio.get_running_loop().time()
         for number in range(110):
             await flood.send_str(str(number))
         await calm.send_str("me too")
         await server.until(lambda: any(frame.station_id == "CP2" for frame in server.of(StationFrame)))
         before = len(server.of(StationFrame))
-        assert before <= 103, "the flood waits in its socket while others are served"
+        assert before <= 103 + 20 * (now() - began_s), "the flood waits in its socket while others are served: a hundred at once, then 20 a second"
         await server.next(StationFrame, 111)
         assert [frame.text for frame in server.of(StationFrame) if frame.station_id == "CP1"] == [str(n) for n in range(110)]
 

@@ -338,7 +338,7 @@ async def _all(reader: asyncio.StreamReader) -> bytes:
 
 
 async def test_f64_a_slowloris_before_and_in_tls_is_closed_at_the_deadline(both: list[CertificateConfig]) -> None:
-    async with serving(both, handshake_s=0.4) as server:
+    async with serving(both, handshake_s=2.0) as server:
         silent = await asyncio.open_connection("127.0.0.1", server.shell.tls_port)
         dripping = await asyncio.open_connection("127.0.0.1", server.shell.tls_port)
         dripping[1].write(b"\x16\x03\x01\x02")
@@ -352,7 +352,7 @@ async def test_f64_a_slowloris_before_and_in_tls_is_closed_at_the_deadline(both:
 
 
 async def test_f64_sixteen_silent_tls_sockets_do_not_keep_the_rest_waiting_for_ever(both: list[CertificateConfig]) -> None:
-    async with serving(both, handshake_s=0.6) as server:
+    async with serving(both, handshake_s=1.5) as server:
         silent = [await asyncio.open_connection("127.0.0.1", server.shell.tls_port) for _ in range(20)]
         station = await server.connect()  # waits behind them, has its own deadline, and gets its turn
         await station.close()
@@ -399,7 +399,7 @@ def openssl_thread(port: int) -> Iterator[list[str]]:
     try:
         yield found
     finally:
-        thread.join(5)
+        thread.join(60)
 
 
 async def test_an_old_station_with_plain_rsa_is_served(both: list[CertificateConfig]) -> None:

@@ -27,7 +27,7 @@ from tests.support.facts import FactLog
 from tests.support.site_story import Story, depot
 
 ROOT = "yardmaster/test/"
-FAST = Timing(heartbeat_s=0.05, silent_s=1.0)
+FAST = Timing(heartbeat_s=0.05, silent_s=2.5)
 
 
 class LoopClock:

@@ -322,6 +322,76 @@ async def _kept(path: Path, code: int) -> bool:
     return code in [one["code"] for one in json.loads(text)["waiting"]]
 
 
+@pytest.mark.parametrize("list_status", [None, 405, 404, 403, 501])
+async def test_a_response_whose_answer_was_lost_is_not_sent_twice(tmp_path: Path, list_status: int | None) -> None:
+    """The server has taken it and the connection breaks. Its ResponseList says so; one that shows no list is not asked to take it again."""
+    async with World(tmp_path) as world:
+        await with_program(world)
+        await world.control(ONE, 0, 600, {"opModImpLimW": 4200})
+        async with listening(config(tmp_path, world.entry())) as listener:
+            await listener.until(lambda: ONE in listener.events())
+            status = {} if list_status is None else {"GET /edev/1/rsps": list_status}
+            await world.do("faults", cut={"POST /edev/1/rsps": 1}, status=status)
+            for what in ("received", "started"):
+                listener.driver.answered(AnswerEvent("utility", ONE, 1, what, stamp().wall_s))
+            await eventually(lambda: _has(world, {ONE: [1, 2]}))
+            await _settles(listener)
+        assert await world.responses(ONE) == [1, 2]
+
+
+async def _settles(listener: Any) -> None:
+    """Nothing waits any more."""
+    await eventually(lambda: _empty(listener))
+
+
+async def _empty(listener: Any) -> bool:
+    return listener.driver._answers._ledger.next() is None
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_a_crash_behind_the_post_repeats_no_response_and_one_before_it_loses_none(tmp_path: Path, arrived: bool) -> None:
+    """On the disk it stands as tried. The next run asks the server which of the two it was."""
+    kept = tmp_path / "data" / "ieee2030_5-utility.json"
+    async with World(tmp_path) as world:
+        await with_program(world)
+        await world.control(ONE, 0, 600, {"opModImpLimW": 4200})
+        site = config(tmp_path, world.entry())
+        async with listening(site) as listener:
+            await listener.until(lambda: ONE in listener.events())
+            if arrived:
+                listener.driver.answered(AnswerEvent("utility", ONE, 1, "received", stamp().wall_s))
+                await eventually(lambda: _has(world, {ONE: [1]}))
+                await _settles(listener)
+        waiting = {"mrid": ONE, "code": 1, "reply_to": "/edev/1/rsps/1/rsp", "server_s": int(stamp().wall_s), "at_s": stamp().wall_s, "tried": True}
+        ledger = {"highest": 5, "said": {ONE: [stamp().wall_s, 1]}, "waiting": [waiting]}
+        await asyncio.to_thread(kept.write_text, json.dumps(ledger))
+        async with listening(site) as listener:
+            await listener.until(lambda: ONE in listener.events())
+            await _settles(listener)
+            assert await world.responses(ONE) == [1]
+            assert await _asked(world, "GET /edev/1/rsps/1/rsp?s=0&l=50")
+
+
+async def test_a_lost_ledger_asks_the_server_and_repeats_nothing(tmp_path: Path) -> None:
+    kept = tmp_path / "data" / "ieee2030_5-utility.json"
+    async with World(tmp_path) as world:
+        await with_program(world)
+        await world.control(ONE, 0, 600, {"opModImpLimW": 4200})
+        site = config(tmp_path, world.entry())
+        async with listening(site) as listener:
+            await listener.until(lambda: ONE in listener.events())
+            listener.driver.answered(AnswerEvent("utility", ONE, 1, "received", stamp().wall_s))
+            await eventually(lambda: _has(world, {ONE: [1]}))
+        await asyncio.to_thread(kept.write_text, "{ torn")
+        async with listening(site) as listener:
+            await listener.until(lambda: ONE in listener.events())
+            for what in ("received", "started"):
+                listener.driver.answered(AnswerEvent("utility", ONE, 1, what, stamp().wall_s))
+            await eventually(lambda: _has(world, {ONE: [1, 2]}))
+            await _settles(listener)
+        assert await world.responses(ONE) == [1, 2]
+
+
 async def test_a_response_the_server_will_never_take_holds_up_no_other(tmp_path: Path) -> None:
     async with World(tmp_path) as world:
         await with_program(world)

@@ -54,7 +54,8 @@ async def test_default_scheduled_limit_supersede_and_cancellation(tmp_path: Path
             await until(lambda: view(app).limit_w == 5000.0)
             await eventually(lambda: _codes(world, ONE, [1, 2]))
             started = next(one for one in await world.told("DERControlResponse") if one["status"] == 2)
-            assert now_s + 2 - 1 <= started["createdDateTime"] <= now_s + 2 + 2 + 1  # a second of doubt between two clocks that count whole ones
+            # A second of doubt between two clocks that count whole ones; behind it what a busy machine takes until it is told.
+            assert now_s + 2 - 1 <= started["createdDateTime"] <= now_s + 2 + 2 + 10
             await world.control(TWO, 1, 60, {"opModImpLimW": 7000}, program=2)
             await until(lambda: view(app).limit_w == 7000.0)  # the lower primacy wins, though it limits less
             await eventually(lambda: _codes(world, ONE, [1, 2, 14]))

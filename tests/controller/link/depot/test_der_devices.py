@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from controller.config import Config
-from controller.facts import EvseKey, GridControlled, Stamp
+from controller.facts import EvseKey, GridControlled, GridStep, Stamp
+from controller.ocpp.times import timestamp
 from controller.site.grid.der import GridWishes
 from controller.site.site import Site
 from controller.site.state import layout_of
@@ -78,3 +79,24 @@ def test_the_depot_face_emits_both(monkeypatch: pytest.MonkeyPatch, told: list[G
     fact = next(one for one in reversed(told) if one.evse == EvseKey("", 0))
     assert (fact.max_discharge_w, fact.max_export_w, fact.part) == (pytest.approx(4_400.0), pytest.approx(24_400.0), 0.4)
     assert isinstance(world.engine.site, Site)
+
+
+def test_controls_of_the_future_are_told_with_the_present(monkeypatch: pytest.MonkeyPatch, told: list[GridControlled]) -> None:
+    """R04.FR.09-FR.11: 40 % by default, 0 % for an hour from half past, the default again after it; half of the time 0 % is in force."""
+    monkeypatch.setattr(der_world, "config", with_devices)
+    world = DerWorld(1)
+    world.park()
+    world.run(5)
+    default = {"isDefault": True, "controlId": "d1", "controlType": "LimitMaxDischarge"}
+    limit = {"priority": 5, "pctMaxDischargePower": 40}
+    assert world.csms("SetDERControl", default | {"limitMaxDischarge": limit})["status"] == "Accepted"
+    begin_s = world.at.wall_s + 1800.0
+    later = {"isDefault": False, "controlId": "s1", "controlType": "LimitMaxDischarge"}
+    limit = {"priority": 1, "startTime": timestamp(begin_s), "duration": 3600, "pctMaxDischargePower": 0}
+    assert world.csms("SetDERControl", later | {"limitMaxDischarge": limit})["status"] == "Accepted"
+    site = next(one for one in reversed(told) if one.evse == EvseKey("", 0))
+    assert (site.part, site.max_export_w) == (0.4, pytest.approx(24_400.0))
+    assert site.coming == (GridStep(begin_s, 0.0, 0.0, 0.0), GridStep(begin_s + 3600.0, pytest.approx(4_400.0), pytest.approx(24_400.0), 0.4))
+    world.run(1800 + 60)
+    site = next(one for one in reversed(told) if one.evse == EvseKey("", 0))
+    assert (site.part, [step.part for step in site.coming]) == (0.0, [0.4])

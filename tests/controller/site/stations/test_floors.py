@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from controller.facts import EvseKey, EvseStatus, EvseStatusChanged, SetpointAnswered, StationOnline
 from controller.orders import InstallFloor, Order
 from tests.support.site_story import Story, depot
@@ -15,13 +17,15 @@ class Busy(Story):
     busy_until_s = 0.0
     wait_s = 20.0
 
-    def carry(self, orders: list[Order]) -> None:  # type: ignore[override]
+    def carry(self, orders: Iterable[Order]) -> list[Order]:
+        brought: list[Order] = []
         for order in orders:
             if isinstance(order, InstallFloor) and self.now < self.busy_until_s:
                 self.orders.append((self.now, order))
                 self.do(SetpointAnswered(self.at(), order.evse, order.number, False, "Rejected RateLimitExceeded", retry_after_s=self.wait_s))
             else:
-                super().carry([order])
+                brought += super().carry([order])
+        return brought
 
 
 def busy(for_s: float, wait_s: float = 20.0) -> Busy:

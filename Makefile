@@ -8,7 +8,7 @@ ARGS ?=
 # Four test files side by side: most of them wait for real clocks and sockets.
 BESIDE := -n 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-thorough test-kill test-power-cut test-72h test-one-station test-storm test-senses test-30-days test-real-time check bench bench-relay bench-optimizer bench-blocks bench-rounding bench-planning bench-weeks bench-forecasts bench-depot bench-meters fuzz schema constraints install clean
+.PHONY: help demo test test-thorough test-kill test-power-cut test-72h test-one-station test-storm test-senses test-30-days test-real-time check bench bench-relay bench-optimizer bench-blocks bench-rounding bench-planning bench-weeks bench-forecasts bench-depot bench-meters bench-memory fuzz schema constraints install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -32,6 +32,7 @@ help:
 	@echo "                  e.g. make bench-optimizer ARGS='--cars 100 --dry'; ARGS=--help shows all"
 	@echo "make bench-depot  measure the one upstream link of a depot: messages per second at 200 ms, CPU per message; ARGS='--dry' writes no history"
 	@echo "make bench-meters measure what reading 50 Modbus meters once a second costs (a minute)"
+	@echo "make bench-memory memory and punctuality of a running controller while 100 stations reconnect again and again (10 minutes); ARGS='--minutes 45 --storm 1e9' for calm"
 	@echo "make bench-weeks  closed loop over weeks of recorded sessions against perfect foresight; needs ARGS='FOLDER' with the data"
 	@echo "make bench-forecasts   how wrong forecasts of PV, load and cars are, beside simple references; needs ARGS='FOLDER' with the data"
 	@echo "make bench-relay  measure the relay beside a direct connection and nginx (about 10 minutes; needs a C compiler)"
@@ -91,7 +92,7 @@ bench: .venv-dev
 	@for bench in arbiter engine guard; do echo "== $$bench"; $(BIN)/python tests/bench/bench_$$bench.py || exit 1; done
 	@echo "== the guard again, with the solver killed"; $(BIN)/python tests/bench/bench_guard.py --without-solver
 
-bench-optimizer bench-blocks bench-rounding bench-planning bench-weeks bench-forecasts bench-depot bench-meters: .venv-dev
+bench-optimizer bench-blocks bench-rounding bench-planning bench-weeks bench-forecasts bench-depot bench-meters bench-memory: .venv-dev
 	@exec $(BIN)/python tests/bench/$(subst -,_,$@).py $(ARGS)
 
 bench-relay: .venv-dev

@@ -7,20 +7,16 @@ codes: 0 done, 1 refused with a sentence, 2 wrong use.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from controller import __version__
 
 log = logging.getLogger("yardmaster")
-STATUS_DEADLINE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +59,7 @@ def _parser(verb: str) -> argparse.ArgumentParser:
         epilog="yardmaster VERB --help tells more about a verb, with examples. Start with: yardmaster demo",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"yardmaster {__version__}", help="print the version and end")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", prog="yardmaster", help=argparse.SUPPRESS)
     for name, entry in VERBS.items():
         sub = verbs.add_parser(name, help=entry.help, description=f"{entry.help[0].upper()}{entry.help[1:]}.")
@@ -89,90 +86,19 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from controller.check import ConfigError, checked
+    from controller.check import ConfigError
     from controller.io.shell import StartError
+    from controller.running import run
 
     log_to_stderr(logging.DEBUG if arguments.verbose else logging.INFO)
     try:
-        found = checked(arguments.file)
-        for problem in found.secrets:
-            log.warning("%s, %s; only what needs it stays down", arguments.file, problem)
-        asyncio.run(_serve(found.config))
+        run(arguments.file)
     except ConfigError as error:
         print(error.text(), file=sys.stderr)
         return 1
     except StartError as error:
         return _refuse(str(error))
     return 0
-
-
-async def _serve(config: Any) -> None:
-    from controller.app import App
-    from controller.io.clock import Clock
-
-    app = App(config, Clock())
-    await app.run_until_stopped()
-
-
-# -- status ---------------------------------------------------------------------------------------
-
-
-def _add_status(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", default="http://127.0.0.1:8080", help="where the controller's page is (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print the whole state as JSON")
-
-
-def _status(arguments: argparse.Namespace) -> int:
-    from urllib.error import HTTPError, URLError
-    from urllib.request import urlopen
-
-    url = f"{arguments.url.rstrip('/')}/api/v1/state"
-    try:
-        with urlopen(url, timeout=STATUS_DEADLINE_S) as answer:
-            state = json.load(answer)
-    except HTTPError as error:
-        return _refuse(f"{url} answered HTTP {error.code}; is this a Yardmaster?")
-    except (URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        return _refuse(f"no controller answers at {arguments.url} ({reason}); start it with: yardmaster run FILE, or name its page with --url")
-    print(json.dumps(state, indent=2, ensure_ascii=False) if arguments.json else status_text(state))
-    return 0
-
-
-def status_text(state: dict[str, Any]) -> str:
-    """A few lines about a state as ``GET /api/v1/state`` answers it."""
-    site = state["site"]
-    grid = site["grid"]
-    amps = " / ".join("?" if value is None else f"{value:.1f}" for value in grid["current_a"])
-    links = state["links"]
-    lines = [
-        f"{state['site_name']} ({state['site_id']}), version {state['version']}",
-        f"mode      {site['mode']}" + (f": {site['mode_reason']}" if site["mode_reason"] else ""),
-        f"grid      {amps} A of {grid['fuse_a']:g} A per phase",
-        f"stations  {sum(link['online'] for link in links)} of {len(links)} online, {sum(link['queued'] for link in links)} messages queued",
-    ]
-    lines += [f"  {evse['id']:<20} {evse['state']:<12} {_amps(evse['limit_a'])}  {evse['reason']}".rstrip() for evse in site["evses"]]
-    lines += [line for face in state["faces"] if face["kind"] == "depot" for line in _depot_lines(face)]
-    lines += [f"source    {source['name']}: {source['health']}, {source['detail']}" for source in site["sources"] if source["health"] != "good"]
-    return "\n".join(lines)
-
-
-def _depot_lines(face: dict[str, Any]) -> list[str]:
-    """The site as the one station its CSMS sees."""
-    known = "accepted" if face["accepted"] else "not accepted yet" if face["state"] == "open" else face["state"]
-    waiting = ", ".join(f"{count} {rank}" for rank, count in face["ranks"] if count) or "nothing"
-    version = f" with {face['version']}" if face["version"] else ""
-    lines = [f"as one    {face['identity']} at {face['upstream_id']}: {known}{version}, waiting: {waiting}"]
-    lines += [f"          {face['trouble']}"] if face["trouble"] else []
-    for number in face["numbers"]:
-        charger = f"{number['station_id']}/{number['evse_id']}"
-        gone = "" if number["configured"] else "  not part of it now"
-        lines.append(f"  EVSE {number['number']:<4} {charger:<20} {' '.join(number['states']) or 'unknown'}{gone}")
-    return lines
-
-
-def _amps(limit_a: float | None) -> str:
-    return "   no limit" if limit_a is None else f"{limit_a:9.1f} A"
 
 
 # -- small verbs ----------------------------------------------------------------------------------
@@ -252,7 +178,7 @@ VERBS: dict[str, Verb] = {
     "signals": _elsewhere(SITE, "controller.tools.signals", "what sources of limits say now; and LFDI and SFDI, which a utility must know"),
     "hash-password": _elsewhere(SITE, "controller.tools.password", "turn a station's password into the line for site.yaml that stores it nowhere"),
     "commission": _elsewhere(SITE, "controller.tools.commission", "test the chargers of a site one by one and write the report to hand over"),
-    "status": Verb(LOOK, "ask a running controller how it is", _add_status, _status),
+    "status": _elsewhere(LOOK, "controller.tools.status", "ask a running controller how it is: stations, limits now and announced"),
     "why": _elsewhere(LOOK, "controller.tools.why", "why an EVSE gets what it gets: the chain of limits, now and over the plan"),
     "explain": _elsewhere(LOOK, "controller.tools.explain", "what held cars back lately and what it cost, how good forecasts and plans were"),
     "compliance": _elsewhere(LOOK, "controller.tools.compliance", "the record that limits from outside were received and obeyed, also as CSV"),

@@ -174,7 +174,18 @@ class App:
 
     def request_stop(self) -> None:
         """End ``run_until_stopped``."""
+        self.system.again = False
         self._stop_wanted.set()
+
+    def request_restart(self) -> None:
+        """The same, and the process begins a new life afterwards, unless it is told to stop meanwhile."""
+        self.system.again = True
+        self._stop_wanted.set()
+
+    @property
+    def restarts(self) -> bool:
+        """Whether ``request_restart`` was the last word."""
+        return self.system.again
 
     async def stop(self) -> None:
         """Stop what was started, in reverse, in less than three seconds."""
@@ -335,7 +346,8 @@ def build_neighbours(config: Config, clock: Clock, submit: Submit, snapshot: Cal
         modbus = ModbusShell(config, clock, submit, config_dir() / "meters", buses)
     except TemplateError as error:
         raise StartError(f"a register map cannot be used: {error}") from None
-    mqtt = (Part("mqtt", MqttShell(config, clock, submit)),) if config.mqtt is not None else ()
+    broker = MqttShell(config, clock, submit) if config.mqtt is not None else None
+    mqtt = (Part("mqtt", broker),) if broker is not None else ()
     asked = any(meter.source.type == "http" for meter in config.meters)
     http_meters = (Part("http meters", HttpMetersShell(config, clock, submit)),) if asked else ()
     discovered = any(meter.source.type == "sunspec" for meter in config.meters)
@@ -348,6 +360,7 @@ def build_neighbours(config: Config, clock: Clock, submit: Submit, snapshot: Cal
     api = ApiShell(config, clock, submit, snapshot, history)
     compliance = api.record = ComplianceShell(config, clock, submit)
     api.notify = sources.notified
+    api.ignored = (lambda: broker.ignored) if broker is not None else None
     api.called = Called(sources.key_of, sources.notified)
     commanded = bool(config.inverters or config.relays or (config.battery is not None and config.battery.command is not None))
     devices = (Part("devices", DevicesShell(config, clock, submit, config_dir() / "meters", buses)),) if commanded else ()

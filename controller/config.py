@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from controller.config_base import PHASE_INDEX, ROOT_CIRCUIT, Identifier, Model, Phase, distinct
+from controller.config_base import MOST_MONEY, PHASE_INDEX, ROOT_CIRCUIT, Identifier, Model, Phase, distinct
 from controller.config_devices import BatteryControlConfig, InverterConfig, RelayConfig
 from controller.config_meters import (
     ChargersSource,
@@ -96,7 +96,7 @@ class V2gConfig(Model):
 
     max_discharge_w: float = Field(gt=0, le=1_000_000, description="Largest discharge power of the EVSE [W].")
     reserve_percent: float = Field(default=50.0, ge=0, le=100, description="State of charge below which a car is never discharged [%].")
-    wear_per_kwh: float = Field(default=0.08, ge=0, le=10, description="Price of battery wear per discharged kWh [currency/kWh].")
+    wear_per_kwh: float = Field(default=0.08, ge=0, le=MOST_MONEY, description="Price of battery wear per discharged kWh [currency/kWh].")
     despite_profiles: bool = Field(
         default=False, description="Discharge also while a charging profile of the CSMS only says how fast to charge, and nothing about giving back."
     )
@@ -203,6 +203,12 @@ class FilesConfig(Model):
     port: int = Field(default=9010, ge=0, le=65535, description="TCP port; 0 picks a free one.")
     tls_port: int | None = Field(
         default=None, ge=0, le=65535, description="TCP port for HTTPS with the certificates of listen.tls beside it; default: no HTTPS."
+    )
+    ftp_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="TCP port of an FTP server that takes logs of chargers which know no HTTP, in their own network only and unencrypted; default: none.",
     )
     address: str | None = Field(
         default=None,
@@ -438,7 +444,7 @@ class PriceWindow(Model):
     """One price of the day."""
 
     start: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="Local time the price begins, HH:MM.")
-    price_per_kwh: float = Field(ge=-10, le=10, description="Price of energy [currency/kWh]; may be negative.")
+    price_per_kwh: float = Field(ge=-MOST_MONEY, le=MOST_MONEY, description="Price of energy [currency/kWh]; may be negative.")
 
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -458,7 +464,7 @@ class SeasonConfig(Model):
 class TariffConfig(Model):
     """What energy and peaks cost."""
 
-    currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$", description="Currency code.")
+    currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$", description="Currency code (ISO 4217); what is believed as a price follows it.")
     buy: tuple[PriceWindow, ...] = Field(
         default=(PriceWindow(start="00:00", price_per_kwh=0.30),),
         min_length=1,
@@ -469,17 +475,19 @@ class TariffConfig(Model):
     )
     market: MarketConfig | None = Field(default=None, description="Prices from a feed; buy and seasons hold where it has none.")
     sell_market: MarketConfig | None = Field(default=None, description="The same for exported energy; default: sell and sell_per_kwh.")
-    sell_per_kwh: float = Field(default=0.07, ge=-10, le=10, description="Price paid for exported energy [currency/kWh].")
+    sell_per_kwh: float = Field(default=0.07, ge=-MOST_MONEY, le=MOST_MONEY, description="Price paid for exported energy [currency/kWh].")
     sell: tuple[PriceWindow, ...] = Field(default=(), description="The same by time of day; default: sell_per_kwh all day.")
     demand_per_kw: float = Field(
-        default=0.0, ge=0, le=1000, description="Price of the highest mean import of the billing period, over demand_minutes [currency/kW]."
+        default=0.0, ge=0, le=MOST_MONEY, description="Price of the highest mean import of the billing period, over demand_minutes [currency/kW]."
     )
     demand_minutes: Literal[15, 30, 60] = Field(default=15, description="Length of the windows whose mean import counts [min].")
     demand_period: Literal["days", "month"] = Field(
         default="days", description="Billing period of the demand charge: demand_window_days from the first day on, or the calendar month."
     )
     demand_window_days: float = Field(default=30.0, gt=0, le=366, description="Length of the billing period the demand charge is spread over [days].")
-    co2_per_kg: float = Field(default=0.0, ge=0, le=10, description="What a kilogram of CO2 of the grid's energy counts in planning [currency/kg].")
+    co2_per_kg: float = Field(
+        default=0.0, ge=0, le=MOST_MONEY, description="What a kilogram of CO2 of the grid's energy counts in planning [currency/kg]."
+    )
     co2_kg_per_kwh: tuple[float, ...] = Field(
         default=(), max_length=24, description="CO2 of the grid's energy [kg/kWh]: one value, or 24 by local hour; needed for co2_per_kg."
     )
@@ -489,7 +497,7 @@ class TariffConfig(Model):
     missing_per_kwh: float | None = Field(
         default=None,
         gt=0,
-        le=1000,
+        le=MOST_MONEY,
         description="What a kWh costs that a car leaves without; default: energy first, no saving is worth one [currency/kWh].",
     )
 

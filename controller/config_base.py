@@ -22,6 +22,8 @@ def distinct(phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
 
 PHASE_INDEX: dict[str, int] = {"L1": 0, "L2": 1, "L3": 2}
 ROOT_CIRCUIT = "grid"
+MOST_MONEY = 1e7
+"""An amount beyond this is none in any currency; what can be a price in tariff.currency is in ``checking.prices``."""
 
 
 class Model(BaseModel):

@@ -92,6 +92,12 @@ class BatteryControlConfig(Model):
     life_s: float = Field(
         default=60.0, ge=5, le=3600, description="The command ends by itself after so long without a new one, where the device can [s]."
     )
+    min_power_w: float | None = Field(
+        default=None,
+        ge=0,
+        le=100_000_000,
+        description="Less than this is not worth its losses: it rests instead, unless a limit asks for it [W]; default: 1 % of its larger power.",
+    )
     grid_charging: bool = Field(default=True, description="Whether it may be charged with energy from the grid.")
     grid_discharging: bool = Field(default=False, description="Whether it may feed into the grid.")
     other_master: Literal["yield", "insist"] = Field(

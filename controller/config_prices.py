@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from controller.config_base import HttpAccess, Model
+from controller.config_base import MOST_MONEY, HttpAccess, Model
 
 
 class FeedModel(Model):
@@ -100,7 +100,7 @@ class MarketConfig(Model):
     """Prices that change by the hour or quarter of an hour. Where they have gaps, the prices of the tariff's windows hold."""
 
     feed: PriceFeed = Field(description="Where the prices come from.")
-    plus_per_kwh: float = Field(default=0.0, ge=-10, le=10, description="Fees, levies and margin on top [currency/kWh].")
+    plus_per_kwh: float = Field(default=0.0, ge=-MOST_MONEY, le=MOST_MONEY, description="Fees, levies and margin on top [currency/kWh].")
     plus_percent: float = Field(default=0.0, ge=-100, le=1000, description="Tax and margin on the price and on plus_per_kwh [%].")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -224,6 +225,13 @@ class Ieee20305Signal(SignalModel):
     notify_host: str = Field(default="0.0.0.0", description="Address to listen on for them.")
     notify_port: int | None = Field(default=None, ge=1, le=65_535, description="Port to listen on for them; default: the one of notify_url.")
     ca_legacy_tls: bool = Field(default=False, description="Also accept ciphers that are not TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8 or GCM.")
+
+    @property
+    def door(self) -> int | None:
+        """Port that notifications come to, None = nobody is asked to send any."""
+        if self.notify_url is None:
+            return None
+        return self.notify_port or urlsplit(self.notify_url).port or 443
 
 
 SignalConfig = Annotated[

@@ -809,8 +809,9 @@ class UpstreamWished(Fact):
 class SiteWished(Fact):
     """The CSMS's own charging profiles for the whole site, EVSE 0 of a depot face (SC.01, K01): one composite.
 
-    steps as in ``UpstreamWished``: limit_a per phase of the grid connection's controllable loads (all chargers in sum), discharge_a <= 0
-    likewise, setpoint_a what all chargers together shall take (negative: give). () = it wishes nothing (any more). face: the depot's identity.
+    steps as in ``UpstreamWished``: limit_a per phase of the grid connection's controllable loads (all chargers in sum; ``total``: of all
+    phases together), discharge_a <= 0 likewise, setpoint_a what all chargers together shall take (negative: give). () = it wishes nothing
+    (any more). face: the depot's identity.
     """
 
     face: str

@@ -39,6 +39,9 @@ NO_LIMIT_PERCENT = 100.0
 
 ENABLED, DISABLED = 1, 0
 WATTS_MODE, PERCENT_MODE = 1, 0
+ROUNDED_PERCENT = 1.0
+"""Some devices keep whole percents, up or down: a command in percent counts as taken when it is read back this near."""
+_ROUNDED = ("WMaxLimPct", "InWRte", "OutWRte", "WSetPct")
 CHARGE_BIT, DISCHARGE_BIT = 1, 2
 PV_ONLY, FROM_GRID = 0, 1
 LOCAL = 1
@@ -61,7 +64,8 @@ class Write:
 class Command:
     """What to write, in this order. expected: address -> word that must be read back. power_w: what it comes to after rounding.
 
-    ends_itself: the device forgets it after its life. way: the model that carries it.
+    ends_itself: the device forgets it after its life. way: the model that carries it. near: address of a signed 16-bit value -> how much
+    it may differ when it is read back: some devices round what they are told.
     """
 
     way: int
@@ -69,6 +73,7 @@ class Command:
     expected: Mapping[int, int]
     power_w: float | None
     ends_itself: bool
+    near: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,15 @@ def control_reads(models: Iterable[Found]) -> tuple[tuple[Found, int], ...]:
 
 def confirmed(picture: Picture, command: Command) -> bool:
     """True if the device has taken the command: everything that counts is read back as written."""
-    return all(picture.words.get(address) == word for address, word in command.expected.items())
+    return all(_reads(picture.words.get(address), word, command.near.get(address, 0)) for address, word in command.expected.items())
+
+
+def _reads(shown: int | None, word: int, near: int) -> bool:
+    return shown is not None and (shown == word or (near > 0 and abs(_signed(shown) - _signed(word)) <= near))
+
+
+def _signed(word: int) -> int:
+    return word - 0x10000 if word >= 0x8000 else word
 
 
 # -- inverters --------------------------------------------------------------------------------
@@ -383,6 +396,7 @@ class _Plan:
     words: dict[int, tuple[int, ...]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
+    near: dict[int, int] = field(default_factory=dict)
 
     def exact(self, name: str, number: float, needed: bool = True) -> bool:
         """Write this number, unscaled. A point the device does not have is left out; True if it has it. Raises ControlError if it is needed."""
@@ -410,6 +424,8 @@ class _Plan:
         if not self.exact(name, raw, needed):
             return False
         self.numbers[name] = raw * 10.0**exponent
+        if name in _ROUNDED:
+            self.near[point.offset] = round(ROUNDED_PERCENT / 10.0**exponent)
         return True
 
     def number(self, name: str) -> float:
@@ -430,7 +446,8 @@ class _Plan:
         )
         keys = [points[name].offset for name in expected]
         read_back = {self.model.address + offset + step: word for offset in keys for step, word in enumerate(self.words[offset])}
-        return Command(self.model.model_id, writes, read_back, power_w, ends_itself)
+        near = {self.model.address + offset: steps for offset, steps in self.near.items()}
+        return Command(self.model.model_id, writes, read_back, power_w, ends_itself, near)
 
 
 def _runs(offsets: list[int], words: Mapping[int, tuple[int, ...]]) -> list[list[int]]:

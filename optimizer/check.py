@@ -176,10 +176,10 @@ def _totals(desk: Desk) -> Iterator[Violation]:
             continue
         watts, load_w = (desk.problem.voltage_v * amps[index].sum(axis=0) for amps in (desk.flow_a, desk.load_a))
         if index == desk.root:
-            load_w = load_w - desk.pv_w
+            watts, load_w = watts - desk.curtailed_w, load_w - desk.pv_w
         elif node.battery_counts:
             watts = watts + np.maximum(0.0, desk.battery_w)
-        over = watts - np.maximum(np.array(node.slot_total_w, dtype=float), load_w)
+        over = watts - np.maximum(np.maximum(0.0, np.array(node.slot_total_w, dtype=float)), load_w)
         for slot in np.flatnonzero(over > 3 * desk.watts):
             yield Violation("node_total", node.node_id, int(slot), float(over[slot]))
 

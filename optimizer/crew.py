@@ -2,7 +2,8 @@
 
 A helper is ``python -m optimizer.crew`` on a pair of pipes. It inherits the memory cap and the niceness of this process, ends when its
 stdin closes, and the kernel ends it when we die (Linux), so none is left behind. All columns that blocks find are kept
-on our side: a helper that is killed, out of memory or silent costs time, not results. Its blocks move in with us.
+on our side: a helper that is killed, out of memory or silent costs time, not results. Its blocks move in with us, and the next plan
+begins with another helper in its place.
 
 Messages are pickles between our own processes, length first. Decides nothing about plans.
 """
@@ -39,7 +40,10 @@ PR_SET_PDEATHSIG = 1
 
 
 class Crew:
-    """Blocks spread over this process and ``workers`` - 1 helpers. Use it as a context: leaving it ends the helpers."""
+    """Blocks spread over this process and ``workers`` - 1 helpers. Use it as a context: leaving it ends the helpers.
+
+    lost: helpers that were lost so far, replaced or not.
+    """
 
     def __init__(self, workers: int = 2) -> None:
         self._helpers = [_Helper() for _ in range(max(1, workers) - 1)]
@@ -56,7 +60,11 @@ class Crew:
             helper.end()
 
     def begin(self, problem: Problem, cuts: Sequence[str], limit_s: float) -> Callable[[], Start]:
-        """Let a helper make the start; the returned function waits for it. Without a helper it is made here, then."""
+        """Let a helper make the start; the returned function waits for it. Without a helper it is made here, then.
+
+        Each plan begins with a whole crew: who was lost since the last one is replaced.
+        """
+        self._muster()
         helper = next(iter(self._living()), None)
         asked = helper is not None and helper.tell(("begin", problem, tuple(cuts), limit_s))
 
@@ -113,6 +121,11 @@ class Crew:
             if helper.started and not helper.alive:
                 self._drop(helper)
         return [helper for helper in self._helpers if helper.alive]
+
+    def _muster(self) -> None:
+        """A new helper in the place of everyone who is gone. One that cannot even be started is tried again with the next plan."""
+        living = self._living()
+        self._helpers = [helper if helper in living else _Helper() for helper in self._helpers]
 
     def _drop(self, helper: _Helper) -> None:
         if not helper.started:  # dropped before: it is lost once, whoever notices

@@ -100,7 +100,7 @@ def write_feeder_tree(model: Model, now: Now, sheet: Sheet) -> None:
     _write_unbalance(model, there_a * kwh_per_a, kwh_per_a[0, :, 0], sheet)
     for node, block in model.wiring.totals.items():
         told_w = np.concatenate((np.zeros(now.running), model.tree.bottom_up[node].slot_total_w))
-        left_w = np.maximum(0.0, told_w - there_a[node].sum(axis=1) * model.problem.voltage_v)
+        left_w = np.maximum(0.0, np.maximum(0.0, told_w) - there_a[node].sum(axis=1) * model.problem.voltage_v)
         sheet.right[block : block + len(told_w)] = left_w / 1000.0 * now.hours
 
 

@@ -49,8 +49,8 @@ class Node:
     (or the PV lower) than expected, say its 90 % quantile minus the expectation. It gives way where it alone would overload.
     max_unbalance_a: largest difference between the currents of two phases [A], soft; None = no rule.
     slot_total_w: optional limit of all phases together per slot, in the drawing direction [W]. Where other loads alone are above it,
-    cars and battery add nothing. battery_counts: the battery's charging counts in it, though it hangs on the root (a limit of all
-    controllable loads).
+    cars and battery add nothing; at the root PV counts with all it makes. battery_counts: the battery's charging counts in it, though
+    it hangs on the root (a limit of all controllable loads).
     """
 
     node_id: str

@@ -192,7 +192,10 @@ def add_unbalance(model: Model) -> None:
 
 
 def add_totals(model: Model) -> None:
-    """All phases of a node together below a limit in watts; of a limit on controllable loads the battery's charging is a part."""
+    """All phases of a node together below a limit in watts; of a limit on controllable loads the battery's charging is a part.
+
+    It binds what cars and battery add: PV that has to be thrown away at the connection is the import limit's business.
+    """
     program, store = model.program, model.site.store
     for node, told in enumerate(model.tree.bottom_up):
         if not told.slot_total_w:
@@ -200,8 +203,10 @@ def add_totals(model: Model) -> None:
         model.wiring.totals[node] = len(program.rows)
         for slot, flows in enumerate(model.wiring.column[node]):
             terms = Terms({program.columns[flow]: 1.0 for flow in flows if flow >= 0})
-            if told.battery_counts and store is not None:
+            if told.battery_counts and store is not None and model.tree.above[node] >= 0:
                 terms[program.columns[store.charge + slot]] = 1.0
+            if model.tree.above[node] < 0 and model.site.curtailed >= 0:
+                terms[program.columns[model.site.curtailed + slot]] = -1.0
             program.row(terms, AT_MOST)
 
 

@@ -20,6 +20,8 @@ MOST_PAYLOADS: Final = 50
 MOST_VALUES: Final = 1000
 MOST_TARGETS: Final = 5000
 MOST_DESCRIPTORS: Final = 100
+MOST_NAMED: Final = 300
+"""Of an event's name, which is for people: a longer one is cut."""
 PLAIN_TARGET: Final = ""
 """Type of a target in 3.1, which has none."""
 
@@ -140,15 +142,15 @@ def read_event(raw: Any) -> Event:
     return Event(
         id=text(body.get("id"), "an event's id"),
         program_id=text(body.get("programID"), "programID"),
-        name=text_or_none(body.get("eventName"), "eventName") or "",
-        priority=None if priority is None else whole(priority, "priority", 0, 2**53),
+        name=name[:MOST_NAMED] if isinstance(name := body.get("eventName"), str) else "",
+        priority=None if priority is None else max(0, whole(priority, "priority", -(2**53), 2**53)),
         created_s=_told_time(body.get("createdDateTime")),
         modified_s=_told_time(body.get("modificationDateTime")),
         period=_period(body.get("intervalPeriod")) or Period(),
         length=None if body.get("duration") is None else length_of(body["duration"], "an event's duration"),
-        intervals=tuple(_interval(each) for each in items(body.get("intervals"), "intervals", MOST_INTERVALS)),
+        intervals=tuple(_interval(place, each) for place, each in enumerate(items(body.get("intervals"), "intervals", MOST_INTERVALS))),
         descriptors=_descriptors(body.get("payloadDescriptors")),
-        reports=tuple(_request(each) for each in items(body.get("reportDescriptors"), "reportDescriptors", MOST_DESCRIPTORS)),
+        reports=_requests(body.get("reportDescriptors")),
         targets=read_targets(body.get("targets")),
     )
 
@@ -189,13 +191,15 @@ def _period(raw: Any) -> Period | None:
     )
 
 
-def _interval(raw: Any) -> Interval:
+def _interval(place: int, raw: Any) -> Interval:
+    """place: its number where the server leaves out the id, which only reports need."""
     body = mapping(raw, "an interval")
     payloads = []
     for each in items(body.get("payloads"), "payloads", MOST_PAYLOADS):
         payload = mapping(each, "a payload")
         payloads.append(Payload(text(payload.get("type"), "a payload's type").upper(), tuple(items(payload.get("values"), "values", MOST_VALUES))))
-    return Interval(whole(body.get("id"), "an interval's id", -(2**31), 2**31 - 1), _period(body.get("intervalPeriod")), tuple(payloads))
+    name = place if body.get("id") is None else whole(body["id"], "an interval's id", -(2**31), 2**31 - 1)
+    return Interval(name, _period(body.get("intervalPeriod")), tuple(payloads))
 
 
 def _descriptors(raw: Any) -> dict[str, Descriptor]:
@@ -208,6 +212,18 @@ def _descriptors(raw: Any) -> dict[str, Descriptor]:
         name = text(body.get("payloadType"), "payloadType").upper()
         found[name] = Descriptor(text_or_none(body.get("units"), "units"), text_or_none(body.get("currency"), "currency"))
     return found
+
+
+def _requests(raw: Any) -> tuple[ReportRequest, ...]:
+    """One that cannot be read is refused by its name: a limit must not be lost for a report that was asked for badly."""
+    found = []
+    listed = raw[:MOST_DESCRIPTORS] if isinstance(raw, list) else [] if raw is None else [raw]
+    for each in listed:
+        try:
+            found.append(_request(each))
+        except Refused as refused:
+            found.append(ReportRequest(f"(unreadable: {refused})"))
+    return tuple(found)
 
 
 def _request(raw: Any) -> ReportRequest:

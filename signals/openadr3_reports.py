@@ -139,6 +139,9 @@ def grouped(requests: Iterable[ReportRequest]) -> tuple[dict[Timing, list[Report
     groups: dict[Timing, list[ReportRequest]] = {}
     notes: list[str] = []
     for request in requests:
+        if request.payload_type.startswith("("):
+            notes.append(f"a report is not sent, as what is asked for is {request.payload_type[1:-1]}")
+            continue
         why = REFUSED.get(request.payload_type) or (None if request.payload_type in _SAYS else "we do not know this payload type")
         if why is None and not request.historical:
             why = "forecasts are not given away"

@@ -125,7 +125,9 @@ class Length:
 
 
 def length_of(value: Any, what: str) -> Length:
-    """An ISO 8601 duration >= 0."""
+    """An ISO 8601 duration >= 0. "P0S", which is none by the letter, is how the user guide writes nothing (7.3)."""
+    if value == "P0S":
+        return Length(0.0)
     found = _DURATION.fullmatch(value) if isinstance(value, str) and len(value) <= 80 else None
     if found is None:
         raise Refused(f"{what} is not an ISO 8601 duration")
@@ -138,8 +140,8 @@ def length_of(value: Any, what: str) -> Length:
 
 
 def shift_s(value: Any, what: str) -> float:
-    """A bound for shifts either way [s], its absolute value counts (user guide 7.3). "P0S", which is no duration, is how that guide writes none."""
-    return 0.0 if value == "P0S" else duration_s(value[1:] if isinstance(value, str) and value[:1] == "-" else value, what)
+    """A bound for shifts either way [s]: its absolute value counts (user guide 7.3)."""
+    return duration_s(value[1:] if isinstance(value, str) and value[:1] == "-" else value, what)
 
 
 def duration_s(value: Any, what: str) -> float:

@@ -13,7 +13,12 @@ from signals.csip_identity import check_digit, good_pin
 
 
 def csip_problems(config: Config) -> Iterator[Problem]:
-    """A PIN that cannot be one."""
+    """A PIN that cannot be one, and a port for notifications that is somebody else's."""
+    taken = _doors(config)
+    for number, entry in _entries(config):
+        if entry.door is not None and entry.door in taken:
+            yield Problem(("signals", number, "notify_port"), f"port {entry.door} is also {taken[entry.door]}; choose another one")
+        taken |= {entry.door: f"notify_port of {entry.id}"} if entry.door is not None else {}
     for number, entry in _entries(config):
         if entry.pin is not None and not good_pin(entry.pin):
             whole = entry.pin // 10 * 10 + check_digit(entry.pin // 10)
@@ -51,6 +56,13 @@ def csip_files(config: Config) -> Iterator[Problem]:
             add_trust(context, entry.ca_file, user)
         except CertificateError as error:
             yield Problem(("signals", number, "ca_file"), str(error))
+
+
+def _doors(config: Config) -> dict[int, str]:
+    """Ports we listen on already."""
+    listen = config.listen
+    taken = {config.api.port: "api.port"} | ({listen.port: "listen.port"} if listen.plain else {})
+    return taken | ({listen.tls.port: "listen.tls.port"} if listen.tls is not None else {})
 
 
 def _entries(config: Config) -> Iterator[tuple[int, Ieee20305Signal]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from controller.checking.prices import price_cautions
 from controller.checking.problems import Problem, Where
 from controller.config import Config, TariffConfig
 from controller.config_prices import AwattarFeed, EnergyChartsFeed, EntsoeFeed, FileFeed, HttpFeed, MqttFeed, NordPoolFeed, TibberFeed
@@ -38,6 +39,7 @@ def feed_problems(config: Config) -> Iterator[Problem]:
 
 def feed_cautions(config: Config) -> Iterator[Problem]:
     """What somebody should look at twice."""
+    yield from price_cautions(config)
     tariff = config.tariff
     for key, feed in config.feeds().items():
         if isinstance(feed, FileFeed) and not feed.path.exists():

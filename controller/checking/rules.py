@@ -31,6 +31,7 @@ from controller.checking.links import (
 from controller.checking.meters import meter_problems
 from controller.checking.modbus_lines import line_problems
 from controller.checking.openadr import openadr_problems
+from controller.checking.prices import price_problems
 from controller.checking.problems import Problem, Where, did_you_mean, listed
 from controller.checking.salvage import pattern_of
 from controller.checking.signal_rules import signal_problems
@@ -471,6 +472,7 @@ RULES: tuple[tuple[Rule, str], ...] = (
     (_battery, "battery.reserve_percent battery.min_soc_percent"),
     (_forecast, "forecast"),
     (lambda site: feed_problems(site.config), "tariff forecast mqtt"),
+    (lambda site: price_problems(site.config), f"tariff battery ~{_EVSE}.v2g"),
     (_open_door, "api.host api.token api.token_file"),
     (_same_door, "api.port listen.port"),
     (_secrets_given_twice, ""),

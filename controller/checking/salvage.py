@@ -58,8 +58,8 @@ def salvage(data: dict[str, Any]) -> tuple[Config | None, frozenset[Where]]:
         try:
             return Config.model_validate(data), frozenset(touched)
         except ValidationError as error:
-            for item in error.errors(include_url=False):
-                where = place_in_file(item["loc"], item["type"], data)
+            wrong = [(place_in_file(item["loc"], item["type"], data), item) for item in error.errors(include_url=False)]
+            for where, item in wrong:  # all places first: a repair may take a whole block away
                 touched.update(_doubtful(where, item["loc"], item["type"]))
                 _repair(data, where)
     return None, frozenset(touched)
@@ -72,7 +72,7 @@ def pattern_of(where: Where) -> Pattern:
 
 def _doubtful(where: Where, loc: Where, kind: str) -> set[Where]:
     """The place itself; for an unknown key those it may have been meant to be."""
-    if kind != "extra_forbidden":
+    if kind != "extra_forbidden" or not where:
         return {where}
     names = {name for model in models_at(loc[:-1]) for name in model.model_fields}
     return {(*where[:-1], close) for close in get_close_matches(str(where[-1]), names, n=3)}
@@ -105,12 +105,18 @@ def _numbered(value: Any, place: Where) -> Any:
 
 
 def _put(data: Any, place: Where, value: Any) -> None:
-    _holder(data, place)[place[-1]] = value
+    holder = _holder(data, place)
+    if holder is not None:
+        holder[place[-1]] = value
 
 
 def _holder(data: Any, place: Where) -> Any:
+    """The block around a place; None if an earlier repair has taken it away."""
     for step in place[:-1]:
-        data = data[step]
+        try:
+            data = data[step]
+        except (KeyError, IndexError, TypeError):
+            return None
     return data
 
 

@@ -160,8 +160,9 @@ def _broker(config: Config, sums: list[FallbackSum]) -> Iterator[Problem]:
         return
     yield Problem(
         ("limits", "failsafe_a"),
-        f"without Yardmaster the chargers fall back to {worst.chargers_a:g} A in sum on {worst.phase}, with other load {worst.total_a:g} A: more than "
-        f"this failsafe of {failsafe_a:g} A. Lower fallback_a by {worst.total_a - failsafe_a:g} A in all (0 is allowed), if it has to hold then, too",
+        f"without Yardmaster the chargers fall back to {worst.chargers_a:g} A in sum on {worst.phase}, with other load {worst.total_a:g} A: more "
+        f"than this failsafe of {failsafe_a:g} A. Lower fallback_a by {worst.total_a - failsafe_a:g} A in all (0 is allowed), if it has to hold "
+        "then, too",
     )
 
 

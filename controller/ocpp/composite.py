@@ -60,6 +60,7 @@ def composite(
     offline_since_wall_s: float | None = None,
     timezone: tzinfo | None = None,
     delay_seed: str = "",
+    totals: bool = False,
 ) -> tuple[LimitStep, ...]:
     """What ``profiles`` together allow from start_wall_s (first step) up to end_wall_s, at most MAX_WINDOW_S.
 
@@ -67,7 +68,8 @@ def composite(
     would see them. voltage_v: nominal, phase to neutral, > 0. priority_active: UsePriorityCharging is on (K21/K22). soc_percent:
     of the battery, None = unknown. offline_since_wall_s: when the CSMS was lost, None = it is there. timezone: of the site, for
     useLocalTime; None = UTC. delay_seed: names the transaction, for randomizedDelay: the same one always draws the same; "" = no
-    delays, as for an idle EVSE (K08). Neighbouring equal steps are merged.
+    delays, as for an idle EVSE (K08). totals: limits in watts keep that they are sums (``LimitStep.total``). Neighbouring equal steps
+    are merged.
     """
     end_s = min(end_wall_s, start_wall_s + MAX_WINDOW_S)
     session_s = start_wall_s if session_start_wall_s is None else session_start_wall_s
@@ -85,7 +87,7 @@ def composite(
         transaction = merged(layer(Purpose.PRIORITY), transaction, _first)
     bounds = merged(layer(Purpose.STATION_MAX), layer(Purpose.EXTERNAL), lower)
     result = merged(merged(bounds, transaction, lower), layer(Purpose.LOCAL_GENERATION), _added)
-    return tuple(_step(moment, said) for moment, said in result)
+    return tuple(_step(moment, said, totals) for moment, said in result)
 
 
 def limit_a_at(profile: Profile, wall_s: float, session_start_wall_s: float, voltage_v: float) -> float | None:
@@ -176,10 +178,11 @@ def _rank(profile: Profile) -> tuple[int, int]:
     return -profile.stack_level, profile.profile_id
 
 
-def _step(moment: float, said: Said | None) -> LimitStep:
+def _step(moment: float, said: Said | None, totals: bool) -> LimitStep:
     if said is None:
         return LimitStep(moment, None)
-    return LimitStep(moment, said.limit_a, said.discharge_a, said.setpoint_a, said.phase_count, said.phase_to_use, said.mode.value)
+    total = totals and said.total
+    return LimitStep(moment, said.limit_a, said.discharge_a, said.setpoint_a, said.phase_count, said.phase_to_use, said.mode.value, total)
 
 
 def _first(above: Said | None, below: Said | None) -> Said | None:
@@ -190,4 +193,4 @@ def _added(result: Said | None, generated: Said | None) -> Said | None:
     """Local generation on top of a limit; where nothing limits it changes nothing (K27)."""
     if result is None or result.limit_a is None or generated is None or generated.limit_a is None or result.mode is Mode.IDLE:
         return result
-    return replace(result, limit_a=result.limit_a + generated.limit_a)
+    return replace(result, limit_a=result.limit_a + generated.limit_a, total=result.total and generated.total)

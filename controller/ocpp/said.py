@@ -28,7 +28,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What one profile, or a layer of them, says at one moment, per phase [A]; see ``facts.LimitStep`` for the fields."""
+    """What one profile, or a layer of them, says at one moment, per phase [A]; see ``facts.LimitStep`` for the fields.
+
+    total: the limit was said in watts for all phases together, and no other of its layer in amps or by phase.
+    """
 
     limit_a: float | None
     discharge_a: float | None = None
@@ -36,6 +39,7 @@ class Said:
     phase_count: int | None = None
     phase_to_use: int | None = None
     mode: Mode = Mode.CHARGING_ONLY
+    total: bool = False
 
 
 def said_by(period: Period, schedule: Schedule, known: Known) -> Said:
@@ -45,7 +49,9 @@ def said_by(period: Period, schedule: Schedule, known: Known) -> Said:
     limit_a = _limit_a(period, schedule, known)
     discharge_a = None if period.discharge is None else _per_phase_a(period.discharge, period, schedule, known, max)
     setpoint_a = None if period.setpoint is None else _per_phase_a(period.setpoint, period, schedule, known, _mean)
-    return Said(limit_a, discharge_a, _within(setpoint_a, limit_a, discharge_a), _fewer(period), period.phase_to_use, period.mode)
+    fewer, whole = _fewer(period), schedule.unit == "W" and (period.limit_l2, period.limit_l3) == (None, None)
+    total = limit_a is not None and whole and fewer is None
+    return Said(limit_a, discharge_a, _within(setpoint_a, limit_a, discharge_a), fewer, period.phase_to_use, period.mode, total)
 
 
 def _fewer(period: Period) -> int | None:
@@ -102,6 +108,7 @@ def lower(one: Said | None, other: Said | None) -> Said | None:
         _fewest(one.phase_count, other.phase_count),
         one.phase_to_use if other.phase_to_use is None else other.phase_to_use,
         other.mode or one.mode,
+        limit_a is not None and all(said.total or said.limit_a is None for said in (one, other)),
     )
 
 

@@ -14,15 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from aiohttp import web
-from envoy_schema.server.schema.sep2 import der, end_device, function_set_assignments, metering_mirror
+from envoy_schema.server.schema.sep2 import der, end_device, function_set_assignments, metering_mirror, pub_sub
 from envoy_schema.server.schema.sep2 import response as responses
 from envoy_schema.server.schema.sep2.base import BaseXmlModelWithNS
 from envoy_schema.server.schema.sep2.device_capability import DeviceCapabilityResponse
 from envoy_schema.server.schema.sep2.identification import Link, ListLink
 from envoy_schema.server.schema.sep2.time import TimeResponse
-from envoy_schema.server.schema.sep2.types import TimeQualityType
+from envoy_schema.server.schema.sep2.types import SubscribableType, TimeQualityType
 
+from controller.io.tasks import end, spawn
 from controller.sim.ieee2030_5_utility import Device, RefusedError, SimProgram, Utility, base
 from signals.csip_identity import lfdi
 
@@ -39,6 +41,17 @@ def tls(cert: Path, key: Path, ca: Path, ciphers: str = CIPHERS) -> ssl.SSLConte
     context.load_cert_chain(cert, key)
     context.load_verify_locations(cafile=str(ca))
     context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def caller_tls(cert: Path, key: Path, ca: Path) -> ssl.SSLContext:
+    """What the utility calls its subscribers with: its own certificate, and theirs of the same CA without a host's name."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    context.load_cert_chain(cert, key)
+    context.load_verify_locations(cafile=str(ca))
     return context
 
 
@@ -61,6 +74,10 @@ class UtilityServer:
         self.utility = utility
         self.faults = Faults()
         self.asked: list[str] = []
+        self.caller: ssl.SSLContext | None = None
+        """With what it calls subscribers: its own certificate. None = it does not."""
+        self.called: list[tuple[str, int]] = []
+        self._calls: set[asyncio.Task[Any]] = set()
         self._runner: web.AppRunner | None = None
 
     async def start(self, port: int, context: ssl.SSLContext) -> None:
@@ -83,6 +100,10 @@ class UtilityServer:
             put(f"/edev/{{n}}/der/1/{place}", self._der)
         post("/edev/{n}/rsps/1/rsp", self._response)
         get("/edev/{n}/rsps/1/rsp", self._responses)
+        get("/edev/{n}/sub", self._subscriptions)
+        post("/edev/{n}/sub", self._subscribe)
+        app.router.add_delete("/edev/{n}/sub/{s}", self._unsubscribe)
+        post("/edev/{n}/lel", self._log_event)
         post("/mup", self._mirror)
         get("/mup/{m}", self._mirror_itself)
         post("/mup/{m}", self._reading)
@@ -92,6 +113,7 @@ class UtilityServer:
 
     async def stop(self) -> None:
         """End."""
+        await end(self._calls)
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -177,8 +199,10 @@ class UtilityServer:
             lFDI=device.lfdi,
             sFDI=device.sfdi,
             changedTime=1,
+            LogEventListLink=ListLink(href=f"{own}/lel", all_=0),
             enabled=device.enabled,
             FunctionSetAssignmentsListLink=ListLink(href=f"{own}/fsa", all_=1),
+            SubscriptionListLink=ListLink(href=f"{own}/sub", all_=len(self.utility.subscriptions)) if self.utility.subscribable else None,
             postRate=self.utility.post_s,
             RegistrationLink=Link(href=f"{own}/rg"),
         )
@@ -193,7 +217,8 @@ class UtilityServer:
             href=f"{own}/fsa/1", mRID="F5" * 16, DERProgramListLink=ListLink(href=f"{own}/derp"), TimeLink=Link(href="/tm")
         )
         page, counts = self._page(request, [one])
-        return _xml(function_set_assignments.FunctionSetAssignmentsListResponse(FunctionSetAssignments=page, pollRate=self.utility.poll_s, **counts))
+        more = self._subscribable() | counts
+        return _xml(function_set_assignments.FunctionSetAssignmentsListResponse(FunctionSetAssignments=page, pollRate=self.utility.poll_s, **more))
 
     async def _programs(self, request: web.Request) -> web.Response:
         own = f"/edev/{self._known(request).number}/derp"
@@ -210,19 +235,19 @@ class UtilityServer:
             for one in self.utility.programs.values()
         ]
         page, counts = self._page(request, programs)
-        return _xml(der.DERProgramListResponse(href=own, DERProgram=page, pollRate=self.utility.poll_s, **counts))
+        return _xml(der.DERProgramListResponse(href=own, DERProgram=page, pollRate=self.utility.poll_s, **self._subscribable(), **counts))
 
     async def _default(self, request: web.Request) -> web.Response:
         self._known(request)
         program = self._program(request)
         if program.default is None:
             raise RefusedError(404, "there is no default control")
-        return _xml(der.DefaultDERControl(mRID="DD" + program.mrid[2:], version=1, DERControlBase_=base(program.default)))
+        return _xml(der.DefaultDERControl(mRID="DD" + program.mrid[2:], version=1, DERControlBase_=base(program.default), **self._subscribable()))
 
     async def _controls(self, request: web.Request) -> web.Response:
         active = request.path.endswith("actderc")
         page, counts = self._page(request, self.utility.controls(self._known(request), self._program(request), active))
-        return _xml(der.DERControlListResponse(href=request.path, DERControl=page, **counts))
+        return _xml(der.DERControlListResponse(href=request.path, DERControl=page, **self._subscribable(), **counts))
 
     async def _ders(self, request: web.Request) -> web.Response:
         own = f"/edev/{self._known(request).number}/der/1"
@@ -263,6 +288,66 @@ class UtilityServer:
         items = [responses.Response(**one.content) for one in told]
         page, counts = self._page(request, items)
         return _xml(responses.ResponseListResponse(href=request.path, Response_=page, **counts))
+
+    async def _log_event(self, request: web.Request) -> web.Response:
+        self._known(request)
+        self.utility.take("LogEvent", self._who(request), request.path, await request.read())
+        return web.Response(status=201, headers={"Location": f"{request.path}/{len(self.utility.told)}"})
+
+    # -- subscriptions ---------------------------------------------------------------------------------------------
+
+    def _subscribable(self) -> dict[str, Any]:
+        return {"subscribable": SubscribableType.resource_supports_non_conditional_subscriptions} if self.utility.subscribable else {}
+
+    async def _subscriptions(self, request: web.Request) -> web.Response:
+        self._known(request)
+        own = [
+            one.model_copy(update={"href": f"{request.path}/{number}"})
+            for number, (who, one) in self.utility.subscriptions.items()
+            if who == self._who(request)
+        ]
+        page, counts = self._page(request, own)
+        return _xml(pub_sub.SubscriptionListResponse(href=request.path, subscriptions=page, **counts))
+
+    async def _subscribe(self, request: web.Request) -> web.Response:
+        self._known(request)
+        made = self.utility.take("Subscription", self._who(request), request.path, await request.read())
+        if not str(made.notificationURI).startswith("https://"):
+            raise RefusedError(400, "notifications go over TLS only")
+        number = max(self.utility.subscriptions, default=0) + 1
+        self.utility.subscriptions[number] = self._who(request), made
+        return web.Response(status=201, headers={"Location": f"{request.path}/{number}"})
+
+    async def _unsubscribe(self, request: web.Request) -> web.Response:
+        self._known(request)
+        if self.utility.subscriptions.pop(int(request.match_info["s"]), None) is None:
+            raise RefusedError(404, "there is no such subscription")
+        return web.Response(status=204)
+
+    def changed(self, path: str, status: int = 0) -> None:
+        """A resource that begins so has changed: tell those who subscribed to it. status: other than 0 ends the subscription."""
+        if self.caller is None:
+            return
+        for number, (_, one) in list(self.utility.subscriptions.items()):
+            if str(one.subscribedResource).startswith(path):
+                task = spawn(self._notify(number, one, status), "notification")
+                self._calls.add(task)
+                task.add_done_callback(self._calls.discard)
+                if status:
+                    del self.utility.subscriptions[number]
+
+    async def _notify(self, number: int, one: pub_sub.Subscription, status: int) -> None:
+        place = f"https://127.0.0.1/edev/1/sub/{number}"
+        note = pub_sub.Notification(subscribedResource=one.subscribedResource, status=pub_sub.NotificationStatus(status), subscriptionURI=place)
+        body = _xml(note).body
+        try:
+            async with (
+                aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self.caller or False), timeout=aiohttp.ClientTimeout(total=5)) as session,
+                session.post(str(one.notificationURI), data=body, headers={"Content-Type": SEP_XML}) as answer,
+            ):
+                self.called.append((str(one.subscribedResource), answer.status))
+        except (aiohttp.ClientError, TimeoutError):
+            self.called.append((str(one.subscribedResource), 0))
 
     async def _mirror(self, request: web.Request) -> web.Response:
         self._known(request)

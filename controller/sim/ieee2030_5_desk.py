@@ -19,7 +19,7 @@ from typing import Any
 from aiohttp import web
 
 from controller.io.clock import Clock
-from controller.sim.ieee2030_5 import CIPHERS, Faults, UtilityServer, tls
+from controller.sim.ieee2030_5 import CIPHERS, Faults, UtilityServer, caller_tls, tls
 from controller.sim.ieee2030_5_pki import Authority
 from controller.sim.ieee2030_5_utility import Planned, SimProgram, Utility
 from signals.csip_identity import der_of_pem, lfdi, sfdi
@@ -62,7 +62,7 @@ class Desk:
         return web.json_response({"now_s": self._server.utility.now_s()})
 
     def act(self, what: str, **more: Any) -> None:
-        """One order: set, faults, register, program, control, end."""
+        """One order: set, faults, register, program, control, end; changed (path, status): subscribers are told."""
         utility = self._server.utility
         if what == "set":
             for name, value in more.items():
@@ -79,8 +79,10 @@ class Desk:
             utility.plan(more.pop("program"), Planned(start_s=begin_s, created_s=utility.now_s(), **more))
         elif what == "end":
             utility.end(more["mrid"], more["status"])
-        else:
+        elif what != "changed":
             raise ValueError(f"nobody knows how to {what}")
+        if what in ("control", "end", "program", "changed"):
+            self._server.changed(more.get("path", "/"), more.get("status", 0) if what == "changed" else 0)
 
 
 async def serve(settings: dict[str, Any]) -> None:
@@ -91,6 +93,7 @@ async def serve(settings: dict[str, Any]) -> None:
     for order in settings.get("orders", ()):
         desk.act(order.pop("what"), **order)
     cert, key, ca = (Path(settings[name]) for name in ("cert", "key", "ca"))
+    server.caller = caller_tls(cert, key, ca)
     await server.start(settings["port"], tls(cert, key, ca, settings.get("ciphers", CIPHERS)))
     await desk.start(settings["desk_port"])
     print("ready", flush=True)
@@ -130,6 +133,8 @@ signals:
     key_file: {folder}/device.key
     ca_file: {settings["ca"] if Path(settings["ca"]).is_absolute() else folder / Path(settings["ca"]).name}
     pin: {PIN}
+    notify_url: https://127.0.0.1:{settings["desk_port"] + 1}/ntfy
+    notify_host: 127.0.0.1
 
 It has one program with a default of 30 kW. A limit of 8 kW in ten seconds for a minute, its end before that, and what it was told:
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from envoy_schema.server.schema.sep2 import der, end_device, metering_mirror
+from envoy_schema.server.schema.sep2 import der, end_device, log_events, metering_mirror, pub_sub
 from envoy_schema.server.schema.sep2 import response as responses
 from envoy_schema.server.schema.sep2.base import BaseXmlModelWithNS
 from envoy_schema.server.schema.sep2.der_control_types import ActivePower
@@ -99,6 +99,8 @@ class Utility:
         self.devices: dict[str, Device] = {}
         self.programs: dict[int, SimProgram] = {}
         self.mirrors: dict[str, tuple[int, metering_mirror.MirrorUsagePointRequest]] = {}
+        self.subscribable = True
+        self.subscriptions: dict[int, tuple[str, pub_sub.Subscription]] = {}
         self.told: list[Told] = []
 
     def now_s(self) -> int:
@@ -193,6 +195,8 @@ MODELS: dict[str, type[BaseXmlModelWithNS]] = {
     "DERSettings": der.DERSettings,
     "DERStatus": der.DERStatus,
     "DERAvailability": der.DERAvailability,
+    "LogEvent": log_events.LogEvent,
+    "Subscription": pub_sub.Subscription,
     "MirrorUsagePoint": metering_mirror.MirrorUsagePointRequest,
     "MirrorMeterReading": metering_mirror.MirrorMeterReadingRequest,
 }

@@ -15,12 +15,13 @@ RETRY_MIN_S, RETRY_MAX_S = 0.5, 5.0
 
 
 class StationClient:
-    """One station's connection to ``url`` + "/" + identity. ``enabled`` False pulls the plug."""
+    """One station's connection to ``url`` + "/" + identity. ``enabled`` False pulls the plug. heartbeat_s: silence before it pings."""
 
     def __init__(self, station: SimStation, url: str, stamp: Callable[[], Stamp], password: str | None = None) -> None:
         self.station = station
         self.url = f"{url.rstrip('/')}/{quote(station.spec.id, safe='')}"
         self.enabled = True
+        self.heartbeat_s = 20.0
         self._stamp = stamp
         self._auth = BasicAuth(station.spec.id, password) if password else None
         self._socket: ClientWebSocketResponse | None = None
@@ -49,7 +50,7 @@ class StationClient:
     async def _link(self, session: ClientSession) -> bool:
         subprotocol = self.station.spec.subprotocol
         try:
-            async with session.ws_connect(self.url, protocols=(subprotocol,), auth=self._auth, heartbeat=20.0) as socket:
+            async with session.ws_connect(self.url, protocols=(subprotocol,), auth=self._auth, heartbeat=self.heartbeat_s) as socket:
                 if socket.protocol != subprotocol:
                     return False
                 await self._serve(socket)

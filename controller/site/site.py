@@ -89,6 +89,7 @@ from controller.site.plans.usual_days import UsualDays
 from controller.site.sharing.arbiter import Grant, Pace, decide
 from controller.site.sharing.budget import Budget, Inputs, SiteState, StationWish
 from controller.site.sharing.fleet import Fleet, fleet_targets
+from controller.site.sharing.inputs import told_limit
 from controller.site.sharing.turns import Turns, waiting_circuits
 from controller.site.state import EvseState, layout_of
 from controller.site.stations import actuate, oversight
@@ -350,8 +351,8 @@ class Site:
     def _site_wished(self, fact: SiteWished) -> list[Order]:
         self.grid_wishes.wished(fact)
         self.planner.ask()
-        limit_a = next((wish.limit_a for wish in self.grid_wishes.now(fact.at.wall_s) if wish.face == fact.face), None)
-        amps = f": {limit_a:g} A per phase for all its chargers" if limit_a is not None else ""
+        wish = next((wish for wish in self.grid_wishes.now(fact.at.wall_s) if wish.face == fact.face and wish.limit_a is not None), None)
+        amps = f": {told_limit(wish, self.layout.voltage_v)} for all its chargers" if wish is not None else ""
         text = f"{fact.reason} holds now{amps}" if fact.steps else "the CSMS wishes nothing of the whole site any more"
         told = self._once(f"wish {fact.face}", Severity.INFO, "site", text)
         return [*told, self.reporter.limits_order(self, fact.at), *self._control(fact.at, at_once=True)]

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from controller.tools.stage import head_of, is_incoming
+from controller.tools.compare_translated import Translations, translations
+from controller.tools.counterparts import head_of, is_incoming, same_but_ids
 from controller.tools.transcript import Record
 
 FRAMES = ("CALL", "SEND", "RESULT", "ERROR", "RESULTERROR")
@@ -63,6 +64,7 @@ class Comparison:
     own_then: int = 0
     own_now: int = 0
     own_same: int = 0
+    translated: Translations = field(default_factory=Translations)
 
     @property
     def bad(self) -> bool:
@@ -80,7 +82,7 @@ def fates(records: Iterable[Record]) -> dict[Key, list[Fate]]:
         station_id, leg = record["station"], record["leg"]
         family, message_id = _family(record), head_of(record["text"])[1]
         if is_incoming(record):
-            if family == "answer" and (record.get("did") == "ours" or not record.get("action")):
+            if family == "answer" and (record.get("did") in ("ours", "translated") or not record.get("action")):
                 continue
             fate = Fate(record)
             found[station_id, leg, family, message_id].append(fate)
@@ -108,7 +110,15 @@ def compare(recorded: Sequence[Record], replayed: Sequence[Record]) -> Compariso
         for index, then in enumerate(items):
             _judge(result, then, again[index] if index < len(again) else None)
     _own(result, recorded, replayed)
+    _in_other_words(result, recorded, replayed)
     return result
+
+
+def _in_other_words(result: Comparison, recorded: Sequence[Record], replayed: Sequence[Record]) -> None:
+    result.translated = translations(recorded, replayed)
+    for lost in result.translated.lost:
+        what = "lost on its way" if lost.bad else "translated otherwise"
+        result.differences.append(Difference(lost.bad, what, lost.record, lost.record["text"], lost.now or "nothing"))
 
 
 def _judge(result: Comparison, then: Fate, now: Fate | None) -> None:
@@ -118,7 +128,7 @@ def _judge(result: Comparison, then: Fate, now: Fate | None) -> None:
     words = (then.word, now.word)
     result.counts[words] += 1
     if words == ("answered", "answered"):
-        if _payload(then.answer) != _payload(now.answer):
+        if not _same_answer(then, now):
             result.differences.append(Difference(False, "answered otherwise", then.record, str(then.answer), str(now.answer)))
     elif words[0] == words[1] == "changed":
         if [_payload(text) for _, text in then.passed] != [_payload(text) for _, text in now.passed]:
@@ -128,6 +138,12 @@ def _judge(result: Comparison, then: Fate, now: Fate | None) -> None:
         altered = words == ("relayed", "changed")
         what = "lost" if lost else "text altered" if altered else "treated otherwise"
         result.differences.append(Difference(lost or altered, what, then.record, words[0], now.passed[0][1] if altered else words[1]))
+
+
+def _same_answer(then: Fate, now: Fate) -> bool:
+    """Whether a CALL is answered as then. On a translated leg ids are given anew."""
+    one, other = _payload(then.answer), _payload(now.answer)
+    return one == other or (then.record.get("did") == "translated" and same_but_ids(one) == same_but_ids(other))
 
 
 def _not_played(result: Comparison, then: Fate) -> None:

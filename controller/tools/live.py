@@ -21,7 +21,7 @@ from controller.config import Config
 from controller.io.links.tap_reading import STATION
 from controller.io.tasks import end, spawn
 from controller.tools.client import ToolError, is_loopback
-from controller.tools.stage import head_of, is_incoming
+from controller.tools.counterparts import head_of, is_incoming
 from controller.tools.transcript import Record, Transcript
 
 ANSWER_S = 60.0

@@ -22,7 +22,8 @@ message. Nothing is sent anywhere, unless you say --to: then the stations' side 
 
 Yardmaster's own messages (limits, fallbacks) depend on meters and prices, which a recording does not hold: they are
 counted, not compared one by one. A recording that begins in the middle of a charging session lacks its beginning.
-Stations that are translated, and a depot as one station, are left out: there is no same text to compare.
+Of stations that are translated, and of a depot as one station, what went on in other words is compared by content, but for
+the ids that Yardmaster gives. EVSE numbers of a depot are those of the site file you name.
 
 Exit code 0: every message was relayed, kept or answered as recorded, or differently without harm. 1: a message of a
 station or CSMS would be lost, or would go on with another text; or the recording cannot be used.
@@ -73,11 +74,12 @@ def _replay(arguments: argparse.Namespace) -> int:
     from controller.io.chargers import ChargerFileError, load_chargers
     from controller.paths import config_dir
     from controller.tools.compare import compare
+    from controller.tools.compare_translated import names_of
     from controller.tools.stage import Stage
 
     config = client.read_config(arguments.config)
     transcript = only(read_transcript(arguments.file), arguments.station)
-    transcript, translated = without_translated(transcript)
+    translated = sorted(names_of(transcript.records))
     try:
         models = load_chargers(config_dir() / "chargers")
     except ChargerFileError as error:
@@ -89,7 +91,7 @@ def _replay(arguments: argparse.Namespace) -> int:
     else:
         if translated:
             names = ", ".join(map(printable, translated))
-            print(f"translated {names}: left out, as only what goes on in the same words can be compared")
+            print(f"translated {names}: compared by content, ids that Yardmaster gives left aside")
         _print(arguments, transcript, played, comparison)
     return 1 if comparison.bad or played.defects else 0
 
@@ -127,16 +129,8 @@ def only(transcript: Transcript, station_id: str | None) -> Transcript:
     return Transcript({**transcript.header, "stations": stations}, records, transcript.lost, transcript.cut)
 
 
-def without_translated(transcript: Transcript) -> tuple[Transcript, list[str]]:
-    """The part in which nobody is translated, and who was: stations of another version than their CSMS, or of a depot, and the depot."""
-    translated = {record["station"] for record in transcript.records if record.get("did") == "translated"}
-    records = [record for record in transcript.records if record["station"] not in translated]
-    stations = [state for state in transcript.header.get("stations", []) if state.get("station") not in translated]
-    return Transcript({**transcript.header, "stations": stations}, records, transcript.lost, transcript.cut), sorted(translated)
-
-
 def _print(arguments: argparse.Namespace, transcript: Transcript, played: Any, comparison: Any) -> None:
-    from controller.tools.stage import is_incoming
+    from controller.tools.counterparts import is_incoming
 
     lines = Lines()
     if arguments.sent:
@@ -173,6 +167,9 @@ def summary(transcript: Transcript, played: Any, comparison: Any) -> list[str]:
     for (then, now), count in sorted(comparison.counts.items()):
         lines.append(f"  {count:>7}  {then}" + (" then and now" if then == now else f" then, {now} now"))
     lines.append(f"own        {comparison.own_then} messages of Yardmaster then, {comparison.own_now} now, {comparison.own_same} with equal content")
+    found = comparison.translated
+    if found.then or found.now:
+        lines.append(f"translated {found.then} messages in other words then, {found.now} now, {found.same} with equal content")
     if played.waiting or played.parked:
         lines.append(f"queue      {played.waiting} messages still wait for the CSMS at the end, {played.parked} were given up")
     losses = sum(difference.bad for difference in comparison.differences)
@@ -189,6 +186,7 @@ def _as_json(transcript: Transcript, played: Any, comparison: Any) -> dict[str, 
         "left_out": played.left_out,
         "fates": [{"then": then, "now": now, "count": count} for (then, now), count in sorted(comparison.counts.items())],
         "own": {"then": comparison.own_then, "now": comparison.own_now, "same": comparison.own_same},
+        "in_other_words": {"then": comparison.translated.then, "now": comparison.translated.now, "same": comparison.translated.same},
         "waiting": played.waiting,
         "parked": played.parked,
         "differences": [

@@ -56,7 +56,7 @@ def _is_well(signal: Mapping[str, Any]) -> bool:
 
 def text(state: Mapping[str, Any]) -> str:
     """All sources as lines for a terminal."""
-    site, zone = state["site"], _zone(state.get("timezone", "UTC"))
+    site, zone = state["site"], zone_of(state.get("timezone", "UTC"))
     details = {source["name"]: source["detail"] for source in site["sources"] if source["health"] != "off"}
     return "\n\n".join("\n".join(_lines(signal, details.get(signal["id"], ""), zone)) for signal in site["signals"])
 
@@ -98,7 +98,8 @@ def _ago(seconds: float) -> str:
     return f"{seconds:.0f} s ago" if seconds < 600 else f"{seconds / 60:.0f} min ago" if seconds < 36_000 else f"{seconds / 3600:.0f} h ago"
 
 
-def _zone(name: str) -> tzinfo:
+def zone_of(name: str) -> tzinfo:
+    """A site's time zone; UTC where this machine does not know it."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):

@@ -4,14 +4,15 @@ Only what the stations and CSMSs said is played; what Yardmaster sent is left to
 the recording: a CSMS is there when it was there, an answer comes when the CALL it belongs to has been sent and its time
 has come. Yardmaster's own CALLs bear other ids each time, and other limits, for meters and prices are not in a
 transcript: each is matched with one of the recording, the same content first, else the same action, and gets its
-answer; one without a counterpart gets the last answer to that action.
+answer; one without a counterpart gets the last answer to that action. Chargers that are translated, and a depot as one
+station, are played too: ids that Yardmaster gives anew are put into what peers say later (``counterparts``).
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,6 +34,7 @@ from controller.facts import (
     UpstreamOpened,
 )
 from controller.io.links.tap_reading import CSMS, STATION, Reader, Wires
+from controller.io.schemas import shapes
 from controller.link.session import DEFAULT_VERSION
 from controller.orders import (
     CloseStation,
@@ -49,6 +51,8 @@ from controller.orders import (
     UpdateRow,
 )
 from controller.site.stations.charger import ChargerModel
+from controller.tools.compare_translated import names_of
+from controller.tools.counterparts import Aliases, Counterparts, head_of, is_incoming, with_id
 from controller.tools.transcript import Record, Transcript
 
 TRUSTED_FROM_WALL_S = 1_704_067_200.0
@@ -75,50 +79,6 @@ class Played:
     defects: list[str]
 
 
-def head_of(text: str) -> tuple[int, str, Any]:
-    """(message type, id, rest) of a recorded frame; type 0 if it cannot be read."""
-    try:
-        frame = json.loads(text)
-        number, message_id = frame[0], frame[1]
-    except (ValueError, LookupError, TypeError):
-        return 0, "", None
-    return (number, message_id, frame[2:]) if isinstance(number, int) and isinstance(message_id, str) else (0, "", None)
-
-
-def is_incoming(record: Record) -> bool:
-    """Whether a record came from a peer, and not from Yardmaster."""
-    return bool((record["leg"] == STATION) == (record["way"] == "up"))
-
-
-class _OwnCalls:
-    """Yardmaster's own CALLs in the recording, to be matched with those of the engine."""
-
-    def __init__(self, records: Sequence[Record]) -> None:
-        self._open: dict[tuple[str, str, str], list[tuple[str, Any]]] = defaultdict(list)
-        self._answers: dict[tuple[str, str, str], str] = {}
-        self._stand_ins: dict[tuple[str, str, str], str] = {}
-        for record in records:
-            station_id, leg, action = record["station"], record["leg"], str(record.get("action", ""))
-            _, message_id, rest = head_of(record["text"])
-            if not is_incoming(record) and record["kind"] == "CALL" and record.get("did") == "ours":
-                self._open[station_id, leg, action].append((message_id, rest))
-            elif is_incoming(record) and record["kind"] in ("RESULT", "ERROR") and action:
-                self._stand_ins[station_id, leg, action] = record["text"]
-
-    def match(self, station_id: str, leg: str, action: str, rest: Any) -> str | None:
-        """The id of a recorded CALL that stands for this one, and is used up; None if there is none."""
-        candidates = self._open[station_id, leg, action]
-        found = next((item for item in candidates if item[1] == rest), candidates[0] if candidates else None)
-        if found is None:
-            return None
-        candidates.remove(found)
-        return found[0]
-
-    def stand_in(self, station_id: str, leg: str, action: str) -> str | None:
-        """An answer to such a CALL."""
-        return self._stand_ins.get((station_id, leg, action))
-
-
 def _known(transcript: Transcript) -> dict[tuple[str, str], str]:
     """What the stations spoke when the recording began."""
     states = transcript.header.get("stations", [])
@@ -131,16 +91,21 @@ class Stage:
     def __init__(self, config: Config, transcript: Transcript, models: Mapping[str, ChargerModel]) -> None:
         self._config = config
         self._transcript = transcript
-        self._engine = Engine(config, "replay", models)
+        self._engine = Engine(config, "replay", models, shapes())
+        self._depots = {config.identity_of(upstream) for upstream in config.upstreams if upstream.face == "depot"}
         self._speed = float(transcript.header.get("wall_speed") or 1.0)
         self._versions: dict[str, str] = {}
-        self._reader = Reader(Wires(_known(transcript)), config.listen.max_frame_bytes)
-        self._own = _OwnCalls(transcript.records)
+        wires = Wires(_known(transcript), frozenset(self._depots), lambda name: self._engine.links.translates(name))
+        self._reader = Reader(wires, config.listen.max_frame_bytes)
+        self._own = Counterparts(transcript.records)
+        self._aliases: dict[str, Aliases] = defaultdict(Aliases)
+        self._translated = names_of(transcript.records)
         self._todo: deque[Fact] = deque()
         self._seen: list[dict[str, Any]] = []
         self._generations: dict[str, int] = defaultdict(int)
         self._connected: set[str] = set()
         self._there: dict[Leg, bool] = {}
+        self._spoken: dict[Leg, str] = {}
         self._dials: dict[Leg, tuple[DialUpstream, float]] = {}
         self._open: dict[Leg, DialUpstream] = {}
         self._came: dict[Leg, set[str]] = defaultdict(set)
@@ -171,6 +136,7 @@ class Stage:
             station_id = str(state.get("station", ""))
             self._versions[station_id] = str(state.get("version") or DEFAULT_VERSION)
             self._there[station_id, CSMS] = state.get("upstream") == "open"
+            self._spoken[station_id, CSMS] = str(state.get("csms_version") or "")
             if state.get("online"):
                 self._connect(station_id, self._versions[station_id], "")
 
@@ -193,11 +159,12 @@ class Stage:
 
     def _happen(self, record: Record) -> None:
         station_id, leg, kind, text = record["station"], record["leg"], record["kind"], record["text"]
-        if self._config.station(station_id) is None:
+        if self._config.station(station_id) is None and station_id not in self._depots:
             self._left_out += 1
         elif kind == "OPENED" and leg == STATION:
             self._connect(station_id, str(record.get("version") or DEFAULT_VERSION), str(record.get("path", "")))
         elif kind == "OPENED":
+            self._spoken[station_id, leg] = str(record.get("version") or "")
             self._upstream_there((station_id, leg))
         elif kind == "CLOSED" and leg == STATION:
             self._disconnect(station_id, text)
@@ -220,11 +187,13 @@ class Stage:
         self._fed += 1
         key = (station_id, leg, head_of(text)[1])
         if key in self._asked:
-            self._feed(station_id, leg, _with_id(text, self._asked.pop(key)))
+            self._feed(station_id, leg, with_id(text, self._asked.pop(key)))
         else:
             self._early[key] = text
 
     def _feed(self, station_id: str, leg: str, text: str) -> None:
+        if station_id in self._translated:
+            text = self._aliases[self._space(station_id, leg)].apply(text)
         if leg == STATION:
             if station_id in self._connected:
                 self._submit(StationFrame(self._at, station_id, self._generations[station_id], text))
@@ -235,6 +204,10 @@ class Stage:
             self._late[station_id, leg].append(text)
             return
         self._submit(UpstreamFrame(self._at, station_id, dial.generation, text, dial.mirror_id))
+
+    def _space(self, station_id: str, leg: str) -> str:
+        """Whose ids meet on a leg: a CSMS knows those of its own socket, a station its own."""
+        return f"{station_id} {leg}"
 
     def _connect(self, station_id: str, version: str, path: str) -> None:
         self._generations[station_id] += 1
@@ -265,8 +238,8 @@ class Stage:
     def _upstream_opened(self, dial: DialUpstream) -> None:
         leg = _leg(dial)
         self._open[leg] = dial
-        version = self._versions.get(dial.station_id, "")
-        chosen = version if version in dial.offered else dial.offered[0]
+        recorded, version = self._spoken.get(leg, ""), self._versions.get(dial.station_id, "")
+        chosen = next((name for name in (recorded, version) if name in dial.offered), dial.offered[0])
         self._submit(UpstreamOpened(self._at, dial.station_id, dial.generation, chosen, dial.mirror_id))
         for text in self._late.pop(leg, []):
             self._feed(*leg, text)
@@ -339,35 +312,34 @@ class Stage:
     def _sent(self, station_id: str, leg: str, text: str) -> None:
         """A CALL of the engine went out: its answer comes as in the recording."""
         number, message_id, rest = head_of(text)
-        if number != 2:
+        if number == 3:
+            self._learn(station_id, leg, self._own.answer(station_id, leg, message_id), rest)
+        if number not in (2, 6):
             return
         others = (ids for (station, other), ids in self._came.items() if station == station_id and other != leg)
         if any(message_id in ids for ids in others):
             self._await((station_id, leg, message_id), message_id)
             return
-        recorded = self._own.match(station_id, leg, str(rest[0]), rest)
-        if recorded is not None:
-            self._await((station_id, leg, recorded), message_id)
-            return
-        answer = self._own.stand_in(station_id, leg, str(rest[0]))
-        text = _with_id(answer, message_id) if answer is not None else json.dumps([4, message_id, "NotSupported", "not in the recording", {}])
-        self._feed(station_id, leg, text)
+        found = self._own.match(station_id, leg, rest)
+        if found is not None:
+            self._learn(station_id, leg, found[1], rest)
+            self._await((station_id, leg, found[0]), message_id)
+        elif number == 2:
+            answer = self._own.stand_in(station_id, leg, str(rest[0]))
+            words = with_id(answer, message_id) if answer is not None else json.dumps([4, message_id, "NotSupported", "not in the recording", {}])
+            self._feed(station_id, leg, words)
+
+    def _learn(self, station_id: str, leg: str, then: Any, now: Any) -> None:
+        if station_id in self._translated:
+            self._aliases[self._space(station_id, leg)].learn(then, now)
 
     def _await(self, key: Key, message_id: str) -> None:
         text = self._early.pop(key, None)
         if text is None:
             self._asked[key] = message_id
         else:
-            self._feed(key[0], key[1], _with_id(text, message_id))
+            self._feed(key[0], key[1], with_id(text, message_id))
 
 
 def _leg(order: DialUpstream | SendUpstream | CloseUpstream) -> Leg:
     return order.station_id, f"mirror:{order.mirror_id}" if order.mirror_id else CSMS
-
-
-def _with_id(text: str, message_id: str) -> str:
-    """A recorded answer with another id; the very text if it is the same."""
-    number, recorded, rest = head_of(text)
-    if recorded == message_id or not number:
-        return text
-    return json.dumps([number, message_id, *rest], separators=(",", ":"), ensure_ascii=False)

@@ -5,14 +5,16 @@ import { byId, h, keyed, setData, setText, show } from "./dom.js";
 import { amps, duration, isNumber, kilowatts, moment } from "./format.js";
 
 const FAILSAFE = new Set(["failsafe", "waiting"]);
-const NAMES = { import: "Import", loads: "Chargers", feed_in: "Feed-in", generation: "Generation", giving: "Giving back" };
-const MOST_COMING = 2; // above everything else; the list has them all
+const NAMES = { import: "Import", feed_in: "Feed-in", giving: "Giving back" };
+const MOST_HELD = 4; // above everything else; the list has them all
+const MOST_COMING = 2;
 
 let site = null;
 
 const announced = (bound) => bound.state === "announced";
 const where = (bound) => (bound.circuit === "grid" ? "" : ` of ${bound.circuit}`);
 const keyOf = (bound) => [bound.kind, bound.source, bound.circuit, bound.begins_wall_s, bound.words].join("|");
+const urgency = (bound) => (bound.obeyed === false ? 0 : FAILSAFE.has(bound.state) ? 1 : announced(bound) ? 3 : 2);
 const battery = () => (site?.devices ?? []).some((device) => device.kind === "battery");
 
 // "feed-in", "chargers and battery together": what is limited, in the middle of a sentence.
@@ -23,6 +25,12 @@ function subject(bound) {
   return bound.kind === "giving" ? "what cars give back" : "feed-in";
 }
 
+function title(bound) {
+  if (bound.kind === "loads") return battery() && bound.circuit === "grid" ? "Chargers and battery" : "Chargers";
+  if (bound.kind === "generation") return battery() ? "Solar and battery" : "Solar";
+  return NAMES[bound.kind] ?? bound.kind;
+}
+
 const size = (bound) => (isNumber(bound.current_a) ? `${amps(bound.current_a)} per phase` : kilowatts(bound.power_w));
 const outcome = (bound) => (bound.obeyed === true ? "obeyed" : bound.obeyed === false ? "exceeded" : "");
 
@@ -31,8 +39,12 @@ export function renderBounds(next) {
   const all = site.bounds ?? [];
   const holding = all.filter((bound) => !announced(bound) && bound.source !== "contract" && (bound.lowest || bound.obeyed === false));
   const coming = all.filter(announced).slice(0, MOST_COMING);
-  show(byId("held"), holding.length + coming.length > 0);
-  keyed(byId("held"), [...holding, ...coming], keyOf, createHeld, updateHeld);
+  const first = [...holding, ...coming].sort((a, b) => urgency(a) - urgency(b)).slice(0, MOST_HELD);
+  show(byId("held"), first.length > 0);
+  keyed(byId("held"), first, keyOf, createHeld, updateHeld);
+  const more = holding.length + all.filter(announced).length - first.length;
+  show(byId("held-more"), more > 0);
+  setText(byId("held-more-link"), `${more} more ${more === 1 ? "limit" : "limits"}, now or announced`);
   show(byId("bounds"), all.length > 0);
   show(byId("bounds-empty"), all.length === 0);
   keyed(byId("bounds"), all, keyOf, createRow, updateRow);
@@ -89,7 +101,7 @@ function createRow() {
 function updateRow(part, bound) {
   part.bound = bound;
   setData(part.node, "health", bound.obeyed === false || bound.state === "failsafe" ? "lost" : bound.state === "waiting" ? "late" : announced(bound) ? "coming" : "good");
-  setText(part.title, `${NAMES[bound.kind] ?? bound.kind}${where(bound)}`);
+  setText(part.title, `${title(bound)}${where(bound)}`);
   show(part.tag, bound.lowest && rivals(bound) > 1);
   setText(part.sub, [bound.source === "contract" ? "contract (site file)" : bound.source, bound.words].filter(Boolean).join(" \u00b7 "));
   setText(part.state, stateWord(bound));
@@ -113,7 +125,7 @@ export function placeLimit(name, next) {
   const kinds = { grid: (next.grid.power_w ?? 0) < -30 ? ["feed_in", "import"] : ["import", "feed_in"], pv: ["generation"], ev: ["loads"] }[name] ?? [];
   for (const kind of kinds) {
     const [bound] = now(kind);
-    if (bound) return { text: `${{ feed_in: "out ", import: "in " }[kind] ?? ""}\u2264 ${kilowatts(bound.power_w)}`, outside: bound.source !== "contract", spoken: `${NAMES[kind]} at most ${size(bound)}, ${bound.source}` };
+    if (bound && (bound.source !== "contract" || kind === kinds[0])) return { text: `${{ feed_in: "out ", import: "in " }[kind] ?? ""}\u2264 ${kilowatts(bound.power_w)}`, outside: bound.source !== "contract", spoken: `${title(bound)} at most ${size(bound)}, ${bound.source}` };
   }
   return null;
 }

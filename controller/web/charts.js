@@ -1,7 +1,8 @@
 // The two charts. The library comes late and may be missing: the numbers never wait for it.
 
+import { limitSteps, PLAN_KINDS } from "./bounds.js";
 import { byId, setData, setText } from "./dom.js";
-import { duration, isNumber, kilowattHours, kilowatts, localStamp, money, seconds } from "./format.js";
+import { duration, isNumber, kilowattHours, kilowatts, localStamp, moment, money, seconds } from "./format.js";
 
 const LIBRARY = "/vendor/plotly.min.js";
 const RECENT_S = 900; // seconds of real time on the rolling chart
@@ -158,7 +159,8 @@ const energyOf = (powers, durations) => powers.reduce((sum, power, index) => sum
 
 function drawPlan(state) {
   const plan = state.site.plan;
-  const key = plan ? `${plan.created_wall_s}|${limitKw(state.site)}` : "none";
+  const limits = plan ? planLimits(state.site) : [];
+  const key = plan ? `${plan.created_wall_s}|${fuseKw(state.site)}|${JSON.stringify(limits)}` : "none";
   if (key === planDrawn) return;
   planDrawn = key;
   if (!plan) {
@@ -178,23 +180,60 @@ function drawPlan(state) {
   if (plan.battery_power_w.some((value) => Math.abs(value) > 1)) traces.push(bar("Battery", kilo(plan.battery_power_w), colours.battery));
   if (plan.pv_w.some((value) => value > 1)) traces.push(bar("Solar", kilo(plan.pv_w).map((value) => -value), colours.pv));
   traces.push({ x: stepX, y: steps(kilo(plan.grid_power_w)), name: "Grid", mode: "lines", line: { color: colours.text, width: 2, shape: "hv" }, hovertemplate: "%{y:.1f} kW" });
-  traces.push(...priceTraces(plan, colours, state.currency));
-  const limit = limitKw(state.site);
+  traces.push(...limits.map((limit) => limitTrace(limit, colours)), ...priceTraces(plan, colours, state.currency));
+  const fuse = fuseKw(state.site);
   const layout = base(colours, {
     barmode: "relative",
     bargap: 0,
     yaxis: axis(colours, { title: { text: "kW" }, zeroline: true, zerolinecolor: colours.muted, domain: [0, 0.76] }),
     yaxis2: axis(colours, { anchor: "x", domain: [0.84, 1], range: priceRange(plan.buy_per_kwh), tickformat: ".2f", nticks: 3 }),
     xaxis: axis(colours, { type: "date", range: [x[0], localStamp(endS)], tickformat: "%H:%M", tickangle: 0, nticks: narrow() ? 5 : 9, showgrid: false }),
-    shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: limit, y1: limit, line: { color: colours.limit, width: 2, dash: "dash" } }],
+    shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: fuse, y1: fuse, line: { color: colours.fuse, width: 2 } }],
     annotations: [
-      { xref: "paper", x: 1, xanchor: "right", y: limit, yanchor: "bottom", text: `Limit now ${limit.toFixed(1)} kW`, showarrow: false, font: { color: colours.limit, size: 11 } },
+      { xref: "paper", x: 1, xanchor: "right", y: fuse, yanchor: "bottom", text: `Fuse ${fuse.toFixed(0)} kW`, showarrow: false, font: { color: colours.text, size: 11 } },
       { xref: "paper", yref: "paper", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", text: priceTitle(plan, state.currency), showarrow: false, font: { color: colours.muted, size: 11 } },
     ],
     margin: { l: 48, r: 16, t: 22, b: 62 },
   });
   setData(byId("plan-chart"), "wait", "");
+  byId("plan-chart").setAttribute("aria-label", planWords(plan, limits));
   library.react("plan-chart", traces, layout, CONFIG);
+}
+
+// -- limits over the plan: they are drawn where they hold, feed-in and generation below zero as the powers they bound -------------
+
+const LIMITS = {
+  import: { name: "Import limit", sign: 1, colour: "limit", dash: "dash" },
+  loads: { name: "Chargers' limit", sign: 1, colour: "ev", dash: "dot" },
+  feed_in: { name: "Feed-in limit", sign: -1, colour: "limit", dash: "dash" },
+  generation: { name: "Generation limit", sign: -1, colour: "pv", dash: "dot" },
+};
+
+function planLimits(site) {
+  const plan = site.plan;
+  const endS = plan.start_wall_s.at(-1) + plan.duration_s.at(-1);
+  const all = PLAN_KINDS.map((kind) => ({ kind, steps: limitSteps(site.bounds, kind, plan.start_wall_s[0], endS) }));
+  return all.filter((limit) => limit.steps.length);
+}
+
+function limitTrace({ kind, steps }, colours) {
+  const { name, sign, colour, dash } = LIMITS[kind];
+  const x = [];
+  const y = [];
+  steps.forEach(({ start, end, watts }, index) => {
+    if (index && steps[index - 1].end !== start) {
+      x.push(localStamp(start));
+      y.push(null);
+    }
+    x.push(localStamp(start), localStamp(end));
+    y.push((sign * watts) / 1000, (sign * watts) / 1000);
+  });
+  return { x, y, name, mode: "lines", connectgaps: false, line: { color: colours[colour], width: 2.5, dash }, hovertemplate: "%{y:.1f} kW" };
+}
+
+function planWords(plan, limits) {
+  const said = limits.flatMap(({ kind, steps }) => steps.map(({ start, end, watts }) => `${LIMITS[kind].name} ${kilowatts(watts)} from ${moment(start, plan.start_wall_s[0])} to ${moment(end, plan.start_wall_s[0])}`));
+  return ["Planned power over the next 24 hours", `highest import ${kilowatts(plan.peak_w)}`, ...said.slice(0, 12)].join("; ");
 }
 
 // Announced prices as a solid strip, those of the tariff that stand in for them dashed. Without a market all are what they are.
@@ -234,12 +273,7 @@ function priceRange(prices) {
   return [lowest * 1.1, highest > 0 ? highest * 1.25 : 0.1];
 }
 
-function limitKw(site) {
-  const { grid } = site;
-  const root = site.circuits.find((circuit) => circuit.parent === null);
-  const perPhase = (root ? root.limit_a : [grid.fuse_a, grid.fuse_a, grid.fuse_a]).slice(0, grid.phases);
-  return Math.round(Math.min(...perPhase) * grid.phases * grid.voltage_v) / 1000;
-}
+const fuseKw = ({ grid }) => (grid.fuse_a * grid.phases * grid.voltage_v) / 1000;
 
 // -- looks -----------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ export function renderEvses(site) {
   const waiting = count("waiting") + count("paused");
   const away = evses.filter((evse) => !evse.online).length;
   const notes = [`${charging} charging`, `${waiting} waiting`, `${count("available")} free`];
+  if (count("finished")) notes.splice(2, 0, `${count("finished")} finished`);
   if (away) notes.push(`${away} offline`);
   setText(byId("evse-note"), evses.length ? notes.join(" \u00b7 ") : "");
   show(byId("evses-empty"), evses.length === 0);
@@ -102,7 +103,7 @@ function update(part, evse) {
   setData(part.mark, "set", isNumber(evse.limit_a));
   part.track.setAttribute("aria-valuemax", String(evse.max_current_a));
   part.track.setAttribute("aria-valuenow", (highest ?? 0).toFixed(1));
-  setText(part.limit, isNumber(evse.limit_a) ? (evse.limit_a === 0 ? "Paused" : `Limit ${amps(evse.limit_a)}`) : `Up to ${amps(evse.max_current_a)}`);
+  setText(part.limit, isNumber(evse.limit_a) ? (evse.limit_a === 0 ? (evse.state === "finished" ? "Has what it needs" : "Paused") : `Limit ${amps(evse.limit_a)}`) : `Up to ${amps(evse.max_current_a)}`);
   setText(part.reason, evse.reason);
   updateEnergy(part, evse);
   setText(part.floor, amps(evse.floor_a));

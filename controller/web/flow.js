@@ -1,5 +1,6 @@
 // Power flow as a picture: five places around the site's busbar, lines that move with the power.
 
+import { placeLimit } from "./bounds.js";
 import { byId, s, setData, setText } from "./dom.js";
 import { isNumber, kilowatts, percent } from "./format.js";
 
@@ -7,6 +8,7 @@ const NOISE_W = 30;
 const NARROW_PX = 520;
 const BUSBAR = 22; // half its height
 const BEND = 18;
+const TAG = { height: 21, letter: 6.9, pad: 16 }; // a limit on the edge of a place
 const PLACES = ["grid", "pv", "battery", "building", "ev"];
 const LABELS = { grid: "Grid", pv: "Solar", battery: "Battery", building: "Building", ev: "Chargers" };
 
@@ -57,10 +59,12 @@ function build() {
     const label = s("text", { class: "place-label" }, LABELS[name]);
     const value = s("text", { class: "place-value" });
     const word = s("text", { class: "place-word" });
-    const group = s("g", { class: `place place-${name}` }, box, icon, label, value, word);
+    const tag = { box: s("rect", { class: "tag-box", rx: String(TAG.height / 2), height: String(TAG.height) }), text: s("text", { class: "tag-text", "text-anchor": "middle" }) };
+    tag.group = s("g", { class: "place-limit" }, tag.box, tag.text);
+    const group = s("g", { class: `place place-${name}` }, box, icon, label, value, word, tag.group);
     lines.append(rail, stream);
     nodes.append(group);
-    places[name] = { rail, stream, box, icon, label, value, word, group };
+    places[name] = { rail, stream, box, icon, label, value, word, group, tag };
   }
   const hub = s("rect", { class: "hub", rx: "5", width: "10", height: String(2 * BUSBAR) });
   svg.append(lines, hub, nodes);
@@ -124,9 +128,36 @@ export function renderFlow(site) {
   });
   update("building", grid.building_w, isNumber(grid.building_w) ? -grid.building_w : null, { in: "feeding in", out: "using", still: "nothing", unknown: "not measured" });
   update("ev", grid.ev_power_w, -grid.ev_power_w, { in: "giving back", out: `${charging} of ${site.evses.length} charging`, still: "none charging", unknown: "" });
+  const limits = PLACES.map((name) => updateTag(name, placeLimit(name, site))).filter(Boolean);
+  parts.svg.setAttribute("aria-label", spoken(limits));
   for (const name of ["pv", "battery"]) {
     for (const node of [parts.places[name].group, parts.places[name].rail, parts.places[name].stream]) setData(node, "absent", !present[name]);
   }
+}
+
+// A limit sits on the lower edge of its place, at the right, where no line leaves.
+function updateTag(name, limit) {
+  const { group, box, text } = parts.places[name].tag;
+  setData(group, "absent", limit === null);
+  if (!limit) return "";
+  const [x, y] = layout.at[name];
+  const width = limit.text.length * TAG.letter + TAG.pad;
+  const left = x + layout.box[0] / 2 - width - 8;
+  const upper = y + layout.box[1] / 2 - TAG.height / 4;
+  setText(text, limit.text);
+  setData(group, "outside", limit.outside);
+  set(box, { x: left, y: upper, width });
+  set(text, { x: left + width / 2, y: upper + 15 });
+  return limit.spoken;
+}
+
+// The picture in words, for those who cannot see it.
+function spoken(limits) {
+  const said = PLACES.filter((name) => name in present ? present[name] : true).map((name) => {
+    const { value, word } = parts.places[name];
+    return [LABELS[name], value.textContent, word.textContent].filter(Boolean).join(" ");
+  });
+  return `Power flow. ${[...said, ...limits].join("; ")}.`;
 }
 
 // "producing", or what the inverters are held to: all of them, and they make about as much as they may.

@@ -5,6 +5,7 @@ import { isNumber, kilowatts, moment } from "./format.js";
 
 const MOST = 20;
 const AGAIN_MS = 5000;
+const QUIET_MS = 60000; // nobody may limit anything: what was recorded before is shown all the same
 const WORDS = {
   received: "received",
   refused: "refused",
@@ -18,16 +19,18 @@ const WORDS = {
   not_measured: "not measured",
 };
 const SEVERITIES = { violated: "alarm", failsafe: "warning", refused: "warning", not_measured: "warning", obeyed: "good" };
+const OF_DEVICES = new Set(["generation", "controllable loads"]);
 let askedAt = -Infinity;
 let heard = "";
 
 // Every few seconds, and at once when a source changes what it holds.
 export function askRecord(site, nowWallS) {
   const holding = (site.bounds ?? []).filter((bound) => bound.state !== "announced" && bound.source !== "contract");
-  if (document.hidden || (!site.signals?.length && !holding.length && heard === "")) return;
+  if (document.hidden) return;
   const key = JSON.stringify(holding.map((bound) => [bound.source, bound.kind, bound.state, bound.power_w, bound.obeyed]));
   const now = performance.now();
-  if (now - askedAt < (key === heard ? AGAIN_MS : 1000)) return;
+  const quiet = !holding.length && !site.signals?.length;
+  if (now - askedAt < (key !== heard ? 1000 : quiet ? QUIET_MS : AGAIN_MS)) return;
   askedAt = now;
   heard = key;
   ask(nowWallS);
@@ -44,7 +47,7 @@ async function ask(nowWallS) {
 
 function create(line, nowWallS) {
   const where = line.circuit === "grid" || line.circuit === "" ? "" : ` of ${line.circuit}`;
-  const what = line.direction === "production" ? "feed-in" : `consumption${where}`;
+  const what = OF_DEVICES.has(line.circuit) ? line.circuit : line.direction === "production" ? "feed-in" : `consumption${where}`;
   const parts = [
     isNumber(line.limit_w) ? `${what} ${kilowatts(line.limit_w)}` : what,
     isNumber(line.measured_w) ? `measured ${kilowatts(line.measured_w)}` : "",

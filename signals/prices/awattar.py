@@ -15,7 +15,7 @@ def decode(body: bytes, currency: str | None = None) -> Slots:
     """Prices [currency/kWh]. currency: what the tariff is in. Raises PriceError."""
     answer = object_of(read_json(body), "the answer")
     rows = list_of(answer.get("data"), "data")
-    return plausible(tidy(_slot(object_of(row, f"data.{index}"), f"data.{index}", currency) for index, row in enumerate(rows)))
+    return plausible(tidy(_slot(object_of(row, f"data.{index}"), f"data.{index}", currency) for index, row in enumerate(rows)), currency)
 
 
 def _slot(row: dict[str, object], what: str, currency: str | None) -> Slot:

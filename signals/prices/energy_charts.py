@@ -25,7 +25,7 @@ def decode(body: bytes, currency: str | None = None) -> Slots:
     unit = answer.get("unit")
     same_currency(unit.split("/")[0] if isinstance(unit, str) and "/" in unit else "EUR", currency)
     pairs = [(_moment(start, index), _price(price, index)) for index, (start, price) in enumerate(zip(starts, prices, strict=True))]
-    return plausible(scaled(tidy(chained(pairs, LONGEST_S)), per_kwh_factor(unit, 0.001)))
+    return plausible(scaled(tidy(chained(pairs, LONGEST_S)), per_kwh_factor(unit, 0.001)), currency)
 
 
 def _moment(value: Any, index: int) -> float:

@@ -42,7 +42,7 @@ def decode(body: bytes, currency: str | None = None) -> Slots:
             by_rank.setdefault(_rank(series), []).extend(_series(series, currency))
             if sum(map(len, by_rank.values())) > MOST_SLOTS:
                 raise PriceError(f"the answer holds more than {MOST_SLOTS} slots")
-    return plausible(layered(by_rank[rank] for rank in sorted(by_rank)))
+    return plausible(layered(by_rank[rank] for rank in sorted(by_rank)), currency)
 
 
 def _acknowledged(document: Node) -> Slots:

@@ -27,7 +27,7 @@ def decode(body: bytes, area: str, currency: str | None = None) -> Slots:
     if entries and area not in areas:
         raise PriceError(f"there is no area {area!r} in the answer; it has {', '.join(areas[:20]) or 'none'}")
     slots = (_slot(entry, area, index) for index, entry in enumerate(entries))
-    return plausible(scaled(tidy(slot for slot in slots if slot is not None), PER_MWH))
+    return plausible(scaled(tidy(slot for slot in slots if slot is not None), PER_MWH), currency)
 
 
 def _areas(entry: dict[str, Any]) -> dict[str, Any]:

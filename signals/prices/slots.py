@@ -13,13 +13,15 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
+from signals.prices.currencies import size_of
+
 MOST_SLOTS: Final = 20_000
 """More slots than this are no answer to our question: 200 days of quarter hours."""
 EARLIEST_S, LATEST_S = 946_684_800.0, 4_102_444_800.0
 """2000 and 2100: times outside are another unit, or nonsense [wall s]."""
 LONGEST_SLOT_S: Final = 32 * 86_400.0
 MOST_PER_KWH: Final = 100.0
-"""A price beyond this (either sign) is told in another unit [currency/kWh]; markets are capped at 5 EUR/kWh."""
+"""A price beyond this (either sign), in units of the size of a euro, is told in another unit; markets are capped at 5 EUR/kWh."""
 SHOWN: Final = 120
 """So many characters of a stranger's text go into a message."""
 
@@ -140,10 +142,10 @@ def same_currency(told: Any, wanted: str | None) -> None:
         raise PriceError(f"prices are in {shown(told.strip())}, the tariff in {wanted}; set tariff.currency, or choose a feed in {wanted}")
 
 
-def plausible(slots: Slots) -> Slots:
-    """Prices per kWh as they are. Raises PriceError for any that only another unit explains."""
+def plausible(slots: Slots, currency: str | None = None) -> Slots:
+    """Prices per kWh as they are. Raises PriceError for any that only another unit explains in this currency."""
     worst = max(slots, key=lambda slot: abs(slot.value), default=None)
-    if worst is not None and abs(worst.value) > MOST_PER_KWH:
+    if worst is not None and abs(worst.value) > MOST_PER_KWH * size_of(currency):
         raise PriceError(f"a kWh would cost {worst.value:g}: the feed tells another unit than expected")
     return slots
 

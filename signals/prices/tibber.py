@@ -39,7 +39,7 @@ def decode(body: bytes, home: str | None = None, currency: str | None = None) ->
     for index, row in enumerate(rows):
         same_currency(row.get("currency"), currency)
         starts.append((Moments().read(row.get("startsAt"), f"price {index}.startsAt"), number(row.get("total"), f"price {index}.total")))
-    return plausible(tidy(chained(starts, LONGEST_S)))
+    return plausible(tidy(chained(starts, LONGEST_S)), currency)
 
 
 def _errors(answer: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The card "Limits from outside" of the page, in a real Chromium: states, countdown, what is measured, the record."""
+"""The sources of limits on the page, in a real Chromium: states, countdown, what is measured, the record."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ async def test_sources_are_shown_and_follow(site: Site, browser: Browser) -> Non
     page.on("pageerror", lambda error: complaints.append(str(error)))
     await page.goto(site.url)
     await expect(page.locator("body")).to_have_attribute("data-phase", "ready")
-    await expect(page.locator("#signals-card")).to_be_hidden()
+    await expect(page.locator("#signals-part")).to_be_hidden()
     site.signals = (HELD, SILENT)
-    await expect(page.locator("#signals-card")).to_be_visible()
+    await expect(page.locator("#signals-part")).to_be_visible()
     rows = page.locator("#signals > li")
     await expect(rows).to_have_count(2)
     await expect(rows.nth(0)).to_contain_text("dso")

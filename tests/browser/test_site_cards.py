@@ -1,4 +1,4 @@
-"""What was added for meters, signals, devices and feeds, in a real Chromium: banner, compliance record, meters, series, power flow."""
+"""What was added for meters, signals, devices and feeds, in a real Chromium: compliance record, meters, series, power flow."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from controller.io.api.server import ApiShell
 from controller.io.clock import VirtualClock
 from controller.io.compliance import Line
-from controller.snapshot import DeviceView, MeterView, SeriesView, SignalView, SiteView, Snapshot
+from controller.snapshot import BoundView, DeviceView, MeterView, SeriesView, SignalView, SiteView, Snapshot
 from tests.support.picture import NOW_WALL_S, picture, site_config
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 WAIT_MS = 20_000
 HELD = SignalView("dso", "mqtt", "grid", True, "limited", 26_880.0, NOW_WALL_S + 900.0, None, None, 3.0, True, 26_220.0)
-SILENT = "silent for 300 s: the failsafe holds"
-FEED_IN = SignalView("box", "contacts", "grid", False, "failsafe", None, None, 5000.0, None, 300.0, True, 4500.0, "", SILENT)
 BATTERY = DeviceView("battery", "battery", "confirmed", -8000.0, -8000.0, -8000.0, None, "plan: discharges")
 ROOF = DeviceView("roof", "inverter", "confirmed", 3980.0, 4100.0, 4100.0, None, "limit (dso)")
 
@@ -89,25 +87,6 @@ async def opened(browser: Browser, site: Site, width: int = 1280) -> tuple[Page,
     return page, complaints
 
 
-async def test_what_holds_now_stands_above_everything_and_goes_again(browser: Browser, site: Site) -> None:
-    page, complaints = await opened(browser, site)
-    held = page.locator("#held > li")
-    await expect(page.locator("#held")).to_be_hidden()
-    site.changes = {"signals": (HELD, FEED_IN), "devices": (BATTERY,)}
-    await expect(held).to_have_count(2)
-    await expect(held.nth(0)).to_contain_text("dso")
-    await expect(held.nth(0)).to_contain_text("limits chargers and battery together to 26.9\u202fkW; measured 26.2\u202fkW")
-    await expect(held.nth(0)).to_contain_text("15\u202fmin left")
-    await expect(held.nth(1)).to_contain_text("its failsafe limits feed-in to 5.0\u202fkW; measured 4.5\u202fkW")
-    await expect(held.nth(1)).to_contain_text("no end")
-    await expect(held.nth(1)).to_have_attribute("data-state", "failsafe")
-    site.changes = {"signals": (dataclasses.replace(HELD, binds=False),), "devices": (BATTERY,)}  # another source is lower
-    await expect(page.locator("#held")).to_be_hidden()
-    await expect(page.locator("#signals > li")).to_have_count(1)
-    assert complaints == []
-    await page.close()
-
-
 async def test_the_record_is_shown_newest_first_and_follows(browser: Browser, site: Site) -> None:
     site.changes = {"signals": (HELD,)}
     page, complaints = await opened(browser, site)
@@ -116,7 +95,7 @@ async def test_the_record_is_shown_newest_first_and_follows(browser: Browser, si
         Line(1, NOW_WALL_S - 60.0, "dso", "consumption", "grid", "received", 26_880.0, 51_000.0, "section 14a"),
         Line(7, NOW_WALL_S - 50.0, "dso", "consumption", "grid", "obeyed", 26_880.0, 26_220.0, "first at or below it 6.0 s after it came into force"),
     ]
-    site.changes = {"signals": (dataclasses.replace(HELD, limit_w=20_000.0),)}
+    site.changes = {"signals": (HELD,), "bounds": (BoundView("loads", "dso", "grid", 20_000.0, "in_force"),)}
     rows = page.locator("#record > li")
     await expect(rows).to_have_count(2)
     await expect(rows.nth(0)).to_contain_text("obeyed")

@@ -568,3 +568,16 @@ def test_the_report_says_which_cars_may_be_discharged() -> None:
 def test_a_number_that_is_none_never_reaches_a_plan(tmp_path: Path, line: str, place: str, number: str) -> None:
     told = problems_of(tmp_path, f"site: {{id: t}}\n{line.replace('.inf', number)}\nstations: [{{id: A, evses: [{{id: 1, max_current_a: 16}}]}}]\n")
     assert "finite number" in told[place]
+
+
+@pytest.mark.parametrize(
+    "block", ["battery: {capacity_kwh: 40}", "site: {name: x}", "grid: {fuse: 63}", "mqtt: {hosts: x}", "battery: []", "signals: [{typ: mqtt}]"]
+)
+def test_a_misspelt_key_in_a_block_that_lacks_a_needed_one_is_told_with_all_the_rest(tmp_path: Path, block: str) -> None:
+    """Leaving the block out took the misspelt key with it; looking for that one ended in a traceback."""
+    name = block.partition(":")[0]
+    kept = [line for line in GOOD.splitlines() if not line.startswith(f"{name}:")]
+    found = problems_of(tmp_path, "\n".join([*kept, block, "timezone: nonsense"]))
+    assert len(found) >= 2
+    assert "timezone" in found
+    assert any(path.startswith(name) for path in found)

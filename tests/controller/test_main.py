@@ -16,11 +16,9 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.__main__ import VERBS, main, status_text
+from controller.__main__ import VERBS, main
 from controller.facts import OutboxRow
 from controller.io.journal.store import Batch, JournalStore
-from controller.snapshot import FaceView, NumberView
-from tests.support.picture import picture
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "controller"]
@@ -105,31 +103,6 @@ def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
     assert refused.returncode == 1
     assert "nowhere.yaml" in refused.stderr
     assert "Traceback" not in refused.stderr
-
-
-def test_status_shows_the_one_station_a_csms_sees() -> None:
-    numbers = (NumberView(1, "CP1", 1, ("Available", "Occupied"), True, True), NumberView(2, "OLD", 3, ("Unavailable",), False, False))
-    depot = FaceView("csms", "depot", "HARBOUR", "open", "ocpp2.1", 3, True, (("transaction", 2), ("security", 0), ("status", 1)), numbers)
-    pair = FaceView("other", "pair", "CP9", "open", "ocpp1.6", 0)
-    lines = status_text(replace(picture(), faces=(depot, pair)).as_json()).splitlines()
-    shown = lines[lines.index("as one    HARBOUR at csms: accepted with ocpp2.1, waiting: 2 transaction, 1 status") :]
-    assert shown[1].split() == ["EVSE", "1", "CP1/1", "Available", "Occupied"]
-    assert shown[2].split() == ["EVSE", "2", "OLD/3", "Unavailable", "not", "part", "of", "it", "now"]
-    assert not any("CP9" in line for line in lines)
-    away = replace(depot, state="away", accepted=False, version="", trouble="the CSMS refused the connection with HTTP 401")
-    lines = status_text(replace(picture(), faces=(away,)).as_json()).splitlines()
-    at = lines.index("as one    HARBOUR at csms: away, waiting: 2 transaction, 1 status")
-    assert lines[at + 1].strip() == "the CSMS refused the connection with HTTP 401"
-
-
-def test_status_without_a_controller(free_port: int, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["status", "--url", f"http://127.0.0.1:{free_port}"]) == 1
-    assert "no controller answers" in capsys.readouterr().err
-
-
-def test_status_of_something_else(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["status", "--url", "nonsense"]) == 1
-    assert "no controller answers" in capsys.readouterr().err
 
 
 def test_export_parked_prints_json_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

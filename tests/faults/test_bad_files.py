@@ -14,7 +14,7 @@ import yaml
 from controller.check import ConfigError, load_config
 from controller.io.clock import Clock
 from controller.site.plans.tariffs import books_of
-from tests.support.yard import ROOT, Yard, site
+from tests.support.yard import ROOT, Yard, site, until
 
 SMALL = """\
 site: {id: yard, timezone: Europe/Berlin}
@@ -104,6 +104,39 @@ async def test_b46_it_starts_in_odd_environments(tmp_path: Path, changes: dict[s
     async with Yard(tmp_path, data) as yard, aiohttp.ClientSession() as session, session.get(f"{yard.api_url}/api/v1/state") as answer:
         assert (await answer.json())["site_name"] == "Depot Königsstraße"
     assert "Traceback" not in yard.log.read_text()
+
+
+def memory_kb(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0])
+
+
+@pytest.mark.system
+async def test_b46_two_gigabytes_of_logs_are_nobodys_business(tmp_path: Path) -> None:
+    """Our output goes behind 2 GiB of earlier lines, more of them lie in the data folder: nobody reads, copies or counts them."""
+    data, yard = tmp_path / "data", Yard(tmp_path, site(tmp_path))
+    data.mkdir()
+    logs = [yard.log, data / "yardmaster.log", data / "yardmaster.log.1"]
+    for log in logs:
+        with log.open("wb") as file:
+            file.truncate(2**31 + 1)  # sparse: it takes no room on the disk of this test
+    async with yard:
+        assert yard.process is not None
+        await until(lambda: yard.log.stat().st_size > 2**31 + 1)  # and goes on writing behind them
+        assert memory_kb(yard.process.pid) < 1_000_000
+    assert [log.stat().st_size for log in logs[1:]] == [2**31 + 1] * 2
+    with yard.log.open("rb") as file:
+        file.seek(2**31 + 1)
+        said = file.read().decode()
+    assert "the page is at" in said
+    assert "Traceback" not in said
+
+
+def test_b46_what_runs_in_a_container_bounds_its_logs() -> None:
+    """A container's output is kept for ever unless somebody says otherwise; systemd's journal is bounded by itself."""
+    services = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]
+    for name, service in services.items():
+        options = service.get("logging", {}).get("options", {})
+        assert {"max-size", "max-file"} <= options.keys(), name
 
 
 @pytest.mark.system

@@ -142,13 +142,17 @@ def test_a_bad_problem_is_named() -> None:
 def test_a_killed_helper_costs_no_plan(noticed: bool) -> None:
     problem = site([12, 15, 10, 8], 140.0)
     with Crew(2) as crew:
-        for pid in crew.processes():
+        killed = crew.processes()
+        for pid in killed:
             os.kill(pid, signal.SIGKILL)
             if noticed:
                 os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         plan = planned(problem, crew, FOREVER_S)
         assert crew.lost == 1
         again = planned(problem, crew, FOREVER_S)
+        assert crew.lost == 1
+        assert len(crew.processes()) == 1  # the next plan began with a whole crew
+        assert crew.processes() != killed
     assert plan is not None
     assert again is not None
     held(problem, plan)

@@ -1,12 +1,17 @@
 """The helpers: who gets which block, what they answer, and that nothing but their own talk reaches them."""
 
+import os
+import signal
+
 import numpy
 import pytest
 
 from optimizer.arrays import Arrays, Entries
 from optimizer.block import NO_BOUNDS, NO_PLACES, Task
 from optimizer.crew import Crew
-from optimizer.cuts import Part
+from optimizer.cuts import Part, cut_nodes
+from optimizer.wires import plant_tree
+from tests.support.feeders import site
 
 FOREVER_S = 1e9
 
@@ -61,3 +66,23 @@ def test_no_time_no_answers() -> None:
     with Crew(2) as crew:
         crew.load([part(1.0), part(2.0)])
         assert {answer.values is None for answer in crew.solve({0: at(0.0)}, 0.0).values()} == {True}
+
+
+def test_a_plan_begins_with_a_whole_crew_and_loading_alone_replaces_nobody() -> None:
+    """Helpers that are killed and reaped before anybody asks."""
+    with Crew(3) as crew:
+        before = crew.processes()
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        crew.load([part(1.0), part(2.0)])
+        assert (crew.processes(), crew.lost) == ([], 2)
+        assert all(answer.proved for answer in crew.solve({0: at(0.0), 1: at(0.0)}, FOREVER_S).values())
+        problem = site([2, 2], 140.0)
+        start = crew.begin(problem, cut_nodes(problem, plant_tree(problem)), FOREVER_S)
+        assert len(set(crew.processes()) - set(before)) == 2
+        assert start().ruled.solver == "rules"
+        crew.load([part(float(need)) for need in range(5)])
+        answers = crew.solve({number: at(0.0) for number in range(5)}, FOREVER_S)
+        assert [answer.values[0] for answer in answers.values() if answer.values is not None] == pytest.approx([0.0, 1.0, 2.0, 3.0, 4.0])
+        assert crew.lost == 2

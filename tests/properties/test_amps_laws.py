@@ -1,7 +1,7 @@
 """Laws of setpoints, on random sites and plans: what ``to_amps`` says, real chargers accept and every wire carries.
 
 1. Every current is 0, the minimum, or a step between minimum and maximum; never above what the car may take; expected cars get none.
-2. No phase, wire, import or export limit and no unbalance rule is broken that other loads did not break, and those are not made worse.
+2. No phase, wire, limit in watts, import or export limit and no unbalance rule is broken that other loads did not break, and those are not made worse.
 3. Beyond the plan's import only what raises no peak, or a car's last step.
 4. What is owed is bounded, and a mean inside the gap is met over time.
 """
@@ -63,7 +63,9 @@ def node(dice: Random, index: int) -> Node:
     load = tuple(dice.choice([0.0, dice.uniform(0.0, 6.0), dice.uniform(-5.0, 45.0)]) for _ in range(3))
     margin = dice.choice([(), (3.0, 3.0), (8.0, 0.0)])
     parent = None if index == 0 else f"n{dice.randrange(index)}"
-    return Node(f"n{index}", parent, (limit_a,) * 3, (), (load,) * 2, margin, dice.choice([None, None, 10.0, 20.0]))  # type: ignore[arg-type]
+    total = dice.choice([(), (), (4000.0, 4000.0), (12_000.0, 12_000.0)])
+    rule = dice.choice([None, None, 10.0, 20.0])
+    return Node(f"n{index}", parent, (limit_a,) * 3, (), (load,) * 2, margin, rule, total, dice.random() < 0.3)  # type: ignore[arg-type]
 
 
 def hungry(dice: Random, index: int, nodes: int) -> Ev:
@@ -130,6 +132,10 @@ def test_no_wire_carries_more_than_it_may(drawn: tuple[Problem, Plan, dict[str, 
     if problem.export_limit_w:
         assert -grid_w <= max(0.0, problem.export_limit_w[0], -idle_w) + 1e-3
     for index, node in enumerate(problem.nodes):
+        if node.slot_total_w:
+            charging_w = max(0.0, float(desk.battery_w[0])) if node.battery_counts and node.parent is not None else 0.0
+            most_a = max(0.0, (node.slot_total_w[0] - charging_w) / problem.voltage_v)
+            assert flow[index].sum() <= max(most_a, idle[index].sum()) + 1e-6
         if node.max_unbalance_a is not None:
             assert np.ptp(flow[index]) <= max(node.max_unbalance_a, np.ptp(idle[index])) + 1e-6
 

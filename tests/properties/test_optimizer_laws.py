@@ -109,7 +109,7 @@ def test_both_solvers_agree(problem: Problem) -> None:
 
 
 @law(40)
-@given(sound_problems(), st.sampled_from(["wires", "import", "export", "cars", "margin", "unbalance", "peak"]))
+@given(sound_problems(), st.sampled_from(["wires", "totals", "import", "export", "cars", "margin", "unbalance", "peak"]))
 def test_a_looser_limit_never_costs_more(problem: Problem, what: str) -> None:
     problem = replace(problem, reserve_w=(), shortfall_per_kwh=2.0)  # prices of promises must not move with what is loosened
     tight, loose = objective(problem), objective(loosened(problem, what))
@@ -135,6 +135,8 @@ def looser_node(node: Node, what: str) -> Node:
         return replace(node, margin_a=())
     if what == "unbalance":
         return replace(node, max_unbalance_a=None if node.max_unbalance_a is None else node.max_unbalance_a + 3.0)
+    if what == "totals":
+        return replace(node, slot_total_w=tuple(watts + 1500.0 for watts in node.slot_total_w))
     return replace(node, limit_a=tuple(limit + 5.0 for limit in node.limit_a), slot_limit_a=tuple(limit + 5.0 for limit in node.slot_limit_a))  # type: ignore[arg-type]
 
 
@@ -193,7 +195,8 @@ def of_size(problem: Problem, factor: float) -> Problem:
     def node(one: Node) -> Node:
         rule = one.max_unbalance_a
         loads = tuple(big(load) for load in one.other_load_a)
-        return Node(one.node_id, one.parent, big(one.limit_a), big(one.slot_limit_a), loads, big(one.margin_a), rule and factor * rule)  # type: ignore[arg-type]
+        limits = {"limit_a": big(one.limit_a), "slot_limit_a": big(one.slot_limit_a), "slot_total_w": big(one.slot_total_w)}
+        return replace(one, **limits, other_load_a=loads, margin_a=big(one.margin_a), max_unbalance_a=rule and factor * rule)  # type: ignore[arg-type]
 
     def car(ev: Ev) -> Ev:
         names = ("energy_need_wh", "min_power_w", "max_power_w", "max_discharge_w", "present_power_w", "minimum_wh")

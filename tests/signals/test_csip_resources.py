@@ -204,6 +204,6 @@ def test_responses_are_read_by_whatever_name_the_server_lists_them() -> None:
     """ResponseList (sep.xsd): its items are of type Response, which others extend; code 1 is optional, as status is."""
     one = "<endDeviceLFDI>aabb</endDeviceLFDI>{}<subject>0f</subject>"
     body = f'<ResponseList xmlns="{NAMESPACE}" all="3" results="3"><Response>{one.format("<status>1</status>")}</Response>'
-    body += f'<DERControlResponse>{one.format("<status>2</status>")}</DERControlResponse><Response>{one.format("")}</Response></ResponseList>'
+    body += f"<DERControlResponse>{one.format('<status>2</status>')}</DERControlResponse><Response>{one.format('')}</Response></ResponseList>"
     page = resources.responses(body.encode())
     assert [(one.lfdi, one.subject, one.status) for one in page.items] == [("aabb", "0F", 1), ("aabb", "0F", 2), ("aabb", "0F", None)]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from signals.openadr3 import NO_PRIORITY, STANDING, SUBSCRIBED, Us, Value, Window, meaning, means_us, merged, still
 from signals.openadr3_objects import object_id, read_event, read_program
+from signals.openadr3_reports import grouped
 from signals.openadr3_times import slots
 from signals.openadr_plain import Base, Refused
 from tests.support.examples import examples
@@ -140,6 +141,77 @@ def test_without_a_duration_it_ends_where_the_next_one_starts() -> None:
 def test_an_event_nobody_can_place_in_time_is_refused(raw: dict[str, Any]) -> None:
     with pytest.raises(Refused):
         limits(raw)
+
+
+# -- what other servers send ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "start_s", "length_s"),
+    [
+        ({"intervalPeriod": {"start": START, "duration": "PT1H", "randomizeStart": "P0S"}}, 0, 3600.0),  # the guide's own default (7.3)
+        ({"intervalPeriod": {"start": START, "duration": "PT1H", "randomizeStart": None}}, 0, 3600.0),
+        ({"intervalPeriod": {"start": "2023-02-10 00:00:00Z", "duration": "P9999Y"}}, 0, None),
+        ({"intervalPeriod": {"start": "2023-02-10T01:00:00+01:00", "duration": "P9999Y0M0DT0H0M0S"}}, 0, None),
+        ({"intervalPeriod": {"start": START, "duration": "PT3600S"}}, 0, 3600.0),
+        ({"intervalPeriod": {"start": START, "duration": "P1W"}}, 0, 604_800.0),
+        ({"intervalPeriod": {"start": START, "duration": "PT1H"}, "duration": "P9999Y"}, 0, 3600.0),  # again and again for ever
+        ({"eventName": None, "priority": None, "targets": None, "reportDescriptors": None, "payloadDescriptors": None}, 0, 3600.0),
+        ({"eventName": "x" * 5000}, 0, 3600.0),
+        ({"eventName": 7, "bindingEvents": True, "x-own": {"a": [1]}}, 0, 3600.0),
+        ({"createdDateTime": "soon", "modificationDateTime": None}, 0, 3600.0),
+        ({"priority": -1}, 0, 3600.0),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_fields_that_are_missing_odd_or_new_lose_no_limit(changes: dict[str, Any], start_s: float, length_s: float | None) -> None:
+    """Optional fields are nullable, and unknown ones allowed (definition, "Required and optional properties")."""
+    raw = event(intervals=[interval("IMPORT_CAPACITY_LIMIT", 3.0)]) | changes
+    assert limits(raw)[0] == (start_s, length_s, 3000.0)
+
+
+def test_an_interval_without_an_id_counts_by_its_place() -> None:
+    two = [interval("IMPORT_CAPACITY_LIMIT", 1.0), interval("IMPORT_CAPACITY_LIMIT", 2.0)]
+    for each in two:
+        del each["id"]
+    assert [one.id for one in read_event(event(intervals=two)).intervals] == [0, 1]
+    assert limits(event(intervals=two)) == [(0, 3600, 1000), (3600, 3600, 2000)]
+
+
+def test_7_7_a_report_asked_for_with_a_slip_of_the_pen_loses_no_limit() -> None:
+    """Example 7.7-1 of the user guide writes payLoadType. The limit beside it holds, and the report is told to be none."""
+    raw = event(intervals=[interval("IMPORT_CAPACITY_LIMIT", 3.0)], reportDescriptors=[{"payLoadType": "USAGE", "aggregate": True}, 7])
+    assert limits(raw) == [(0, 3600.0, 3000.0)]
+    groups, why = grouped(read_event(raw).reports)
+    assert groups == {}
+    assert len(why) == 2
+    assert all("a report is not sent, as what is asked for is unreadable" in each for each in why)
+
+
+@pytest.mark.parametrize("bound", ["PT10M", "-PT10M"])
+def test_7_3_a_random_start_is_either_way_within_its_absolute_value(bound: str) -> None:
+    """Its bound is the absolute value, and the shift may be earlier or later."""
+    period = {"start": START, "duration": "PT1H", "randomizeStart": bound}
+    raws = [event(id=f"e{number}", intervalPeriod=period, intervals=[interval("IMPORT_CAPACITY_LIMIT", 1.0)]) for number in range(200)]
+    shifts = [limits(raw)[0][0] for raw in raws]
+    assert all(-600 <= shift <= 600 for shift in shifts)
+    assert min(shifts) < -400
+    assert max(shifts) > 400
+
+
+def test_7_3_an_interval_with_a_start_of_its_own_moves_with_the_first_one() -> None:
+    period = {"start": START, "duration": "PT1H", "randomizeStart": "PT10M"}
+    second = interval("IMPORT_CAPACITY_LIMIT", 2.0, number=1, start="2023-02-10T03:00:00Z", duration="PT1H")
+    found = limits(event(intervalPeriod=period, intervals=[interval("IMPORT_CAPACITY_LIMIT", 1.0), second]))
+    assert found[1][0] - 3 * 3600 == found[0][0] != 0
+
+
+def test_a_program_has_a_period_of_its_own_that_is_none_of_its_events() -> None:
+    """3.1: program.intervalPeriod is the program's span; without a period in event and intervals nothing says when (7.4)."""
+    program = read_program({"id": "p", "programName": "x", "intervalPeriod": {"start": START, "duration": "P1Y"}})
+    raw = event(intervals=[interval("IMPORT_CAPACITY_LIMIT", 3.0)]) | {"intervalPeriod": None}
+    with pytest.raises(Refused, match="nothing says when"):
+        meaning(read_event(raw), program, US, T0, T0)
 
 
 def test_7_3_event_duration_cuts_off_and_repeats() -> None:

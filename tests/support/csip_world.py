@@ -22,7 +22,7 @@ from controller.io.signals import ieee2030_5, ieee2030_5_answers
 from controller.io.signals.driver import Surroundings
 from controller.io.signals.ieee2030_5 import Ieee20305Driver, build
 from controller.io.tasks import end, spawn
-from controller.sim.ieee2030_5 import CIPHERS, UtilityServer, tls
+from controller.sim.ieee2030_5 import CIPHERS, UtilityServer, caller_tls, tls
 from controller.sim.ieee2030_5_desk import Desk, register_order
 from controller.sim.ieee2030_5_pki import Authority, Pair
 from controller.sim.ieee2030_5_utility import Utility
@@ -63,6 +63,7 @@ class World:
         """Let the server run; it knows nothing but its first orders."""
         if not self._in_process:
             self._beside = UtilityServer(Utility(lambda: Clock().stamp().wall_s))
+            self._beside.caller = caller_tls(self.server.cert, self.server.key, self.authority.ca)
             for order in self._orders:
                 Desk(self._beside).act(**order)
             await self._beside.start(self.port, tls(self.server.cert, self.server.key, self.authority.ca, self._ciphers))
@@ -101,6 +102,12 @@ class World:
         assert self._session is not None
         async with self._session.get("/told") as answer:
             return [one["content"] for one in await answer.json() if one["what"] == what]
+
+    @property
+    def beside(self) -> UtilityServer:
+        """The server, where it runs in this process."""
+        assert self._beside is not None
+        return self._beside
 
     async def asked(self) -> list[str]:
         """Every request, as "GET /path"."""

@@ -30,6 +30,12 @@ FAULTS = (
     "grid meter silent", "battery meter silent", "pv meter silent", "battery silent", "battery refuses", "battery deaf", "battery drops",
     "another master", "inverter silent", "inverter refuses", "inverter deaf", "soc unknown", "killed", "forgets", "wall clock jumps",
 )  # fmt: skip
+UNRULY = frozenset(
+    {"battery meter silent", "battery silent", "battery refuses", "battery deaf", "another master", "soc unknown", "killed", "forgets"}
+)
+"""With these it need not do what the law says, or the law does not know what it does."""
+FAULT_LINGERS_S = 75.0
+"""A command of before lives on so long, or it is given free and told anew."""
 NEAR_W = 300.0
 """A bound is over when it is passed by more than this: half a percent of the roof [W]."""
 
@@ -59,6 +65,7 @@ class Seen:
     import_runs: list[tuple[float, float, float]] = field(default_factory=list)
     below_reserve_wh: float = 0.0
     below_least_wh: float = 0.0
+    below_why_wh: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -288,8 +295,18 @@ class EnergyWorld(VirtualDay):
         store = self.config.battery
         if store is not None and physics.battery.power_w < -NEAR_W:
             given_wh = -physics.battery.power_w / 3600.0
-            seen.below_reserve_wh += given_wh if soc < store.reserve_percent - 0.05 else 0.0
+            if soc < store.reserve_percent - 0.05:
+                seen.below_reserve_wh += given_wh
+                seen.below_why_wh[self._why()] += given_wh
             seen.below_least_wh += given_wh if soc < store.min_soc_percent - 0.05 else 0.0
+
+    def _why(self) -> str:
+        """Why the battery gives from its reserve: something does not obey or is not known, a circuit or limit is over, or neither."""
+        faults = {one.what for one in self.troubles if one.from_s <= self._second < one.to_s + FAULT_LINGERS_S} & UNRULY
+        if faults:
+            return f"fault: {' and '.join(sorted(faults))}"
+        reason = self.engine.site.devices.lines[BATTERY].reason
+        return "relief of a fuse or limit" if reason == "fuse or limit: measured" else f"told so: {reason}"
 
     def thermal(self) -> float:
         """The warmest pole of all: 1.0 could have tripped."""

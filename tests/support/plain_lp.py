@@ -106,6 +106,8 @@ class _Formulation:
         ends = [slot.start_wall_s + slot.duration_s for slot in problem.slots]
         self.late = [(end - ends[0]) / max(ends[-1] - ends[0], 1.0) for end in ends]
         self.feeds: dict[tuple[str, int, int], list[tuple[int, float]]] = {}
+        self.battery_takes: dict[int, int] = {}
+        self.thrown: dict[int, int] = {}
         self.constant = 0.0
         for ev in problem.evs:
             self.car(ev)
@@ -226,6 +228,7 @@ class _Formulation:
             if problem.pv_w[slot] > 0.0:
                 thrown = self.sheet.column(problem.pv_w[slot] / 1000.0, preference=self.like(CURTAILING, slot))
                 self.feed(root.node_id, self.phases, slot, thrown, 1.0)
+                self.thrown[slot] = thrown
         if problem.battery is not None:
             self.battery()
 
@@ -240,6 +243,7 @@ class _Formulation:
             hours, last = self.hours[slot], slot == count - 1
             takes = self.sheet.column(battery.max_charge_w / 1000.0, preference=self.like(EARLY * self.late[slot], slot))
             gives = self.sheet.column(battery.max_discharge_w / 1000.0, penalty=wear * hours)
+            self.battery_takes[slot] = takes
             self.feed(self.root.node_id, self.phases, slot, takes, 1.0)
             self.feed(self.root.node_id, self.phases, slot, gives, -1.0)
             level = self.sheet.column(whole, start if last else least)
@@ -275,6 +279,13 @@ class _Formulation:
                     self.sheet.row(terms, -fixed, -fixed)
             if node.max_unbalance_a is not None:
                 self.unbalance(node, node.max_unbalance_a * per_a)
+            for slot, watts in enumerate(node.slot_total_w):
+                terms = [(self.flow_of[node.node_id, phase, slot], 1.0) for phase in range(3)]
+                if node.battery_counts and node is not self.root and slot in self.battery_takes:
+                    terms.append((self.battery_takes[slot], 1.0))
+                if node is self.root and slot in self.thrown:
+                    terms.append((self.thrown[slot], -1.0))
+                self.sheet.row(terms, -INF, watts / 1000.0)
 
     def unbalance(self, node: Node, most_kw: float) -> None:
         for slot in self.slots:

@@ -1,7 +1,7 @@
 """Random small sites for laws of planning.
 
 ``problems``: anything that can be posed: crooked trees, unbalanced and overloaded phases, negative prices, V2G with nonsense numbers,
-feed-in by other loads, limits of 0, stays outside the horizon, slots that straddle demand windows. ``sound_problems``: sites
+feed-in by other loads, limits of 0, limits in watts, stays outside the horizon, slots that straddle demand windows. ``sound_problems``: sites
 without overloads by others, with positive prices and believable cars: those that the independent formulation covers.
 """
 
@@ -55,7 +55,9 @@ def trees(draw: st.DrawFn, count: int) -> tuple[Node, ...]:
         copper = draw(st.one_of(st.tuples(limits, limits, limits), limits.map(lambda limit: (limit, limit, limit))))
         margin = draw(maybe(per_slot(st.sampled_from([0.0, 3.0, 20.0]), count)))
         rule = draw(st.sampled_from([None, None, 0.0, 10.0, 20.0]))
-        nodes.append(Node(f"n{index}", parent, copper, draw(maybe(per_slot(limits, count))), loads, margin, rule))
+        ceiling = draw(maybe(per_slot(limits, count)))
+        total = draw(maybe(per_slot(st.sampled_from([-500.0, 0.0, 3000.0, 9000.0, 1e6]), count)))
+        nodes.append(Node(f"n{index}", parent, copper, ceiling, loads, margin, rule, total, draw(st.booleans())))
     return tuple(nodes)
 
 
@@ -104,6 +106,8 @@ batteries = st.builds(
     efficiency_one_way=st.sampled_from([0.8, 0.96, 1.0]),
     wear_per_kwh=st.sampled_from([0.0, 0.03]),
     reserve_wh=st.sampled_from([0.0, 0.0, 3000.0, 50_000.0]),
+    sun_only=st.sampled_from([False, False, True]),
+    feeds_grid=st.sampled_from([True, True, False]),
 )
 
 
@@ -152,7 +156,8 @@ def sound_trees(draw: st.DrawFn, count: int) -> tuple[Node, ...]:
         loads = draw(st.one_of(st.just(()), st.tuples(*[st.tuples(small, small, small)] * count)))
         ceiling = draw(maybe(per_slot(st.sampled_from([17.5, 30.0]), count)))
         margin = draw(maybe(per_slot(st.sampled_from([0.0, 3.0]), count)))
-        nodes.append(Node(f"n{index}", parent, (limit,) * 3, ceiling, loads, margin, draw(st.sampled_from([None, None, 10.0, 16.0]))))
+        rule, total = draw(st.sampled_from([None, None, 10.0, 16.0])), draw(maybe(per_slot(st.sampled_from([9000.0, 11_000.0]), count)))
+        nodes.append(Node(f"n{index}", parent, (limit,) * 3, ceiling, loads, margin, rule, total, draw(st.booleans())))
     return tuple(nodes)
 
 

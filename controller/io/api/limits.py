@@ -69,7 +69,8 @@ class FleetLimits:
 
     async def _ask(self, received: LimitReceived) -> AnswerLimit:
         """Hand it in and wait. Raises ApiError 503 if no answer comes in time."""
-        future = self._waiting[received.number] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[AnswerLimit] = asyncio.get_running_loop().create_future()
+        self._waiting[received.number] = future
         try:
             self._submit(received)
             async with asyncio.timeout(ANSWER_S):

@@ -38,10 +38,11 @@ def spool_of(history: object) -> Counts | None:
     return history.spool if isinstance(history, Spooling) else None
 
 
-def prometheus_text(picture: Snapshot, spool: Counts | None = None) -> str:
-    """The whole answer: HELP, TYPE and samples per metric, ends with a newline. spool: of history, where it goes to a server."""
+def prometheus_text(picture: Snapshot, spool: Counts | None = None, ignored: int | None = None) -> str:
+    """The whole answer: HELP, TYPE and samples per metric, ends with a newline. spool: of history, where it goes to a server.
+    ignored: messages of the broker that nobody asked for, None = there is no broker."""
     lines: list[str] = []
-    for name, sentence, samples in (*_metrics(picture), *_meters(picture), *_outside(picture), *_spool(spool)):
+    for name, sentence, samples in (*_metrics(picture), *_meters(picture), *_outside(picture), *_spool(spool), _broker(ignored)):
         rows = [f"yardmaster_{name}{_labels(labels)} {_number(value)}" for labels, value in samples if value is not None]
         if rows:
             kind = "counter" if name.endswith("_total") else "gauge"
@@ -159,6 +160,11 @@ def _outside(picture: Snapshot) -> Iterator[tuple[str, str, Iterable[Sample]]]:
     series = [({"kind": one.kind, "source": one.source}, one) for one in picture.site.series]
     ahead = [(labels, max(0.0, one.until_wall_s - picture.now_wall_s) if one.until_wall_s is not None else 0.0) for labels, one in series]
     yield "series_ahead_seconds", "How far ahead prices or a forecast are known.", _once(ahead)
+
+
+def _broker(ignored: int | None) -> tuple[str, str, Iterable[Sample]]:
+    count = None if ignored is None else float(ignored)
+    return "mqtt_ignored_total", "Messages of the broker on topics that nobody here reads, since the start.", [({}, count)]
 
 
 def _spool(spool: Counts | None) -> Iterator[tuple[str, str, Iterable[Sample]]]:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from aiohttp import web
+
 from controller.snapshot import Snapshot
 
 _OUTER = ("site_id", "site_name", "timezone", "currency", "wall_speed", "version", "links", "faces", "moves")
@@ -49,6 +51,11 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_nan(item) for item in value]
     return _without_nan(_fields(value)) if dataclasses.is_dataclass(value) else value
+
+
+def answer_json(value: Any, status: int = 200) -> web.Response:
+    """A JSON answer."""
+    return web.json_response(text=to_json(value), status=status)
 
 
 class Feed:

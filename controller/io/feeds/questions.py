@@ -91,10 +91,10 @@ def _read(feed: WebFeed, body: bytes, currency: str, zone: ZoneInfo) -> Slots:
     return tibber.decode(body, feed.home, currency)
 
 
-def judged(slots: Slots, prices: bool) -> Slots:
+def judged(slots: Slots, prices: bool, currency: str) -> Slots:
     """What came through a plain feed, judged as what it is said to be: prices per kWh, or powers and CO2, which are never negative."""
     if prices:
-        return plausible(slots)
+        return plausible(slots, currency)
     below = next((slot for slot in slots if slot.value < 0.0), None)
     if below is not None:
         raise PriceError(f"there is a value of {below.value:g}; only prices may be below 0")

@@ -54,7 +54,7 @@ class _Told:
 
     def series(self, slots: Slots) -> None:
         """A series came, judged as what it is. Raises PriceError."""
-        sound = judged(slots, self.kind in PRICES)
+        sound = judged(slots, self.kind in PRICES, self.config.tariff.currency)
         rows = tuple((slot.start_wall_s, slot.end_wall_s, slot.value) for slot in sound)
         self._submit(SeriesTold(self.clock.stamp(), self.kind, self.source, rows, self._origin))
 

@@ -49,6 +49,7 @@ class DevicesShell:
         self._wake = {name: asyncio.Event() for name in self.drivers}
         self._ours: set[str] = set()
         self._kept: set[str] = set()
+        self._refused: set[str] = set()
         self._failed: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -70,19 +71,27 @@ class DevicesShell:
         """Give everything free that we command, then end."""
         await end(self._tasks)
         self._tasks = []
+        self._kept -= {name for name, order in self._waiting.items() if not order.keeps}  # what waits knows better what a fuse hangs on
         for name in sorted(self._kept & self._ours):
             log.warning("%s keeps its command until it ends by itself: a fuse or a limit would be broken without it", name)
         releases = [spawn(self._release(name), f"release {name}") for name in sorted(self._ours - self._kept)]
         if releases:
             _, late = await asyncio.wait(releases, timeout=RELEASE_S)
             await end(list(late))
+            for name in sorted(self._ours - self._kept - self._refused):
+                log.warning("%s was not given free within %.1f s; it falls free %s", name, RELEASE_S, self._ends(name))
 
     async def _release(self, name: str) -> None:
         try:
             await self.drivers[name].steer(SteerDevice(name, 0))
             self._ours.discard(name)
         except ReadingError as error:
-            log.warning("%s could not be given free (%s); it falls free by its own watchdog, if it has one", name, error)
+            self._refused.add(name)
+            log.warning("%s could not be given free (%s); it falls free %s", name, error, self._ends(name))
+
+    def _ends(self, name: str) -> str:
+        """How a command ends that nobody takes back, for people."""
+        return "by its own watchdog" if self.drivers[name].ends_itself else "only at the next start, or by hand: it has no watchdog"
 
     # -- one device --------------------------------------------------------------------------------------
 
@@ -109,7 +118,8 @@ class DevicesShell:
         free = order.power_w is None and order.closed is None
         if not free:
             self._ours.add(order.device)  # before it is sent: a command whose answer is lost may be in force
-        self._kept.discard(order.device)
+        if not order.keeps:
+            self._kept.discard(order.device)
         try:
             confirmed = await driver.steer(order)
         except ReadingError as error:

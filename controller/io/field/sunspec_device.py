@@ -20,7 +20,7 @@ from controller.config_base import ModbusLine
 from controller.io.field.bus import Bus, RefusedError
 from meters.reading import ReadingError
 from meters.sunspec import BASES, Answer, Conversation, MovedError, Reader, Refused, Result, discover, summary
-from meters.sunspec_control import Command
+from meters.sunspec_control import Command, Write
 from meters.sunspec_models import Found, Picture
 from meters.template import Block
 
@@ -31,6 +31,11 @@ SEARCH_PAUSE_S = (2.0, 60.0)
 
 RELEARN_S = 600.0
 """What a device has refused is asked for again after so long, and after each new connection."""
+
+BUSY_CODES = (5, 6)
+"""Modbus: acknowledged but not done yet, and busy."""
+BUSY_PAUSES_S = (0.1, 0.2, 0.4)
+"""Waits before a write that met a busy device is tried again."""
 
 Wanted = Callable[[tuple[Found, ...]], tuple[tuple[Found, int], ...]]
 """Which models are read, and how many registers of each (0 = all), given all there are."""
@@ -75,11 +80,24 @@ class SunSpecDevice:
         async with self._bus.turn(self._line, urgent=True):
             for write in command.writes:
                 try:
-                    await self._bus.write_registers(self._line, write.address, write.words)
+                    await self._write(write)
                 except RefusedError as error:
                     if not write.optional:
                         raise
                     log.debug("%s does without the write at %d: %s", self._bus.name, write.address, error)
+
+    async def _write(self, write: Write) -> None:
+        """One that is busy (5, 6) is asked again for a while; anything else it refuses is final."""
+        for pause_s in BUSY_PAUSES_S:
+            try:
+                await self._bus.write_registers(self._line, write.address, write.words)
+            except RefusedError as error:
+                if error.code not in BUSY_CODES:
+                    raise
+                await asyncio.sleep(pause_s)
+            else:
+                return
+        await self._bus.write_registers(self._line, write.address, write.words)
 
     def choose_again(self, wanted: Wanted) -> None:
         """Ask ``wanted`` once more before its next read."""

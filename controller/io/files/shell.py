@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 import secrets
 import shutil
@@ -25,6 +26,7 @@ import aiohttp
 from controller.config import Config
 from controller.facts import FileFetched, FilesCollected, FileServed
 from controller.io.files.box import Box, check_room
+from controller.io.files.ftp_box import SENDER, FtpBoxes
 from controller.io.files.server import FileServer, safe_name
 from controller.io.files.transfer import Fetched, TransferError, fetch, tried, upload
 from controller.io.links.tls import CertificateError, server_context
@@ -33,6 +35,8 @@ from controller.io.tasks import end, spawn
 from controller.ocpp.times import timestamp
 from controller.orders import FetchFile, OpenBox, Order, SendBox, ServeFile, StopServing
 from controller.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
 
 FOLDER = "files"
 FILE = "file"
@@ -55,6 +59,7 @@ class FilesShell:
         self._snapshot = snapshot
         self._root = config.data_dir / FOLDER
         self._server = FileServer(self._received, self._busy, len(config.stations))
+        self._ftp = FtpBoxes(self._received, len(config.stations))
         self._jobs: dict[str, asyncio.Task[Any]] = {}
         self._session: aiohttp.ClientSession | None = None
         self._stopped = True
@@ -73,6 +78,7 @@ class FilesShell:
         await end(self._jobs.values())
         self._jobs.clear()
         await self._server.close()
+        await self._ftp.close()
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -150,9 +156,15 @@ class FilesShell:
             return
         # Half of the room: what is in the box is packed into one more file.
         box = Box(folder, max(0, min(order.max_bytes, room // 2)), frozenset(map(safe_name, order.senders)))
-        await self._offer(order.job, lambda secret: self._server.open_box(order.job, secret, box), "box", "")
 
-    async def _offer(self, job: str, enter: Callable[[str], None], kind: str, tail: str) -> None:
+        def enter(secret: str) -> None:
+            self._server.open_box(order.job, secret, box)
+            if self._config.files.ftp_port is not None and box.senders:
+                self._ftp.open_box(order.job, secret, box)
+
+        await self._offer(order.job, enter, "box", "", ftp=bool(box.senders))
+
+    async def _offer(self, job: str, enter: Callable[[str], None], kind: str, tail: str, *, ftp: bool = False) -> None:
         try:
             secret = await asyncio.to_thread(self._secret, job)
             enter(secret)
@@ -165,7 +177,20 @@ class FilesShell:
             return
         address = self._address()
         urls = tuple(f"{scheme}://{address}:{port}/{kind}/{secret}{tail}" for scheme, port in sorted(self._server.ports.items()))
-        self._submit(FileServed(self._clock.stamp(), job, urls))
+        self._submit(FileServed(self._clock.stamp(), job, (*urls, *(await self._ftp_urls(address, secret) if ftp else ()))))
+
+    async def _ftp_urls(self, address: str, secret: str) -> tuple[str, ...]:
+        """Where chargers that know nothing else put their logs; none if it is not wanted or cannot be."""
+        wanted = self._config.files.ftp_port
+        if wanted is None:
+            return ()
+        try:
+            async with self._listening:
+                port = await self._ftp.listen(self._host(), wanted)
+        except OSError as error:
+            log.warning("no FTP for chargers on port %d: %s; choose another files.ftp_port", wanted, error.strerror or error)
+            return ()
+        return (f"ftp://{SENDER}:{secret}@{address}:{port}/",)
 
     def _secure(self) -> Any:
         tls = self._config.listen.tls
@@ -214,9 +239,11 @@ class FilesShell:
 
     async def _forget(self, job: str) -> None:
         self._server.drop(job)
+        self._ftp.drop(job)
         await asyncio.to_thread(shutil.rmtree, self._path(job), True)
         async with self._listening:
             await self._server.rest()
+            await self._ftp.rest()
 
     def _is_ours(self, path: Path) -> bool:
         """Only what lies in our own folder is ever served."""

@@ -145,6 +145,8 @@ class HistoryShell:
                     await self._prune()
                     for level in self._levels:
                         await self._thin_level(level)
+                    while await self._run(self._store.give_back):
+                        pass
             except (sqlite3.Error, OSError) as error:
                 self._tell("file", f"the history file cannot be tidied: {error}")
             await asyncio.sleep(TIDY_EVERY_S)

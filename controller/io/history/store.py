@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from controller.io.history.sqlite_file import open_store, set_aside
+from controller.io.history.sqlite_file import give_back, open_store, set_aside
 from controller.io.history.thinning import EVENTS, Level, Slice, counts_up, done, thin, todo
 from controller.io.history.thinning import SCHEMA as THINNING_SCHEMA
 from controller.orders import RecordPoint
@@ -168,6 +168,10 @@ class HistoryStore:
         with db:
             db.execute(_EMPTY)
         self._ids.clear()
+
+    def give_back(self) -> bool:
+        """Do one step of giving the space of deleted points back to the disk; False = there is nothing to do."""
+        return give_back(self._opened())
 
     def todo(self, level: Level, now_wall_s: float) -> list[Slice]:
         """The next day's work of a level, [] if nothing is due. What is recent is to be settled before."""

@@ -33,6 +33,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from controller.io.links.fragments import FragmentCounter
+from controller.io.links.patience import bound_silence
 from controller.io.tasks import spawn
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ ACCEPTED_AT_ONCE = 64  # then the rest of the program gets its turn
 PAUSE_S = 1.0  # between two tries to accept while the system has no file descriptor left
 COMPLAIN_EVERY_S = 60.0
 LOOK_EVERY_S = 0.25  # how often a full door looks for callers that have left
+UNACKNOWLEDGED_S = 20.0
+"""A station whose side acknowledges nothing of what we sent for so long is gone, even if words of it still come (F35, F39)."""
 _NO_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 Serve = Callable[["Caller"], Awaitable[None]]
@@ -202,6 +205,13 @@ class Handler(web.RequestHandler):
         elif self.transport is not None:
             self.transport.abort()
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Called by the event loop. Lets go of all that leads back here: it would stay in memory until the next garbage collection."""
+        super().connection_lost(exc)
+        self.flooded = self.caller.handler = None
+        if hasattr(self, "_data_received_cb"):  # aiohttp's way to a socket's heartbeat
+            self._data_received_cb = None
+
 
 class DoorServer(web.Server):
     """aiohttp's server behind a door; tells it when a connection closes, so that a port scan or a health check holds no place.
@@ -240,7 +250,8 @@ class DoorServer(web.Server):
             if context is not None:
                 self._failed(caller.address, error)
             return
-        caller.handler = handler
+        if handler.transport is not None:  # else it has closed meanwhile
+            caller.handler = handler
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """Called by aiohttp while the handler still has its transport."""
@@ -320,6 +331,7 @@ def listening_sockets(host: str, port: int) -> list[socket.socket]:
             sockets[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 sockets[-1].setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            bound_silence(sockets[-1], UNACKNOWLEDGED_S)
             sockets[-1].bind(address)
             sockets[-1].listen(BACKLOG)
     except BaseException:

@@ -17,6 +17,7 @@ from controller.io.shell import Clock, Submit
 from controller.io.tasks import end, keep, spawn
 from controller.orders import DialUpstream, InstallOwnCertificate, MakeSigningRequest, Order
 
+STOP_S = 0.5
 ENDED = "the CSMS that it is shown to lets us in no more"
 
 
@@ -31,6 +32,7 @@ class OurCertificates:
         self._shown: dict[str, Path] = {}
         self._endings = Endings(self._shown, clock, submit, ENDED)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._working: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Watch the calendar."""
@@ -38,8 +40,10 @@ class OurCertificates:
             self._tasks.add(keep(self._endings.watch, "certificates towards CSMSs"))
 
     async def stop(self) -> None:
-        """End what is under way; files are whole at any time."""
-        await end(self._tasks)
+        """Files that are being written get a moment; they are whole at any time."""
+        if self._working:
+            await asyncio.wait(self._working, timeout=STOP_S)
+        await end(self._tasks | self._working)
         self._tasks.clear()
 
     # -- dialling ---------------------------------------------------------------------------------------
@@ -90,8 +94,8 @@ class OurCertificates:
 
     def _begin(self, work: Coroutine[Any, Any, None], identity: str) -> None:
         task = spawn(work, f"certificate of {identity}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
 
     async def _request(self, order: MakeSigningRequest) -> None:
         csr, reason = "", ""

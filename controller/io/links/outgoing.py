@@ -121,6 +121,8 @@ class Outgoing:
             self._give_up(f"sending failed: {error}")
         finally:
             self._idle = False
+            # Owner, queue and socket would hold each other until the next garbage collection, and a compressor of 100 KiB with them.
+            self._broken = _nobody
 
     def _write(self, text: str) -> None:
         """Hand a text to the transport now. Its coroutine ends without waiting as long as there is room."""
@@ -159,6 +161,10 @@ class Outgoing:
         if not self._ended:
             self._ended = True
             self._broken(reason)
+
+
+def _nobody(_reason: str) -> None:
+    """Who is told after the end."""
 
 
 def close_reply(code: int) -> int:

@@ -8,6 +8,8 @@ way is taken, which ends the wait. Should aiohttp look different one day, the wo
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import ClientWebSocketResponse, web
 
 
@@ -29,3 +31,11 @@ class UpstreamSocket(ClientWebSocketResponse):
             self._heartbeat_when = self._loop.time() + self._heartbeat
         else:
             super()._on_data_received()
+
+    def let_go(self) -> None:
+        """The connection has ended: it and this would hold each other, and a compressor of 100 KiB, until the next garbage collection."""
+        protocol: Any = getattr(self._writer, "protocol", None)
+        if hasattr(protocol, "_data_received_cb"):  # aiohttp's way to the heartbeat of a socket
+            protocol._data_received_cb = None
+        if hasattr(self, "_cancel_heartbeat"):  # a timer that is still to fire would hold it, too
+            self._cancel_heartbeat()

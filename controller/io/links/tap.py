@@ -154,9 +154,18 @@ class Tap:
             self._reader = None
 
     def state(self) -> list[dict[str, Any]]:
-        """The stations' links now, as a transcript begins with: station, version, online, upstream (open, away, none)."""
-        return [
+        """The links now, as a transcript begins with: station, version, online, upstream (open, away, none); csms_version where the CSMS is told in
+        other words, as a depot's is."""
+        states: list[dict[str, Any]] = [
             {"station": link.station_id, "version": link.version, "online": link.online, "upstream": link.upstream} for link in self._links()
+        ]
+        spoken = {face.identity: face for face in self._faces() if face.version}
+        for state in states:
+            face = spoken.pop(state["station"], None)
+            state |= {"csms_version": face.version} if face is not None else {}
+        depots = [face for face in spoken.values() if face.identity in self._depots]
+        return states + [
+            {"station": face.identity, "version": "", "online": False, "upstream": face.state, "csms_version": face.version} for face in depots
         ]
 
 

@@ -29,14 +29,15 @@ from urllib.parse import quote
 
 import aiohttp
 from aiohttp import ClientWebSocketResponse, ClientWSTimeout, WSMsgType, hdrs
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from controller.certificates import CertificateError
 from controller.config import Config, UpstreamConfig
 from controller.facts import UpstreamClosed, UpstreamFrame, UpstreamOpened
+from controller.io.links.names import LastingResolver
 from controller.io.links.our_certificates import OurCertificates
 from controller.io.links.outgoing import Outgoing, close_words
+from controller.io.links.patience import bound_silence
 from controller.io.links.pinging import UpstreamSocket
 from controller.io.links.pump import install, pumping
 from controller.io.shell import Clock, Submit
@@ -51,8 +52,8 @@ PING_S = 30.0  # a CSMS that stays silent is pinged after this time and given up
 CLOSE_S = 2.0
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 STOP_S = 0.8
-ADDRESS_KEPT_S = 86_400.0
-ADDRESSES_KEPT = 64
+UNACKNOWLEDGED_S = 30.0
+"""A CSMS whose side acknowledges nothing of what we sent for so long is gone, even if words of it still come (F35, F39)."""
 BAD_REQUEST = (400, 406, 426)
 """What some CSMSs answer to versions they do not know, instead of finishing the handshake without one."""
 BARRED = (400, 401, 403, 495, 496)
@@ -77,36 +78,6 @@ class DialError(Exception):
 
 
 NOT_REFUSED = DialError("", refused=False)
-
-
-class LastingResolver(AbstractResolver):
-    """The system's resolver, with the last good answer for a day while it fails (F36). mono_s: the clock."""
-
-    def __init__(self, mono_s: Callable[[], float], system: AbstractResolver | None = None) -> None:
-        self._mono_s = mono_s
-        self._system = system or aiohttp.ThreadedResolver()
-        self._known: dict[tuple[str, int, int], tuple[float, list[ResolveResult]]] = {}
-
-    async def resolve(self, host: str, port: int = 0, family: sockets.AddressFamily = sockets.AF_INET) -> list[ResolveResult]:
-        """Addresses of ``host``. Raises OSError when the name server fails and has failed for a day."""
-        key = (host, port, int(family))
-        try:
-            found = await self._system.resolve(host, port, family)
-        except OSError:
-            since_mono_s, known = self._known.get(key, (float("-inf"), []))
-            if self._mono_s() - since_mono_s > ADDRESS_KEPT_S:
-                raise
-            log.info("the name %s cannot be resolved; its last address is used", host)
-            return known
-        self._known.pop(key, None)
-        self._known[key] = (self._mono_s(), found)
-        if len(self._known) > ADDRESSES_KEPT:
-            del self._known[next(iter(self._known))]
-        return found
-
-    async def close(self) -> None:
-        """Nothing is open."""
-        await self._system.close()
 
 
 @dataclass(slots=True)
@@ -258,6 +229,7 @@ class UpstreamShell:
             self._end(leg, text, refused)  # told before the goodbye: a station waits for it in its handshake
             await socket.close(code=1002, message=b"no common OCPP version")
             raise refused
+        bound_silence(socket.get_extra_info("socket"), UNACKNOWLEDGED_S)
         return socket
 
     async def _connect(self, http: aiohttp.ClientSession, upstream: UpstreamConfig, order: DialUpstream) -> ClientWebSocketResponse:
@@ -307,6 +279,8 @@ class UpstreamShell:
             await end([writer])
             if not socket.closed:
                 _cut(socket)
+            if isinstance(socket, UpstreamSocket):
+                socket.let_go()
 
     async def _read(self, leg: _Leg, socket: ClientWebSocketResponse) -> str:
         def at_once(text: str) -> bool:

@@ -5,6 +5,8 @@ Topics below ``yardmaster/<site>/``: ``limit/set`` in; everything the engine pub
 decided here; this shell checks the payload's form. Other shells have topics of their own through
 ``listen`` and ``say`` (``controller.io.shell.Topics``); meters do.
 
+What a broker sends although nobody here asked for its topic is ignored, told once and counted (``ignored``, B36).
+
 paho's thread only hands over. An exception in a callback would end that thread while paho still
 says "connected" (fault F58), so callbacks cannot raise, and our own heartbeat has to come back
 through the broker within 30 s or the client is built anew. The session is clean on purpose: a
@@ -50,6 +52,7 @@ CONNECT_TIMEOUT_S = 5.0
 CLOSE_S = 0.4
 LONGEST_BYTES = 262_144
 """Payloads are cut one byte behind this: two days of quarter hours of prices in a talkative format fit many times."""
+SHOWN_BYTES = 100
 LIMIT_TOPIC, STATUS_TOPIC, HEARTBEAT_TOPIC = "limit/set", "status", "heartbeat"
 
 
@@ -147,6 +150,8 @@ class MqttShell:
         self._connected = False  # and has taken our subscriptions
         self._healthy: bool | None = None
         self._last_heard_s = 0.0
+        self.ignored = 0
+        """Messages on topics that nobody here reads, since the start."""
         self._tasks: list[asyncio.Task[None]] = []
         MqttMeters(config, clock, submit).join(self)
         self._home = HomeAssistant(config, __version__, self) if self._mqtt.home_assistant else None
@@ -335,7 +340,15 @@ class MqttShell:
             self._report(True, f"connected to {self._mqtt.host}:{self._mqtt.port}")  # only now limits are known to reach us
         elif message.topic == self._root + LIMIT_TOPIC:
             self._take_limit(message)
-        self._board.hand_over(message.topic, message.payload, message.retained)
+        wanted = self._board.hand_over(message.topic, message.payload, message.retained)
+        if not wanted and message.topic not in (self._root + HEARTBEAT_TOPIC, self._root + LIMIT_TOPIC):
+            self._ignore(message)
+
+    def _ignore(self, message: Arrived) -> None:
+        if not self.ignored:
+            topic = shown(message.topic.encode("utf-8", errors="replace"), SHOWN_BYTES)
+            log.warning("the broker sent a message on %s, which nobody here asked for; it and all further ones are ignored and counted", topic)
+        self.ignored += 1
 
     def _take_limit(self, message: Arrived) -> None:
         at = self._clock.stamp()

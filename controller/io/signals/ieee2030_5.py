@@ -1,8 +1,9 @@
 """Driver: an IEEE 2030.5 (CSIP) utility server over mutual TLS.
 
-Polled, as often as the server's resources ask for, and at once when it notifies us (``ieee2030_5_notify``). Each whole poll of our programs is told to the site as
-one schedule, in our clock; one that fails part-way tells nothing, so nothing is lifted by a server that stumbles. Where the server wants
-to be asked more rarely than the site's heartbeat allows, its Time is read in between: it lives. Demands nothing of the site: ``site`` decides.
+Polled, as often as the server's resources ask for, and at once when it notifies us (``ieee2030_5_notify``). Each whole poll of our programs is
+told to the site as one schedule, in our clock; one that fails part-way tells nothing, so nothing is lifted by a server that stumbles. Where
+the server wants to be asked more rarely than the site's heartbeat allows, its Time is read in between: it lives. Demands nothing of the site:
+``site`` decides.
 """
 
 from __future__ import annotations
@@ -123,11 +124,11 @@ class Ieee20305Driver:
         """Do what is due. Raises ServerError, XmlError, UnregisteredError."""
         stamp = self._clock.stamp()
         mono_s = stamp.mono_s
+        self._take_hint(mono_s)
         places = await self._find(stamp)
         self._watch_jumps(mono_s, stamp.wall_s, stamp.wall_speed)
         beat = await self._read_time(places, mono_s)
-        if self._is_due("programs", mono_s) or (self._hint and mono_s - self._polled_mono_s >= QUICKEST_S):
-            self._hint, self._polled_mono_s = False, mono_s
+        if self._is_due("programs", mono_s):
             await self._read_programs(places, mono_s)
         elif self._schedule.next_s is not None and self._server_s(self._clock.stamp().wall_s) >= self._schedule.next_s:
             self._tell()
@@ -144,9 +145,15 @@ class Ieee20305Driver:
                 await self._reports.round(self._places, stamp.mono_s, stamp.wall_s, self._connected())
 
     def _hinted(self) -> None:
-        """The server says that something has changed, also perhaps what is assigned to us."""
+        """The server says that something has changed."""
         self._hint = True
-        self._due.pop("places", None)
+
+    def _take_hint(self, mono_s: float) -> None:
+        """Look now, also at what is assigned to us."""
+        if self._hint and mono_s - self._polled_mono_s >= QUICKEST_S:
+            self._hint, self._polled_mono_s = False, mono_s
+            self._due.pop("places", None)
+            self._due.pop("programs", None)
 
     def _cancelled(self) -> None:
         if self._subscriptions is not None:

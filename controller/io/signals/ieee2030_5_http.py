@@ -90,12 +90,23 @@ class Http:
         """Where a link leads. Raises AstrayError when it leaves the server."""
         try:
             url = base.join(URL(href, encoded=True))
-            same = url.origin() == self.root.origin()
+            same = _place(url) == _place(self.root)
         except ValueError:
             raise AstrayError(f"the server gave {href[:80]!r} as an address, which is none") from None
         if not same:
             raise AstrayError(f"the server sent us to another one ({url.host}); links are followed on {self.root.host} only")
-        return url
+        return self._here(url)
+
+    def _here(self, url: URL) -> URL:
+        """The same path on the server as the site file calls it."""
+        return URL(f"{self.root.origin()}{url.raw_path_qs}", encoded=True)  # not joined: a path may begin with //, which would be a host
+
+    def _made(self, base: URL, place: str) -> URL | None:
+        """Where what we made is. A server behind a front may name itself as it is called inside: then the same path on the one we know counts."""
+        try:
+            return self._here(base.join(URL(place, encoded=True)))
+        except ValueError:
+            return None
 
     async def get(self, url: URL) -> Got:
         """Read a resource."""
@@ -121,7 +132,7 @@ class Http:
                 continue
             if status not in (200, 201, 202, 204):
                 raise _refusal(method, url, status, headers)
-            return Done(status, self.at(url, headers["Location"]) if "Location" in headers else None)
+            return Done(status, self._made(url, headers["Location"]) if "Location" in headers else None)
         raise ServerError(f"{self.root.host} sends us round in circles from {url.path}")
 
     async def _request(self, method: str, url: URL, body: bytes | None = None, once: bool = False) -> tuple[int, Mapping[str, str], bytes]:
@@ -183,6 +194,11 @@ class Http:
         raise XmlError(f"the list {url.path} has more than {min(MOST_LIST, MOST_PAGES)} pages")
 
 
+def _place(url: URL) -> tuple[str, str, int | None]:
+    """Scheme, host and port: the usual port may be written out, and names have no case (RFC 3986 6.2.2)."""
+    return url.scheme.lower(), (url.raw_host or "").lower().rstrip("."), url.port
+
+
 def paged(url: URL, first: int) -> URL:
     """A part of a list. What the server has put into the address's query stays letter for letter."""
     own = [part for part in url.raw_query_string.split("&") if part and part.partition("=")[0] not in ("s", "l")]
@@ -213,9 +229,9 @@ def _unpacked(body: bytes, coding: str) -> bytes:
 
 
 def _check_type(url: URL, kind: str) -> None:
-    """sep+xml, or what careless servers call it; EXI we do not speak and do not ask for."""
+    """sep+xml, or what careless servers call it, or no name at all: the reader judges. EXI we do not speak and do not ask for."""
     name = kind.partition(";")[0].strip().lower()
-    if name not in (CONTENT_TYPE, "application/xml", "text/xml"):
+    if name not in (CONTENT_TYPE, "application/xml", "text/xml", ""):
         raise ServerError(f"{url.path} came as {name[:60] or 'nothing'}, not as {CONTENT_TYPE}")
 
 

@@ -40,7 +40,7 @@ class Door:
         self.base = str(base).rstrip("/") + "/"
         self.uri = self.base + fresh_seed()[:32]
         self._called, self._cancelled = called, cancelled
-        self._where = entry.notify_host, entry.notify_port or base.port or 443
+        self._where = entry.notify_host, entry.door
         self._context = _context(entry)
         self._runner: web.AppRunner | None = None
         self.trouble = ""

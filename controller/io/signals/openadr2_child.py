@@ -91,6 +91,8 @@ class Child:
                 await self._live()
             except Away as away:
                 say("health", healthy=False, detail=str(away))
+            except MemoryError:
+                raise  # nobody knows what is left of us: we end and are begun anew
             except Exception as error:  # whatever a strange message does to openleadr
                 logging.exception("the VEN stumbled")
                 say("health", healthy=False, detail=f"{type(error).__name__}: {error}"[:300])
@@ -223,7 +225,7 @@ class Child:
         """Reports must not stop events."""
         try:
             await work
-        except Away:
+        except (Away, MemoryError):
             raise
         except Exception as error:
             logging.exception("openleadr stumbled over a report")
@@ -274,6 +276,8 @@ class Child:
             tree = validate_xml_schema(body)
             if self.settings["vtn_fingerprint"]:
                 validate_xml_signature(tree, cert_fingerprint=self.settings["vtn_fingerprint"])
+        except MemoryError:
+            raise
         except Exception as error:  # lxml, signxml and openleadr each have their own
             raise Away(f"{service} answers with a message that fails its check: {type(error).__name__}: {error}"[:300]) from None
         if b"oadrDistributeEvent" in body:
@@ -283,6 +287,8 @@ class Child:
             return "oadrDistributeEvent", {"xml": body.decode("utf-8", "replace")}
         try:
             kind, payload = parse_message(body)
+        except MemoryError:
+            raise
         except Exception as error:
             raise Away(f"{service} answers with a message openleadr cannot read: {type(error).__name__}"[:300]) from None
         if kind == "oadrCreatedPartyRegistration":
@@ -336,26 +342,44 @@ async def listen(child: Child) -> None:
 
 
 async def live(settings: dict[str, Any]) -> None:
-    """Until the controller is gone."""
+    """Until the controller is gone, or we are of no use any more."""
     child = Child(settings)
-    run = asyncio.get_running_loop().create_task(child.run())
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(child.run()), loop.create_task(listen(child))]
     try:
-        await listen(child)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
     finally:
-        run.cancel()
+        for task in tasks:
+            task.cancel()
         if child.session is not None:
             await child.session.close()
 
 
+def bound_memory(most: int) -> None:
+    """No more address space than that from now on [bytes]: what wants more gets a MemoryError. A lower bound that holds already stays."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    except (ValueError, OSError) as error:
+        say("note", text=f"the VEN's process could not bound its memory ({error})")
+
+
 def main() -> None:
     """Read the settings, keep memory within bounds, live."""
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    bound_memory(MEMORY_BYTES)
     with contextlib.suppress(OSError, AttributeError):
         os.nice(10)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
-    asyncio.run(live(json.loads(sys.stdin.readline())))
+    try:
+        asyncio.run(live(json.loads(sys.stdin.readline())))
+    except MemoryError:
+        sys.stderr.write(f"it wanted more than its {MEMORY_BYTES >> 20} MiB of memory\n")
+        sys.stderr.flush()
+        os._exit(12)  # the interpreter's own way out may want memory as well
 
 
 if __name__ == "__main__":

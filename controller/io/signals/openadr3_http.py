@@ -115,7 +115,8 @@ class Vtn:
         reply = await self._authorised("GET", path, params, None, {"If-None-Match": known.tag} if known else {})
         if reply.status == 304 and known:
             return known
-        page = _Page(reply.headers.get("ETag", ""), await asyncio.to_thread(_json, reply, path), len(reply.body))
+        found = [] if reply.status == 204 else await asyncio.to_thread(_json, reply, path)
+        page = _Page(reply.headers.get("ETag", ""), found, len(reply.body))
         self._cached.pop(key, None)
         if 0 < len(page.tag) < 300:
             self._cached[key] = page
@@ -245,7 +246,7 @@ class Vtn:
         if reply.status in (400, 401) and b"invalid_client" in reply.body:  # some servers take the secret only in the header (RFC 6749 2.3.1)
             plain = {name: value for name, value in form.items() if name not in ("client_id", "client_secret")}
             reply = await self._token_reply(url, plain, aiohttp.encode_basic_auth(oauth.client_id, secret))
-        if reply.status != 200:
+        if reply.status not in (200, 201):
             self._token_url = None
             raise _failure("POST", urlsplit(url).path, reply, self._clock.stamp().wall_s)
         self._keep(_json(reply, "the token endpoint"))

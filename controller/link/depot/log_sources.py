@@ -6,13 +6,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from controller.link.depot.office import Card, Office
 from controller.ocpp.hub import Failed, Reply, Said
 from controller.ocpp.times import timestamp
 
 Payload = dict[str, Any]
+SENDER: Final = "{sender}"
+"""In an address of a box: stands for the sender's name."""
 
 
 @dataclass(slots=True)
@@ -55,6 +57,19 @@ def request_of(job: Payload, request_id: int, url: str) -> Payload:
     """GetLog for a charger: what the CSMS wants, to our box."""
     times = {key: job["log"][key] for key in ("oldestTimestamp", "latestTimestamp") if key in job["log"]}
     return {"logType": job["logType"], "requestId": request_id, "log": {"remoteLocation": url, **times}, "retries": 2, "retryInterval": 30}
+
+
+def address_for(urls: tuple[str, ...], sender: str, protocols: str) -> str:
+    """Where a charger puts its log. urls: of the box, best first; one with "{sender}" is for chargers that know no HTTP. protocols: what it knows
+    (FileTransferProtocols), "" = it has not said."""
+    known = {word.strip().upper() for word in protocols.split(",")} - {""}
+    ftp = [url for url in urls if SENDER in url]
+    web = [url for url in urls if SENDER not in url]
+    if ftp and "FTP" in known and not known & {"HTTP", "HTTPS"}:
+        return ftp[0].replace(SENDER, sender)
+    secure = [url for url in web if url.startswith("https:")]
+    chosen = secure[0] if secure and "HTTPS" in known and "HTTP" not in known else web[0]
+    return f"{chosen}/{sender}"
 
 
 def absent(card: Card, urls: tuple[str, ...]) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from controller.facts import Fact, FilesCollected, FileServed
 from controller.link.depot.asking import refused
-from controller.link.depot.log_sources import Source, absent, manifest, note, request_of, sender_of
+from controller.link.depot.log_sources import Source, absent, address_for, manifest, note, request_of, sender_of
 from controller.link.depot.office import FromCsms, FromStation, Office, Quiet
 from controller.link.depot.publishing import is_file_url, retries_of
 from controller.link.depot.state_line import StateLine
@@ -200,7 +200,8 @@ class Logs(Quiet):
         for card in there:
             source = work.sources[card.station_id]
             source.request, source.sender, source.open = self._office.number(), work.senders[card.station_id], True
-            asks.append(Ask("GetLog", request_of(job, source.request, f"{urls[0]}/{source.sender}"), to=card.station_id))
+            address = address_for(urls, source.sender, self._office.file_protocols(card.station_id))
+            asks.append(Ask("GetLog", request_of(job, source.request, address), to=card.station_id))
         yield Keep()
         step = AskAll(tuple(asks), 60.0)
         if asks:

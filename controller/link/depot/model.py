@@ -28,6 +28,7 @@ class DeviceModel(Quiet):
 
     def __init__(self, office: Office) -> None:
         self.inventories = Inventories(office)
+        office.file_protocols = lambda station_id: self.inventories.value(station_id, "OCPPCommCtrlr", "FileTransferProtocols") or ""
         self.own = OwnModel(office, self.inventories)
         self.variables = Variables(office, self.inventories, self.own)
         self.reports = Reports(office, self.inventories, self.own)

@@ -88,6 +88,8 @@ class Office:
     says: dict[str, Callable[[], Conversation]] = field(default_factory=dict)
     """What the depot itself can be triggered to send (TriggerMessage): name of the message -> conversation that sends it as things
     are now. Parts enter theirs."""
+    file_protocols: Callable[[str], str] = lambda station_id: ""
+    """(station id) -> how a charger transfers files (FileTransferProtocols), "" = it has not said; the device model enters it."""
     say_state: Callable[[tuple[int, int]], Conversation] = lambda place: answered(Said({}))
     """Tells the CSMS the state of (the depot's EVSE number, connector) as it is now; the part that owns the states enters it."""
     waiting: Callable[[str, str], int] = lambda station_id, transaction_id: 0

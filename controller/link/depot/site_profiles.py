@@ -175,7 +175,7 @@ class SiteProfiles(Quiet):
 
     def _steps(self, at: Stamp, horizon_s: float) -> tuple[LimitStep, ...]:
         volts = self._office.config.grid.voltage_v
-        return composite(self._profiles(at), at.wall_s, at.wall_s + horizon_s, None, volts, **self._around())
+        return composite(self._profiles(at), at.wall_s, at.wall_s + horizon_s, None, volts, totals=True, **self._around())
 
     def _reason(self, at: Stamp) -> str:
         layers = explain_at(self._profiles(at), at.wall_s, None, self._office.config.grid.voltage_v, **self._around())

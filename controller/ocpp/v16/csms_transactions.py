@@ -2,7 +2,8 @@
 
 A transaction exists for 1.6 from its first event with an idToken on: what came before is held. The CSMS's transactionId is on disk
 before the event is answered, so an event that comes again (it stays in the session's outbox until its answer) starts nothing twice.
-Old events keep their timestamps. A transaction that nobody authorised never existed for 1.6.
+Old events keep their timestamps. A transaction that nobody authorised never existed for 1.6, unless energy has flowed: then it is told at its
+end, with the tag for nobody (``Wording.anonymous_tag``), so that no energy is missing above.
 
 Energy: meterStart and meterStop are whole Wh, the exact register is kept here. Where the station told no register at the start, the
 last one of the same connector counts, as nothing flows in between; where there is none either, meterStart is 0 and meterStop counts from
@@ -25,6 +26,7 @@ ENDED_KEPT: Final = 64
 REMOTES_KEPT: Final = 100
 BEGIN: Final = "Transaction.Begin"
 END: Final = "Transaction.End"
+NOBODY: Final = {"idToken": "", "type": "NoAuthorization"}
 
 
 class Transactions:
@@ -32,7 +34,7 @@ class Transactions:
 
     memory: "tx:<hub id>" = record; "run:<connectorId>" = hub id; "number:<n>" = hub id that the CSMS calls n, the latest by arrival;
     "wh:<connectorId>" = last register [Wh]; "remote:<remoteStartId>" = idTag; "ended" = hub ids, the oldest are forgotten.
-    A record: cid, tag, started, number, info (idTokenInfo), first_wh, begin_wh (exact), zero_wh, wh, held (readings), state, charged, seen,
+    A record: cid, begun, tag, started, number, info (idTokenInfo), first_wh, begin_wh (exact), zero_wh, wh, held (readings), state, charged, seen,
     reservation, remote, stop_tag, unlock, ended.
     """
 
@@ -107,8 +109,13 @@ class Transactions:
         if isinstance(tag, Failed):
             return tag
         id_tag, first = text(tag.payload.get("idTag")), payload.get("eventType") == "Started"
+        begin = payload
+        if not id_tag and payload.get("eventType") == "Ended" and _drew(record):
+            tag = yield from self._desk.tag(NOBODY)
+            id_tag = text(tag.payload.get("idTag")) if isinstance(tag, Said) else ""
+            begin = {"timestamp": record.get("begun", payload.get("timestamp"))}
         if id_tag and not record.get("started"):
-            reply = yield from self._start(hub_id, record, payload, id_tag)
+            reply = yield from self._start(hub_id, record, begin, id_tag)
             if isinstance(reply, Failed):
                 return reply
             record = self._record(hub_id)
@@ -143,7 +150,7 @@ class Transactions:
         """The record with what this event tells; in memory at once, on disk with the next Keep."""
         info, evse = table(payload.get("transactionInfo")), table(payload.get("evse"))
         connectors = self._desk.places.all()
-        record = known or {"cid": connectors[0] if len(connectors) == 1 else 0}
+        record = known or {"cid": connectors[0] if len(connectors) == 1 else 0, "begun": payload.get("timestamp")}
         if evse:
             record["cid"] = self._desk.places.number(evse.get("id"), evse.get("connectorId", 0))
         told = {"state": info.get("chargingState"), "remote": info.get("remoteStartId"), "reservation": payload.get("reservationId")}
@@ -156,8 +163,10 @@ class Transactions:
             record["stop_tag"] = record.get("tag") if stopped else None
         register_wh = readings.register_wh(payload.get("meterValue"))
         if register_wh is not None:
-            record["wh"] = register_wh
+            record["wh"] = max(register_wh, record["wh"]) if payload.get("eventType") == "Started" and "wh" in record else register_wh
             record.setdefault("first_wh", register_wh)
+            if payload.get("eventType") == "Started" and not record.get("started"):
+                record["first_wh"] = register_wh  # it may come behind later events
             if record.get("started") and record.get("begin_wh") is None:
                 record.setdefault("zero_wh", register_wh)
         self._put(hub_id, record)
@@ -298,6 +307,13 @@ class Transactions:
                 memory.put(f"number:{number}", None)
             memory.put(f"tx:{old}", None)
         memory.put("ended", ended[-kept:])
+
+
+def _drew(record: Payload) -> bool:
+    """Whether energy has flowed in a transaction that nobody authorised."""
+    first_wh, last_wh = record.get("first_wh"), record.get("wh")
+    moved = isinstance(first_wh, int | float) and isinstance(last_wh, int | float) and last_wh > first_wh
+    return not record.get("started") and moved
 
 
 def _mark(payload: Payload) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from controller.ocpp.hub import HUB, WIRE, Ask, Conversation, Failed, Message, Payload, Post, Reply, Said, Surroundings
+from controller.ocpp.times import timestamp
+from controller.ocpp.v2.mending import mended, readable
 
 HUB_VERSION: Final = "ocpp2.1"
 
@@ -42,12 +44,19 @@ class Passing:
 
     def _pass(self, message: Message, to: str) -> Conversation:
         sent = tidy(message.payload) if message.action == "TransactionEvent" else message.payload
-        payload = self._around.fit(HUB_VERSION, message.action, False, sent)
+        payload = self._upward_fit(message.action, sent) if to == HUB else self._around.fit(HUB_VERSION, message.action, False, sent)
         if message.unanswered:
             yield Post(message.action, payload, to, unanswered=True)
             return Said({})
+        if message.action == "MeterValues" and "meterValue" not in payload:
+            return Said({})  # nothing in it can be read
         reply = yield Ask(message.action, payload, to)
         return self._fitted(message.action, reply)
+
+    def _upward_fit(self, action: str, sent: Payload) -> Payload:
+        """What a peer says, in the hub's words."""
+        careful = mended(action, sent, timestamp(self._around.now().wall_s))
+        return readable(action, careful, self._around.fit(HUB_VERSION, action, False, careful))
 
     def _fitted(self, action: str, reply: Reply | None) -> Reply:
         if isinstance(reply, Said):

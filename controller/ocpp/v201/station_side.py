@@ -77,7 +77,10 @@ class StationSide(Passing):
         sent = self._upward(action, message.payload)
         if not isinstance(sent, dict):
             return sent
-        reply = yield Ask(action, self._around.fit(HUB_VERSION, action, False, sent), HUB)
+        payload = self._upward_fit(action, sent)
+        if action == "MeterValues" and "meterValue" not in payload:
+            return Said({})  # nothing in it can be read
+        reply = yield Ask(action, payload, HUB)
         if not isinstance(reply, Said):
             return unanswered(reply)
         told = TOLD.get(action, _same)(self._tokens.plain(reply.payload))

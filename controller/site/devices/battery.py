@@ -37,6 +37,16 @@ SOAK_PART: Final = 0.03
 """The same while it rises to take what would be curtailed otherwise ..."""
 AHEAD_PART: Final = 0.2
 """... and most that it is ahead of the inverters that are let up for it, as part of its charging power."""
+SOAK_PAUSE_S: Final = 30.0
+"""After the sun had no more to give than was taken, nobody is ahead of the inverters for so long [s]."""
+EASE_S: Final = 10.0
+"""So long after it was ahead of them it comes back no faster than it rises [s]: a step back would hold them down anew."""
+TURN_S: Final = 8.0
+"""After it was moved one way it is moved the other way only so much later, at least [s]: each turn wears, and most of what makes one passes."""
+TURN_PART: Final = 0.01
+"""Smaller moves than this part of its charging power are none."""
+STAYS_PART: Final = 0.6
+"""One that works goes on until this part of its smallest useful power."""
 ENOUGH_PERCENT: Final = 0.5
 """So much above its lowest state of charge it begins to discharge again [percentage points]."""
 FULL_PERCENT: Final = 99.8
@@ -76,6 +86,10 @@ class BatteryLaw:
         self.rest = Rest()
         self._last_w: float | None = None
         self._last_mono_s = -math.inf
+        self._way, self._moved_mono_s = 0, -math.inf
+        self.reacts_s = 0.0
+        """How long it takes to follow, as seen [s]."""
+        self._ahead_mono_s = self._soaks_from_mono_s = -math.inf
         self._empty = self._low = self._full = False
 
     def forget(self) -> None:
@@ -94,11 +108,13 @@ class BatteryLaw:
         wanted_w, reason = self._allowed(wanted_w, reason, rest_w)
         wanted_w, reason, forced = self._fed_in(scene, wanted_w, reason, rest_w, told_w[0], held is Held.BOUND, now)
         wanted_w, reason = self._possible(wanted_w, reason, power)
-        paced_w = wanted_w if forced else self._paced(wanted_w, told_w[0], now, scene.late)
+        paced_w = wanted_w if forced else self._useful(wanted_w, self._paced(self._calm(wanted_w, now), told_w[0], now, scene.late))
         power_w, reason, urgent = self._inside(scene, paced_w, reason, told_w, power, scene.grid_w - rest_w)
         return self._kept(power_w, reason, urgent or forced, now, wanted_w)
 
     def _kept(self, power_w: float, reason: str, urgent: bool, now: float, wanted_w: float = 0.0) -> Setpoint:
+        if self._last_w is not None and abs(power_w - self._last_w) >= TURN_PART * self._config.max_charge_w:
+            self._way, self._moved_mono_s = (1 if power_w > self._last_w else -1), now
         self._last_w, self._last_mono_s = power_w, now
         return Setpoint(power_w, reason, urgent, wanted_w)
 
@@ -126,13 +142,20 @@ class BatteryLaw:
         """Take what may not be fed in. While PV is held down nobody sees how much more there is: it rises step by step."""
         bound, most_w = min([*scene.exports, (scene.fuse_w, "fuse")]), self._config.max_charge_w
         least_w = -rest_w - max(0.0, bound[0] - scene.export_spare_w)
-        if curtailed:
-            passed_s = min(5.0, max(0.0, now - self._last_mono_s))
-            soaked_w = min(shown_w + SOAK_PART * most_w * max(1.0, passed_s), least_w + AHEAD_PART * most_w)
-            least_w = max(least_w, min(soaked_w, most_w)) if watts >= 0 or shown_w > 0 else least_w
+        if not curtailed:
+            self._soaks_from_mono_s = now + SOAK_PAUSE_S if now - self._ahead_mono_s <= EASE_S else self._soaks_from_mono_s
+        elif (watts >= 0 or shown_w > 0) and now >= self._soaks_from_mono_s:
+            least_w = max(least_w, min(self._soaked_w(shown_w, most_w, now), least_w + AHEAD_PART * most_w, most_w))
         if watts >= least_w:
             return watts, reason, False
-        return least_w, bound[1], not curtailed
+        return least_w, bound[1], not curtailed and least_w > (self._last_w or 0.0)
+
+    def _soaked_w(self, shown_w: float, most_w: float, now: float) -> float:
+        """A step more than it was told last, for what it shows is older: stepping from that it would step back each time it is late."""
+        self._ahead_mono_s = now
+        told_w = shown_w if self._last_w is None else self._last_w
+        passed_s = min(5.0, max(1.0, now - self._last_mono_s))
+        return min(max(shown_w, told_w), shown_w + AHEAD_PART * most_w) + SOAK_PART * most_w * passed_s
 
     def _possible(self, watts: float, reason: str, power: Power) -> tuple[float, str]:
         if watts < 0 and (self._low or self._empty):
@@ -155,13 +178,30 @@ class BatteryLaw:
 
     # -- how fast, and how far --------------------------------------------------------------------------------------
 
+    def _calm(self, watts: float, now: float) -> float:
+        """A turn waits until the last move has shown what it does; what fuses and limits ask for does not wait for this."""
+        if self._last_w is None or now - self._moved_mono_s >= max(TURN_S, self.reacts_s + 2.0):
+            return watts
+        return max(watts, self._last_w) if self._way > 0 else min(watts, self._last_w)
+
+    def _useful(self, wanted_w: float, watts: float) -> float:
+        """Nothing rather than less than it works well with; one that works may go a little below that."""
+        store, least_w = self._config, self._control.min_power_w
+        least_w = TURN_PART * max(store.max_charge_w, store.max_discharge_w) if least_w is None else least_w
+        works = self._last_w is not None and self._last_w * wanted_w > 0.0
+        if abs(wanted_w) < least_w * (STAYS_PART if works else 1.0):
+            return watts if abs(watts) >= least_w * STAYS_PART else 0.0
+        return math.copysign(least_w, wanted_w) if 0.0 <= watts * math.copysign(1.0, wanted_w) < least_w <= abs(wanted_w) else watts
+
     def _paced(self, watts: float, shown_w: float, now: float, late: bool) -> float:
         before_w = shown_w if self._last_w is None else self._last_w
+        passed_s = min(5.0, max(0.0, now - self._last_mono_s))
         if watts <= before_w:
-            return watts
+            eases = now - self._ahead_mono_s <= EASE_S and before_w > 0.0
+            return max(watts, before_w - RISE_PART * self._config.max_charge_w * passed_s) if eases else watts
         if late:
             return before_w
-        return min(watts, before_w + RISE_PART * self._config.max_charge_w * min(5.0, max(0.0, now - self._last_mono_s)))
+        return min(watts, before_w + RISE_PART * self._config.max_charge_w * passed_s)
 
     def _inside(self, scene: Scene, watts: float, reason: str, told_w: tuple[float, float], power: Power, here_w: float) -> tuple[float, str, bool]:
         """Fuses and limits: what the cars leave, and what was measured. here_w: what it did when the grid meter was read."""

@@ -39,6 +39,8 @@ YIELD_S: Final = 300.0
 LONGEST_YIELD_S: Final = 3600.0
 PEACE_S: Final = 900.0
 """After so long without a dispute the next one begins with a short pause again [s]."""
+KEEPS_S: Final = 3.0
+"""A command on which no fuse hangs any more for so long is told anew, so that it does not outlive us [s]."""
 LEAVING_S: Final = 60.0
 """So long cars are given to make room for what one gives that does not follow, before it is given free [s]."""
 FREE_S: Final = 30.0
@@ -140,6 +142,7 @@ class Line:
         self._disputed_mono_s = -math.inf
         self._stray_since: float | None = None
         self.strays = False
+        self._needed_mono_s = -math.inf
         self._left_until = self._left_mono_s = -math.inf
         self._left_pause_s = YIELD_S
 
@@ -230,7 +233,9 @@ class Line:
             self.wanted = wish
             return []
         wish = FREE if now < self._left_until and not (wish.keeps and now < self._left_mono_s + LEAVING_S) else wish
-        if self.sent is not None and self._close(wish, self.sent.wish, dead_w):
+        self._needed_mono_s = now if wish.keeps else self._needed_mono_s
+        spared = now - self._needed_mono_s >= KEEPS_S
+        if self.sent is not None and self._close(wish, self.sent.wish, dead_w, spared):
             wish = self.sent.wish if not self._due(now) else wish
         self.wanted = wish
         if wish.free:
@@ -244,7 +249,10 @@ class Line:
         return [*self._remember(True), self._order(wish, now, urgent)]
 
     @staticmethod
-    def _close(wish: Wish, other: Wish, dead_w: float) -> bool:
+    def _close(wish: Wish, other: Wish, dead_w: float, spared: bool) -> bool:
+        """spared: no fuse has hung on it for a while."""
+        if other.keeps and not wish.keeps and spared:
+            return False
         if wish.power_w is None or other.power_w is None or (wish.power_w == 0.0) != (other.power_w == 0.0) or (wish.keeps and not other.keeps):
             return False
         return abs(wish.power_w - other.power_w) < dead_w

@@ -212,6 +212,7 @@ class Devices:
             self._law.forget()
         line.learn(scene.battery_w, now)
         told_w = line.bounds_w(scene.battery_w, now)
+        self._law.reacts_s = line.reacts_s
         held = Held.NOT if not self._sun.binds else Held.BOUND if self._cap_by_bound(scene) else Held.PLAN
         setpoint = self._setpoint = self._law.setpoint(scene, self.battery_power(store), told_w, held)
         self._ending(scene, setpoint, told_w[0])

@@ -100,7 +100,12 @@ class GridWishes:
             discharge[0] if discharge is not None else None,
             discharge[1] if discharge is not None else "",
             self._total_w(step, step.setpoint_a) if step is not None and step.setpoint_a is not None else None,
+            total_a=self._total_a(step) if step is not None else None,
         )
+
+    def _total_a(self, step: LimitStep) -> float | None:
+        """A limit in watts as a sum of currents over the phases [A]; one phase is limited by itself."""
+        return step.limit_a * self._phases if step.total and step.limit_a is not None and self._phases > 1 else None
 
     def _total_w(self, step: LimitStep, amps: float) -> float:
         """Power of a current per phase [W]."""

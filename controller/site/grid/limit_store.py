@@ -134,8 +134,7 @@ class LimitStore:
             watts = max(0.0, self.trims.of(circuit, limit.value) - self.charging_w(circuit))
             source = layers.OPERATOR if limit.by_operator else layers.LIMIT
             total_a = self.measures.total_a(watts)
-            limit_a = self.measures.amps(watts) if total_a is None else None
-            stations = stations_below(layout, circuit)
+            limit_a, stations = self.measures.amps(watts), stations_below(layout, circuit)
             found.append(FaceWish("", stations, limit_a, limit.reason, limit.ends_wall_s, source=source, total_a=total_a))
         bound = self.generation()
         if (who := self.disconnected() or (bound[1] if bound is not None else None)) is not None:

@@ -221,7 +221,8 @@ class LimitMachine:
         """The source states a limit, or that there is none.
 
         doubtful: of unknown age, it may only lower. heard_mono_s: when it was said, if a broker kept it since. In failsafe a limit counts
-        only behind a heartbeat (LPC-916); the first one of all needs none (LPC-TS-017).
+        only behind a heartbeat (LPC-916), and so it does while one is waited for from a source that was heard and is silent; the first one
+        of all needs none (LPC-TS-017).
         """
         self.since_mono_s = now if self.since_mono_s == -math.inf else self.since_mono_s
         if doubtful:
@@ -230,6 +231,8 @@ class LimitMachine:
         self.stated, self._doubted = stated, ()
         if self.rules.write_beats or self.heard_mono_s == -math.inf:
             self.beat(now if heard_mono_s is None else heard_mono_s)
+        if self.state is State.WAITING and not self.lives(now):
+            self.fail(now)
         self._unheard = self.state is State.FAILSAFE and not self.lives(now)
         if not self._unheard:
             self._go(State.UNLIMITED if stated.value is None else State.LIMITED, now)

@@ -38,6 +38,8 @@ SCHEDULED: Final = ("openadr3", "openadr2", "ieee2030_5")
 CONSUMPTION, PRODUCTION = Direction.CONSUMPTION, Direction.PRODUCTION
 FORGET_S: Final = 86_400.0
 """The order of a source's words is forgotten after so long [s]."""
+LONGEST_S: Final = 10 * 365.0 * 86_400.0
+"""A longer duration is cut to this: nobody means it, and no calendar shows its end (B39) [s]."""
 ABSURD_FACTOR: Final = 10.0
 """A limit above this multiple of what the main fuse carries is a wrong unit, not a wish."""
 WORST: Final = (State.FAILSAFE, State.WAITING, State.LIMITED, State.RELEASED, State.UNLIMITED, State.SILENT)
@@ -88,12 +90,15 @@ class Signal:
             return refusal
         now = fact.at.mono_s
         self._heard[fact.direction] = Heard(fact.sequence, fact.issued_wall_s, now + FORGET_S)
-        left_s = None if fact.duration_s is None or fact.value_w is None else fact.duration_s - word.waited_s
-        stated = Stated(fact.value_w) if left_s is None else Stated(fact.value_w, now + left_s, fact.at.wall_in(left_s))
+        value_w = None if fact.value_w is None else fact.value_w + 0.0  # minus nothing is nothing
+        left_s = None if fact.duration_s is None or value_w is None else min(fact.duration_s, LONGEST_S) - word.waited_s
+        stated = Stated(value_w) if left_s is None else Stated(value_w, now + left_s, fact.at.wall_in(left_s))
         doubtful = fact.retained and not fact.at.wall_trusted
+        first = self.heard_mono_s is None  # the first word of all stands for a heartbeat, in both directions (LPC-TS-017)
         self.machines[fact.direction].write(stated, now, doubtful, now - word.waited_s)
         if not doubtful:
-            self._lives(now - word.waited_s, beat=self.machines[fact.direction].rules.write_beats)
+            self._lives(now - word.waited_s, beat=first or self.machines[fact.direction].rules.write_beats)
+        self.machines[fact.direction].look(now)
         return None
 
     def _nonsense(self, fact: LimitStated) -> Refusal | None:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, tzinfo
+from datetime import date, datetime
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from controller.config import Config
 from controller.facts import Stamp
 from controller.orders import Order, Persist
 from controller.site.plans.worth import Sum, rates, sum_from
+from controller.site.plans.zones import zone_of
 from controller.site.state import number_or_none
 from optimizer.problem import Plan, PlanStatus, Problem
 
@@ -65,7 +65,7 @@ class Explained:
     """Adds up. Every method takes the time it happens at; wall times only name the day."""
 
     def __init__(self, config: Config) -> None:
-        self._zone = _zone(config.site.timezone)
+        self._zone = zone_of(config.site.timezone)
         self.days: dict[date, Day] = {}
         self._at: Stamp | None = None
         self._slot: tuple[float, int] | None = None
@@ -182,10 +182,3 @@ class Explained:
     def _day(self, today: date) -> Day:
         self._unsaved.add(today)
         return self.days.setdefault(today, Day())
-
-
-def _zone(name: str) -> tzinfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return UTC

@@ -9,11 +9,11 @@ rather spares than spends. Outlasts a restart through the journal.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from controller.config import TariffConfig
+from controller.site.plans.zones import zone_of
 from controller.site.state import number_or_none
 
 DAY_S = 86_400.0
@@ -24,7 +24,7 @@ class PeakMeter:
 
     def __init__(self, window_s: float, demand_window_s: float = 900.0, monthly: bool = False, timezone: str = "UTC") -> None:
         self._window_s, self._demand_window_s = window_s, demand_window_s
-        self._monthly, self._zone = monthly, _zone(timezone)
+        self._monthly, self._zone = monthly, zone_of(timezone)
         self.peak_w = 0.0
         self.since_wall_s: float | None = None
         self._window: int | None = None
@@ -96,10 +96,3 @@ class PeakMeter:
 def peak_meter(tariff: TariffConfig, timezone: str) -> PeakMeter:
     """The meter of this tariff's demand charge."""
     return PeakMeter(tariff.demand_window_days * DAY_S, tariff.demand_minutes * 60.0, tariff.demand_period == "month", timezone)
-
-
-def _zone(name: str) -> tzinfo:
-    try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        return UTC

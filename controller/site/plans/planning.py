@@ -45,6 +45,7 @@ NEXT_SLOT_S = 20.0
 put into practice for the few seconds until the next one: half of all on and off on the demo day."""
 KEPT_PROBLEMS = 4
 RULES_NAME = "shared by rules, no plan"
+NEED_REACHED = "plan: need reached"
 TOLERANCE_A = 0.05
 """Error of a planned current that is the solver's rounding [A]."""
 DEFECT = "the controller met an error of its own"
@@ -259,7 +260,7 @@ class Planner:
             return Target(0.0, "plan: gives back later", 0.0, ends_wall_s)
         need_wh = evse.session.need_wh if evse.session is not None else None
         met = need_wh is not None and need_wh < MET_WH
-        return Target(0.0, "plan: need reached" if met else "plan: charges later", 0.0, ends_wall_s, None if met else power_w)
+        return Target(0.0, NEED_REACHED if met else "plan: charges later", 0.0, ends_wall_s, None if met else power_w)
 
     @property
     def _name(self) -> str:

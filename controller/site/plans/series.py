@@ -14,6 +14,8 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr
@@ -24,6 +26,7 @@ from controller.facts import SeriesKind, SeriesTold, Stamp
 from controller.orders import Order, Persist, RecordPoint, Severity, Tell
 from controller.site.plans.series_judge import measures_of, sound
 from controller.site.plans.tariffs import Books, books_of
+from controller.site.plans.zones import zone_of
 from controller.site.state import number_or_none
 from controller.snapshot import SeriesView
 from optimizer.sunny import ClearSky
@@ -121,6 +124,7 @@ class SeriesRoom:
         self._quarter: int | None = None
         self._since_mono_s: float | None = None
         self._missing: dict[SeriesKind, bool] = {}
+        self._holes: dict[str, tuple[float, float]] = {}
         self.books: Books | None = None
         self.foreseen = NOTHING_FORESEEN
 
@@ -159,7 +163,21 @@ class SeriesRoom:
         self._kept[key] = _Source(kept, fact.origin, at.wall_s)
         self._bound(fact.kind)
         self._lay()
-        return self._saved([key] if fact.kind is not SeriesKind.CLEAR_SKY else ())
+        return [*self._saved([key] if fact.kind is not SeriesKind.CLEAR_SKY else ()), *self._gap(fact, kept)]
+
+    def _gap(self, fact: SeriesTold, slots: Iterable[Slot]) -> list[Order]:
+        """A hole in what a feed of the site file says of the time to come is told, once for each (B45)."""
+        if fact.source not in self._wanted:
+            return []  # price events may well cover some hours only
+        ahead = [slot for slot in slots if slot.end_wall_s > fact.at.wall_s]
+        hole = next(((one.end_wall_s, other.start_wall_s) for one, other in pairwise(ahead) if one.end_wall_s < other.start_wall_s), None)
+        if hole is None or self._holes.get(fact.source) == hole:
+            return []
+        self._holes[fact.source] = hole
+        zone = zone_of(self._config.site.timezone)
+        begin, end = (f"{datetime.fromtimestamp(moment, zone):%Y-%m-%d %H:%M}" for moment in hole)
+        text = f"{NAMES[fact.kind]} have a gap from {begin} to {end}, local time - {INSTEAD[fact.kind]} there; check the feed"
+        return [Tell(Severity.WARNING, fact.source, text)]
 
     def _bound(self, kind: SeriesKind) -> None:
         known = sorted((source.told_wall_s, key) for key, source in self._kept.items() if key[0] is kind)

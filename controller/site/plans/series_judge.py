@@ -14,11 +14,12 @@ from typing import Final
 
 from controller.config import Config
 from controller.facts import SeriesKind, SeriesTold
+from signals.prices.currencies import size_of
 from signals.prices.slots import PriceError, Slot, layered
 
 PRICES: Final = frozenset({SeriesKind.BUY, SeriesKind.SELL})
 LEAST_PRICE: Final = 0.05
-"""A site file whose energy costs less, or nothing, is measured as if it cost this [currency/kWh]."""
+"""A site file whose energy costs less, or nothing, is measured as if it cost this, in units of the size of a euro."""
 OFTEN, ONCE = 15.0, 100.0
 """The middle price of a series may be so many times the site file's highest one, a single price so many times. In the dearest month of 2022 the
 German market was at 2 times a tariff of 0.30; EUR/MWh is 1000 times, cents are 100 times. Caps: 5 EUR/kWh in Europe, 20 AUD/kWh in Australia."""
@@ -44,7 +45,7 @@ def measures_of(config: Config) -> dict[SeriesKind, Measure]:
     """The measures of a site. CLEAR_SKY has none: it is computed here."""
     tariff, grid = config.tariff, config.grid
     windows = [*tariff.buy, *tariff.sell, *(window for season in tariff.seasons for window in season.buy)]
-    price = max([LEAST_PRICE, abs(tariff.sell_per_kwh), *(abs(window.price_per_kwh) for window in windows)])
+    price = max([LEAST_PRICE * size_of(tariff.currency), abs(tariff.sell_per_kwh), *(abs(window.price_per_kwh) for window in windows)])
     unit = f"{tariff.currency} per kWh, the site file has prices up to {price:g}; correct the feed's unit or scale, or tariff.buy"
     prices = Measure(ONCE * price, OFTEN * price, LITTLE * price, unit)
     plants_w, connection_w = _plants_w(config), grid.fuse_a * grid.voltage_v * grid.phases

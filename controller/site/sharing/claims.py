@@ -107,7 +107,9 @@ class Claim:
     def room_a(self, free: Sequence[float]) -> float:
         """How much more each of its phases may draw when the rows have so much free [A]; inf without rows."""
         rows = self.rows
-        least_a = min([free[row] for row in rows], default=math.inf)
+        if not rows:
+            return math.inf
+        least_a = min([free[row] for row in rows])
         return min([least_a, *[free[row] / rows.count(row) for row in self.sums]]) if self.sums else least_a
 
     def tightest(self, free: Sequence[float]) -> int:

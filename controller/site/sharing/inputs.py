@@ -44,8 +44,8 @@ class StationWish:
 class FaceWish:
     """What a CSMS wants of all chargers of its depot face now; None = nothing said.
 
-    limit_a: of their sum, per phase [A]; total_a: of their sum over all phases [A]. discharge_w >= 0: the most they
-    may give back together [W]; discharge_reason: who says so.
+    limit_a: of their sum, per phase [A]; total_a: of all phases together [A], then limit_a is its even part and binds no phase.
+    discharge_w >= 0: the most they may give back together [W]; discharge_reason: who says so.
     setpoint_w: what they shall take together, negative = give back [W]. ends_wall_s: when the next step of its schedule begins.
     source: a word of ``layers``; an external limit on the controllable loads is such a sum, too.
     """
@@ -60,6 +60,16 @@ class FaceWish:
     setpoint_w: float | None = None
     source: str = UPSTREAM
     total_a: float | None = None
+
+    @property
+    def phase_a(self) -> float | None:
+        """What each phase is limited to [A]."""
+        return self.limit_a if self.total_a is None else None
+
+
+def told_limit(wish: FaceWish, voltage_v: float) -> str:
+    """A face's limit in the unit it was said in."""
+    return f"{wish.limit_a:g} A per phase" if wish.total_a is None else f"{wish.total_a * voltage_v / 1000:.4g} kW"
 
 
 @dataclass(frozen=True, slots=True)

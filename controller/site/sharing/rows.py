@@ -174,11 +174,11 @@ class Rows:
             for _ in PHASES:
                 table.add(wish.limit_a, wish.reason, layers.UPSTREAM, wish.ends_wall_s)
         for face in inputs.faces:
-            if face.limit_a is not None:
+            if face.phase_a is not None:
                 for station_id in face.stations:
                     table.face_rows.setdefault(station_id, []).append(len(table.capacity))
                 for _ in PHASES:
-                    table.add(face.limit_a, face.reason, face.source, face.ends_wall_s)
+                    table.add(face.phase_a, face.reason, face.source, face.ends_wall_s)
         if self._gives:
             self._export(table, inputs)
         for name, limit in inputs.totals.items():
@@ -279,7 +279,7 @@ class Rows:
     def export_rows_of(self, evse: EvseState, inputs: Inputs, table: Table | None = None) -> tuple[int, ...]:
         """The export rows an EVSE loads by giving back; sums over the phases stand there once per phase."""
         pairs = 0 if self.unbalance_a is None else len(PAIRS)
-        limited = sum(face.limit_a is not None for face in inputs.faces)
+        limited = sum(face.phase_a is not None for face in inputs.faces)
         first = 3 * len(self._index) + pairs + 3 * len(inputs.station_wishes) + 3 * limited
         phases = evse.phases
         site = first + 3 * len(self._index)

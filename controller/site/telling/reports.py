@@ -17,6 +17,7 @@ from controller.orders import Order, Publish, RecordPoint
 from controller.site.guard import total_of
 from controller.site.meters.views import device_states, meter_points, meter_states, meter_views, signal_points, signal_states
 from controller.site.plans.explained_words import Telling
+from controller.site.plans.planning import NEED_REACHED
 from controller.site.state import PHASE_NAMES, PHASES, EvseState, Layout
 from controller.site.telling.bounds import every_bound
 from controller.snapshot import CircuitView, EvseView, GridView, LimitView, MaybeTriple, SiteView, SourceView, Triple
@@ -273,10 +274,13 @@ class Reporter:
         for wish in site.grid_wishes.now(at.wall_s):
             keys = [key for key in site.evses if key.station_id in wish.stations]
             if wish.limit_a is not None:
-                load_a = max(sum(site.evses[key].current_a[phase] or 0.0 for key in keys) for phase in PHASES)
+                first_a, second_a, third_a = (sum(site.evses[key].current_a[phase] or 0.0 for key in keys) for phase in PHASES)
                 waits = any(grant.limit_a <= 0.0 and wish.reason in grant.reason for key in keys if (grant := site.grants.get(key)) is not None)
-                binds = waits or load_a >= wish.limit_a - BINDING_A
-                yield LimitView(wish.reason, wish.face, wish.limit_a, "A", wish.limit_a, wish.ends_wall_s, binds)
+                if wish.total_a is None:
+                    binds, said = waits or max(first_a, second_a, third_a) >= wish.limit_a - BINDING_A, (wish.limit_a, "A")
+                else:
+                    binds, said = waits or _fills((first_a, second_a, third_a), wish.total_a), (wish.total_a * site.layout.voltage_v, "W")
+                yield LimitView(wish.reason, wish.face, *said, wish.limit_a, wish.ends_wall_s, binds)
             if wish.discharge_w is not None:
                 amps = wish.discharge_w / site.layout.voltage_v / site.layout.phase_count
                 yield LimitView(wish.discharge_reason, wish.face, wish.discharge_w, "W", amps, None, False)
@@ -365,7 +369,7 @@ class Reporter:
         if grant is not None and grant.waiting:
             return "waiting"
         if grant is not None and grant.limit_a <= 0:
-            return "paused"
+            return "finished" if grant.reason == NEED_REACHED else "paused"
         done = session.charging_state is ChargingState.SUSPENDED_EV and session.charged_wh > 0
         return "finished" if done else "charging" if session.charging_state is ChargingState.CHARGING else "waiting"
 

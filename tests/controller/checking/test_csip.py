@@ -34,6 +34,17 @@ def test_a_good_entry(tmp_path: Path) -> None:
     assert not [one for one in found.warnings if one.where[0] == "signals"]
 
 
+def test_a_port_for_notifications_that_the_site_has_given_away_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, notify_url="https://depot.example/ntfy")
+    checked(path)
+    content = yaml.safe_load(path.read_text())
+    port = content["listen"]["port"]
+    for changes in ({"notify_port": port}, {"notify_url": f"https://depot.example:{port}/ntfy"}):
+        path.write_text(yaml.safe_dump(content | {"signals": [content["signals"][0] | changes]}))
+        with pytest.raises(ConfigError, match=rf"port {port} is also listen\.port"):
+            checked(path)
+
+
 def test_a_pin_whose_check_digit_is_wrong_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="123456 is no registration PIN"):
         checked(written(tmp_path, pin=123456))

@@ -21,7 +21,7 @@ from controller.config import Config
 from controller.facts import SourceChanged
 from controller.io.clock import Clock, VirtualClock
 from controller.io.lateness import LAG_ALARM_S
-from controller.io.system import GROWN_BLOCKS, MEMORY_EVERY_S, SystemShell, allow_files, on_stop_signal
+from controller.io.system import GROWN_BLOCKS, GROWN_BYTES, MEMORY_EVERY_S, SystemShell, allow_files, on_stop_signal
 from tests.support.facts import FactLog
 
 CONFIG = Config.model_validate({"site": {"id": "t"}, "grid": {"fuse_a": 63, "worst_other_load_a": 20}})
@@ -102,26 +102,45 @@ def test_f71_memory_is_looked_at_on_the_beat_and_told_when_it_gets_tight() -> No
     assert news == [("memory", False), ("memory", True)]
 
 
-def test_f71_memory_that_grows_is_searched_for_what_nobody_needs() -> None:
-    class Ring:
-        def __init__(self) -> None:
-            self.me = self
+class Ring:
+    """Only a search finds that nobody needs it."""
 
+    def __init__(self) -> None:
+        self.me = self
+
+
+def searched(shell: SystemShell, clock: VirtualClock) -> bool:
+    """Whether the next look at memory finds a ring."""
+    gc.disable()
+    try:
+        gone = weakref.ref(Ring())
+        clock.advance(MEMORY_EVERY_S)
+        shell.beat()
+    finally:
+        gc.enable()
+    return gone() is None
+
+
+def test_f71_memory_that_grows_is_searched_for_what_nobody_needs() -> None:
     clock, blocks = VirtualClock(), [100]
-    shell = SystemShell(CONFIG, clock, FactLog().submit, {}, blocks=lambda: blocks[0])
+    shell = SystemShell(CONFIG, clock, FactLog().submit, {}, memory=lambda: (0, 0), blocks=lambda: blocks[0])
     gc.collect()
     found = []
     for grown in (GROWN_BLOCKS + 200, 0, GROWN_BLOCKS // 2, GROWN_BLOCKS):
-        gc.disable()
-        try:
-            gone = weakref.ref(Ring())
-            blocks[0] += grown
-            clock.advance(MEMORY_EVERY_S)
-            shell.beat()
-        finally:
-            gc.enable()
-        found.append(gone() is None)
+        blocks[0] += grown
+        found.append(searched(shell, clock))
     assert found == [True, False, False, True]
+
+
+def test_f71_few_blocks_that_hold_much_memory_are_searched_too() -> None:
+    clock, used = VirtualClock(), [2 * GROWN_BYTES]
+    shell = SystemShell(CONFIG, clock, FactLog().submit, {}, memory=lambda: (used[0], 2**40), blocks=lambda: 100)
+    gc.collect()
+    found = []
+    for grown in (0, GROWN_BYTES, 1, -GROWN_BYTES, GROWN_BYTES, 1):
+        used[0] += grown
+        found.append(searched(shell, clock))
+    assert found == [True, False, True, False, False, True], "at the first look, then above what was left, or fallen to, since"
 
 
 def test_f72_all_files_the_system_gives_are_taken_and_too_few_are_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -273,7 +273,7 @@ def test_readings_may_bear_the_begin_of_their_interval() -> None:
 
 
 def test_small_distances_are_none() -> None:
-    assert heard(StationClock(), (0.0, 9.0), (30.0, 9.0)).ahead_s == 0.0
+    assert ahead_s(heard(StationClock(), (0.0, 9.0), (30.0, 9.0))) == 0.0
 
 
 def test_a_boot_puts_it_in_doubt_and_a_jump_of_ours_moves_it() -> None:

@@ -74,3 +74,9 @@ def test_the_format_holds_every_name_is_declared_once_and_counters_end_in_total(
 
 def test_without_a_server_there_is_no_spool() -> None:
     assert "spool" not in prometheus_text(picture())
+
+
+def test_messages_of_the_broker_that_nobody_asked_for_are_counted() -> None:  # B36
+    assert "yardmaster_mqtt_ignored_total 3" in prometheus_text(picture(), None, 3)
+    assert "yardmaster_mqtt_ignored_total 0" in prometheus_text(picture(), None, 0)
+    assert "mqtt_ignored" not in prometheus_text(picture())  # no broker

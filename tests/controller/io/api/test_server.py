@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import math
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -23,7 +24,8 @@ from controller.config import Config
 from controller.facts import EvseKey, Fact, LimitReceived, LimitUnit, NeedStated
 from controller.io.api.limits import MAX_SEQUENCES
 from controller.io.api.models import MAX_BODY_BYTES
-from controller.io.api.server import MAX_STREAMS, ApiShell
+from controller.io.api.server import ApiShell
+from controller.io.api.stream import MAX_STREAMS
 from controller.io.clock import VirtualClock
 from controller.io.history.store import Series
 from controller.io.links.tap import Tap
@@ -133,11 +135,8 @@ async def test_state_is_the_whole_picture(desk: Desk) -> None:
 
 
 async def test_a_value_json_cannot_say_becomes_unknown(desk: Desk) -> None:
-    desk.picture = picture(mode_reason="x", plan=None, circuits=())
-    bad = desk.picture.as_json()
-    bad["site"]["grid"]["power_w"] = float("nan")
-    bad["site"]["grid"]["meter_age_s"] = float("inf")
-    desk.shell._snapshot = lambda: type("P", (), {"as_json": lambda self: bad})()  # type: ignore[assignment,return-value]
+    unsayable = dataclasses.replace(picture().site.grid, power_w=math.nan, meter_age_s=math.inf)
+    desk.picture = picture(mode_reason="x", plan=None, circuits=(), grid=unsayable)
     grid = (await (await desk.client.get("/api/v1/state")).json())["site"]["grid"]
     assert grid["power_w"] is None
     assert grid["meter_age_s"] is None
@@ -330,7 +329,7 @@ async def test_stream_says_the_time_when_nothing_changes(desk: Desk) -> None:
 
 
 async def test_streams_are_counted_and_end_with_the_shell(desk: Desk) -> None:
-    desk.shell._streams = MAX_STREAMS - 1
+    desk.shell._stream.open = MAX_STREAMS - 1
     async with desk.client.get("/api/v1/stream") as answer:
         await next_event(answer.content)
         refused = await desk.client.get("/api/v1/stream")
@@ -339,7 +338,7 @@ async def test_streams_are_counted_and_end_with_the_shell(desk: Desk) -> None:
         desk.shell._stopping.set()
         async with asyncio.timeout(20):
             await answer.content.read()
-    assert desk.shell._streams == MAX_STREAMS - 1
+    assert desk.shell._stream.open == MAX_STREAMS - 1
 
 
 async def test_a_page_that_is_gone_before_its_stream_begins_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -352,10 +351,10 @@ async def test_a_page_that_is_gone_before_its_stream_begins_costs_nothing(caplog
         async with ClientSession() as http, http.get(f"http://127.0.0.1:{shell.port}/api/v1/health") as answer:
             assert answer.status in (200, 503)
         for _ in range(500):
-            if shell._streams == 0:
+            if shell._stream.open == 0:
                 break
             await asyncio.sleep(0.01)
-        assert shell._streams == 0
+        assert shell._stream.open == 0
     assert not caplog.records
 
 

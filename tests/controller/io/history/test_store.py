@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.io.history.sqlite_file import FREE_LEAST_PAGES, FREE_PART, INCREMENTAL, STEP_PAGES
 from controller.io.history.store import HistoryStore
 from controller.orders import RecordPoint
 
@@ -122,3 +123,74 @@ def test_a_series_that_is_only_recent_is_not_forgotten(store: HistoryStore) -> N
     store.write(batch(10.0, 1))
     settle_all(store)
     assert {len(series.points) for series in store.query("evse", {}, 0.0, BEGIN_S + DAY_S, 100)} == {2}
+
+
+# -- space -------------------------------------------------------------------------------------------------
+
+
+def pragma(path: Path, name: str) -> int:
+    db = sqlite3.connect(path)
+    try:
+        return int(db.execute(f"PRAGMA {name}").fetchone()[0])
+    finally:
+        db.close()
+
+
+def fill(store: HistoryStore, days: int) -> None:
+    for number in range(days):
+        for at_s in range(0, 1200, 10):
+            store.write(batch(number * DAY_S + at_s, 200))
+        settle_all(store)
+
+
+def prune_all(store: HistoryStore, before_s: float) -> None:
+    while parts := store.old(before_s):
+        for part in parts:
+            store.prune(part)
+
+
+def test_space_of_deleted_points_goes_back_to_the_disk_in_small_steps(
+    store: HistoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.io.history.sqlite_file.FREE_LEAST_PAGES", 20)
+    path = tmp_path / "history.sqlite3"
+    assert pragma(path, "auto_vacuum") == INCREMENTAL
+    fill(store, 2)
+    before = pragma(path, "page_count")
+    prune_all(store, BEGIN_S + 2 * DAY_S)
+    store.write(batch(2.0 * DAY_S))
+    steps = 0
+    while store.give_back():
+        steps += 1
+        assert before - pragma(path, "page_count") <= steps * (STEP_PAGES + 2)  # none of them is long; pages of the map go too
+        assert store.query("evse", {"evse": "CP1/1"}, BEGIN_S, BEGIN_S + 9 * DAY_S, 50)  # questions get in between
+    assert 2 < steps <= before // STEP_PAGES + 1
+    free, pages = pragma(path, "freelist_count"), pragma(path, "page_count")
+    assert free <= max(20, FREE_PART * pages)
+    store.close()  # the last checkpoint
+    assert path.stat().st_size == 4096 * pages < 4096 * before / 2
+
+
+def test_what_tomorrow_will_fill_again_stays(store: HistoryStore, tmp_path: Path) -> None:
+    fill(store, 1)
+    prune_all(store, BEGIN_S + DAY_S)
+    assert 0 < pragma(tmp_path / "history.sqlite3", "freelist_count") < FREE_LEAST_PAGES
+    assert not store.give_back()
+
+
+@pytest.mark.parametrize(("most_bytes", "learns"), [(2**25, True), (10_000, False)])
+def test_a_file_of_an_earlier_version_learns_it_if_it_is_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_bytes: int, learns: bool
+) -> None:
+    monkeypatch.setattr("controller.io.history.sqlite_file.REWRITTEN_MOST_BYTES", most_bytes)
+    path = tmp_path / "history.sqlite3"
+    earlier = sqlite3.connect(path)
+    earlier.executescript("PRAGMA journal_mode=WAL; CREATE TABLE IF NOT EXISTS padding(text TEXT);")
+    earlier.executemany("INSERT INTO padding VALUES(?)", [("x" * 1000,)] * 50)
+    earlier.commit()
+    earlier.close()
+    store = HistoryStore(path)
+    assert store.open() == ""
+    assert (pragma(path, "auto_vacuum") == INCREMENTAL) is learns
+    assert not store.give_back()
+    assert rows_of(path, "padding") == 50

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from aiohttp import WSMsgType, hdrs
 from controller.config import Config, StationConfig
 from controller.facts import Fact, StationArrived, StationClosed, StationConnected, StationFrame, StationLeft, StationRefused
 from controller.io.clock import Clock
+from controller.io.links.door import UNACKNOWLEDGED_S
 from controller.io.links.stations import StationsShell
 from controller.io.shell import StartError
 from controller.link.secrets import QUICK_COST, salted_hash
@@ -854,6 +856,15 @@ async def test_f65_a_station_that_never_reads_costs_bounded_memory_and_is_droppe
         assert "does not read" in closed.reason
         server.shell.carry(SendStation("CP2", 1, "unaffected"))
         assert await good.receive_str() == "unaffected"
+
+
+async def test_f39_what_a_station_does_not_acknowledge_does_not_wait_for_a_quarter_of_an_hour() -> None:
+    async with serving() as server:
+        await server.connect()
+        await server.next(StationConnected)
+        (session,) = server.shell._sessions.values()
+        connection = session.socket.get_extra_info("socket")
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1000 * UNACKNOWLEDGED_S
 
 
 async def test_f13_a_flood_is_slowed_down_and_nothing_is_lost() -> None:

@@ -14,12 +14,11 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from controller.config import Config
 from controller.facts import UpstreamClosed, UpstreamFrame, UpstreamOpened
 from controller.io.clock import Clock
-from controller.io.links.upstream import LastingResolver, UpstreamShell, upstream_url
+from controller.io.links.upstream import UNACKNOWLEDGED_S, UpstreamShell, upstream_url
 from controller.orders import CloseUpstream, DialUpstream, SendUpstream
 from tests.support.facts import FactLog
 from tests.support.yard import until
@@ -372,49 +371,6 @@ async def test_f30_a_ca_file_that_cannot_be_used_means_no_connection_and_says_so
         await far.next(UpstreamOpened)  # once it is put right no restart is needed
 
 
-class NameServer(AbstractResolver):
-    """Knows one address until it dies."""
-
-    def __init__(self) -> None:
-        self.dead = False
-        self.asked = 0
-
-    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
-        self.asked += 1
-        if self.dead:
-            raise OSError(None, "no name server")
-        return [ResolveResult(hostname=host, host="192.0.2.1", port=port, family=family, proto=0, flags=0)]
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-
-async def test_f36_while_the_name_server_is_dead_the_last_good_address_serves_for_a_day() -> None:
-    names, now_s = NameServer(), 1000.0
-    resolver = LastingResolver(lambda: now_s, names)
-    assert [found["host"] for found in await resolver.resolve("csms.example", 443)] == ["192.0.2.1"]
-    names.dead = True
-    now_s += 86_400.0
-    (found,) = await resolver.resolve("csms.example", 443)
-    assert (found["host"], found["hostname"]) == ("192.0.2.1", "csms.example"), "the certificate is still checked for the name"
-    now_s += 1.0
-    with pytest.raises(OSError, match="no name server"):
-        await resolver.resolve("csms.example", 443)
-    with pytest.raises(OSError, match="no name server"):
-        await resolver.resolve("never-seen.example", 443)
-    names.dead = False
-    await resolver.resolve("csms.example", 443)
-    names.dead = True
-    assert await resolver.resolve("csms.example", 443), "known anew"
-    for number in range(100):
-        names.dead = False
-        await resolver.resolve(f"host{number}.example", 443)
-    names.dead = True
-    with pytest.raises(OSError, match="no name server"):
-        await resolver.resolve("csms.example", 443)  # bounded: the oldest is forgotten
-    await resolver.close()
-
-
 async def test_f30_tls_is_not_given_up_for_a_server_that_speaks_plain_text() -> None:
     async with csms() as plain, dialling(plain.url.replace("ws:", "wss:"), password=PASSWORD) as far:
         assert "TLS failed" in (await far.next(UpstreamClosed)).reason
@@ -451,6 +407,17 @@ async def test_a_lost_connection_is_reported_once() -> None:
         far.send("into the void")
         await asyncio.sleep(0)
         assert len(far.of(UpstreamClosed)) == 1
+
+
+async def test_f39_what_nobody_acknowledges_does_not_wait_for_a_quarter_of_an_hour() -> None:
+    """The system ends such a connection; that it does is seen over a real broken path in ``system/test_broken_lan.py``."""
+    async with csms() as far:
+        far.dial()
+        await far.next(UpstreamOpened)
+        (leg,) = far.shell._legs.values()
+        assert leg.outgoing is not None
+        connection = leg.outgoing._socket.get_extra_info("socket")
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1000 * UNACKNOWLEDGED_S
 
 
 async def test_orders_and_ends_of_an_old_generation_do_not_touch_the_new() -> None:

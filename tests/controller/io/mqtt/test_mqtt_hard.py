@@ -8,8 +8,8 @@ import json
 import os
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +162,73 @@ async def test_b36_who_may_not_write_limits_changes_nothing(guarded: Any) -> Non
         await asyncio.to_thread(fleet.say, ROOT + "limit/set", {"value": 2, "unit": "A"})
         await facts.next(LimitReceived)
     assert [fact.value for fact in facts.of(LimitReceived)] == [2]
+
+
+class StrangeBroker:
+    """Takes every connection and subscription, and then sends what nobody asked for."""
+
+    def __init__(self, *topics: bytes) -> None:
+        self._topics = topics
+        self.port = 0
+
+    async def __aenter__(self) -> StrangeBroker:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head, body = await self._packet(reader)
+                if head >> 4 == 1:  # CONNECT
+                    writer.write(b"\x20\x02\x00\x00")
+                elif head >> 4 == 8:  # SUBSCRIBE: one byte for each topic it holds
+                    count = sum(1 for _ in self._subscribed(body[2:]))
+                    writer.write(bytes([0x90, 2 + count]) + body[:2] + b"\x01" * count)
+                    for topic in self._topics:
+                        writer.write(self._publish(topic, b'{"value": 1, "unit": "A"}'))
+
+    @staticmethod
+    async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+        head, length, shift = (await reader.readexactly(1))[0], 0, 0
+        while True:
+            byte = (await reader.readexactly(1))[0]
+            length |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return head, await reader.readexactly(length)
+
+    @staticmethod
+    def _subscribed(body: bytes) -> Iterator[bytes]:
+        while body:
+            end = 2 + int.from_bytes(body[:2], "big")
+            yield body[2:end]
+            body = body[end + 1 :]
+
+    @staticmethod
+    def _publish(topic: bytes, payload: bytes) -> bytes:
+        body, length = len(topic).to_bytes(2, "big") + topic + payload, b""
+        left = len(body)
+        while True:
+            left, digit = divmod(left, 128)
+            length += bytes([digit | (128 if left else 0)])
+            if not left:
+                return b"\x30" + length + body
+
+
+async def test_b36_topics_nobody_asked_for_are_ignored_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    """Wildcards in a topic, 64 kB of topic, another site's prefix, one of our own that is for others - and then a limit."""
+    strange = (b"other/limit/set", b"yardmaster/+/limit/set", b"yardmaster/#", b"x" * 65_535, (ROOT + "state").encode(), b"\x1b[2J")
+    async with StrangeBroker(*strange, (ROOT + "limit/set").encode()) as broker, running(config(broker.port)) as (shell, facts):
+        await facts.next(LimitReceived)
+        assert shell.ignored >= len(strange)
+    assert {fact.value for fact in facts.of(LimitReceived)} == {1}
+    warnings = [record.getMessage() for record in caplog.records if "nobody here asked for" in record.getMessage()]
+    assert len(warnings) == 1  # told once, and no stranger's text steers a terminal
+    assert len(warnings[0]) < 300
 
 
 async def test_f51_f53_a_restart_brings_retained_garbage_and_nothing_is_believed_twice(mosquitto: Any) -> None:

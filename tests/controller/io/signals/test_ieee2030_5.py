@@ -372,6 +372,31 @@ async def test_a_crash_behind_the_post_repeats_no_response_and_one_before_it_los
             assert await _asked(world, "GET /edev/1/rsps/1/rsp?s=0&l=50")
 
 
+async def test_it_stands_as_tried_on_the_disk_before_the_server_can_have_it(tmp_path: Path) -> None:
+    """The server takes half a minute to read it, and the program ends meanwhile: it never had it, so the next run sends it."""
+    kept = tmp_path / "data" / "ieee2030_5-utility.json"
+    async with World(tmp_path) as world:
+        await with_program(world)
+        await world.control(ONE, 0, 600, {"opModImpLimW": 4200})
+        site = config(tmp_path, world.entry())
+        async with listening(site) as listener:
+            await listener.until(lambda: ONE in listener.events())
+            await world.do("faults", slow_s=30.0)
+            listener.driver.answered(AnswerEvent("utility", ONE, 1, "received", stamp().wall_s))
+            await eventually(lambda: _tried(kept))
+            assert await world.responses(ONE) == []
+        await world.do("faults")
+        async with listening(site) as listener:
+            await eventually(lambda: _has(world, {ONE: [1]}))
+            await _settles(listener)
+        assert await world.responses(ONE) == [1]
+
+
+async def _tried(path: Path) -> bool:
+    text = await asyncio.to_thread(lambda: path.read_text() if path.exists() else '{"waiting": []}')
+    return any(one["tried"] for one in json.loads(text)["waiting"])
+
+
 async def test_a_lost_ledger_asks_the_server_and_repeats_nothing(tmp_path: Path) -> None:
     kept = tmp_path / "data" / "ieee2030_5-utility.json"
     async with World(tmp_path) as world:

@@ -78,6 +78,11 @@ GOOD = {
     "deflated unasked": ok(zlib.compress(TIME), "Content-Encoding: deflate"),
     "with parameters": ok(TIME, kind="application/sep+xml;level=+S1; charset=utf-8"),
     "as xml": ok(TIME, kind="text/xml"),
+    "without a type": f"HTTP/1.1 200 OK\r\nContent-Length: {len(TIME)}\r\n\r\n".encode() + TIME,
+    "with a prefix of its own": ok(f'<s:Time xmlns:s="{NAMESPACE}"><s:currentTime>5</s:currentTime></s:Time>'.encode()),
+    "with elements we do not know": ok(TIME.replace(b"<currentTime", b"<!-- x --><novelty a='1'><b/></novelty><currentTime")),
+    "in sixteen bits": ok(b'<?xml version="1.0" encoding="UTF-16"?>'.decode().encode("utf-16") + TIME.decode().encode("utf-16-le")),
+    "with a byte order mark": ok(b"\xef\xbb\xbf" + TIME),
 }
 BAD = {
     "not http": b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
@@ -86,6 +91,9 @@ BAD = {
     "shorter than it says": b"HTTP/1.1 200 OK\r\nContent-Type: application/sep+xml\r\nContent-Length: 500\r\nConnection: close\r\n\r\n" + TIME,
     "exi": ok(TIME, kind="application/sep-exi"),
     "a page": ok(b"<html/>", kind="text/html"),
+    "not modified": status(304),
+    "a part": b"HTTP/1.1 206 Partial Content\r\nContent-Type: application/sep+xml\r\nContent-Length: 4\r\n\r\n<a/>",
+    "of the edition of 2013": ok(TIME.replace(NAMESPACE.encode(), b"http://zigbee.org/sep")),
     "two mebibytes": ok(b"<!--" + b"x" * 2_000_000 + b"-->" + TIME),
     "packed in a way of its own": ok(TIME, "Content-Encoding: br"),
     "not packed as it says": ok(TIME, "Content-Encoding: gzip"),
@@ -140,6 +148,49 @@ async def test_links_are_relative_to_their_document_and_stay_on_the_server(tmp_p
         for href in ("https://elsewhere.example/tm", "//elsewhere.example/tm", "http://127.0.0.1/tm", "file:///etc/passwd", "https://[/"):
             with pytest.raises(AstrayError):
                 http.at(base, href)
+
+
+@pytest.mark.parametrize(
+    ("root", "href"),
+    [
+        ("https://utility.example/dcap", "https://utility.example:443/tm"),
+        ("https://utility.example/dcap", "HTTPS://Utility.EXAMPLE/tm"),
+        ("https://utility.example:443/dcap", "https://utility.example/tm"),
+        ("https://Utility.example/dcap", "//utility.example/tm"),
+        ("https://utility.example./dcap", "https://utility.example/tm"),
+    ],
+)
+async def test_the_server_may_write_its_own_name_in_other_ways(tmp_path: Path, root: str, href: str) -> None:
+    """RFC 3986 6.2: names have no case, the usual port may be written out. What is asked then is the server of the site file."""
+    async with served(tmp_path, lambda _: b"") as http:
+        http.root = URL(root, encoded=True)
+        found = http.at(http.root, href)
+        assert str(found) == f"{http.root.origin()}/tm"
+
+
+async def test_a_path_that_looks_like_a_host_stays_a_path(tmp_path: Path) -> None:
+    async with served(tmp_path, lambda _: b"") as http:
+        found = http.at(http.root, f"https://127.0.0.1:{http.root.port}//elsewhere.example/tm")
+        assert (found.host, found.raw_path) == ("127.0.0.1", "//elsewhere.example/tm")
+
+
+@pytest.mark.parametrize(
+    ("place", "path"),
+    [
+        ("/edev/7", "/edev/7"),
+        ("7", "/7"),
+        ("https://inside.example:8443/edev/7?x=%2F", "/edev/7?x=%2F"),
+        ("http://inside.example//x/7", "//x/7"),
+        ("https://[::1/x", None),
+    ],
+)
+async def test_where_something_was_made_is_on_the_server_we_know(tmp_path: Path, place: str, path: str | None) -> None:
+    """Location may be absolute (RFC 9110 10.2.2), and a server behind a front names itself as it is called inside."""
+    answer = f"HTTP/1.1 201 Created\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode()
+    async with served(tmp_path, lambda _: answer) as http:
+        done = await http.send("POST", http.root, b"<x/>")
+        assert (None if done.location is None else done.location.raw_path_qs) == path
+        assert done.location is None or done.location.origin() == http.root.origin()
 
 
 def programs(first: int, count: int, everything: int) -> bytes:

@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from openleadr.utils import certificate_fingerprint
 
 from controller.config import Config
@@ -344,6 +345,81 @@ async def test_a_process_gone_mad_is_killed_and_said(code: str, words: str) -> N
     async with world(Vtn(), command=(sys.executable, "-c", code)) as there:
         await until(lambda: there.health() and words in there.health()[0][1], 15)
         assert there.told() == 0
+
+
+SMALL = 160
+"""Memory of a child in these tests [MiB]: it starts with less, and cannot read what follows with it."""
+LITTLE = f"import controller.io.signals.openadr2_child as child; child.MEMORY_BYTES = {SMALL} << 20; child.main()"
+BOMB = b'<oadrPayload xmlns="http://openadr.org/oadr-2.0b/2012/07">' + b"<a b='c'/>" * 380_000 + b"</oadrPayload>"
+HOARDS = f"""
+import controller.io.signals.openadr2_child as child
+kept = []
+async def run(self):
+    child.say("events", xml=None, whole=True)
+    while True:
+        kept.append(bytearray(10 << 20))
+child.Child.run = run
+child.MEMORY_BYTES = {SMALL} << 20
+child.main()
+"""
+
+
+@asynccontextmanager
+async def behind(vtn: Vtn) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A front of a server, and what it answers in the server's place as long as there is something."""
+    instead: list[bytes] = []
+
+    async def carry(request: web.Request) -> web.Response:
+        body = await request.read()
+        if instead:
+            return web.Response(body=instead[0], content_type="application/xml")
+        place = f"http://127.0.0.1:{vtn.port}{request.path}"
+        async with aiohttp.ClientSession() as session, session.post(place, data=body, headers={"content-type": "application/xml"}) as reply:
+            return web.Response(status=reply.status, body=await reply.read(), content_type="application/xml")
+
+    app = web.Application(client_max_size=2**24)
+    app.router.add_post("/{path:.*}", carry)
+    runner = web.AppRunner(app, shutdown_timeout=0.2)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/OpenADR2/Simple/2.0b", instead
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_message_that_wants_more_memory_than_the_process_may_have_is_survived(vtn: Vtn) -> None:
+    """4 MB of XML become more than 100 MB of a tree. It never gets them; what was announced holds on, and afterwards all is well."""
+    async with behind(vtn) as (url, instead), world(vtn, url=url, command=(sys.executable, "-c", LITTLE)) as there:
+        await until(there.told, 30)
+        await vtn.do(add=capacity(there.now() + 600, 0.5))
+        await until(there.events, 15)
+        first = there.ven._child
+        assert first is not None
+        instead.append(BOMB)
+        await until(lambda: not there.health()[-1][0], 30)
+        status = await asyncio.to_thread(_status, first.pid)
+        assert status.get("VmPeak", 0) <= SMALL << 10, "kB: it was held below its bound"
+        assert there.events()
+        instead.clear()
+        told = there.told()
+        await until(lambda: there.health()[-1][0] and there.told() > told, 30)
+        assert [event.start_wall_s for event in there.events()]
+
+
+def _status(pid: int) -> dict[str, int]:
+    """Of a process that may have ended since [kB]."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return {}
+    return {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines) if name in ("VmPeak", "VmSize")}
+
+
+async def test_a_process_that_hoards_memory_ends_at_its_bound_and_says_why() -> None:
+    async with world(Vtn(), command=(sys.executable, "-c", HOARDS)) as there:
+        await until(lambda: there.health() and f"it wanted more than its {SMALL} MiB" in there.health()[0][1], 30)
+        assert there.told() == 1
 
 
 def test_files_that_cannot_be_read_end_the_start(tmp_path: Path) -> None:

@@ -221,3 +221,18 @@ def test_no_transaction_message_in_flight_is_torn_by_the_new_connection() -> Non
     assert not closes
     there.wait(30)
     assert not there.is_open, "half a minute is long enough"
+
+
+@pytest.mark.parametrize("version", ["ocpp2.1", "ocpp2.0.1", "ocpp1.6"])
+def test_trap_5_the_serial_number_in_the_boot_is_the_common_name_we_ask_for(version: str) -> None:
+    """B01.FR.11: a CSMS of profile 3 compares the two."""
+    data = managed().model_dump(mode="json", exclude_defaults=True)
+    data["upstreams"][0]["depot"]["serial_number"] = "SN-7"
+    there = Book(Config.model_validate(data), version)
+    there.open()
+    there.wait(2)
+    (boot,) = there.heard("BootNotification")
+    there.sees(5)
+    there.later()
+    told = boot["chargePointSerialNumber"] if version == "ocpp1.6" else boot["chargingStation"]["serialNumber"]
+    assert (told, there.made[0].common_name) == ("SN-7", "SN-7")

@@ -220,6 +220,16 @@ def test_a_good_plan_is_verified_shown_and_followed() -> None:
     assert not told.told("plan")
 
 
+def test_a_car_that_has_what_it_needs_is_shown_as_finished_and_one_that_waits_for_the_plan_as_paused() -> None:
+    told = depot_story(2)
+    told.do(NeedStated(told.at(), CP1, 0.0, None, "api"))
+    problem = asked(told)
+    told.site.planner._take(plan_of(problem, {"CP2/1": 0.0}), problem, told.at())
+    told.run(20)
+    shown = {evse.id: (evse.state, evse.reason) for evse in told.site.view(told.at()).evses}
+    assert shown == {"CP1/1": ("finished", "plan: need reached"), "CP2/1": ("paused", "plan: charges later")}
+
+
 def test_events_ask_for_plans_but_not_more_often_than_every_two_seconds() -> None:
     told = depot_story(1)
     told.run(10)

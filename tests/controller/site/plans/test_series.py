@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from controller.config import Config
 from controller.facts import Restored, SeriesKind, SeriesTold, Stamp
-from controller.orders import Order, Persist, RecordPoint, Tell
+from controller.orders import Order, Persist, RecordPoint, Severity, Tell
 from controller.site.plans.posing import NEAR_S, price_edges
 from controller.site.plans.series import KEPT_PAST_S, MODEL, MOST_SOURCES, SPACE, SeriesRoom, origin_of
 from optimizer.check import check
@@ -61,6 +61,26 @@ class TestPrices:
         assert room.books is not None
         prices = [room.books.buy.at(NOON + offset * HOUR) for offset in (-0.1, 0.5, 1.5, 2.5, 3.5, 4.5)]
         assert prices == pytest.approx([0.5, 0.24, -0.24, 0.5, 0.24, 0.5])
+
+    def test_a_gap_ahead_is_said_once_with_its_times_and_what_holds_there(self) -> None:  # B45
+        """12:00 to 13:00 UTC and 15:00 to 16:00 are told; in Berlin the hole is from 14:00 to 16:00."""
+        site = config(site={"id": "test", "timezone": "Europe/Berlin"})
+        room, holed = SeriesRoom(site), [*hours(0.10), *hours(0.10, start=NOON + 3 * HOUR)]
+        (tell,) = [order for order in room.told(told(site, holed)) if isinstance(order, Tell)]
+        said = "prices of the market have a gap from 2026-11-20 14:00 to 2026-11-20 16:00, local time - the prices of tariff.buy hold there"
+        assert said in tell.text
+        assert tell.severity is Severity.WARNING
+        again = room.told(told(site, [*holed, *hours(0.2, start=NOON + 4 * HOUR)]))  # the same hole, one hour more behind it
+        assert not [order for order in again if isinstance(order, Tell)]
+        filled = room.told(told(site, hours(0.1, 0.1, 0.1)))
+        assert not [order for order in filled if isinstance(order, Tell)]
+        (other,) = [order for order in room.told(told(site, hours(0.1, start=NOON + 9 * HOUR))) if isinstance(order, Tell)]
+        assert "from 2026-11-20 18:00 to 2026-11-20 22:00" in other.text
+
+    def test_a_price_event_that_covers_some_hours_only_has_no_gap(self) -> None:
+        site = config(signals=[{"id": "vtn", "type": "openadr3", "url": "http://vtn", "ven_name": "yard"}])
+        event = SeriesTold(stamp(), BUY, "vtn", (*hours(0.1), *hours(0.3, start=NOON + 5 * HOUR)))
+        assert not [order for order in SeriesRoom(site).told(event) if isinstance(order, Tell)]
 
     def test_a_later_word_replaces_what_it_covers_and_nothing_else(self) -> None:
         site = config()

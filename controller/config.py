@@ -208,7 +208,7 @@ class FilesConfig(Model):
         default=None,
         ge=0,
         le=65535,
-        description="TCP port of an FTP server that takes logs of chargers which know no HTTP, in their own network only and unencrypted; default: none.",
+        description="TCP port of an FTP server for logs of chargers that know no HTTP; unencrypted, for their own network only; default: none.",
     )
     address: str | None = Field(
         default=None,

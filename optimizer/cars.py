@@ -118,6 +118,5 @@ def usable_battery(problem: Problem) -> Battery | None:
         reserve_wh=min(max(0.0, battery.reserve_wh), battery.capacity_wh) if math.isfinite(battery.reserve_wh) else 0.0,
         sun_only=battery.sun_only,
         feeds_grid=battery.feeds_grid,
-        max_slot_charge_w=tuple(max(0.0, watts) for watts in battery.max_slot_charge_w),
         max_slot_discharge_w=tuple(max(0.0, watts) for watts in battery.max_slot_discharge_w),
     )

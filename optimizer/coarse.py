@@ -60,7 +60,9 @@ def _pool(problem: Problem, tree: Tree, parent: str, cuts: Sequence[str]) -> Nod
     loads = tuple(_sum([tree.fixed_a[cut][slot] for cut in cuts]) for slot in range(count))
     most = [_sum(each) for each in limits]
     limit = (max(amps[0] for amps in most), max(amps[1] for amps in most), max(amps[2] for amps in most))
-    return Node(pool_of(parent), parent, limit, slot_limit_a=tuple(max(amps) for amps in most), other_load_a=loads)
+    totals = [by_id[cut].slot_total_w for cut in cuts]
+    total_w = tuple(map(sum, zip(*totals, strict=True))) if all(totals) else ()
+    return Node(pool_of(parent), parent, limit, slot_limit_a=tuple(max(amps) for amps in most), other_load_a=loads, slot_total_w=total_w)
 
 
 def _sum(triples: Sequence[Sequence[float]]) -> Triple:

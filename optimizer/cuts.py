@@ -121,6 +121,7 @@ def take_apart(joint: Arrays, known: Homes) -> Apart | None:
     inner = known.head[joint.entries.indices] == UNKNOWN
     home, row_home = _spread(known.home.copy(), row_of[inner], joint.entries.indices[inner], len(joint.row_lower))
     home[(home == UNKNOWN) & (known.head == UNKNOWN)] = known.count
+    _keep_own(known, joint, row_of, row_home)
     row_home[row_home == UNKNOWN] = known.count
     if (home[joint.entries.indices[inner]] != row_home[row_of[inner]]).any() or not _heads_fit(joint, known, row_of, inner, row_home):
         return None
@@ -148,6 +149,17 @@ def _spread(home: Whole, row_of: Whole, column_of: Whole, rows: int) -> tuple[Wh
         numpy.maximum.at(home, column_of, row_home[row_of])
         if numpy.count_nonzero(home != UNKNOWN) == before:
             return home, row_home
+
+
+def _keep_own(known: Homes, joint: Arrays, row_of: Whole, row_home: Whole) -> None:
+    """A row of nothing but one block's heads (a limit in watts of the cut node) is that block's. Writes into row_home."""
+    owner = known.head[joint.entries.indices]
+    heads = owner != UNKNOWN
+    least, most = numpy.full(len(row_home), known.count, dtype=numpy.int32), numpy.full(len(row_home), UNKNOWN, dtype=numpy.int32)
+    numpy.minimum.at(least, row_of[heads], owner[heads])
+    numpy.maximum.at(most, row_of[heads], owner[heads])
+    own = (row_home == UNKNOWN) & (least == most)
+    row_home[own] = least[own]
 
 
 def _heads_fit(joint: Arrays, known: Homes, row_of: Whole, inner: numpy.typing.NDArray[numpy.bool_], row_home: Whole) -> bool:

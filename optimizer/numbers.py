@@ -227,12 +227,10 @@ def write_battery(model: Model, battery: Battery | None, now: Now, blocked: Trut
     if blocked is not None:
         rests = blocked[-1][:, model.tree.site_phases].any(axis=1)
     charge_w = np.minimum(battery.max_charge_w, now.pv_w) if battery.sun_only else np.full(count, battery.max_charge_w)
-    if battery.max_slot_charge_w:
-        charge_w = np.minimum(charge_w, battery.max_slot_charge_w)
     sheet.high[store.charge : store.charge + count] = np.where(rests, 0.0, charge_w / 1000.0 * now.hours)
     give_w = np.full(count, battery.max_discharge_w) if battery.feeds_grid else np.minimum(battery.max_discharge_w, _takers_w(model, now))
     if battery.max_slot_discharge_w:
-        give_w = np.minimum(give_w, battery.max_slot_discharge_w)
+        give_w = np.minimum(give_w, np.concatenate((np.zeros(now.running), battery.max_slot_discharge_w)))
     sheet.high[store.give : store.give + count] = np.where(now.sound, give_w / 1000.0 * now.hours, 0.0)
     sheet.low[store.level : store.level + count] = min(battery.min_soc_wh / 1000.0, start_kwh)
     sheet.low[store.level + count - 1] = start_kwh

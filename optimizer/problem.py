@@ -119,7 +119,7 @@ class Battery:
     min_soc_wh is never planned below. reserve_wh: kept for outages and grid events; broken only where an overload or a
     missing kWh of a car would cost more, and reported. sun_only: it charges no more than PV makes in a slot.
     feeds_grid: it may be discharged into the grid; False: while it gives, no more is fed in than PV makes beyond the building
-    and cars that are there could give. max_slot_charge_w, max_slot_discharge_w: optional tighter bounds per slot [W]; length = number of slots.
+    and cars that are there could give. max_slot_discharge_w: optional tighter bound per slot [W]; length = number of slots.
     """
 
     capacity_wh: float
@@ -132,7 +132,6 @@ class Battery:
     reserve_wh: float = 0.0
     sun_only: bool = False
     feeds_grid: bool = True
-    max_slot_charge_w: tuple[float, ...] = ()
     max_slot_discharge_w: tuple[float, ...] = ()
 
 

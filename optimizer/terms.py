@@ -124,8 +124,7 @@ def _series_defects(problem: Problem) -> Iterator[str]:
     optional |= {"co2_kg_per_kwh": problem.co2_kg_per_kwh, "reserve_w": problem.reserve_w}
     optional |= {"grid_setpoint_w": tuple(0.0 if watts is None else watts for watts in problem.grid_setpoint_w)}
     if problem.battery is not None:
-        bounds = problem.battery
-        optional |= {"max_slot_charge_w": bounds.max_slot_charge_w, "max_slot_discharge_w": bounds.max_slot_discharge_w}
+        optional |= {"max_slot_discharge_w": problem.battery.max_slot_discharge_w}
     for name, values in [*needed.items(), *((name, values) for name, values in optional.items() if values)]:
         if len(values) != count or not _finite(values):
             yield f"{name} needs {count} numbers, one per slot"

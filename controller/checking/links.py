@@ -108,7 +108,7 @@ def file_doors(config: Config) -> Iterator[Problem]:
     taken = {config.api.port: "api.port"}
     taken |= {listen.port: "listen.port"} if listen.plain else {}
     taken |= {listen.tls.port: "listen.tls.port"} if listen.tls is not None else {}
-    for key, port in (("port", files.port), ("tls_port", files.tls_port)):
+    for key, port in (("port", files.port), ("tls_port", files.tls_port), ("ftp_port", files.ftp_port)):
         if port and port in taken:
             yield Problem(("files", key), f"port {port} is also {taken[port]}; choose another one")
         taken |= {port: f"files.{key}"} if port else {}

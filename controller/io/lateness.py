@@ -62,7 +62,7 @@ def why(lag_s: float, meanwhile: Spent | None) -> str:
     if meanwhile is None:
         return f"something held everything up for {late}"
     if meanwhile.waited_s >= lag_s / 2:
-        return f"this machine had no processor for us during {meanwhile.waited_s * 1000:.0f} of {late}: other programs keep it too busy"
+        return f"this machine had no processor for us during {min(meanwhile.waited_s, lag_s) * 1000:.0f} of {late}: other programs keep it too busy"
     if meanwhile.worked_s >= lag_s / 2:
         return f"one task held everything up for {late}"
     return f"everything stood still for {late} without work of ours: a slow disk, too little memory, or a machine that was paused"

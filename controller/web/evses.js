@@ -75,7 +75,7 @@ function create(evse) {
   part.why = h("div", { class: "evse-because" }, h("p", { class: "evse-why" }, part.limit, part.reason), part.ask);
   part.node = h(
     "article",
-    { class: "card evse" },
+    { class: "card evse", "aria-label": evse.name || evse.id },
     h("header", {}, h("div", {}, part.title, part.sub), part.pill),
     h("div", { class: "evse-main" }, part.power, part.current),
     part.track,
@@ -103,6 +103,8 @@ function update(part, evse) {
   setData(part.mark, "set", isNumber(evse.limit_a));
   part.track.setAttribute("aria-valuemax", String(evse.max_current_a));
   part.track.setAttribute("aria-valuenow", (highest ?? 0).toFixed(1));
+  const most = isNumber(evse.limit_a) ? `limit ${evse.limit_a.toFixed(1)} ampere` : `at most ${evse.max_current_a} ampere`;
+  part.track.setAttribute("aria-valuetext", `${isNumber(highest) ? `${highest.toFixed(1)} ampere per phase` : "no reading"}, ${most}`);
   setText(part.limit, isNumber(evse.limit_a) ? (evse.limit_a === 0 ? (evse.state === "finished" ? "Has what it needs" : "Paused") : `Limit ${amps(evse.limit_a)}`) : `Up to ${amps(evse.max_current_a)}`);
   setText(part.reason, evse.reason);
   updateEnergy(part, evse);

@@ -68,8 +68,8 @@ function updatePhase(part, { current, ev, limit, fuse }) {
   setText(part.value, ampsFixed(current));
   setText(part.share, known ? `${Math.round((100 * current) / fuse)}\u202f%`.replace("-", "\u2212") : "");
   part.track.setAttribute("aria-valuemax", String(fuse));
-  part.track.setAttribute("aria-valuenow", known ? current.toFixed(1) : "0");
-  part.track.setAttribute("aria-valuetext", known ? `${current.toFixed(1)} ampere of ${fuse}, limit ${limit.toFixed(1)}` : "not measured");
+  part.track.setAttribute("aria-valuenow", known ? Math.abs(current).toFixed(1) : "0");
+  part.track.setAttribute("aria-valuetext", known ? `${Math.abs(current).toFixed(1)} ampere ${current < 0 ? "fed in" : "drawn"}, fuse ${fuse}, limit ${limit.toFixed(1)}` : "not measured");
 }
 
 function renderCircuits(circuits, phaseCount) {

@@ -40,7 +40,8 @@ from tests.bench.ledger import record
 from tests.support.yard import Yard, site
 
 VERSIONS = ("1.6", "2.0.1", "2.1")
-MOST_MIB_PER_MIN = 0.5
+MOST_MIB_PER_MIN = 1.5
+"""What only a garbage collection finds adds up to 24 MiB before one comes: with 100 stations and a storm every 40 s, 0.8 MiB a minute."""
 SAMPLE_S = 5.0
 TICK_S = 0.5
 OUTAGE_S = 15.0

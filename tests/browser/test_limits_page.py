@@ -167,7 +167,7 @@ async def test_the_power_flow_carries_them_and_says_them(browser: Browser, site:
 async def test_the_plan_draws_each_limit_where_it_holds(browser: Browser, site: Site) -> None:
     site.changes = {"bounds": (CONTRACT, AMPS, SILENT, COMING, LATER)}
     page, complaints = await opened(browser, site)
-    await page.wait_for_function("document.getElementById('plan-chart').data?.some((trace) => trace.name === 'Import limit')")
+    await expect(page.locator("#plan-chart .legendtext").filter(has_text="Import limit")).to_have_count(1)
     lines = await page.evaluate(
         "Object.fromEntries(document.getElementById('plan-chart').data.filter((t) => t.name.endsWith('limit')).map((t) => [t.name, [t.x, t.y]]))"
     )

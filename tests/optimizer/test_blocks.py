@@ -59,6 +59,21 @@ def test_other_sites(seed: int) -> None:
     assert worth(plan) <= worth(held(problem, plan)) * 1.01
 
 
+@pytest.mark.parametrize("where", ["above the cuts", "at the cuts", "both"])
+def test_limits_in_watts_hold_wherever_a_site_is_cut(where: str) -> None:
+    """Above the cuts they are the master's, at a cut they are the block's own."""
+    problem = site([12, 15, 10], 150.0)
+    above = [node for node in problem.nodes if node.parent is None]
+    cuts = [node for node in problem.nodes if node.parent is not None and node.parent == above[0].node_id]
+    count = len(problem.slots)
+    totals = {above[0].node_id: 50_000.0} if where != "at the cuts" else {}
+    totals |= {node.node_id: 18_000.0 for node in cuts} if where != "above the cuts" else {}
+    nodes = tuple(replace(node, slot_total_w=(totals[node.node_id],) * count) if node.node_id in totals else node for node in problem.nodes)
+    problem = replace(problem, nodes=nodes)
+    plan = solve_in_blocks(problem, FOREVER_S, 1)
+    assert worth(plan) <= worth(held(problem, plan)) * 1.01
+
+
 def test_an_empty_feeder_is_no_block() -> None:
     problem = site([15, 0, 20], 140.0)
     held(problem, solve_in_blocks(problem, FOREVER_S, 1))

@@ -47,6 +47,28 @@ def test_the_sound_plan_has_no_violation() -> None:
     assert check(SITE, PLAN) == ()
 
 
+@pytest.mark.parametrize(("counts", "broken"), [(False, ()), (True, (("node_total", "hall"),))])
+def test_a_limit_in_watts_counts_the_charging_battery_where_it_says_so(counts: bool, broken: tuple[tuple[str, str], ...]) -> None:
+    hall = Node("hall", "grid", (50.0, 50.0, 50.0), slot_total_w=(5000.0,), battery_counts=counts)
+    site = problem([0.1], car("ev", need_wh=4000.0, node_id="hall"), nodes=[grid(), hall], battery=battery())
+    plan = solve(dataclasses.replace(site, nodes=(grid(), dataclasses.replace(hall, slot_total_w=()))), 30.0)
+    more = 2000.0 - plan.battery_power_w[0]
+    grid_w = plan.grid_power_w[0] + more
+    charged = dataclasses.replace(plan, battery_power_w=(2000.0,), grid_power_w=(grid_w,), peak_w=grid_w, cost=0.1 * grid_w / 1000.0)
+    assert names(check(site, charged)) == set(broken)
+
+
+def test_a_limit_in_watts_that_others_break_alone_is_forgiven_only_without_a_part_of_ours() -> None:
+    hall = Node("hall", "grid", (50.0, 50.0, 50.0), other_load_a=((10.0, 10.0, 10.0),), slot_total_w=(5000.0,))
+    site = problem([0.1], car("ev", need_wh=4000.0, node_id="hall"), nodes=[grid(), hall])
+    plan = solve(site, 30.0)
+    assert check(site, plan) == ()
+    assert plan.ev_power_w["ev"] == pytest.approx((0.0,))
+    assert plan.shortfall_wh["ev"] == pytest.approx(4000.0)
+    free = dataclasses.replace(site, nodes=(grid(), dataclasses.replace(hall, slot_total_w=())))
+    assert names(check(site, solve(free, 30.0))) == {("node_total", "hall")}
+
+
 @pytest.mark.parametrize(
     ("spoil", "name", "where"),
     [

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from optimizer.check import check
+from optimizer.explain import loosened
 from optimizer.failure import SolveError, SolveReason
 from optimizer.highs import LiveHighs, Verdict
 from optimizer.live import Live
@@ -195,6 +196,50 @@ def test_an_unfilled_battery_reserve_counts_from_now_on() -> None:
         assert plan.way == "hot"
         assert plan.cost == pytest.approx(solve(problem, 60.0).cost, abs=0.01)
         assert plan.objective == pytest.approx(solve(problem, 60.0).objective, rel=2e-3)
+
+
+def limited(problem: Problem, totals_w: tuple[float, float], counts: bool = True) -> Problem:
+    """A limit in watts on the grid connection and on a circuit below it, and a battery that may give less in every slot."""
+    count, below = len(problem.slots), problem.nodes[1].node_id
+    by_node = {problem.nodes[0].node_id: totals_w[0], below: totals_w[1]}
+    nodes = tuple(
+        replace(node, slot_total_w=(by_node[node.node_id],) * count, battery_counts=counts) if node.node_id in by_node else node
+        for node in problem.nodes
+    )
+    assert problem.battery is not None
+    bounded = replace(problem.battery, max_slot_discharge_w=(0.5 * problem.battery.max_discharge_w,) * count)
+    return replace(problem, nodes=nodes, battery=bounded)
+
+
+def test_limits_in_watts_and_bounds_of_slots_live_on_while_slots_end() -> None:
+    live, ways = Live(), []
+    for number, seconds in enumerate((0.0, 200.0, 500.0, 700.0)):
+        problem = limited(later(seconds), (60_000.0 - 4000.0 * number, 9000.0 + 1000.0 * number))
+        plan = live.solve(problem, 60.0)
+        ways.append(plan.way)
+        right(problem, live, plan)
+    assert ways == ["rebuilt", "hot", "hot", "hot"]
+
+
+def test_a_limit_in_watts_that_comes_or_goes_is_another_tree() -> None:
+    live = Live()
+    live.solve(SITE, 60.0)
+    for problem in (limited(SITE, (50_000.0, 9000.0)), limited(SITE, (50_000.0, 9000.0), counts=False), SITE):
+        assert live.solve(problem, 60.0).way == "rebuilt"
+        assert live.why == "another feeder tree"
+
+
+def test_what_a_limit_in_watts_costs_stands_with_its_node() -> None:
+    """An ampere more on each phase of a node with a total saves what its price says, on a small step."""
+    problem = limited(SITE, (1e6, 4000.0))
+    plan = solve(problem, 60.0)
+    where = problem.nodes[1].node_id
+    prices = [price for price in plan.shadow if price.where == where]
+    assert prices
+    assert plan.objective is not None
+    eased = solve(loosened(problem, where, 0.05), 60.0).objective
+    assert eased is not None
+    assert sum(price.per_unit for price in prices) * 0.05 == pytest.approx(plan.objective - eased, rel=0.05)
 
 
 class Refused(Live):

@@ -148,19 +148,6 @@ class TestOverload:
         assert plan.battery_power_w[0] <= -600.0 + 1e-3
         assert ev_kw(plan) == [0, 4]
 
-    def test_a_battery_charges_in_a_slot_with_no_more_than_its_bound_there(self) -> None:
-        """Cheap, dear, dear: 3 kWh go in at 0.10 and come out at 0.50. Bounded to 1 kW in the cheap hour, only 1 kWh does."""
-        nodes, store = [grid(63.0, other_load_a=load(*(10.0,) * 3))], battery(soc_wh=0.0, min_soc_wh=0.0, efficiency_one_way=1.0)
-        given = problem([0.1, 0.5, 0.5], nodes=nodes, battery=dataclasses.replace(store, max_charge_w=3000.0))
-        assert planned(given).battery_power_w[0] == pytest.approx(3000.0)
-        bounded = dataclasses.replace(store, max_charge_w=3000.0, max_slot_charge_w=(1000.0, 3000.0, 3000.0))
-        plan = planned(dataclasses.replace(given, battery=bounded))
-        assert plan.battery_power_w[0] == pytest.approx(1000.0)
-        wrong = dataclasses.replace(plan, battery_power_w=(3000.0, *plan.battery_power_w[1:]))
-        assert "battery_power" in {one.name for one in check(dataclasses.replace(given, battery=bounded), wrong)}
-        short = dataclasses.replace(given, battery=dataclasses.replace(bounded, max_slot_charge_w=(1000.0,)))
-        assert defects(short) == ("max_slot_charge_w needs 3 numbers, one per slot",)
-
     def test_a_battery_gives_in_a_slot_no_more_than_its_bound_there(self) -> None:
         """Dear, cheap: it gives 3 kWh at 0.50 and takes them back at 0.10. Bounded to 1 kW in the dear hour, only 1 kWh goes."""
         nodes, store = [grid(63.0, other_load_a=load(*(20.0,) * 2))], battery(soc_wh=4000.0, min_soc_wh=0.0, efficiency_one_way=1.0)

@@ -83,7 +83,9 @@ class Audit:
         (neighbour,) = (other for other in NAMES if other != name)
         assert self.held(neighbour) == before[neighbour], "nor about another source"
         if watts is not None:  # obeyed at once; a failsafe may hold it lower still
-            assert (now_w := self.story.holds_w(way, name)) is not None and now_w <= watts
+            now_w = self.story.holds_w(way, name)
+            assert now_w is not None
+            assert now_w <= watts
         elif not books.silent(now):
             assert self.story.state(way, name) is State.UNLIMITED or books.kind == "eebus"
 

@@ -230,7 +230,8 @@ class Link:
 
         threading.Thread(target=leave, daemon=True, name="openadr3 mqtt close").start()
         with suppress(TimeoutError):
-            await asyncio.wait_for(done.wait(), CLOSE_S)
+            async with asyncio.timeout(CLOSE_S):  # not wait_for: in 3.11 it may swallow that we are cancelled
+                await done.wait()
 
 
 def _context(ca_file: Path | None, login: Login) -> ssl.SSLContext:

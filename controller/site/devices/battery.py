@@ -37,7 +37,7 @@ SOAK_PART: Final = 0.03
 """The same while it rises to take what would be curtailed otherwise ..."""
 AHEAD_PART: Final = 0.2
 """... and most that it is ahead of the inverters that are let up for it, as part of its charging power."""
-SOAK_PAUSE_S: Final = 30.0
+SOAK_PAUSE_S: Final = 20.0
 """After the sun had no more to give than was taken, nobody is ahead of the inverters for so long [s]."""
 EASE_S: Final = 10.0
 """So long after it was ahead of them it comes back no faster than it rises [s]: a step back would hold them down anew."""
@@ -108,7 +108,8 @@ class BatteryLaw:
         wanted_w, reason = self._allowed(wanted_w, reason, rest_w)
         wanted_w, reason, forced = self._fed_in(scene, wanted_w, reason, rest_w, told_w[0], held is Held.BOUND, now)
         wanted_w, reason = self._possible(wanted_w, reason, power)
-        paced_w = wanted_w if forced else self._useful(wanted_w, self._paced(self._calm(wanted_w, now), told_w[0], now, scene.late))
+        goal_w = max(self._useful(self._calm(wanted_w, now)), min(wanted_w, self._taken_w(scene, rest_w)))
+        paced_w = wanted_w if forced else self._paced(goal_w, told_w[0], now, scene.late)
         power_w, reason, urgent = self._inside(scene, paced_w, reason, told_w, power, scene.grid_w - rest_w)
         return self._kept(power_w, reason, urgent or forced, now, wanted_w)
 
@@ -140,15 +141,22 @@ class BatteryLaw:
 
     def _fed_in(self, scene: Scene, watts: float, reason: str, rest_w: float, shown_w: float, curtailed: bool, now: float) -> tuple[float, str, bool]:
         """Take what may not be fed in. While PV is held down nobody sees how much more there is: it rises step by step."""
-        bound, most_w = min([*scene.exports, (scene.fuse_w, "fuse")]), self._config.max_charge_w
-        least_w = -rest_w - max(0.0, bound[0] - scene.export_spare_w)
+        bound, most_w, least_w = self._bound(scene), self._config.max_charge_w, self._taken_w(scene, rest_w)
         if not curtailed:
             self._soaks_from_mono_s = now + SOAK_PAUSE_S if now - self._ahead_mono_s <= EASE_S else self._soaks_from_mono_s
-        elif (watts >= 0 or shown_w > 0) and now >= self._soaks_from_mono_s:
+        elif scene.asked_w is None and scene.grid_asked_w is None and now >= self._soaks_from_mono_s:
             least_w = max(least_w, min(self._soaked_w(shown_w, most_w, now), least_w + AHEAD_PART * most_w, most_w))
         if watts >= least_w:
             return watts, reason, False
         return least_w, bound[1], not curtailed and least_w > (self._last_w or 0.0)
+
+    @staticmethod
+    def _bound(scene: Scene) -> Bound:
+        return min([*scene.exports, (scene.fuse_w, "fuse")])
+
+    def _taken_w(self, scene: Scene, rest_w: float) -> float:
+        """The least it must take, or the most it may give, so that the bound of feeding in is kept."""
+        return -rest_w - max(0.0, self._bound(scene)[0] - scene.export_spare_w)
 
     def _soaked_w(self, shown_w: float, most_w: float, now: float) -> float:
         """A step more than it was told last, for what it shows is older: stepping from that it would step back each time it is late."""
@@ -184,14 +192,12 @@ class BatteryLaw:
             return watts
         return max(watts, self._last_w) if self._way > 0 else min(watts, self._last_w)
 
-    def _useful(self, wanted_w: float, watts: float) -> float:
+    def _useful(self, watts: float) -> float:
         """Nothing rather than less than it works well with; one that works may go a little below that."""
         store, least_w = self._config, self._control.min_power_w
         least_w = TURN_PART * max(store.max_charge_w, store.max_discharge_w) if least_w is None else least_w
-        works = self._last_w is not None and self._last_w * wanted_w > 0.0
-        if abs(wanted_w) < least_w * (STAYS_PART if works else 1.0):
-            return watts if abs(watts) >= least_w * STAYS_PART else 0.0
-        return math.copysign(least_w, wanted_w) if 0.0 <= watts * math.copysign(1.0, wanted_w) < least_w <= abs(wanted_w) else watts
+        works = self._last_w is not None and self._last_w * watts > 0.0
+        return 0.0 if abs(watts) < least_w * (STAYS_PART if works else 1.0) else watts
 
     def _paced(self, watts: float, shown_w: float, now: float, late: bool) -> float:
         before_w = shown_w if self._last_w is None else self._last_w

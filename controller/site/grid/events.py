@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from controller.facts import GridEvent, Stamp
 from controller.orders import AnswerEvent
+from controller.site.grid.limits import LONGEST_S
 from controller.site.state import number_or_none
 
 MOST_EVENTS: Final = 1000
@@ -70,7 +71,7 @@ class Kept:
     @property
     def end_wall_s(self) -> float:
         """When it ends; inf = never."""
-        if self.event.duration_s is None:
+        if self.event.duration_s is None or self.event.duration_s > LONGEST_S:
             return math.inf
         return self.begin_wall_s + max(0.0, self.event.duration_s + self.longer_s)
 

@@ -25,6 +25,8 @@ LINK_S: Final = 120.0
 """A source that sends no heartbeat is taken for silent when its connection has been known to be down so long [s]."""
 MOST_DOUBTS: Final = 8
 """So many words of unknown age are kept of a source, the newest ones."""
+LONGEST_S: Final = 10 * 365.0 * 86_400.0
+"""A longer duration is cut to this, or has no end: nobody means it, and no calendar shows it (B39) [s]."""
 FAILSAFE_MIN_S: Final = 7200.0
 FAILSAFE_MAX_S: Final = 86_400.0
 """Bounds of the shortest life of a failsafe (LPC-TS-012) [s]."""
@@ -357,8 +359,8 @@ class LimitMachine:
 
     def clock_set(self, at: Stamp) -> None:
         """The wall clock jumped: ends on the monotonic clock stay, and are shown and kept where they are now."""
-        if self.stated is not None and self.stated.ends_mono_s is not None:
-            self.stated = replace(self.stated, ends_wall_s=at.wall_in(self.stated.ends_mono_s - at.mono_s))
+        self.stated = None if self.stated is None else _as_shown(self.stated, at)
+        self._doubted = tuple(_as_shown(one, at) for one in self._doubted)
 
     def memory(self) -> dict[str, Any]:
         """What the journal keeps."""
@@ -369,16 +371,26 @@ class LimitMachine:
             "ends_wall_s": stated.ends_wall_s if stated is not None else None,
             "failsafe": self.rules.failsafe,
             "failsafe_min_s": self.rules.failsafe_min_s,
+            **({"doubted": [[one.value, one.ends_wall_s] for one in self._doubted]} if self._doubted else {}),
         }
 
-    def restore(self, memory: Mapping[str, Any], stated: Stated | None, at: Stamp) -> None:
+    def restore(self, memory: Mapping[str, Any], stated: Stated | None, at: Stamp, doubted: tuple[Stated, ...] = ()) -> None:
         """Back after a restart: with a failsafe it holds until the source speaks again, and a lower last word with it; without one the
-        last limit goes on. That there was no limit is not believed any more. stated: the last word, None if it has ended."""
+        last limit goes on. That there was no limit is not believed any more. stated: the last word, None if it has ended. doubted: words of
+        unknown age that held beside it."""
         self._wait()
         self.since_mono_s = at.mono_s
+        self._doubted = doubted[-MOST_DOUBTS:]
+        if stated is None and self._doubted and self.state is State.SILENT:
+            stated, self._doubted = self._doubted[0], self._doubted[1:]
         if stated is None or stated.value is None or memory.get("state") == State.RELEASED.value:
             return
         self.stated = stated
         if self.state is State.SILENT:
             self.heard_mono_s = at.mono_s
             self.state = State.LIMITED
+
+
+def _as_shown(stated: Stated, at: Stamp) -> Stated:
+    """The same word with its end as the wall clock has it now."""
+    return stated if stated.ends_mono_s is None else replace(stated, ends_wall_s=at.wall_in(stated.ends_mono_s - at.mono_s))

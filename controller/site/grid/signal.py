@@ -21,6 +21,7 @@ from controller.site.grid.events import InForce, Schedule
 from controller.site.grid.limits import (
     FAILSAFE_MAX_S,
     FAILSAFE_MIN_S,
+    LONGEST_S,
     Heard,
     LimitMachine,
     Refusal,
@@ -38,8 +39,6 @@ SCHEDULED: Final = ("openadr3", "openadr2", "ieee2030_5")
 CONSUMPTION, PRODUCTION = Direction.CONSUMPTION, Direction.PRODUCTION
 FORGET_S: Final = 86_400.0
 """The order of a source's words is forgotten after so long [s]."""
-LONGEST_S: Final = 10 * 365.0 * 86_400.0
-"""A longer duration is cut to this: nobody means it, and no calendar shows its end (B39) [s]."""
 ABSURD_FACTOR: Final = 10.0
 """A limit above this multiple of what the main fuse carries is a wrong unit, not a wish."""
 WORST: Final = (State.FAILSAFE, State.WAITING, State.LIMITED, State.RELEASED, State.UNLIMITED, State.SILENT)
@@ -266,9 +265,16 @@ class Signal:
         )
         sequence = number_or_none(one.get("sequence"))
         self._heard[way] = Heard(int(sequence) if sequence is not None else None, number_or_none(one.get("issued_wall_s")), at.mono_s + FORGET_S)
-        value_w, ends_wall_s = number_or_none(one.get("value")), number_or_none(one.get("ends_wall_s"))
-        stated = None if value_w is None or value_w < 0 else _left(value_w, ends_wall_s, at)
-        machine.restore(one, stated, at)
+        doubted = one.get("doubted")
+        rows = [row for row in doubted if isinstance(row, list) and len(row) == 2] if isinstance(doubted, list) else []
+        words = (_word(value, ends_wall_s, at) for value, ends_wall_s in rows)
+        machine.restore(one, _word(one.get("value"), one.get("ends_wall_s"), at), at, tuple(word for word in words if word is not None))
+
+
+def _word(value: Any, ends: Any, at: Stamp) -> Stated | None:
+    """A word from the journal; None for rubbish (F75) and for what has ended."""
+    value_w = number_or_none(value)
+    return None if value_w is None or value_w < 0 else _left(value_w, number_or_none(ends), at)
 
 
 def _left(value_w: float, ends_wall_s: float | None, at: Stamp) -> Stated | None:

@@ -214,3 +214,9 @@ def test_files_of_certificates_of_ours_are_looked_for_under_the_names_they_will_
     assert places(missing_files(config)) == {}
     signed = site(upstreams=[{"id": "c", "url": "wss://c.example/x", "face": "depot", "certificate": {**pair, "renewal": "csms"}}])
     assert places(missing_files(signed)) == {}, "they come from the CSMS"
+
+
+def test_the_ftp_door_has_a_port_of_its_own() -> None:
+    depot = [{"id": "cloud", "url": "wss://csms.example/ocpp", "face": "depot"}]
+    assert "files.ftp_port" in places(file_doors(site(upstreams=depot, files={"ftp_port": 9000})))
+    assert places(file_doors(site(upstreams=depot, files={"ftp_port": 2121}))) == {}

@@ -32,6 +32,7 @@ def test_f70_lag_is_news_once_and_calm_is_news_once() -> None:
         (Spent(worked_s=0.39, waited_s=0.01), "one task held everything up for 400 ms"),
         (Spent(worked_s=0.05, waited_s=0.35), "no processor for us during 350 of 400 ms"),
         (Spent(worked_s=0.21, waited_s=0.2), "no processor for us"),
+        (Spent(worked_s=0.01, waited_s=0.6), "no processor for us during 400 of 400 ms"),  # before it was due, too
         (Spent(worked_s=0.02, waited_s=0.01), "stood still for 400 ms"),
         (None, "something held everything up for 400 ms"),
     ],

@@ -157,3 +157,14 @@ def test_the_mode_is_that_of_the_transaction() -> None:  # SC.01: an external co
     central = profile(8, Purpose.TX, Period(0, None, mode=Mode.CENTRAL_SETPOINT, setpoint=PerPhase(-30)))
     assert composite([outside, central], NOW, NOW + 60, NOW, V) == (LimitStep(NOW, 10, -2, -2, mode="CentralSetpoint"),)
     assert composite([outside, TX], NOW, NOW + 60, NOW, V) == (LimitStep(NOW, 10, -2, 1, mode="ExternalSetpoint"),)
+
+
+def test_a_limit_in_watts_stays_a_sum_where_it_is_asked_for_and_nobody_limits_a_phase() -> None:
+    """9.2 kW on three phases are 13.33 A each; said for one phase, or beside a limit in amps, it is one of each phase."""
+    watts = profile(1, Purpose.STATION_MAX, Period(0, 9200), unit="W")
+    one = profile(1, Purpose.STATION_MAX, Period(0, 3680, 1), unit="W")
+    amps = profile(2, Purpose.EXTERNAL, Period(0, 32))
+    for profiles, totals, found in (((watts,), True, True), ((watts,), False, False), ((one,), True, False), ((watts, amps), True, False)):
+        (step,) = composite(profiles, NOW, NOW + DAY_S, None, V, totals=totals)
+        assert step.limit_a == pytest.approx(16.0 if profiles[0] is one else 40.0 / 3.0)
+        assert step.total is found

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aioftp
 import aiohttp
@@ -634,3 +635,29 @@ def test_the_app_has_it_where_a_csms_sees_one_large_station(tmp_path: Path, face
     app = App(config, Clock())
     assert ("files" in {part.name for part in app.parts}) is there
     assert (FetchFile in app._carriers) is there
+
+
+async def test_a_box_is_open_over_ftp_too_where_the_site_file_says_so(tmp_path: Path) -> None:
+    box = Box(tmp_path, ftp_port=0)
+    await box.shell.start()
+    try:
+        box.shell.carry(OpenBox("logs:1", senders=("001-CP1-x",)))
+        served = await box.fact(FileServed, job="logs:1")
+        web_url, ftp_url = served.urls
+        assert web_url.startswith("http://127.0.0.1:")
+        address = ftp_url.replace("{sender}", "001-CP1-x")
+        async with aioftp.Client.context(*_host_and_login(address)) as client, client.upload_stream("log.txt") as stream:
+            await stream.write(b"from an old charger")
+        received = await box.fact(FilesCollected, kind="received")
+        assert (received.ok, received.name) == (True, "001-CP1-x-log.txt")
+        box.shell.carry(StopServing("logs:1"))
+        await until(lambda: not box.shell._ftp.port)
+    finally:
+        await box.shell.stop()
+
+
+def _host_and_login(url: str) -> tuple[str, int, str, str]:
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    return parts.hostname, parts.port, parts.username or "", parts.password or ""

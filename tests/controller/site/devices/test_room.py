@@ -40,3 +40,13 @@ def test_cars_go_first(claims: tuple[Claim, ...], left_a: float) -> None:
 
 def test_a_car_without_any_bound_counts_with_what_it_has() -> None:
     assert could_draw_a(claim(KEYS[0], 10.0, math.inf)) == 10.0
+
+
+def test_a_limit_in_watts_leaves_a_battery_its_part_of_what_cars_leave() -> None:
+    """60 A for all phases; a car on L1 could use 24 A: 36 A are left, 12 A on each of three phases, 36 A on one."""
+    table = [*rows(40.0), Row(60.0, "limit", phases=(0, 1, 2))]
+    one = Claim(KEYS[0], (0, len(table) - 1), 6.0, 24.0, "test", math.inf, 0.0, 0.0)
+    total = (len(table) - 1,)
+    assert room_a(SITE, table, (one,), (0, 1, 2), total) == pytest.approx(12.0)
+    assert room_a(SITE, table, (one,), (1,), total) == pytest.approx(36.0)
+    assert room_a(SITE, table, (one,), (0, 1, 2)) == pytest.approx(16.0)

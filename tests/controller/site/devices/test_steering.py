@@ -507,3 +507,65 @@ def test_the_state_of_charge_of_a_silent_battery_is_not_believed() -> None:
     plant.fleet["battery"].silent = True
     plant.run(30)
     assert plant.devices.soc_percent(None) is None
+
+
+# -- it turns seldom ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("delay_s", "ramp_s"), [(1.0, 0.0), (2.0, 2.0), (4.0, 5.0), (8.0, 0.0)])
+def test_what_takes_the_sun_behind_a_bound_does_not_saw(delay_s: float, ramp_s: float) -> None:
+    """Nobody sees what held-down inverters could make, so the battery goes ahead of them. Stepping from what it shows, which is older than
+    what it was told, it went back and forth every two seconds; and once ahead it fell back in one step, whereupon they were held down anew.
+    """
+    plant = Plant(config(TWO, {}), delay_s=delay_s, ramp_s=ramp_s)
+    plant.exports, plant.soc_percent, plant.load_w = ((0.0, "export limit"),), 40.0, 8_000.0
+    for second in range(600):
+        plant.sun_w = 11_000.0 + 10.0 * (second % 300)
+        plant.run(1)
+    assert turns(plant.battery[60:], 600.0) <= 20
+    assert min(plant.grid[60:]) >= -700.0
+    used_wh = sum(8_000.0 + battery_w - grid_w for battery_w, grid_w in zip(plant.battery[60:], plant.grid[60:], strict=True))
+    assert used_wh >= 0.93 * sum(11_000.0 + 10.0 * (second % 300) for second in range(60, 600)), "and the sun is used"
+
+
+def test_a_load_that_comes_and_goes_every_few_seconds_does_not_turn_it_each_time() -> None:
+    plant = Plant(config((), {}), delay_s=1.0, ramp_s=0.0)
+    for second in range(300):
+        plant.load_w = 6_000.0 if second % 6 < 3 else 2_000.0
+        plant.run(1)
+    assert turns(plant.battery[30:], 600.0) <= 2 * 300 / 8
+    plant.load_w, plant.fuse_w = 9_000.0, 5_000.0
+    plant.run(4)
+    assert plant.grid[-1] <= 5_100.0, "a fuse waits for nothing"
+
+
+@pytest.mark.parametrize(
+    ("least_w", "load_w", "found_w"), [(None, 90.0, 0.0), (0.0, 90.0, -90.0), (1_500.0, 1_200.0, 0.0), (1_500.0, 1_800.0, -1_800.0)]
+)
+def test_less_than_it_works_well_with_is_nothing(least_w: float | None, load_w: float, found_w: float) -> None:
+    plant = Plant(config((), {} if least_w is None else {"min_power_w": least_w}), delay_s=1.0)
+    plant.load_w = load_w
+    assert plant.run(60).battery[-1] == pytest.approx(found_w, abs=1.0)
+    if found_w <= -1_500.0:
+        plant.load_w = 1_200.0
+        assert plant.run(60).battery[-1] == pytest.approx(-1_200.0, abs=110.0), "one that works goes on a little below"
+
+
+def test_a_limit_asks_for_less_than_it_works_well_with_and_gets_it() -> None:
+    plant = Plant(config((), {"min_power_w": 3_000.0}))
+    plant.exports, plant.load_w = ((0.0, "export limit"),), -1_500.0  # of a roof nobody commands
+    plant.run(60)
+    assert plant.battery[-1] > 1_300.0
+    assert plant.grid[-1] >= -100.0
+
+
+def test_a_command_no_fuse_hangs_on_any_more_is_told_anew_within_seconds() -> None:
+    """It would have outlived us by two minutes with room free: the same power was not told again before its renewal."""
+    plant = Plant(config((), {}))
+    plant.load_w, plant.fuse_w, plant.room_w = 8_000.0, 4_000.0, -20_000.0
+    plant.run(40)
+    assert plant.sent[-1].keeps
+    before_w, plant.fuse_w = plant.sent[-1].power_w, 40_000.0
+    plant.run(5)
+    assert not plant.sent[-1].keeps
+    assert plant.sent[-1].power_w == pytest.approx(before_w, abs=1.0)

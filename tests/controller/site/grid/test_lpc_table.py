@@ -119,6 +119,21 @@ def test_a_limit_without_a_heartbeat_does_not_end_it() -> None:  # LPC-916, wher
     assert (story.state(), story.holds_w()) == (State.LIMITED, 11_000.0)
 
 
+@pytest.mark.parametrize("first", [CONSUMPTION, PRODUCTION])
+def test_a_direction_that_still_waits_is_freed_by_no_word_without_a_heartbeat(first: Direction) -> None:  # LPC-916, both directions at once
+    """The box stated one direction, fell silent, and states the other: it is not to be believed more because nothing was said of that before."""
+    second, failsafe_w = (PRODUCTION, FAILSAFE_PRODUCTION_W) if first is CONSUMPTION else (CONSUMPTION, FAILSAFE_W)
+    story = SignalStory(entry("eebus"))
+    story.say(3000.0, first)
+    story.wait(200.0)
+    (answer,) = (order for order in story.say(11_000.0, second) if isinstance(order, AnswerSignal))
+    assert (story.state(second), story.holds_w(second)) == (State.FAILSAFE, failsafe_w)
+    assert answer.in_force_w == failsafe_w  # what is answered is what holds
+    story.beat()
+    story.wait(121.0, beats=True)
+    assert (story.state(second), story.holds_w(second)) == (State.LIMITED, 11_000.0)  # LPC-921: it said nothing else
+
+
 @pytest.mark.parametrize("kind", [kind for kind in EVERY_TYPE if kind != "eebus"])
 def test_where_every_word_is_a_heartbeat_a_limit_ends_it(kind: str) -> None:
     story = limited(kind)
@@ -322,6 +337,37 @@ def test_a_lower_one_holds_beside_it_to_the_end_it_names(kind: str) -> None:  # 
     assert story.holds_w() == 2000.0
     story.wait(61.0, beats=True)
     assert (story.state(), story.holds_w()) == (State.LIMITED, 5000.0)
+
+
+@stating
+@pytest.mark.parametrize("failsafe_w", [FAILSAFE_W, None])
+def test_and_is_not_forgotten_by_a_restart(kind: str, failsafe_w: float | None) -> None:  # F78, F67
+    story = SignalStory(entry(kind, failsafe_w=failsafe_w))
+    for watts in (2000.0, 1000.0):
+        stamp = type(story.at())(story.now, 0.0, wall_trusted=False)
+        story.do(LimitStated(stamp, "dso", CONSUMPTION, watts, 600.0, None, 5.0, retained=True))
+    story.restart(trusted=False)
+    assert story.holds_w() == 1000.0
+
+
+@stating
+@pytest.mark.parametrize("duration_s", [1e9, 1e15, 1e300])
+def test_an_end_that_no_calendar_has_is_cut_to_ten_years(kind: str, duration_s: float) -> None:  # B39
+    story = limited(kind)
+    story.say(-0.0, duration_s=duration_s)
+    ends_wall_s = story.site.limits.signals["dso"].ends(CONSUMPTION, story.now)[1]
+    assert ends_wall_s is not None
+    assert ends_wall_s - story.at().wall_s == pytest.approx(10 * 365 * 86_400.0)
+    assert math.copysign(1.0, story.holds_w() or 0.0) == 1.0  # minus nothing is nothing
+
+
+@pytest.mark.parametrize("kind", TOLD)
+def test_an_event_that_would_end_behind_every_calendar_has_no_end(kind: str) -> None:  # B39
+    story = limited(kind)
+    story.say(5000.0, duration_s=1e300)
+    assert story.holds_w() == 5000.0
+    assert story.site.limits.signals["dso"].ends(CONSUMPTION, story.now) == (None, None)
+    assert story.site.view(story.at()).signals[0].ends_wall_s is None
 
 
 # -- schedules and silence ------------------------------------------------------------------------------------------

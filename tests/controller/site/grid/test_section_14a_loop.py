@@ -68,9 +68,7 @@ def test_the_sum_of_the_controllable_loads_is_held_to_the_minimum(every_s: int, 
     print(f"meter values each {every_s} s: {found}; above it for {reaction_s:.0f} s")
     assert reaction_s <= story.reaction_s + 1.0
     used = [watts for when, watts in after if when > 300.0]
-    assert (
-        sum(used) / len(used) > 0.4 * PMIN_W
-    )  # spread evenly over the phases, and three cars of six use one only: what they leave is not given away
+    assert sum(used) / len(used) > 0.88 * PMIN_W  # three cars of six use one phase only; at 243 V the currents of 238 V count as more
     events = [line.event for line in story.record()[done:] if line.limit_w == PMIN_W]
     assert events[:2] == ["received", "in_force"]
     assert "obeyed" in events

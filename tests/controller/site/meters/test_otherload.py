@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from controller.site.guard import total_of
 from controller.site.meters.otherload import NOTHING, Draw, OtherLoad, blame_other, estimate
 
 
@@ -85,3 +88,23 @@ def test_a_reading_older_than_what_the_station_says_since_is_no_building_that_ca
     assert other.read(three(65), [car(20, 20)], 50.0, 1.5, 0.5) == three(33), "at 1.0 s the car still drew 32 A"
     assert other.read(three(53), [car(20, 20)], 50.0, 2.0, 0.5) == three(33)
     assert other.read(three(65), [car(20, 20)], 50.0, 3.0) == three(45), "a new reading says that it is the building"
+
+
+def test_above_a_total_the_building_is_blamed_for_the_jump_on_every_phase() -> None:
+    """No phase is above its own 50 A. Three phases of 34 A are above 100 A: each jump of 4 A counts as the building's at once."""
+    for total_a, found in ((math.inf, three(24)), (100.0, three(28))):
+        other = OtherLoad()
+        for second, amps in enumerate((30.0, 34.0)):
+            other.read(three(amps), [car(0 if second else 6, 16 if second else 6)], 50.0, float(second), total_a=total_a)
+        assert other.now_a == found
+
+
+def test_two_readings_above_a_total_are_a_load_that_stays() -> None:
+    other = OtherLoad()
+    for second, amps in enumerate((30.0, 30.0, 36.0, 35.0)):
+        other.read(three(amps), [car(6, 16)], 50.0, float(second), total_a=100.0)
+    assert other.passing_a(3.0) == three(0)
+
+
+def test_feed_in_on_one_phase_takes_nothing_off_a_total() -> None:
+    assert total_of((-20.0, 30.0, 10.0)) == 40.0

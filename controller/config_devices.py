@@ -96,7 +96,8 @@ class BatteryControlConfig(Model):
         default=None,
         ge=0,
         le=100_000_000,
-        description="Less than this is not worth its losses: it rests instead, unless a limit asks for it [W]; default: 1 % of its larger power.",
+        description="Less than this is not worth its losses: it rests instead, unless a fuse or limit asks for it [W]; "
+        "default: 1 % of its larger power.",
     )
     grid_charging: bool = Field(default=True, description="Whether it may be charged with energy from the grid.")
     grid_discharging: bool = Field(default=False, description="Whether it may feed into the grid.")

@@ -2,7 +2,7 @@
 
 Without FILE it reads problems on stdin and writes plans on stdout (``frames.py``) until stdin closes. Nothing but answers
 can get onto stdout: file descriptor 1 is moved away first and then points to stderr, so the
-chatter of C code lands there. It runs at nice 10 and, with --memory-mb, under a cap on its address space,
+chatter of C code lands there. It runs 10 steps nicer than its parent and, with --memory-mb, under a cap on its address space,
 so that planning can never starve the control loop. It keeps one living model (``live.py``); being killed at any moment costs
 nothing but the plan under way, and the next one is built anew.
 """
@@ -42,14 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         resource.setrlimit(resource.RLIMIT_AS, (cap, cap))
     if options.file is not None:
         return _solve_file(options)
-    with contextlib.suppress(OSError):
-        os.nice(NICE)
-    _first_to_go()
+    _stand_back()
     return _serve(_own_stdout(), options)
 
 
-def _first_to_go() -> None:
-    """When the machine runs out of memory the solver goes and the control loop stays: a lost plan costs nothing. Linux only."""
+def _stand_back() -> None:
+    """Behind whoever started us, which may have seen to that already; and when memory runs out, the solver goes and the control loop stays:
+    a lost plan costs nothing. The latter on Linux only."""
+    with contextlib.suppress(OSError):
+        own, parent = os.getpriority(os.PRIO_PROCESS, 0), os.getpriority(os.PRIO_PROCESS, os.getppid())
+        os.setpriority(os.PRIO_PROCESS, 0, max(own, parent + NICE))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(f"{OOM_SCORE}\n", encoding="ascii")
 

@@ -42,6 +42,8 @@ MEMORY_MB = 2048
 """Cap on the child's address space [MB]; 1000 cars need 190 MB of memory and 350 MB of addresses, 3000 solved by feeder more."""
 OWN_LIMIT = 0.8
 """Part of the hard deadline that the child may use before it gives up by itself and keeps its process."""
+NICER = 10
+"""The child's rank behind the control loop, as it takes it itself."""
 STDERR_TAIL_BYTES = 2000
 LAST_BREATH_S = 0.5
 """A child that has closed its pipes is given so long to end by itself, so that it can be told how it ended [s]."""
@@ -168,6 +170,8 @@ class SolverShell:
             return self._child
         await self._end_child()
         self._child = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=HOME, start_new_session=True)
+        with contextlib.suppress(OSError):  # from its first moment: its imports take a second of a processor, just when the controller starts
+            os.setpriority(os.PRIO_PROCESS, self._child.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICER)
         self._complaints = spawn(_tail(self._child.stderr), "solver stderr")
         return self._child
 

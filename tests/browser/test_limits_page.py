@@ -136,7 +136,8 @@ async def test_all_of_them_are_listed_with_whose_they_are_and_whether_they_are_o
     await expect(rows.nth(0)).to_contain_text("at most 40.0\u202fkW")
     await expect(rows.nth(0).locator(".tag")).to_be_hidden()
     await expect(rows.nth(1).locator(".tag")).to_have_text("lowest")
-    for row, health, words in ((1, "good", "obeyed"), (2, "lost", "exceeded"), (3, "lost", "failsafe, the source is silent"), (4, "coming", "announced")):
+    wanted = ((1, "good", "obeyed"), (2, "lost", "exceeded"), (3, "lost", "failsafe, the source is silent"), (4, "coming", "announced"))
+    for row, health, words in wanted:
         await expect(rows.nth(row)).to_have_attribute("data-health", health)
         await expect(rows.nth(row).locator(".health")).to_have_text(words)
     await expect(rows.nth(2)).to_contain_text("aemo \u00b7 sunny")

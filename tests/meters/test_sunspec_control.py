@@ -82,6 +82,15 @@ def test_a_limit_is_one_write_with_its_life_and_switch() -> None:
     assert read_inverter(done).limit_w == 3300.0
 
 
+@pytest.mark.parametrize(("shown", "taken"), [(3333, True), (3300, True), (3400, True), (3233, True), (3232, False), (10_000, False)])
+def test_a_device_that_keeps_whole_percents_has_taken_what_it_rounds(shown: int, taken: bool) -> None:
+    """33.33 percent at scale -2 are 3333; one percent either way is its rounding, more is another command."""
+    picture = inverter({**CONTROLS, "WMaxLimPct_SF": -2 & 0xFFFF})
+    command = limit_production(picture, 3333.0, 60.0)
+    done = after(picture, command)
+    assert confirmed(replace(done, words={**done.words, 40102 + 5: shown}), command) is taken
+
+
 def test_a_finer_scale_is_used() -> None:
     command = limit_production(inverter(CONTROLS | {"WMaxLimPct_SF": -2, "WMaxLimPct": 10000}), 3333.3, 12.2)
     assert command.writes[0].words == (3333, 0, 13, 0, 1)

@@ -110,7 +110,8 @@ class DevicesShell:
             wake.clear()
             if name not in self._waiting:
                 try:
-                    await asyncio.wait_for(wake.wait(), max(0.0, due_s - loop.time()))
+                    async with asyncio.timeout_at(due_s):  # not wait_for: in CPython 3.11 it may lose a cancellation
+                        await wake.wait()
                 except TimeoutError:
                     continue
 

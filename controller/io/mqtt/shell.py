@@ -416,7 +416,8 @@ async def _in_thread(job: Callable[[], None]) -> None:
 
     threading.Thread(target=run, daemon=True, name="mqtt close").start()
     with suppress(TimeoutError):
-        await asyncio.wait_for(done.wait(), CLOSE_S)
+        async with asyncio.timeout(CLOSE_S):  # not wait_for: in CPython 3.11 it may lose a cancellation
+            await done.wait()
 
 
 def _now_s() -> float:

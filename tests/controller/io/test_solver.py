@@ -12,7 +12,7 @@ import pytest
 from controller.config import Config
 from controller.facts import Fact, PlanFailed, PlanSolved, SourceChanged
 from controller.io.clock import Clock
-from controller.io.solver import MEMORY_MB, SolverShell, child_command
+from controller.io.solver import MEMORY_MB, NICER, SolverShell, child_command
 from controller.orders import SolvePlan
 from optimizer.check import check
 from optimizer.problem import Ev, Node, Problem, Slot
@@ -125,6 +125,21 @@ async def test_one_child_serves_many_problems(desk: Open) -> None:
         assert isinstance(failed, PlanFailed)
         reasons.append(failed.reason)
     assert len(set(reasons)) == 1
+
+
+async def test_the_child_stands_back_from_its_first_moment_and_never_twice(desk: Open) -> None:
+    """Its imports take a second of a processor, just when the controller starts; far behind everybody else on the box it would plan too late."""
+    strange = await desk("hear(); say(b'{\"number\": 1, \"reason\": \"%d\", \"detail\": \"\"}' % os.getpriority(os.PRIO_PROCESS, 0))")
+    strange.shell.carry(SolvePlan(problem()))
+    told = await strange.answer()
+    assert isinstance(told, PlanFailed)
+    behind = min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICER)
+    assert int(told.reason.split(":")[0]) == behind
+    real = await desk()
+    real.shell.carry(SolvePlan(problem()))
+    assert isinstance(await real.answer(), PlanSolved)
+    assert real.shell._child is not None
+    assert os.getpriority(os.PRIO_PROCESS, real.shell._child.pid) == behind
 
 
 async def test_the_newest_problem_replaces_the_one_that_waits(desk: Open) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
@@ -236,6 +237,56 @@ async def test_a_discharge_that_a_fuse_hangs_on_is_left_to_end_by_itself_when_th
     assert (await bench.answer("battery", power_w=-1_000.0)).ok  # the fuse does without it now
     await bench.shell.stop()
     assert server.device.may_w(0.0) == 0.0
+
+
+class BusyHybrid(SimHybrid):
+    """Answers its first writes with exception 6: it is busy."""
+
+    busy = 0
+
+    def write(self, address: int, words: list[int]) -> ExcCodes | None:
+        """One Modbus write."""
+        if self.busy > 0:
+            self.busy -= 1
+            return ExcCodes.DEVICE_BUSY
+        return super().write(address, words)
+
+
+@pytest.mark.parametrize(("busy", "ok"), [(3, True), (100, False)])
+async def test_a_device_that_is_busy_is_asked_again_a_few_times(benches: list[Bench], servers: list[Any], busy: int, ok: bool) -> None:
+    device = BusyHybrid("int", plant=Plant(pv_w=6_000.0))
+    server = SimSunSpec(device)
+    await server.start()
+    servers.append(server)
+    control = {"type": "sunspec", "host": "127.0.0.1", "port": server.port}
+    bench = await running(benches, site(inverters=[{"id": "roof", "max_power_w": 10_000, "control": control}]))
+    device.busy = busy
+    answer = await bench.answer("roof", power_w=3_000.0)
+    assert answer.ok is ok
+    assert ok or "busy" in answer.reason
+    device.busy = 0
+
+
+async def test_what_waits_at_the_stop_knows_better_what_a_fuse_hangs_on(benches: list[Bench], servers: list[Any]) -> None:
+    server = await hybrid(servers, "int")
+    bench = await running(benches, site(battery=battery({"type": "sunspec", "host": "127.0.0.1", "port": server.port})))
+    assert (await bench.answer("battery", power_w=-2_000.0, life_s=135.0, keeps=True)).ok
+    bench.shell.carry(SteerDevice("battery", 99, -2_000.0))  # nobody has got round to it
+    await bench.shell.stop()
+    assert server.device.may_w(0.0) == 0.0
+
+
+async def test_a_device_that_cannot_be_given_free_is_named_with_how_its_command_ends(
+    benches: list[Bench], servers: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await hybrid(servers, "int")
+    bench = await running(benches, site(battery=battery({"type": "sunspec", "host": "127.0.0.1", "port": server.port})))
+    assert (await bench.answer("battery", power_w=2_000.0)).ok
+    await server.stop()
+    await bench.shell.stop()
+    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING" and "given free" in record.getMessage()]
+    assert told.startswith("battery ")
+    assert told.endswith("it falls free by its own watchdog")
 
 
 async def test_what_the_battery_may_take_from_the_grid_by_itself_is_as_it_was_when_it_is_free_again(benches: list[Bench], servers: list[Any]) -> None:

@@ -16,7 +16,7 @@ help:
 	@echo "                  ARGS are handed on, e.g. make demo ARGS='--port 8081'; ARGS=--help shows them"
 	@echo "make test         run all tests, four files side by side; what fails beside others is judged once more alone (installs mosquitto and chromium if it may)"
 	@echo "                  e.g. make test ARGS='-q tests/optimizer'"
-	@echo "make test-thorough  the same with two and a half times as many examples for every law; ARGS as above"
+	@echo "make test-thorough  the same with two and a half times as many examples for every law, others each time; ARGS as above"
 	@echo "make test-kill    kill -9 the controller 200 times under traffic (about 8 minutes); ARGS='--rounds 1000' for more"
 	@echo "make test-power-cut  cut the power 50 times under traffic (about 6 minutes; mounts an image if it may); ARGS='--rounds 200' for more"
 	@echo "make test-72h     three days without a CSMS, 100 stations, in virtual time (about 8 minutes)"

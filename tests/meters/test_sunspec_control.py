@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -85,7 +86,7 @@ def test_a_limit_is_one_write_with_its_life_and_switch() -> None:
 @pytest.mark.parametrize(("shown", "taken"), [(3333, True), (3300, True), (3400, True), (3233, True), (3232, False), (10_000, False)])
 def test_a_device_that_keeps_whole_percents_has_taken_what_it_rounds(shown: int, taken: bool) -> None:
     """33.33 percent at scale -2 are 3333; one percent either way is its rounding, more is another command."""
-    picture = inverter({**CONTROLS, "WMaxLimPct_SF": -2 & 0xFFFF})
+    picture = inverter({**CONTROLS, "WMaxLimPct_SF": -2})
     command = limit_production(picture, 3333.0, 60.0)
     done = after(picture, command)
     assert confirmed(replace(done, words={**done.words, 40102 + 5: shown}), command) is taken

@@ -1,7 +1,8 @@
 """Laws of setpoints, on random sites and plans: what ``to_amps`` says, real chargers accept and every wire carries.
 
 1. Every current is 0, the minimum, or a step between minimum and maximum; never above what the car may take; expected cars get none.
-2. No phase, wire, limit in watts, import or export limit and no unbalance rule is broken that other loads did not break, and those are not made worse.
+2. No phase, wire, limit in watts, import or export limit and no unbalance rule is broken that other loads did not break, and those are
+   not made worse.
 3. Beyond the plan's import only what raises no peak, or a car's last step.
 4. What is owed is bounded, and a mean inside the gap is met over time.
 """

@@ -50,6 +50,7 @@ STAYS_PART: Final = 0.6
 ENOUGH_PERCENT: Final = 0.5
 """So much above its lowest state of charge it begins to discharge again [percentage points]."""
 FULL_PERCENT: Final = 99.8
+SHAVES: Final = "shaves the peak that would be paid for"
 
 
 class Held(Enum):
@@ -108,7 +109,8 @@ class BatteryLaw:
         wanted_w, reason = self._allowed(wanted_w, reason, rest_w)
         wanted_w, reason, forced = self._fed_in(scene, wanted_w, reason, rest_w, told_w[0], held is Held.BOUND, now)
         wanted_w, reason = self._possible(wanted_w, reason, power)
-        goal_w = max(self._useful(self._calm(wanted_w, now)), min(wanted_w, self._taken_w(scene, rest_w)))
+        turned_w = wanted_w if reason == SHAVES else self._calm(wanted_w, now)
+        goal_w = max(self._useful(turned_w), min(wanted_w, self._taken_w(scene, rest_w)))
         paced_w = wanted_w if forced else self._paced(goal_w, told_w[0], now, scene.late)
         power_w, reason, urgent = self._inside(scene, paced_w, reason, told_w, power, scene.grid_w - rest_w)
         return self._kept(power_w, reason, urgent or forced, now, wanted_w)
@@ -258,7 +260,7 @@ def bent_w(slot: PlanSlot, rest_w: float, more: bool = False) -> tuple[float, st
         if slot.grid_w >= -NEAR_W and rest_w < -NEAR_W:
             watts, reason = -rest_w, "takes what was not meant to be fed in"
     if slot.peak_w is not None and rest_w + watts > slot.peak_w and not more:
-        return slot.peak_w - rest_w, "shaves the peak that would be paid for"
+        return slot.peak_w - rest_w, SHAVES
     return watts, reason
 
 

@@ -211,20 +211,19 @@ def announced(story: SignalStory, **what: Any) -> Any:
 def test_an_announced_limit_is_in_the_plan_before_it_begins() -> None:
     story = charging(entry("openadr3"), control={"solver_deadline_s": 1})
     problem, inside, outside = announced(story, consumption_w=6900.0)
-    root = problem.nodes[0]
-    assert all(root.slot_limit_a[number] == pytest.approx(10.0) for number in inside)
-    assert all(root.slot_limit_a[number] > 100.0 for number in outside)
-    assert all(problem.reserve_w[number] == pytest.approx(99.0 * 690.0 - 6900.0) for number in inside)
-    assert all(problem.reserve_w[number] == 0.0 for number in outside)
+    assert all(problem.import_limit_w[number] == pytest.approx(6900.0) for number in inside)
+    assert all(problem.import_limit_w[number] > 70_000.0 for number in outside)
+    assert not problem.nodes[0].slot_limit_a  # one figure for all phases together, none of each
 
 
 def test_an_announced_limit_of_the_controllable_loads_is_a_node_of_their_sum() -> None:
     story = charging(entry("openadr3", binds="controllable"), control={"solver_deadline_s": 1})
     problem, inside, outside = announced(story, consumption_w=6900.0)
     middle = next(node for node in problem.nodes if node.node_id == "limit (dso)")
-    assert all(middle.slot_limit_a[number] == pytest.approx(10.0) for number in inside)
-    assert all(middle.slot_limit_a[number] >= 100.0 for number in outside)
-    assert not problem.nodes[0].slot_limit_a
+    assert all(middle.slot_total_w[number] == pytest.approx(6900.0) for number in inside)
+    assert all(middle.slot_total_w[number] > 70_000.0 for number in outside)
+    assert min(middle.slot_limit_a) >= 100.0
+    assert not problem.nodes[0].slot_total_w
 
 
 def test_a_setpoint_and_a_bound_of_feed_in_are_in_the_plan() -> None:

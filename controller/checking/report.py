@@ -114,8 +114,7 @@ def _draw(config: Config) -> Iterator[str]:
     phases = "one phase" if grid.phases == 1 else "each of three phases"
     yield f"Main fuse: {grid.fuse_a:g} A on {phases} at {grid.voltage_v:g} V, that is {kilowatts(full_w)}. {grid.margin_a:g} A of it stays free."
     if grid.max_import_w is not None:
-        each_a = grid.max_import_w / grid.voltage_v / grid.phases
-        yield f"Import limit: {kilowatts(grid.max_import_w)} in all, kept as {each_a:.3g} A on each phase."
+        yield f"Import limit: {kilowatts(grid.max_import_w)}, all phases together."
     if grid.max_export_w is not None:
         yield f"Feed-in limit: {kilowatts(grid.max_export_w)}."
     yield _left(config)

@@ -42,7 +42,7 @@ SOAK_PAUSE_S: Final = 20.0
 EASE_S: Final = 10.0
 """So long after it was ahead of them it comes back no faster than it rises [s]: a step back would hold them down anew."""
 TURN_S: Final = 8.0
-"""After it was moved one way it is moved the other way only so much later, at least [s]: each turn wears, and most of what makes one passes."""
+"""After it was moved down it is moved up again only so much later, at least [s]: each turn wears, and most of what makes one passes."""
 TURN_PART: Final = 0.01
 """Smaller moves than this part of its charging power are none."""
 STAYS_PART: Final = 0.6
@@ -50,7 +50,6 @@ STAYS_PART: Final = 0.6
 ENOUGH_PERCENT: Final = 0.5
 """So much above its lowest state of charge it begins to discharge again [percentage points]."""
 FULL_PERCENT: Final = 99.8
-SHAVES: Final = "shaves the peak that would be paid for"
 
 
 class Held(Enum):
@@ -109,8 +108,7 @@ class BatteryLaw:
         wanted_w, reason = self._allowed(wanted_w, reason, rest_w)
         wanted_w, reason, forced = self._fed_in(scene, wanted_w, reason, rest_w, told_w[0], held is Held.BOUND, now)
         wanted_w, reason = self._possible(wanted_w, reason, power)
-        turned_w = wanted_w if reason == SHAVES else self._calm(wanted_w, now)
-        goal_w = max(self._useful(turned_w), min(wanted_w, self._taken_w(scene, rest_w)))
+        goal_w = max(self._useful(self._calm(wanted_w, now)), min(wanted_w, self._taken_w(scene, rest_w)))
         paced_w = wanted_w if forced else self._paced(goal_w, told_w[0], now, scene.late)
         power_w, reason, urgent = self._inside(scene, paced_w, reason, told_w, power, scene.grid_w - rest_w)
         return self._kept(power_w, reason, urgent or forced, now, wanted_w)
@@ -189,10 +187,10 @@ class BatteryLaw:
     # -- how fast, and how far --------------------------------------------------------------------------------------
 
     def _calm(self, watts: float, now: float) -> float:
-        """A turn waits until the last move has shown what it does; what fuses and limits ask for does not wait for this."""
-        if self._last_w is None or now - self._moved_mono_s >= max(TURN_S, self.reacts_s + 2.0):
+        """Upwards it turns only when the way down has shown what it does; down it goes at once, for the import of this moment costs."""
+        if self._last_w is None or self._way >= 0 or now - self._moved_mono_s >= max(TURN_S, self.reacts_s + 2.0):
             return watts
-        return max(watts, self._last_w) if self._way > 0 else min(watts, self._last_w)
+        return min(watts, self._last_w)
 
     def _useful(self, watts: float) -> float:
         """Nothing rather than less than it works well with; one that works may go a little below that."""
@@ -260,7 +258,7 @@ def bent_w(slot: PlanSlot, rest_w: float, more: bool = False) -> tuple[float, st
         if slot.grid_w >= -NEAR_W and rest_w < -NEAR_W:
             watts, reason = -rest_w, "takes what was not meant to be fed in"
     if slot.peak_w is not None and rest_w + watts > slot.peak_w and not more:
-        return slot.peak_w - rest_w, SHAVES
+        return slot.peak_w - rest_w, "shaves the peak that would be paid for"
     return watts, reason
 
 

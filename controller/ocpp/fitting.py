@@ -136,11 +136,11 @@ def _text(longest: int | None, whole: bool) -> Fitter:
 
 
 def _integer(value: Any) -> Any:
-    value = _read(value)
+    value = plain_number(value)
     return round(value) if isinstance(value, float) and math.isfinite(value) else value
 
 
-def _read(value: Any) -> Any:
+def plain_number(value: Any) -> Any:
     """A plain decimal number in a text is that number (trap 11); whatever else stays."""
     if not isinstance(value, str) or len(value) > MAX_DIGITS or not _DECIMAL.fullmatch(value):
         return value
@@ -149,12 +149,12 @@ def _read(value: Any) -> Any:
 
 def _number(step: float | None) -> Fitter:
     if step is None:
-        return _read
+        return plain_number
     whole_step = Decimal(repr(step))
 
     def fit(value: Any) -> Any:
         """Down to a whole number of steps: such numbers are limits."""
-        value = _read(value)
+        value = plain_number(value)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             return value
         steps = (Decimal(repr(value)) / whole_step).to_integral_value(ROUND_FLOOR)
@@ -180,6 +180,12 @@ def _time(value: Any) -> Any:
     except ValueError:
         return UNSAYABLE
     return f"{day}T{minute}{second}{(fraction or '').replace(',', '.')}{zone}"
+
+
+def rfc_3339(value: Any) -> str | None:
+    """A time as ``fit`` says it; None if nobody can read it."""
+    said = _time(value)
+    return said if isinstance(said, str) else None
 
 
 def _as_it_is(value: Any) -> Any:

@@ -125,3 +125,37 @@ def test_a_16_station_with_numbers_as_texts_and_times_of_its_own(csms: str) -> N
     heard = told(here, stop, "StopTransaction")
     assert heard[-1][1]["eventType"] == "Ended"
     assert registers(heard) == [1500]
+
+
+@pytest.mark.parametrize(("station", "csms"), TWO)
+def test_kilowatt_hours_as_16_writes_them_are_not_taken_for_watt_hours(station: str, csms: str) -> None:
+    here = world(station, csms)
+    told(here, event("Started", 0, **EVSE, **TOKEN, meterValue=wh(1.0, unit="kWh")))
+    heard = told(here, event("Ended", 1, meterValue=wh(1.5, unitOfMeasure="kWh")))
+    if csms == "ocpp1.6":
+        assert heard[-1][1]["meterStop"] == 1500
+    else:
+        (sample,) = heard[-1][1]["meterValue"][0]["sampledValue"]
+        assert (sample["value"], sample["unitOfMeasure"]["unit"]) == (1.5, "kWh")
+    assert registers(told(here, event("Updated", 2, "tx-2", **EVSE, meterValue=wh(5, multiplier=3)))) == []
+
+
+@pytest.mark.parametrize("station", ["ocpp2.0.1", "ocpp2.1"])
+def test_an_event_without_a_time_that_is_told_again_is_the_same_event(station: str) -> None:
+    """The CSMS has the stop and loses its answer: what it gets again after the outage is the same to the letter."""
+    here = world(station, "ocpp1.6")
+    told(here, event("Started", 0, **EVSE, **TOKEN, meterValue=wh(1000)))
+    here.at_csms["StopTransaction"] = lambda request: None
+    end = {**event("Ended", 1), "timestamp": "yesterday"}
+    here.station_says("TransactionEvent", end, patience_s=5)
+    first = [payload for action, payload in here.to_csms if action == "StopTransaction"]
+    here.to_csms.clear()
+    here.close("gone")
+    here.tick(120)
+    here.at_csms["StopTransaction"] = lambda request: {}
+    here.dials()
+    here.open("ocpp1.6")
+    here._settle_down()
+    again = [payload for action, payload in here.to_csms if action == "StopTransaction"]
+    assert len(first) == 1
+    assert again == first

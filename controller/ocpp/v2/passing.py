@@ -6,18 +6,22 @@ station does not lose its messages. What still is no message of 2.1 is refused b
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from controller.ocpp.hub import HUB, WIRE, Ask, Conversation, Failed, Message, Payload, Post, Reply, Said, Surroundings
+from controller.ocpp.hub import HUB, WIRE, Ask, Conversation, Failed, Keep, Message, Payload, Post, Reply, Said, Surroundings
 from controller.ocpp.times import timestamp
-from controller.ocpp.v2.mending import mended, readable
+from controller.ocpp.v2.mending import mended, readable, timeless
 
 HUB_VERSION: Final = "ocpp2.1"
+FIRST_READ: Final = "first read"
+FIRST_READ_KEPT: Final = 64
 
 
 class Passing:
-    """A station's or a CSMS's side of 2.1."""
+    """A station's or a CSMS's side of 2.1. memory: "first read" = [[mark of an event without a time, when we first read it], ...], the latest."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._around = surroundings
@@ -50,13 +54,26 @@ class Passing:
             return Said({})
         if message.action == "MeterValues" and "meterValue" not in payload:
             return Said({})  # nothing in it can be read
+        if to == HUB and timeless(message.action, sent):
+            yield Keep()
         reply = yield Ask(message.action, payload, to)
         return self._fitted(message.action, reply)
 
     def _upward_fit(self, action: str, sent: Payload) -> Payload:
         """What a peer says, in the hub's words."""
-        careful = mended(action, sent, timestamp(self._around.now().wall_s))
+        careful = mended(action, sent, self._first_read(sent) if timeless(action, sent) else timestamp(self._around.now().wall_s))
         return readable(action, careful, self._around.fit(HUB_VERSION, action, False, careful))
+
+    def _first_read(self, sent: Payload) -> str:
+        """When we first read an event that tells no time: told again, it is the same event and not another one. Whoever calls this yields Keep."""
+        content = {key: value for key, value in sent.items() if key != "offline"}
+        mark = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        known = [tuple(entry) for entry in self._around.memory.get(FIRST_READ, [])]
+        found = dict(known).get(mark)
+        if found is None:
+            found = timestamp(self._around.now().wall_s)
+            self._around.memory.put(FIRST_READ, [list(entry) for entry in (*known, (mark, found))][-FIRST_READ_KEPT:])
+        return str(found)
 
     def _fitted(self, action: str, reply: Reply | None) -> Reply:
         if isinstance(reply, Said):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from controller.ocpp.hub import HUB, WIRE, Ask, Conversation, Failed, Keep, Message, Payload, Reply, Said, Surroundings
+from controller.ocpp.v2.mending import timeless
 from controller.ocpp.v2.passing import HUB_VERSION, Passing, items, unanswered
 from controller.ocpp.v201 import commands_down, upward, words
 from controller.ocpp.v201.answers_down import TOLD
@@ -61,7 +62,7 @@ REFUSED: Final[dict[str, str]] = {
 
 
 class StationSide(Passing):
-    """One 2.0.1 station. memory: key "monitors"; shared: see ``Tokens``."""
+    """One 2.0.1 station. memory: key "monitors" and those of ``Passing``; shared: see ``Tokens``."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         super().__init__(surroundings)
@@ -80,6 +81,8 @@ class StationSide(Passing):
         payload = self._upward_fit(action, sent)
         if action == "MeterValues" and "meterValue" not in payload:
             return Said({})  # nothing in it can be read
+        if timeless(action, sent):
+            yield Keep()
         reply = yield Ask(action, payload, HUB)
         if not isinstance(reply, Said):
             return unanswered(reply)

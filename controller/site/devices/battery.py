@@ -42,7 +42,7 @@ SOAK_PAUSE_S: Final = 20.0
 EASE_S: Final = 10.0
 """So long after it was ahead of them it comes back no faster than it rises [s]: a step back would hold them down anew."""
 TURN_S: Final = 8.0
-"""After it was moved down it is moved up again only so much later, at least [s]: each turn wears, and most of what makes one passes."""
+"""After it was moved one way it is moved the other way only so much later, at least [s]: each turn wears, and most of what makes one passes."""
 TURN_PART: Final = 0.01
 """Smaller moves than this part of its charging power are none."""
 STAYS_PART: Final = 0.6
@@ -108,7 +108,7 @@ class BatteryLaw:
         wanted_w, reason = self._allowed(wanted_w, reason, rest_w)
         wanted_w, reason, forced = self._fed_in(scene, wanted_w, reason, rest_w, told_w[0], held is Held.BOUND, now)
         wanted_w, reason = self._possible(wanted_w, reason, power)
-        goal_w = max(self._useful(self._calm(wanted_w, now)), min(wanted_w, self._taken_w(scene, rest_w)))
+        goal_w = max(self._useful(self._calm(scene, wanted_w, now)), min(wanted_w, self._taken_w(scene, rest_w)))
         paced_w = wanted_w if forced else self._paced(goal_w, told_w[0], now, scene.late)
         power_w, reason, urgent = self._inside(scene, paced_w, reason, told_w, power, scene.grid_w - rest_w)
         return self._kept(power_w, reason, urgent or forced, now, wanted_w)
@@ -186,11 +186,14 @@ class BatteryLaw:
 
     # -- how fast, and how far --------------------------------------------------------------------------------------
 
-    def _calm(self, watts: float, now: float) -> float:
-        """Upwards it turns only when the way down has shown what it does; down it goes at once, for the import of this moment costs."""
-        if self._last_w is None or self._way >= 0 or now - self._moved_mono_s >= max(TURN_S, self.reacts_s + 2.0):
+    def _calm(self, scene: Scene, watts: float, now: float) -> float:
+        """A turn waits until the last move has shown what it does. Down it waits only beside a bound of feeding in: else import costs at once."""
+        if self._last_w is None or now - self._moved_mono_s >= max(TURN_S, self.reacts_s + 2.0):
             return watts
-        return min(watts, self._last_w)
+        if self._way < 0:
+            return min(watts, self._last_w)
+        waits = now - self._ahead_mono_s <= SOAK_PAUSE_S or (scene.grid_w or 0.0) <= 0.0
+        return max(watts, self._last_w) if self._way > 0 and waits else watts
 
     def _useful(self, watts: float) -> float:
         """Nothing rather than less than it works well with; one that works may go a little below that."""

@@ -178,14 +178,21 @@ class App:
         self._stop_wanted.set()
 
     def request_restart(self) -> None:
-        """The same, and the process begins a new life afterwards, unless it is told to stop meanwhile."""
+        """The same, and the process begins a new life afterwards, unless it is told to stop before or meanwhile."""
+        if self._stop_wanted.is_set():
+            return
         self.system.again = True
         self._stop_wanted.set()
 
     @property
     def restarts(self) -> bool:
-        """Whether ``request_restart`` was the last word."""
+        """Whether ``request_restart`` came, and no ``request_stop``."""
         return self.system.again
+
+    @property
+    def told_to_stop(self) -> bool:
+        """Whether ``request_stop`` came."""
+        return self._stop_wanted.is_set() and not self.system.again
 
     async def stop(self) -> None:
         """Stop what was started, in reverse, in less than three seconds."""

@@ -248,12 +248,14 @@ class OwnCertificateInstalled(Fact):
 
 @dataclass(frozen=True, slots=True)
 class OwnCertificateSeen(Fact):
-    """Which certificate we show a CSMS, told before each dial. ends_wall_s: Unix time, 0 = none. fresh: a new one that has yet to be proven."""
+    """Which certificate we show a CSMS, told before each dial and when a new one is proven. ends_wall_s: Unix time, 0 = none. fresh: a new one that
+    has yet to be proven. lasts_s: from its first moment to its last [s]."""
 
     upstream_id: str
     identity: str
     ends_wall_s: float
     fresh: bool = False
+    lasts_s: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)

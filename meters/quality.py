@@ -60,7 +60,7 @@ class Expectation:
 
 def judge(meter_id: str, quantities: Mapping[str, float | None], convention: Convention, expected: Expectation) -> Reading:
     """The reading of one poll. ``quantities``: names of ``template``, SI units, the device's own signs and phases."""
-    finite = {name: value for name, value in quantities.items() if value is not None and math.isfinite(value)}
+    finite = _measured({name: value for name, value in quantities.items() if value is not None and math.isfinite(value)})
     if expected.reversed:
         finite = _turned(finite, convention)
     reading = _wired(_in_our_convention(meter_id, finite, convention), expected)
@@ -84,6 +84,26 @@ def _judged(reading: Reading, expected: Expectation, any_value: bool, direction_
     suspect += _opposite_signs(reading)
     quality = Quality.BAD if bad else Quality.SUSPECT if suspect else Quality.GOOD
     return replace(_without_nonsense(reading), quality=quality, reason="; ".join(bad or suspect))
+
+
+# -- three wires -------------------------------------------------------------------------------
+
+
+def _measured(values: dict[str, float]) -> dict[str, float]:
+    """Without what a device shows as 0 because it does not measure it: phase powers and voltages of a network without neutral.
+
+    Nothing flows on no phase while power flows in total; and without any voltage there is no power.
+    """
+    flows = any(abs(values.get(f"i_{phase}", 0.0)) >= CURRENT_SLACK_A for phase in PHASES)
+    total = values.get("p", values.get("p_imp", 0.0) - values.get("p_exp", 0.0))
+    if not flows or abs(total) <= SUM_SLACK_W:
+        return values
+    unmeasured: set[str] = set()
+    for kinds in (tuple(f"p_{phase}{way}" for phase in PHASES for way in ("", "_imp", "_exp")), tuple(f"u_{phase}" for phase in PHASES)):
+        there = [name for name in kinds if name in values]
+        if all(values[name] == 0.0 for name in there):
+            unmeasured.update(there)
+    return {name: value for name, value in values.items() if name not in unmeasured}
 
 
 # -- how it is wired ---------------------------------------------------------------------------
@@ -124,8 +144,10 @@ def _wired(reading: Reading, expected: Expectation) -> Reading:
     power_w = reading.phase_power_w
     if len(expected.wiring) == 1 and power_w[0] is None:
         power_w = (reading.power_w, None, None)
+    known = [watts for watts in power_w[: len(expected.wiring)] if watts is not None]
     return replace(
         reading,
+        power_w=sum(known) if reading.power_w is None and len(known) == len(expected.wiring) else reading.power_w,
         current_a=_moved(reading.current_a, expected.wiring),
         phase_power_w=_moved(power_w, expected.wiring),
         voltage_v=_moved(reading.voltage_v, expected.wiring),

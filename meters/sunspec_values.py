@@ -289,7 +289,7 @@ def _others(models: tuple[Found, ...], role: Role, main: Found) -> tuple[Found, 
     if main.model_id in METERS or role not in ("pv", "battery"):
         return ()
     own = _same_device(models, main)
-    if role == "pv" and not any(model.model_id in (STORAGE, 713, BANK) for model in own) and not _many_inputs(own):
+    if role == "pv" and not any(model.model_id in (STORAGE, 713, BANK, PORTS) for model in own) and not _many_inputs(own):
         return ()
     ids = (MPPT, PORTS, STORAGE, BANK) if role == "pv" else (BANK, 713, STORAGE, PORTS, MPPT)
     firsts = [next((model for model in own if model.model_id == model_id), None) for model_id in ids]

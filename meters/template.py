@@ -274,6 +274,10 @@ class Template(_Model):
         """True if a reading without this block is worth nothing: it holds a current or a power, or all there is."""
         return any(block.covers(register.span) and (name[0] in "ip" or len(self.registers) == 1) for name, register in self.registers.items())
 
+    def tells_something(self, image: Mapping[int, int]) -> bool:
+        """True if a current or a power was read, or all there is: then a reading can be judged."""
+        return any(register.address in image and (name[0] in "ip" or len(self.registers) == 1) for name, register in self.registers.items())
+
 
 def merge(spans: tuple[Block, ...], max_regs: int) -> tuple[Block, ...]:
     """Join ascending spans into reads of at most ``max_regs`` registers without long holes."""

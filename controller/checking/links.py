@@ -142,8 +142,21 @@ def security_profiles(config: Config) -> Iterator[Problem]:
             yield Problem(where, f"is {least}, which wants a password, and the station has none; add password_file or password_hash")
         if station.certificate_name is not None and (tls is None or tls.clients is None):
             yield Problem((*where[:2], "certificate_name"), "has no effect without listen.tls.clients")
+    if tls is not None and tls.clients is not None:
+        yield from _shared_names(config)
     for number, upstream in enumerate(config.upstreams):
         yield from _own_certificate(config, number, upstream)
+
+
+def _shared_names(config: Config) -> Iterator[Problem]:
+    """One certificate must not open two stations' doors."""
+    first: dict[str, str] = {}
+    for number, station in enumerate(config.stations):
+        name = station.certificate_name or station.id
+        other = first.setdefault(name, station.id)
+        if other != station.id:
+            message = f"certificates that name {name} are those of {other} too: one of the two could come as the other; give each its own name"
+            yield Problem(("stations", number, "certificate_name"), message)
 
 
 def _own_certificate(config: Config, number: int, upstream: UpstreamConfig) -> Iterator[Problem]:

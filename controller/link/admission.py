@@ -143,7 +143,7 @@ def decide(
         return Refuse(404, f"station {printable(identity)} is not in the configuration")
     if shown.certificate:
         return _strange(station, shown, config, wall_s) or _choose(station, offered, spoken)
-    lower = _too_low(station, shown)
+    lower = _too_low(station, shown, bool(hashes))
     if lower is not None:
         return lower
     good = _good(station, hashes)
@@ -173,15 +173,15 @@ def _strange(station: StationConfig, shown: Shown, config: Config, wall_s: float
     return None
 
 
-def _too_low(station: StationConfig, shown: Shown) -> Refuse | None:
-    """A station without a certificate, and its lowest security profile."""
+def _too_low(station: StationConfig, shown: Shown, changed: bool) -> Refuse | None:
+    """A station without a certificate, and its lowest security profile. changed: whether a change has brought a password."""
     least = station.security_profile or 0
     if least >= 3:
         how = "over TLS without a certificate" if shown.encrypted else "without TLS"
         return Refuse(403, f"station {station.id} comes {how}, and its lowest security profile is 3 (TLS and its own certificate)")
     if least >= 2 and not shown.encrypted:
         return Refuse(403, f"station {station.id} comes without TLS, and its lowest security profile is 2")
-    if least >= 1 and station.password is None and station.password_hash is None and station.password_file is None:
+    if least >= 1 and not changed and station.password is None and station.password_hash is None and station.password_file is None:
         return Refuse(503, f"station {station.id} has security profile {least} and no password in the site file")
     return None
 

@@ -26,8 +26,8 @@ from controller.link.driver import KEY as USERS_KEY
 from controller.link.driver import Users
 from controller.orders import Persist
 from controller.sim.backtest.sessions import Recorded, SessionsError, read_sessions
+from controller.site.layout import layout_of
 from controller.site.plans.habits import FEWEST, FIRST_DAYS, LEAST_WH, LONGEST_S, MOST, SHORTEST_S, SPACE, History, key_of
-from controller.site.state import layout_of
 from optimizer.past import PastSession
 
 if TYPE_CHECKING:

@@ -28,6 +28,10 @@ class ToolError(Exception):
     """A command cannot do its work. The text is one sentence for the person at the terminal."""
 
 
+class UsageError(ToolError):
+    """The command was called in a way that cannot be: exit code 2."""
+
+
 class NoControllerError(ToolError):
     """Nobody listens at the address."""
 

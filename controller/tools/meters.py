@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from controller.tools.client import ToolError
+from controller.tools.client import ToolError, UsageError
 from controller.tools.meters_read import add_arguments as add_read_arguments
 from controller.tools.meters_read import run as read
 from controller.tools.meters_record import add_arguments as add_record_arguments
@@ -57,9 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Do it; the exit code: 0 well, 1 not well or not possible."""
+    """Do it; the exit code: 0 well, 1 not well or not possible, 2 wrong use."""
     try:
         return asyncio.run(ACTIONS[arguments.action][2](arguments))
+    except UsageError as error:
+        print(f"yardmaster: {error}\n(yardmaster meters {arguments.action} --help tells more, with examples)", file=sys.stderr)
+        return 2
     except ToolError as error:
         print(f"yardmaster: {error}", file=sys.stderr)
         return 1

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from controller.config import Config, HttpSource, ModbusSource
+from controller.config import PHASE_INDEX, Config, HttpSource, ModbusSource
 from controller.config_base import ModbusLine
 from controller.config_meters import MeterConfig, SunSpecSource
 from controller.facts import MeterFailed
@@ -25,9 +25,10 @@ from controller.io.field.modbus import ModbusMeter
 from controller.io.field.sunspec import SunSpecMeter
 from controller.io.field.sunspec_device import SunSpecDevice
 from controller.paths import config_dir
-from controller.tools.client import ToolError, read_config
+from controller.tools.client import ToolError, UsageError, read_config
 from meters.quality import Expectation
 from meters.reading import Reading, ReadingError
+from meters.sunspec import BASES
 from meters.template import PHASES, Template, TemplateError, find_template, load_template
 
 ASSUMED_FUSE_A = 630.0
@@ -89,13 +90,18 @@ def add_subject_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--role", choices=("grid", "circuit", "pv", "battery", "load"), default="load", help="of a SunSpec device, which models are meant"
     )
+    sunspec = "of a SunSpec device, "
+    parser.add_argument("--base", type=int, choices=(0, 40000, 50000), help=f"{sunspec}where its models begin (default: all three are tried)")
+    parser.add_argument("--nth", type=int, default=1, metavar="N", help=f"{sunspec}which of several meters (default: %(default)s)")
+    parser.add_argument("--sign", choices=("import", "export"), help=f"{sunspec}what positive means (SolarEdge meters: export)")
+    parser.add_argument("--phases", metavar="L1,...", help="which phases are wired, in the meter's own order, e.g. L1 for a meter of one phase")
     add_line_arguments(parser)
 
 
 def line_of(arguments: argparse.Namespace, template: Template | None = None, **more: Any) -> ModbusLine:
     """The line that was named; without a unit id or a port the one its map names. Raises ToolError."""
     if (arguments.host is None) == (arguments.device is None):
-        raise ToolError("name the device: --host ADDRESS or --device SERIALPORT (or a meter of a site file with --config)")
+        raise UsageError("name the device: --host ADDRESS or --device SERIALPORT (or a meter of a site file with --config)")
     framing = arguments.framing or ("rtu" if arguments.device else "tcp")
     port = arguments.port or (802 if framing == "tls" else template.port if template is not None and template.port is not None else 502)
     settings = {
@@ -117,7 +123,7 @@ def line_of(arguments: argparse.Namespace, template: Template | None = None, **m
     try:
         return ModbusLine.model_validate(settings)
     except ValidationError as error:
-        raise ToolError(f"this line cannot be: {'; '.join(_sentence(item) for item in error.errors())}") from None
+        raise UsageError(f"this line cannot be: {'; '.join(_sentence(item) for item in error.errors())}") from None
 
 
 def map_of(name: str) -> Template:
@@ -135,14 +141,36 @@ def subject_of(arguments: argparse.Namespace, buses: Buses) -> Subject:
         return _of_site(arguments, buses)
     line_of(arguments)  # without an address nothing else matters
     if arguments.sunspec == (arguments.map is not None):
-        raise ToolError("say how its registers are read: --map NAME or --sunspec; yardmaster meters scan finds out which")
+        raise UsageError("say how its registers are read: --map NAME or --sunspec; yardmaster meters scan finds out which")
+    wiring = _wiring(arguments.phases)
     if arguments.sunspec:
-        meter = MeterConfig(id="device", role=arguments.role, source=SunSpecSource(type="sunspec", **line_of(arguments).model_dump()))
-        return _sunspec(meter, meter.source, Expectation(ASSUMED_FUSE_A), buses)  # type: ignore[arg-type]
+        meter = _sunspec_meter(arguments)
+        return _sunspec(meter, meter.source, Expectation(ASSUMED_FUSE_A, wiring=wiring), buses)  # type: ignore[arg-type]
     template = map_of(arguments.map)
-    phases = tuple(at for at, phase in enumerate(PHASES) if f"i_{phase}" in template.registers)
-    source = ModbusSource(type="modbus", map=Path(arguments.map).stem, **line_of(arguments, template).model_dump())
-    return _mapped("device", source, template, Expectation(ASSUMED_FUSE_A, current_phases=phases), buses)
+    source = ModbusSource(type="modbus", map="map", **line_of(arguments, template).model_dump())
+    measured = (at for at, phase in enumerate(PHASES) if f"i_{phase}" in template.registers)
+    asked = tuple(wiring[at] for at in measured if at < len(wiring))
+    return _mapped("device", source, template, Expectation(ASSUMED_FUSE_A, current_phases=asked, wiring=wiring), buses)
+
+
+def _sunspec_meter(arguments: argparse.Namespace) -> MeterConfig:
+    """Raises ToolError."""
+    line = line_of(arguments).model_dump()
+    try:
+        source = SunSpecSource(type="sunspec", base=arguments.base, nth=arguments.nth, sign=arguments.sign, **line)
+    except ValidationError as error:
+        raise UsageError("; ".join(_sentence(item) for item in error.errors())) from None
+    return MeterConfig(id="device", role=arguments.role, source=source)
+
+
+def _wiring(text: str | None) -> tuple[int, ...]:
+    """The site phases (0..2) behind a meter's own. Raises ToolError."""
+    if text is None:
+        return (0, 1, 2)
+    names = [part.strip().upper() for part in text.split(",")]
+    if not 1 <= len(names) <= 3 or len(set(names)) < len(names) or not set(names) <= set(PHASE_INDEX):
+        raise UsageError(f"--phases {text!r} is not understood; write L1, or L1,L2,L3 in the order they are wired")
+    return tuple(PHASE_INDEX[name] for name in names)
 
 
 def where_of(line: ModbusLine) -> str:
@@ -157,14 +185,14 @@ def several(text: str, low: int, high: int, what: str) -> list[int]:
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
         if not first.isdigit() or (last and not last.isdigit()) or not low <= int(first) <= int(last or first) <= high:
-            raise ToolError(f"{what} {part.strip()!r} is not understood; write numbers from {low} to {high} like 1,5-8")
+            raise UsageError(f"{what} {part.strip()!r} is not understood; write numbers from {low} to {high} like 1,5-8")
         found += range(int(first), int(last or first) + 1)
     return list(dict.fromkeys(found))
 
 
 def _of_site(arguments: argparse.Namespace, buses: Buses) -> Subject:
     if arguments.config is None or arguments.meter is None:
-        raise ToolError("name the meter and its site file: yardmaster meters read grid --config site.yaml")
+        raise UsageError("name the meter and its site file: yardmaster meters read grid --config site.yaml")
     config = read_config(arguments.config)
     meter = _named(arguments.meter, config.meters)
     expected = expectation(config, meter)
@@ -196,8 +224,19 @@ def _mapped(name: str, source: ModbusSource, template: Template, expected: Expec
 
 def _sunspec(meter: MeterConfig, source: SunSpecSource, expected: Expectation, buses: Buses) -> Subject:
     bus = buses.of(source)
-    reader = SunSpecMeter(meter, source, expected, SunSpecDevice(bus, source, source.base))
-    return Subject(meter.id, "SunSpec device", where_of(source), source.poll_s, reader.poll, bus.close, None, source, bus)
+    device = SunSpecDevice(bus, source, source.base)
+    reader = SunSpecMeter(meter, source, expected, device)
+
+    async def poll() -> Reading:
+        for _ in BASES[1:]:  # a device that is silent where it has no list is asked elsewhere the next time
+            try:
+                return await reader.poll()
+            except ReadingError as error:
+                if device.models or error.reason != "no answer":
+                    raise
+        return await reader.poll()
+
+    return Subject(meter.id, "SunSpec device", where_of(source), source.poll_s, poll, bus.close, None, source, bus)
 
 
 def _http(config: Config, meter: MeterConfig, source: HttpSource) -> Subject:

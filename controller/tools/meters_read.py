@@ -61,12 +61,41 @@ async def _once(subject: Subject, as_json: bool) -> bool:
     try:
         reading = await subject.poll()
     except ReadingError as error:
-        print(json.dumps({"meter": subject.name, "error": str(error)}) if as_json else f"\nnot read: {error}", flush=True)
+        text = f"\nnot read: {error}" + "".join(f"\n  try: {hint}" for hint in [hint_of(subject, error)] if hint)
+        print(json.dumps({"meter": subject.name, "error": str(error)}) if as_json else text, flush=True)
         return False
     took_ms = 1000 * (loop.time() - began_s)
     text = json.dumps(plain(reading, took_ms), ensure_ascii=False) if as_json else "\n" + "\n".join(table(reading, took_ms))
     print(text, flush=True)
+    if reading.quality is Quality.BAD and subject.template is not None and not as_json:
+        print(f"  try: {scan_of(subject)} finds out which map fits; --phases L1 for a meter of one phase")
     return reading.quality is not Quality.BAD
+
+
+def hint_of(subject: Subject, error: ReadingError) -> str:
+    """What a person can do about a meter that cannot be read; "" = the error says it."""
+    if subject.line is None:
+        return ""
+    alone = "; some devices take one client only: stop the others"
+    hints = {
+        "not connected": f"is it switched on, the address right, Modbus TCP enabled in its settings?{alone}",
+        "no answer": f"another unit id or framing: {scan_of(subject)} tries them{alone}; a slow one: --timeout 3",
+        "wrong answer": f"another framing, or no second client on the same gateway{alone}",
+        "refused": f"another map or unit id: {scan_of(subject)} finds out which fits",
+        "wrong device": f"{scan_of(subject)} finds out which map fits",
+        "no SunSpec": f"{scan_of(subject)} --unit 1-247 looks at all unit ids",
+        "model missing": "another --role, e.g. pv for an inverter, grid for a meter",
+    }
+    return hints.get(error.reason, "")
+
+
+def scan_of(subject: Subject) -> str:
+    """The command that looks what is there."""
+    line = subject.line
+    if line is None:
+        return "yardmaster meters scan"
+    place = f"--device {line.device} --baud {line.baud} --parity {line.parity}" if line.framing == "rtu" else f"--host {line.host} --port {line.port}"
+    return f"yardmaster meters scan {place}"
 
 
 def plain(reading: Reading, took_ms: float) -> dict[str, Any]:

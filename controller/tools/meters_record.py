@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Literal
 
 from controller.config_base import ModbusLine
-from controller.io.field.bus import ILLEGAL_ADDRESS, ILLEGAL_VALUE, Bus, Buses, RefusedError
+from controller.io.field.bus import ILLEGAL_FUNCTION, Bus, Buses, RefusedError
+from controller.io.field.modbus import CUT_AFTER
 from controller.io.field.sunspec_device import asking, converse
-from controller.tools.client import ToolError
-from controller.tools.meters_image import Recording, Registers, Sample
+from controller.tools.client import ToolError, UsageError
+from controller.tools.meters_image import Registers, Writer
 from controller.tools.meters_line import add_line_arguments, line_of, map_of, seconds, several, where_of
 from meters.reading import ReadingError
 from meters.sunspec import MARK, discover
@@ -55,20 +55,19 @@ async def run(arguments: argparse.Namespace) -> int:
     line = line_of(arguments, template)
     gap_s = max(arguments.gap, template.min_gap_ms / 1000 if template else 0.0)
     bus = Buses().of(line, gap_s=gap_s, connect_delay_s=template.connect_delay_ms / 1000 if template else 0.0)
-    recording = Recording(line.unit, [], where_of(line), arguments.map or ("sunspec" if arguments.sunspec else ""))
     with _new_file(arguments.out) as file:
+        writer = Writer(file, line.unit, where_of(line), arguments.map or ("sunspec" if arguments.sunspec else ""))
         try:
-            await _record(arguments, template, recording, bus, line)
+            count = await _record(arguments, template, writer, bus, line)
         except BaseException:
-            arguments.out.unlink()
+            if not writer.count:
+                arguments.out.unlink()
             raise
         finally:
             await bus.close()
-        json.dump(recording.to_json(), file, separators=(",", ":"))
-        file.write("\n")
-    count = sum(map(len, recording.samples[0].tables.values()))
-    refused = f", {len(recording.unreadable)} stretches refused" if recording.unreadable else ""
-    print(f"{arguments.out}: {len(recording.samples)} samples of {count} registers{refused}")
+        writer.end()
+    refused = f", {len(writer.unreadable)} stretches refused" if writer.unreadable else ""
+    print(f"{arguments.out}: {writer.count} samples of {count} registers{refused}")
     return 0 if count else 1
 
 
@@ -82,23 +81,34 @@ def _new_file(path: Path) -> IO[str]:
         raise ToolError(f"{path} cannot be written ({error.strerror}); name a file in a folder that is yours") from None
 
 
-async def _record(arguments: argparse.Namespace, template: Template | None, recording: Recording, bus: Bus, line: ModbusLine) -> None:
-    """Fill the recording until its time is over, the line fails or somebody stops us. Raises ToolError if there is nothing in it then."""
-    loop = asyncio.get_running_loop()
+async def _record(arguments: argparse.Namespace, template: Template | None, writer: Writer, bus: Bus, line: ModbusLine) -> int:
+    """Record until the time is over or somebody stops us; the registers of a sample. Raises ToolError if there is none then.
+
+    A device that does not answer for a while leaves a gap.
+    """
+    loop, count = asyncio.get_running_loop(), 0
     began_s = loop.time()
+    reader = _Reader(bus, line, writer.unreadable, template.split if template is not None else halves)
     try:
         stretches = list(await _wanted(arguments, template, bus, line))
-        while not recording.samples or loop.time() - began_s < arguments.seconds:
-            sample = Sample(loop.time() - began_s)
-            for function, block in stretches:
-                await _fill(sample.tables[function], recording.unreadable, bus, line, function, block)
-            recording.samples.append(sample)
-            print(f"sample {len(recording.samples)}: {sum(map(len, sample.tables.values()))} registers", file=sys.stderr)
+        while not writer.count or loop.time() - began_s < arguments.seconds:
+            after_s = loop.time() - began_s
+            try:
+                tables = await reader.sample(stretches)
+            except ReadingError as error:
+                if not writer.count:
+                    raise
+                print(f"no sample after {after_s:.0f} s: {error}", file=sys.stderr)
+            else:
+                writer.add(after_s, tables)
+                count = max(count, sum(map(len, tables.values())))
+                print(f"sample {writer.count}: {sum(map(len, tables.values()))} registers", file=sys.stderr)
             await asyncio.sleep(max(0.0, min(arguments.every, began_s + arguments.seconds - loop.time())))
     except (ReadingError, asyncio.CancelledError) as error:
-        if not recording.samples:
+        if not writer.count:
             raise ToolError(f"nothing was recorded: {error or 'stopped'}") from None
-        print(f"ended early: {error or 'stopped'}; what was recorded until then is kept", file=sys.stderr)
+        print("stopped; what was recorded until then is kept", file=sys.stderr)
+    return count
 
 
 async def _wanted(arguments: argparse.Namespace, template: Template | None, bus: Bus, line: ModbusLine) -> Iterable[Stretch]:
@@ -115,7 +125,7 @@ def _ranges(text: str) -> list[Stretch]:
     """A part of --registers. Raises ToolError."""
     table, _, numbers = text.rpartition(":")
     if table not in ("", "holding", "input"):
-        raise ToolError(f"{text!r} is not understood; write e.g. 0-80, holding:40000-40099 or input:0-40")
+        raise UsageError(f"{text!r} is not understood; write e.g. 0-80, holding:40000-40099 or input:0-40")
     addresses = several(numbers, 0, 65535, "register range")
     function: Literal[3, 4] = 4 if table == "input" else 3
     return [(function, Block(addresses[0] + at, min(CHUNK, len(addresses) - at))) for at in range(0, len(addresses), CHUNK)]
@@ -129,18 +139,44 @@ async def _sunspec_blocks(bus: Bus, line: ModbusLine) -> list[Block]:
     return [Block(models[0].address - len(MARK), len(MARK)), *cut, Block(models[-1].end, HEAD)]
 
 
-async def _fill(table: Registers, unreadable: set[tuple[int, int, int]], bus: Bus, line: ModbusLine, function: Literal[3, 4], block: Block) -> None:
-    """Read a block into the table; what the device refuses is halved down to single registers and noted. Raises ReadingError."""
-    if (function, block.address, block.length) in unreadable:
-        return
-    try:
-        words = await bus.read_registers(line, function, block.address, block.length)
-    except RefusedError as error:
-        if error.code not in (ILLEGAL_ADDRESS, ILLEGAL_VALUE) or block.length == 1:
-            unreadable.add((function, block.address, block.length))
+def halves(block: Block) -> tuple[Block, ...]:
+    """A stretch in two; the first of even length where it is long, as most values have two registers."""
+    if block.length == 1:
+        return (block,)
+    half = block.length // 2 // 2 * 2 or 1
+    return Block(block.address, half), Block(block.address + half, block.length - half)
+
+
+class _Reader:
+    """Reads stretches into tables. What the device refuses is cut, by the map's values where there is a map, and noted when it is one value."""
+
+    def __init__(self, bus: Bus, line: ModbusLine, unreadable: set[tuple[int, int, int]], cut: Callable[[Block], tuple[Block, ...]]) -> None:
+        self._bus, self._line, self._unreadable, self._cut = bus, line, unreadable, cut
+        self._cuts: dict[tuple[int, Block], tuple[Block, ...]] = {}
+
+    async def sample(self, stretches: Iterable[Stretch]) -> dict[int, Registers]:
+        """All of it, now. Raises ReadingError."""
+        tables: dict[int, Registers] = {3: {}, 4: {}}
+        for function, block in stretches:
+            await self.fill(tables[function], function, block)
+        return tables
+
+    async def fill(self, table: Registers, function: Literal[3, 4], block: Block) -> None:
+        """Read a block into the table. Raises ReadingError."""
+        for part in self._cuts.get((function, block), ()):
+            await self.fill(table, function, part)
+        if (function, block) in self._cuts or (function, block.address, block.length) in self._unreadable:
             return
-        half = block.length // 2
-        await _fill(table, unreadable, bus, line, function, Block(block.address, half))
-        await _fill(table, unreadable, bus, line, function, Block(block.address + half, block.length - half))
-        return
-    table.update(enumerate(words, block.address))
+        try:
+            words = await self._bus.read_registers(self._line, function, block.address, block.length)
+        except RefusedError as error:
+            if error.code not in (*CUT_AFTER, ILLEGAL_FUNCTION):
+                raise  # busy, or a gateway without its device: not now
+            parts = self._cut(block) if error.code in CUT_AFTER else (block,)
+            if parts == (block,):
+                self._unreadable.add((function, block.address, block.length))
+                return
+            self._cuts[function, block] = parts
+            await self.fill(table, function, block)
+            return
+        table.update(enumerate(words, block.address))

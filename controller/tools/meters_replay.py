@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import struct
+from bisect import bisect_right
 from pathlib import Path
 
 from controller.io.tasks import end, spawn
@@ -99,4 +100,4 @@ class serving:  # noqa: N801 - used like a function
         samples = self._recording.samples
         span_s = samples[-1].after_s + (samples[-1].after_s / (len(samples) - 1) if len(samples) > 1 else 1.0)
         at_s = (asyncio.get_running_loop().time() - self._began_s) % span_s if span_s > 0 else 0.0
-        return next(sample for sample in reversed(samples) if sample.after_s <= at_s or sample is samples[0])
+        return samples[max(0, bisect_right(samples, at_s, key=lambda sample: sample.after_s) - 1)]

@@ -76,12 +76,12 @@ def median_ms(deed: Callable[[], object], rounds: int) -> float:
 def decisions(told: Story, rounds: int) -> tuple[float, float, float]:
     """Medians of decide, freeze + decide and the reference [ms]."""
     site, at = told.site, told.at()
-    frozen = site._freeze(at)
+    frozen = site.deciding.freeze(at)
     bare = median_ms(lambda: reference(frozen.rows, frozen.claims), rounds)
     alone = median_ms(lambda: decide(frozen.rows, frozen.claims, PACE), rounds)
 
     def both() -> None:
-        picture = site._freeze(at)
+        picture = site.deciding.freeze(at)
         decide(picture.rows, picture.claims, PACE)
 
     return alone, median_ms(both, rounds), bare

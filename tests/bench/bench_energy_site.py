@@ -71,7 +71,7 @@ def main() -> int:
         print(f"  {way} over its bound: {len(runs)} times; without a fault at the time {len(alone)}, at most {max(alone, default=0.0):.0f} s")
     turns = world.turns(world.seen.battery_w, 1_500.0), world.turns(world.seen.ev_w, 1_500.0)
     print(f"  battery below its reserve: {world.seen.below_reserve_wh:.0f} Wh, below its least {world.seen.below_least_wh:.0f} Wh")
-    for why, given_wh in world.seen.below_why_wh.most_common():
+    for why, given_wh in sorted(world.seen.below_why_wh.items(), key=lambda item: -item[1]):
         print(f"    {given_wh:5.0f} Wh {why}")
     print(f"  direction changes over 1.5 kW an hour: battery {turns[0] / arguments.hours:.0f}, cars {turns[1] / arguments.hours:.0f}")
     return int(world.thermal() >= 1.0)

@@ -55,10 +55,10 @@ def plans(count: int, rounds: int) -> None:
         told.plug(key)
     told.run(12)
     site, at, problem = told.site, told.at(), told.problems()[-1]
-    inputs, plan = site._plan_inputs(at), allocate(problem)
+    inputs, plan = site.on_plans.inputs(at), allocate(problem)
     site.planner._take(plan, problem, at)
     site.planner.prepare(site.evses, site.actuator.channels, at)
-    decide_ms = least_ms(lambda: site._control(at, at_once=True), rounds)
+    decide_ms = least_ms(lambda: site.deciding.control(at, at_once=True), rounds)
     parts: dict[str, Callable[[], object]] = {
         "posing": lambda: build_problem(site.config, site.layout, inputs, at),
         "check": lambda: check(problem, plan),

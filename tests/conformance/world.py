@@ -14,16 +14,17 @@ NAME = "CP1"
 
 
 class World:
-    """One site. The peers may be killed and started again; their logs go on."""
+    """One site. version: of the station; csms_version: of the CSMS. The peers may be killed and started again; their logs go on."""
 
-    def __init__(self, folder: Path, version: str, yard: Yard, port: int) -> None:
+    def __init__(self, folder: Path, version: str, yard: Yard, port: int, csms_version: str = "") -> None:
         self.folder, self.version, self.yard, self.port = folder, version, yard, port
+        self.csms_version = csms_version or version
         self.station: Peer | None = None
         self.csms: Peer | None = None
 
     async def csms_on(self, first_id: int = 9001, *words: str) -> None:
-        """Start the CSMS; first_id: the first transaction id it gives to 1.6 stations; words: e.g. "block:GOOD-1"."""
-        self.csms = Peer("csms_process.py", str(self.folder / "csms.jsonl"), str(self.port), str(first_id), self.version, *words)
+        """Start the CSMS; first_id: the first transaction id it gives to 1.6 stations; words: e.g. "block:GOOD-1", "pending:2", "idle:3"."""
+        self.csms = Peer("csms_process.py", str(self.folder / "csms.jsonl"), str(self.port), str(first_id), self.csms_version, *words)
         await self.csms.start()
 
     async def csms_off(self) -> None:
@@ -87,14 +88,14 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, version: str) -> AsyncIterator[World]:
-    """Everything running: CSMS, Yardmaster, station."""
+async def world(folder: Path, version: str, csms_version: str = "", *words: str) -> AsyncIterator[World]:
+    """Everything running: CSMS, Yardmaster, station. csms_version: "" = that of the station; words: see ``World.csms_on``."""
     port = free_port()
     upstream = {"id": "csms", "url": f"ws://127.0.0.1:{port}/ocpp", "reconnect_min_s": 0.2, "reconnect_max_s": 1}
     async with Yard(folder, site(folder, upstreams=[upstream])) as yard:
-        here = World(folder, version, yard, port)
+        here = World(folder, version, yard, port, csms_version)
         try:
-            await here.csms_on()
+            await here.csms_on(9001, *words)
             await here.plug()
             yield here
         finally:

@@ -6,7 +6,7 @@ import pytest
 
 from controller.facts import EventsTold, GridEvent, LimitStated, SourceChanged
 from controller.orders import AnswerEvent, AnswerSignal, Severity, Tell
-from controller.site.grid.limits import State
+from controller.site.grid.limit_machine import State
 from tests.support.signal_story import CONSUMPTION, FAILSAFE_W, SignalStory, entry
 
 

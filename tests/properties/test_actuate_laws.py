@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from controller.facts import EvseKey, FloorConfirmed, SetpointAnswered, Stamp
 from controller.orders import ClearSetpoint, Inject, InstallFloor, Order, ReadBack
+from controller.site.layout import layout_of
 from controller.site.sharing.arbiter import EPS, Grant
-from controller.site.state import layout_of
 from controller.site.stations.actuate import Actuator
 from controller.site.stations.channel import Floor
 from controller.site.stations.charger import ChargerModel

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from controller.config import EvseConfig
 from controller.facts import EvseKey
 from controller.site.guard import cut
+from controller.site.layout import Place
 from controller.site.sharing.arbiter import EPS, Claim, Give, Grant, Pace, Rank, Row, decide
 from controller.site.sharing.rows import PAIRS
 from controller.site.sharing.turns import AGED_TURNS, LIFT_EVERY_TURNS, STARVING_TURNS, Turns, rank
-from controller.site.state import EvseState, Place, Session
+from controller.site.state import EvseState, Session
 from controller.site.stations.charger import GENERIC
 from tests.support.examples import examples
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from controller.facts import Direction
 from controller.orders import AnswerSignal
-from controller.site.grid.limits import FAILSAFE_MIN_S, State
+from controller.site.grid.limit_machine import FAILSAFE_MIN_S, State
 from tests.support.signal_story import CONSUMPTION, FAILSAFE_PRODUCTION_W, FAILSAFE_W, PRODUCTION, STATED, SignalStory, entry
 
 FAILSAFES = {CONSUMPTION: FAILSAFE_W, PRODUCTION: FAILSAFE_PRODUCTION_W}

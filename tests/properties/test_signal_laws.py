@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.facts import ContactsRead, Direction, EventsTold, GridEvent, LimitStated, SignalBeat, Stamp
+from controller.site.grid.limit_machine import State
 from controller.site.grid.limit_store import LimitStore
-from controller.site.grid.limits import State
 from tests.support.site_story import depot
 
 FAILSAFE_W, CONTACT_W, WALL_S = 4200.0, 3500.0, 1_780_000_000.0

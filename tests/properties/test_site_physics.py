@@ -41,8 +41,8 @@ from controller.facts import (
     UpstreamWished,
 )
 from controller.orders import ClearSetpoint, Inject, InstallFloor, Order, ReadBack, SetAvailable, SolvePlan
+from controller.site.layout import PHASES
 from controller.site.site import Site
-from controller.site.state import PHASES
 from controller.site.stations.charger import ChargerModel
 from meters.reading import Quality, Reading
 from tests.support.examples import examples

@@ -114,9 +114,7 @@ class Depot:
         """A quick car arrives at station ``number``."""
         at = self.clock.stamp()
         leaves_wall_s = at.wall_s + 8 * 3600
-        spec = CarSpec(
-            f"car{number}", at.wall_s, leaves_wall_s, need_wh, 60_000.0, 0.2, 3, 32.0, reaction_s=0.3, ramp_a_per_s=20.0, announces=False
-        )
+        spec = CarSpec(f"car{number}", at.wall_s, leaves_wall_s, need_wh, 60_000.0, 0.2, 3, 32.0, reaction_s=0.3, ramp_a_per_s=20.0, announces=False)
         return self.stations[number].plug_in(at, 1, spec)
 
     def unplug(self, number: int = 0) -> None:

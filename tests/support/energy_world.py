@@ -65,7 +65,7 @@ class Seen:
     import_runs: list[tuple[float, float, float]] = field(default_factory=list)
     below_reserve_wh: float = 0.0
     below_least_wh: float = 0.0
-    below_why_wh: Counter[str] = field(default_factory=Counter)
+    below_why_wh: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
 
 @dataclass(slots=True)

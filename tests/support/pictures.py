@@ -8,11 +8,13 @@ from typing import Any
 from controller.config import Config
 from controller.facts import ChargingState, EvseKey, FeaturesLearned, LimitStep, PhaseAmps, Stamp
 from controller.site.grid.limits import Limit
+from controller.site.layout import layout_of
 from controller.site.sharing.arbiter import Grant, Pace, decide
 from controller.site.sharing.budget import Budget, CircuitLoad, Inputs, SiteState, StationWish, Target
 from controller.site.sharing.turns import Turns
-from controller.site.state import EvseState, Session, layout_of
-from controller.site.stations.actuate import Actuator, Channel, Floor, Sent
+from controller.site.state import EvseState, Session
+from controller.site.stations.actuate import Actuator
+from controller.site.stations.channel import Channel, Floor, Sent
 from controller.site.stations.charger import ChargerModel
 from controller.site.stations.phases import PhaseUse
 

@@ -197,5 +197,3 @@ async def _vtn(port: int, shown: Shown, say: Callable[[Any], None]) -> None:
 
 
 WORK: dict[str, Work] = {"meter": _meter, "http": _http, "hybrid": _hybrid, "module": _module, "vtn": _vtn}
-
-

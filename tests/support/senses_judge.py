@@ -295,5 +295,3 @@ def points_waiting(file: Path) -> set[Key]:
         told = json.dumps(dict(sorted(tag.replace("\0", " ").split("=", 1) for tag in tags)), sort_keys=True)
         keys |= {(name, told, one.split("=")[0], int(at_ms)) for one in fields.split(",")}
     return keys
-
-

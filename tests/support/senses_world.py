@@ -329,9 +329,7 @@ def whole_site(around: Surroundings) -> dict[str, Any]:
                     {"name": "W3", "pin": {**pin, "address": 1}, "production_w": CONTACT_EXPORT_W},
                 ],
             },
-            vtn_entry(
-                f"http://{HOST}:{around.wires['vtn'].port}/openadr3/3.1.0", poll_s=1, failsafe_w=FAILSAFE_W["dso"], heartbeat_s=HEARTBEAT_S
-            ),
+            vtn_entry(f"http://{HOST}:{around.wires['vtn'].port}/openadr3/3.1.0", poll_s=1, failsafe_w=FAILSAFE_W["dso"], heartbeat_s=HEARTBEAT_S),
             {
                 **around.utility.entry(**{key: str(value) for key, value in files.items()}),
                 "url": f"https://{HOST}:{around.wires['utility'].port}/dcap",

@@ -6,7 +6,7 @@ from typing import Any
 
 from controller.facts import ContactsRead, Direction, EventsTold, FailsafeStated, GridEvent, LimitStated, Restored, SignalBeat
 from controller.orders import AnswerSignal, Order, RecordCompliance
-from controller.site.grid.limits import State
+from controller.site.grid.limit_machine import State
 from tests.support.site_story import WALL_S, Story, depot
 
 CONSUMPTION, PRODUCTION = Direction.CONSUMPTION, Direction.PRODUCTION

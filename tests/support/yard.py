@@ -84,9 +84,7 @@ class Yard:
     async def spawn(self, output: Any) -> asyncio.subprocess.Process:
         """The process alone. output: where its log goes."""
         command = [sys.executable, *self.program, "run", str(self.file)]
-        return await asyncio.create_subprocess_exec(
-            *command, stdout=output, stderr=output, cwd=ROOT, env={**os.environ, "PYTHONUNBUFFERED": "1"}
-        )
+        return await asyncio.create_subprocess_exec(*command, stdout=output, stderr=output, cwd=ROOT, env={**os.environ, "PYTHONUNBUFFERED": "1"})
 
     async def stop(self) -> int:
         """SIGTERM, as systemd does; returns the exit code."""

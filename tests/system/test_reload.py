@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import yaml
 
@@ -101,3 +103,31 @@ async def test_f82_who_is_told_to_stop_while_it_starts_again_stops(scene: Scene)
     await until(lambda: scene.says("everything starts again with it"))
     scene.yard.process.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(scene.yard.process.wait(), 60) in (0, -signal.SIGTERM), "between two lives the system's own way holds"
+
+
+async def test_f82_of_many_changes_in_a_row_the_last_one_holds(scene: Scene) -> None:
+    """Each signal falls anywhere: into a reading, the end of one life, the gap between two, the start of the next."""
+    assert scene.yard.process is not None
+    for number, fuse_a in enumerate((60, 58, 56, 54, 52, 50, 48, 46, 44, 42)):
+        scene.reload(yaml.safe_dump({**scene.data, "grid": {"fuse_a": fuse_a, "worst_other_load_a": 0}}))
+        if number % 3 == 0:
+            await until(lambda number=number: scene.yard.log.read_text().count("everything starts again with it") > number // 3)
+        else:
+            await asyncio.sleep(0)
+    await until(lambda: _answers(scene, 42.0))
+    assert scene.yard.process.returncode is None
+    await until(lambda: 0 < scene.setpoints_a() <= 42)
+    assert not scene.says("Traceback")
+
+
+async def _answers(scene: Scene, fuse_a: float) -> bool:
+    with contextlib.suppress(aiohttp.ClientError):  # between two lives nobody answers
+        return await scene.fuse_a() == fuse_a
+    return False
+
+
+async def test_f82_who_is_told_to_stop_while_the_file_is_read_stops(scene: Scene) -> None:
+    assert scene.yard.process is not None
+    scene.reload(yaml.safe_dump({**scene.data, "grid": {"fuse_a": 60, "worst_other_load_a": 0}}))
+    scene.yard.process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(scene.yard.process.wait(), 60) in (0, -signal.SIGTERM)

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from controller.config import Config, ModbusSource
-from controller.io.field.bus import ILLEGAL_ADDRESS, ILLEGAL_VALUE, Bus, Buses, RefusedError
+from controller.io.field.bus import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE, Bus, Buses, RefusedError
 from controller.io.field.meter_beat import ask_for_ever
 from controller.io.field.meter_rules import expectation
 from controller.io.shell import Clock, Submit
@@ -25,13 +25,21 @@ from controller.io.tasks import end, keep
 from controller.orders import Order
 from meters.decode import decode, lost, probe_matches
 from meters.quality import Convention, Expectation, judge
-from meters.reading import Reading, ReadingError
+from meters.reading import Quality, Reading, ReadingError
 from meters.template import Block, Template, find_template
+
+DEVICE_FAILURE = 4
+CUT_AFTER = frozenset({ILLEGAL_ADDRESS, ILLEGAL_VALUE, DEVICE_FAILURE})
+"""Exceptions after which a read is tried in smaller pieces; some devices say 4 where 2 or 3 is meant."""
+FOR_GOOD = frozenset({ILLEGAL_ADDRESS, ILLEGAL_VALUE})
+"""Exceptions after which what a reading can do without is not asked for again on this connection."""
+REST_POLLS = 10
+"""A current or power that a device refuses is left out of so many polls while readings are good without it."""
 
 
 @dataclass(slots=True)
 class ModbusMeter:
-    """One meter: its map, its line, and what has been learnt about the reads it accepts."""
+    """One meter: its map, its line, and what has been learnt about the reads it accepts. resting: what it refuses -> polls left out."""
 
     meter_id: str
     source: ModbusSource
@@ -40,6 +48,7 @@ class ModbusMeter:
     bus: Bus
     plan: tuple[Block, ...] = ()
     generation: int = -1
+    resting: dict[Block, int] = field(default_factory=dict)
 
     async def poll(self) -> Reading:
         """One reading; the whole poll holds the line. Raises ReadingError."""
@@ -52,11 +61,15 @@ class ModbusMeter:
             raise ReadingError("no value", says)
         quantities = decode(self.template, image)
         convention = Convention(self.template.sign, self.template.current or "signed")
-        return judge(self.meter_id, quantities, convention, self.expected)
+        reading = judge(self.meter_id, quantities, convention, self.expected)
+        if reading.quality is Quality.BAD:
+            self.resting.clear()
+        return reading
 
     async def _greet(self) -> None:
         """First poll on a connection: forget what was learnt, check that it is the right device."""
         self.plan = self.template.plan()
+        self.resting.clear()
         probe = self.template.probe
         if probe is not None and not any(block.covers(probe.span) for block in self.plan):
             words = await self._read(probe.span)
@@ -65,31 +78,53 @@ class ModbusMeter:
 
     async def _read_plan(self) -> dict[int, int]:
         image: dict[int, int] = {}
+        refusal: RefusedError | None = None
         waiting = list(self.plan)
         while waiting:
             block = waiting.pop(0)
+            if (rest := self.resting.get(block, 0)) > 0:
+                self.resting[block] = rest - 1
+                continue
             try:
                 words = await self._read(block)
             except RefusedError as error:
+                refusal = error
                 waiting = [*self._without(block, error), *waiting]
                 continue
             image.update(enumerate(words, block.address))
+        if refusal is not None and not self.template.tells_something(image):
+            self.resting.clear()
+            raise self._explained(refusal)
         return image
 
     async def _read(self, block: Block) -> list[int]:
         return await self.bus.read_registers(self.source, self.template.function, block.address, block.length)
 
     def _without(self, block: Block, error: RefusedError) -> tuple[Block, ...]:
-        """What to read instead of a refused block: its halves, or nothing if the reading can do without (F47)."""
-        for_good = error.code in (ILLEGAL_ADDRESS, ILLEGAL_VALUE)
-        parts = self.template.split(block) if for_good else (block,)
+        """What to read instead of a refused block: its halves, or nothing if the reading can do without (F47).
+
+        A current or power that has no address in this device (a meter of one phase, an older firmware) is asked for again now and then:
+        a device that only starts up refuses as well. Whether it may be missing is judged with the reading.
+        """
+        parts = self.template.split(block) if error.code in CUT_AFTER else (block,)
+        essential = self.template.essential(block)
         if parts == (block,):
-            if self.template.essential(block):
-                raise error
+            if essential and error.code != ILLEGAL_ADDRESS:
+                raise self._explained(error)
+            if essential:
+                self.resting[block] = REST_POLLS
             parts = ()
-        if for_good:
+        if parts or (error.code in FOR_GOOD and not essential):
             self.plan = tuple(new for old in self.plan for new in (parts if old == block else (old,)))
         return parts
+
+    def _explained(self, error: RefusedError) -> ReadingError:
+        if error.code == ILLEGAL_ADDRESS:
+            return ReadingError("refused", f"{error.detail}; the device has none of the currents and powers of this map")
+        if error.code != ILLEGAL_FUNCTION:
+            return error
+        ours = self.template.function
+        return ReadingError("refused", f"{error.detail}; the map reads with function {ours}, this device may want {7 - ours}: is it the right map?")
 
     def _check_probe(self, image: dict[int, int], required: bool) -> None:
         probe = self.template.probe

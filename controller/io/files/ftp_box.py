@@ -2,7 +2,9 @@
 
 It listens only while a box is open. A charger logs in under its own name in the box with the box's secret as password, sees one empty
 folder whatever path it names, and can put files; nothing can be read, listed, renamed or deleted. What it puts is bounded by the box like
-what comes over HTTP. Plain FTP, passive mode, for the chargers' own network: callers from public addresses are hung up on.
+what comes over HTTP; a connection has so many commands and so much time, an address half of the connections. Plain FTP, passive mode (we
+never connect to anybody), for the chargers' own network: callers from public addresses are hung up on, and data is taken from the
+address that gives the commands only.
 """
 
 from __future__ import annotations
@@ -12,20 +14,24 @@ import contextlib
 import hmac
 import io
 import logging
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import aioftp
 from aioftp.pathio import AsyncPathIOContext, universal_exception
 
-from controller.io.files.box import CLOSED, FULL, GONE, Box
+from controller.io.files.box import CLOSED, FULL, GONE, TRANSFER_S, Box
 from controller.io.files.server import Received, safe_name
 
 IDLE_S = 60.0
 MOST_AT_ONCE = 16
 """Connections, or twice the stations if that is more."""
+MOST_COMMANDS = 500
+"""Of one connection. A charger needs ten for a file; answers nobody reads would pile up."""
 CHUNK_BYTES = 64 * 1024
 WAITING_CHUNKS = 4
 ROOT = Path("/box")
@@ -179,22 +185,57 @@ class _Users(aioftp.AbstractUserManager):
         return isinstance(user, _Sender) and hmac.compare_digest((user.password or "").encode(), password.encode("utf-8", "replace"))
 
 
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
 class _Server(aioftp.Server):
+    """most: connections of one address."""
+
+    def __init__(self, users: _Users, most: int, **more: Any) -> None:
+        super().__init__(users, **more)
+        self._most = most
+        self._callers: Counter[str] = Counter()
+        self._commands: WeakKeyDictionary[aioftp.StreamIO, int] = WeakKeyDictionary()
+
     async def dispatcher(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One charger."""
-        peer = writer.transport.get_extra_info("peername") or ("",)
-        if not is_near(str(peer[0])):
+        address = _address(writer)
+        if not is_near(address) or self._callers[address] >= self._most:
             writer.close()
             return
-        with contextlib.suppress(ConnectionError, asyncio.CancelledError):  # it is a task of its own, and ends with the server
-            await super().dispatcher(reader, writer)
+        self._callers[address] += 1
+        try:
+            with contextlib.suppress(ConnectionError, TimeoutError, asyncio.CancelledError):  # it is a task of its own, and ends with the server
+                async with asyncio.timeout(TRANSFER_S):
+                    await super().dispatcher(reader, writer)
+        finally:
+            self._callers -= Counter((address,))
 
     async def parse_command(self, stream: aioftp.StreamIO, censor_commands: tuple[str] = ("pass",)) -> tuple[str, str]:
         """The next line. Its error ends the connection; nobody else asks for it."""
         task = asyncio.current_task()
         if task is not None:
             task.add_done_callback(lambda done: None if done.cancelled() else done.exception() and None)
+        self._commands[stream] = self._commands.get(stream, 0) + 1
+        if self._commands[stream] > MOST_COMMANDS:
+            raise ConnectionResetError("too many commands")
         return await super().parse_command(stream, censor_commands)
+
+    async def _start_passive_server(self, connection: Any, handler_callback: Serve) -> asyncio.Server:
+        """Where a charger's data comes in: whoever else finds the port first is hung up on."""
+
+        async def of_the_same(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if _address(writer) == connection.client_host:
+                await handler_callback(reader, writer)
+            else:
+                writer.close()
+
+        return await super()._start_passive_server(connection, of_the_same)
+
+
+def _address(writer: asyncio.StreamWriter) -> str:
+    peer = writer.transport.get_extra_info("peername")
+    return str(peer[0]) if peer else ""
 
 
 class FtpBoxes:
@@ -212,6 +253,7 @@ class FtpBoxes:
         if self._server is None:
             server = _Server(
                 _Users(self._boxes),
+                self._most // 2,
                 path_io_factory=self._io,
                 idle_timeout=IDLE_S,
                 socket_timeout=IDLE_S,

@@ -172,6 +172,7 @@ class FilesShell:
                 self._server.listen(self._host(), self._config.files.port, self._secure())
         except (OSError, CertificateError) as error:
             self._server.drop(job)
+            self._ftp.drop(job)
             reason = f"stations cannot be served on port {self._config.files.port}: {getattr(error, 'strerror', None) or error}"
             self._submit(FileServed(self._clock.stamp(), job, (), reason))
             return

@@ -38,6 +38,11 @@ LOCK_NAME = "lock"
 MAX_BATCH = 1000
 REFILL_EVERY_S = 60.0
 STOP_S = 2.0
+OURS_S, ASK_EVERY_S = 20.0, 0.1
+"""After a reload the folder may still be locked by our own life before, whose last write hangs on a slow disk: it is waited for so long [s]."""
+
+_leaving: set[Path] = set()
+"""Data folders that a life of this process was told to leave and has not left yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ class JournalShell:
     async def start(self) -> None:
         """Lock the folder, open and check the file, start the writer. Raises StartError."""
         self._loop = asyncio.get_running_loop()
-        self._lock = lock_folder(self._folder)
+        self._lock = await self._locked()
         try:
             await asyncio.to_thread(self._open)
         except BaseException:
@@ -97,8 +102,18 @@ class JournalShell:
             self._threads.append(threading.Thread(target=target, name=name, daemon=True))
             self._threads[-1].start()
 
+    async def _locked(self) -> IO[str]:
+        """The lock of the folder; our own life before this one may still be writing."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + OURS_S
+        while self._folder in _leaving and loop.time() < until_s:
+            await asyncio.sleep(ASK_EVERY_S)
+        return lock_folder(self._folder)
+
     async def stop(self) -> None:
-        """Write what is queued, close, unlock."""
+        """Write what is queued, close, unlock. A writer that hangs keeps the lock until it is done: two would damage the file."""
+        if self._threads:
+            _leaving.add(self._folder)
         self._queue.put(None)
         self._reads.put(None)
         while self._threads:
@@ -106,7 +121,6 @@ class JournalShell:
             await asyncio.to_thread(thread.join, STOP_S)
             if thread.is_alive():
                 log.error("the %s did not finish within %g s; what was acknowledged is on disk", thread.name, STOP_S)
-        self._unlock()
 
     def load(self) -> Restored:
         """What the journal held at start-up, as the first fact for the engine. Handed out once: it may be large."""
@@ -141,12 +155,16 @@ class JournalShell:
     def _write_for_ever(self) -> None:
         assert self._store is not None
         running = True
-        while running:
-            tasks, running = self._next_tasks()
-            if tasks:
-                self._hand_in(*self._write(self._store, tasks))
-            self._keep_house(self._store)
-        self._store.close()
+        try:
+            while running:
+                tasks, running = self._next_tasks()
+                if tasks:
+                    self._hand_in(*self._write(self._store, tasks))
+                self._keep_house(self._store)
+            self._store.close()
+        finally:
+            self._unlock()
+            _leaving.discard(self._folder)
 
     def _keep_house(self, store: JournalStore) -> None:
         """What can wait. Whatever fails here must not end the thread: without it nothing is ever acknowledged again."""

@@ -12,7 +12,7 @@ from controller.config import Config, UpstreamConfig
 from controller.facts import OwnCertificateInstalled, OwnCertificateSeen, SigningRequestMade, SourceChanged
 from controller.io.endings import Endings
 from controller.io.links.signing import SigningError
-from controller.io.links.wallet import Wallet
+from controller.io.links.wallet import Shows, Wallet
 from controller.io.shell import Clock, Submit
 from controller.io.tasks import end, keep, spawn
 from controller.orders import DialUpstream, InstallOwnCertificate, MakeSigningRequest, Order
@@ -30,6 +30,7 @@ class OurCertificates:
         self._wallet = Wallet(config.data_dir)
         self._turn = asyncio.Lock()
         self._shown: dict[str, Path] = {}
+        self._last: dict[tuple[str, str], Shows] = {}
         self._endings = Endings(self._shown, clock, submit, ENDED)
         self._tasks: set[asyncio.Task[None]] = set()
         self._working: set[asyncio.Task[None]] = set()
@@ -55,9 +56,14 @@ class OurCertificates:
             shows = await asyncio.to_thread(self._wallet.shows, upstream, identity, wall_s)
         if shows.path is not None:
             self._shown[f"{upstream.id} ({identity})"] = shows.path
+        self._last[upstream.id, identity] = shows
         if upstream.certificate is not None and upstream.certificate.renewal == "csms":
-            self._submit(OwnCertificateSeen(self._clock.stamp(), upstream.id, identity, shows.ends_wall_s, shows.fresh))
+            self._seen(upstream, identity, shows.fresh)
         return shows.context
+
+    def _seen(self, upstream: UpstreamConfig, identity: str, fresh: bool) -> None:
+        shows = self._last[upstream.id, identity]
+        self._submit(OwnCertificateSeen(self._clock.stamp(), upstream.id, identity, shows.ends_wall_s, fresh, shows.lasts_s))
 
     async def let_in(self, order: DialUpstream) -> None:
         """The CSMS has opened the door to this dial."""
@@ -67,6 +73,7 @@ class OurCertificates:
         async with self._turn:
             renewed = await asyncio.to_thread(self._wallet.opened, upstream, order.station_id)
         if renewed:
+            self._seen(upstream, order.station_id, False)  # a connection may live longer than the certificate: it is watched from now on
             self._tell(upstream, True, f"the new certificate of {order.station_id} is in force")
 
     async def kept_out(self, order: DialUpstream, reason: str) -> None:

@@ -38,6 +38,7 @@ CIPHERS = "ECDHE+AESGCM:AES128-GCM-SHA256:AES256-GCM-SHA384"
 """Below TLS 1.3. Checked with Python 3.11 and OpenSSL 3.0; elliptic curves first, as forward secrecy is worth it."""
 LOOK_EVERY_S = 60.0
 WARN_DAYS = (30, 14, 7, 1, 0)
+LIST_WARN_DAYS = 7
 DAY_S = 86_400.0
 READ_BUFFER_BYTES = 16 * 1024
 """asyncio keeps a buffer of 256 KiB per TLS connection; one record fits here. 1000 connections: 65 instead of 305 KiB each,
@@ -57,6 +58,7 @@ class Certificates:
         self._context: ssl.SSLContext | None = None
         self._seen: tuple[tuple[float, int, int], ...] = ()
         self._ends: dict[Path, tuple[float, str]] = {}
+        self._anew_wall_s = float("inf")
         self._warned: dict[Path, int] = {}
         self._healthy = True
 
@@ -82,7 +84,7 @@ class Certificates:
 
     def look(self) -> None:
         """Put changed files in force; tell of an end that comes near."""
-        if self._stamps() != self._seen:
+        if self._stamps() != self._seen or self._clock.stamp().wall_s >= self._anew_wall_s:
             try:
                 self._load()
                 self._tell(True, "the new certificate is in force")
@@ -98,9 +100,26 @@ class Certificates:
         if self._clients is not None:
             ask_clients(context, self._clients)
             ends |= _ends_of(self._clients)
+        self._anew_wall_s = self._next_end_of_a_list()
+        self._note_told(ends)
         self._context, self._ends = context, ends
-        self._warned = {}
         self._seen = seen
+
+    def _note_told(self, ends: dict[Path, tuple[float, str]]) -> None:
+        """What is the same end as before has been told. A list is renewed every few days and never far from its end: of a new one only the last
+        day is told."""
+        self._warned = {path: days for path, days in self._warned.items() if self._ends.get(path) == ends.get(path)}
+        lists = self._clients.crl_file if self._clients is not None else None
+        if self._context is not None and lists is not None and self._ends.get(lists) != ends.get(lists):
+            self._warned[lists] = LIST_WARN_DAYS
+
+    def _next_end_of_a_list(self) -> float:
+        """When the context has to be made anew, Unix time: TLS 1.2 lets a session be taken up again without looking at the lists, and only a new
+        context knows no sessions. A list that changes makes one anyway."""
+        if self._clients is None or self._clients.crl_file is None:
+            return float("inf")
+        wall_s = self._clock.stamp().wall_s
+        return min((ends for ends in ends_of_lists(self._clients.crl_file) if ends > wall_s), default=float("inf"))
 
     def _stamps(self) -> tuple[tuple[float, int, int], ...]:
         paths = [path for file in self._files for path in (file.cert_file, file.key_file)]
@@ -144,7 +163,7 @@ def ask_clients(context: ssl.SSLContext, clients: StationCertificatesConfig) -> 
     """Let stations show certificates. Raises CertificateError."""
     add_trust(context, clients.ca_file, "listen.tls.clients")
     context.verify_mode = ssl.CERT_OPTIONAL
-    # Each connection proves itself anew: a session that is taken up again would outlive a revocation.
+    # No tickets: they would outlive this context, and with it a revocation. See ``_next_end_of_a_list`` for what TLS 1.2 has beside them.
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
     if clients.crl_file is not None:
@@ -153,14 +172,14 @@ def ask_clients(context: ssl.SSLContext, clients: StationCertificatesConfig) -> 
             context.load_verify_locations(cafile=str(clients.crl_file))
         except (ssl.SSLError, OSError):
             raise CertificateError(f"{clients.crl_file} cannot be used as revocation list; it must be a PEM file") from None
-        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN  # a CA between may be revoked, too
 
 
 def _ends_of(clients: StationCertificatesConfig) -> dict[Path, tuple[float, str]]:
     refused = "stations that show a certificate of it cannot connect any more"
     ends = {clients.ca_file: (ends_at(clients.ca_file), refused)}
     if clients.crl_file is not None:
-        ends[clients.crl_file] = (ends_of_lists(clients.crl_file), "stations that show a certificate of its CA cannot connect any more")
+        ends[clients.crl_file] = (min(ends_of_lists(clients.crl_file)), "stations that show a certificate of its CA cannot connect any more")
     return ends
 
 
@@ -214,8 +233,8 @@ def ends_at(path: Path) -> float:
         raise CertificateError(f"{path} holds no certificate that can be read") from None
 
 
-def ends_of_lists(path: Path) -> float:
-    """The first nextUpdate of the revocation lists in a PEM file, Unix time [s]. Raises CertificateError."""
+def ends_of_lists(path: Path) -> list[float]:
+    """nextUpdate of each revocation list in a PEM file, Unix time [s], inf = has none; never empty. Raises CertificateError."""
     from cryptography import x509
 
     mark = b"-----BEGIN X509 CRL-----"
@@ -223,10 +242,9 @@ def ends_of_lists(path: Path) -> float:
         lists = [x509.load_pem_x509_crl(mark + part) for part in path.read_bytes().split(mark)[1:]]
     except (OSError, ValueError):
         raise CertificateError(f"{path} cannot be read as revocation list; it must be a PEM file (openssl crl -outform PEM)") from None
-    ends = [each.next_update_utc.timestamp() for each in lists if each.next_update_utc is not None]
     if not lists:
         raise CertificateError(f"{path} holds no revocation list that can be read; it must be a PEM file (openssl crl -outform PEM)")
-    return min(ends, default=float("inf"))
+    return [each.next_update_utc.timestamp() if each.next_update_utc is not None else float("inf") for each in lists]
 
 
 def _not_after(der: bytes) -> float:

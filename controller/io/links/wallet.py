@@ -37,12 +37,14 @@ Stamp = tuple[float, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Shows:
-    """What a dial is made with. ends_wall_s: of the certificate, 0 = none is shown. fresh: it has yet to be proven. path: its file."""
+    """What a dial is made with. ends_wall_s: of the certificate, 0 = none is shown. fresh: it has yet to be proven. path: its file.
+    lasts_s: from its first moment to its last."""
 
     context: ssl.SSLContext
     ends_wall_s: float = 0.0
     fresh: bool = False
     path: Path | None = None
+    lasts_s: float = float("inf")
 
 
 @dataclass(slots=True)
@@ -50,6 +52,7 @@ class _Ready:
     stamps: tuple[Stamp, ...]
     context: ssl.SSLContext
     ends_wall_s: float
+    lasts_s: float
 
 
 class Wallet:
@@ -78,7 +81,7 @@ class Wallet:
         new, kept = folder / NEW, folder / KEPT
         there = _stamp(cert) is not None
         usable = own and kept.exists() and not (there and _newer(cert, kept))
-        begun = own and new.exists() and _starts(new) <= wall_s
+        begun = own and new.exists() and _starts(new) <= wall_s and not (there and _newer(cert, new))
         proven = not own or (folder / PROVEN).exists()
         choice = self._choice(upstream.id, identity).choose(new=begun, kept=usable, configured=there or not own, proven=proven)
         if choice is None:
@@ -86,8 +89,14 @@ class Wallet:
         if choice is Source.NONE:
             return Shows(self._context(upstream, None, None).context)
         pair = {Source.NEW: (new, new), Source.KEPT: (kept, kept)}.get(choice, (cert, key))
-        ready = self._context(upstream, *pair)
-        return Shows(ready.context, ready.ends_wall_s, choice is Source.NEW, pair[0])
+        try:
+            ready = self._context(upstream, *pair)
+        except CertificateError:
+            if choice is not Source.NEW:
+                raise
+            self._give_up(upstream.id, identity)  # damaged on disk: it must not keep the one before from being shown
+            return self.shows(upstream, identity, wall_s)
+        return Shows(ready.context, ready.ends_wall_s, choice is Source.NEW, pair[0], ready.lasts_s)
 
     def _context(self, upstream: UpstreamConfig, cert: Path | None, key: Path | None) -> _Ready:
         """Made once per pair of files, and anew when one of them changes."""
@@ -102,7 +111,9 @@ class Wallet:
             add_trust(context, upstream.ca_file, "upstreams.ca_file")
         if cert is not None and key is not None:
             add_pair(context, cert, key, "upstreams.certificate")
-        found = self._ready[place] = _Ready(stamps, context, ends_at(cert) if cert is not None else 0.0)
+        ends_wall_s = ends_at(cert) if cert is not None else 0.0
+        lasts_s = ends_wall_s - _starts(cert) if cert is not None else float("inf")
+        found = self._ready[place] = _Ready(stamps, context, ends_wall_s, lasts_s if lasts_s > 0 else float("inf"))
         return found
 
     def opened(self, upstream: UpstreamConfig, identity: str) -> bool:
@@ -112,20 +123,25 @@ class Wallet:
             return False
         proven = choice.opened()
         with contextlib.suppress(OSError):
+            if proven:
+                os.replace(folder / NEW, folder / KEPT)  # needs no room on a full disk
+                _sync(folder)
+        with contextlib.suppress(OSError):
             if not (folder / PROVEN).exists():
                 _write(folder / PROVEN, b"")
-            if proven:
-                os.replace(folder / NEW, folder / KEPT)
-                _sync(folder)
         return proven
 
     def refused(self, upstream: UpstreamConfig, identity: str) -> bool:
         """The CSMS has refused us; True if the new certificate has been given up."""
         if not self._choice(upstream.id, identity).refused():
             return False
-        with contextlib.suppress(OSError):
-            (self._folder(upstream.id, identity) / NEW).unlink()
+        self._give_up(upstream.id, identity)
         return True
+
+    def _give_up(self, upstream_id: str, identity: str) -> None:
+        self._choice(upstream_id, identity).renewed()
+        with contextlib.suppress(OSError):
+            (self._folder(upstream_id, identity) / NEW).unlink()
 
     # -- signing ------------------------------------------------------------------------------------------
 

@@ -3,9 +3,10 @@
     near its end, none yet, or triggered --> a new key and request (shell) --> SignCertificate --Accepted--> CertificateSigned
         --checked and on disk (shell)--> Accepted --> a new connection shows it; the one before stays until the CSMS has let us in
 
-An unanswered request is made anew after a minute, then after twice as long, five times, then daily. A certificate that does not fit is
-Rejected and told as a security event (A02.FR.07). While the CSMS is away nothing is asked: a renewal that falls into an outage is made up for when
-it is back. Only with ``upstreams[].certificate.renewal: csms``; otherwise the operator cares for the files.
+An unanswered request, or one whose certificate the CSMS then refuses, is made anew after a minute, then after twice as long, five
+times, then daily. A certificate that does not fit is Rejected and told as a security event (A02.FR.07). While the CSMS is away nothing is
+asked: a renewal that falls into an outage is made up for when it is back. Only with ``upstreams[].certificate.renewal: csms``; otherwise
+the operator cares for the files.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ TRIGGER: Final = "SignChargingStationCertificate"
 DAY_S: Final = 86_400.0
 FIRST_WAIT_S: Final = 60.0
 REPEATS: Final = 5
+LAST_PART: Final = 1 / 3
+"""Of its life, in which a certificate that lives shortly is renewed: with days only, one of a week would be renewed for ever."""
 """CertSigningWaitMinimum and CertSigningRepeatTimes of A02.FR.17."""
 SHELL_S: Final = 20
 """How long the disk may take."""
@@ -60,6 +63,8 @@ class OwnCertificate(Quiet):
             case OwnCertificateSeen():
                 self._seen = fact
                 self._office.shows_certificate = fact.ends_wall_s > 0
+                if not fact.fresh and not self._near_end():
+                    self._tries = 0
             case SigningRequestMade() | OwnCertificateInstalled():
                 self._verdicts[fact.number] = fact
         return []
@@ -80,7 +85,7 @@ class OwnCertificate(Quiet):
             return False
         if seen.ends_wall_s == 0.0:
             return True
-        return at.wall_trusted and seen.ends_wall_s - at.wall_s <= self._entry.renew_days * DAY_S
+        return at.wall_trusted and seen.ends_wall_s - at.wall_s <= min(self._entry.renew_days * DAY_S, seen.lasts_s * LAST_PART)
 
     # -- asking ------------------------------------------------------------------------------------------
 
@@ -137,7 +142,8 @@ class OwnCertificate(Quiet):
         if not found.ok:
             office.afterwards.append(self._invalid(found.reason))
             return refused("Rejected", "InvalidCertificate", found.reason[:LETTERS])
-        self._switch_wall_s, self._tries, self._due_mono_s = found.starts_wall_s, 0, office.now().mono_s + FIRST_WAIT_S
+        # The tries count until it is proven: a CSMS that signs what it then refuses is not asked every other minute.
+        self._switch_wall_s, self._due_mono_s = found.starts_wall_s, max(self._due_mono_s, office.now().mono_s + FIRST_WAIT_S)
         yield Emit(Tell(Severity.INFO, office.identity, "the CSMS has signed our new certificate - the next connection shows it"))
         return Said({"status": "Accepted"})
 

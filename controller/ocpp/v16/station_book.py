@@ -26,7 +26,8 @@ class Transaction:
     """number: the station's id; uuid: the hub's; evse_id: 0 = not known. next_seq: seqNo of the next event. began: what the message that began
     it was. started: its Started event; told: the CSMS has answered it. state: chargingState told last. begin_wh, register_wh: registers.
     recent: [content, seqNo] of the last messages. opened: False = it runs no more; over: its end was heard. born: rises from one to the next.
-    waiting: seqNo of the station's message that the CSMS has not answered yet, -1 = none; one at most, the session gives them in order."""
+    waiting: seqNo of the station's message that the CSMS has not answered yet, -1 = none; one at most, the session gives them in order.
+    stopped: when, if its stop told no time that can be read."""
 
     number: int
     uuid: str
@@ -43,6 +44,7 @@ class Transaction:
     over: bool = False
     born: int = 0
     waiting: int = -1
+    stopped: str = ""
 
     @property
     def began_wall_s(self) -> float:

@@ -56,7 +56,7 @@ class Events:
 
     def end(self, transaction: Transaction, content: str, payload: Payload) -> Payload:
         """Ended; the station's own final reading, or else meterStop."""
-        when = moment(payload.get("timestamp"), self._state.around.now().wall_s)
+        when = self._stopped(transaction, payload)
         meter_wh = readings.number(payload.get("meterStop"))
         reason, trigger = stop_up(payload.get("reason"))
         found = readings.up(payload.get("transactionData"), meter_wh, transaction.begin_wh)
@@ -70,6 +70,13 @@ class Events:
         if payload.get("idTag"):
             event["idToken"] = self._state.aliases.token(payload["idTag"])
         return event | ({"meterValue": found} if found else {})
+
+    def _stopped(self, transaction: Transaction, payload: Payload) -> str:
+        """When it ended; where nobody can read that, when its stop was first read: told again, it is the same end."""
+        when = moment(payload.get("timestamp"), self._state.around.now().wall_s)
+        if wall_time(payload.get("timestamp")) is None:
+            when = transaction.stopped = transaction.stopped or when
+        return when
 
     def event(self, kind: str, transaction: Transaction, number: int, trigger: str, when: str) -> Payload:
         """What every event has; evse only in the first."""

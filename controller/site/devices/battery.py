@@ -89,6 +89,7 @@ class BatteryLaw:
         self._way, self._moved_mono_s = 0, -math.inf
         self.reacts_s = 0.0
         """How long it takes to follow, as seen [s]."""
+        self._ahead_from_w: float | None = None
         self._ahead_mono_s = self._soaks_from_mono_s = -math.inf
         self._empty = self._low = self._full = False
 
@@ -143,12 +144,18 @@ class BatteryLaw:
         """Take what may not be fed in. While PV is held down nobody sees how much more there is: it rises step by step."""
         bound, most_w, least_w = self._bound(scene), self._config.max_charge_w, self._taken_w(scene, rest_w)
         if not curtailed:
-            self._soaks_from_mono_s = now + SOAK_PAUSE_S if now - self._ahead_mono_s <= EASE_S else self._soaks_from_mono_s
+            self._found(max(watts, least_w), most_w, now)
         elif scene.asked_w is None and scene.grid_asked_w is None and now >= self._soaks_from_mono_s:
             least_w = max(least_w, min(self._soaked_w(shown_w, most_w, now), least_w + AHEAD_PART * most_w, most_w))
         if watts >= least_w:
             return watts, reason, False
         return least_w, bound[1], not curtailed and least_w > (self._last_w or 0.0)
+
+    def _found(self, watts: float, most_w: float, now: float) -> None:
+        """The sun gives no more than is taken now: whether that is more than before, else it is not worth looking again so soon."""
+        if self._ahead_from_w is not None and watts < self._ahead_from_w + SOAK_PART * most_w:
+            self._soaks_from_mono_s = now + SOAK_PAUSE_S
+        self._ahead_from_w = None
 
     @staticmethod
     def _bound(scene: Scene) -> Bound:
@@ -160,8 +167,8 @@ class BatteryLaw:
 
     def _soaked_w(self, shown_w: float, most_w: float, now: float) -> float:
         """A step more than it was told last, for what it shows is older: stepping from that it would step back each time it is late."""
-        self._ahead_mono_s = now
         told_w = shown_w if self._last_w is None else self._last_w
+        self._ahead_mono_s, self._ahead_from_w = now, told_w if self._ahead_from_w is None else self._ahead_from_w
         passed_s = min(5.0, max(1.0, now - self._last_mono_s))
         return min(max(shown_w, told_w), shown_w + AHEAD_PART * most_w) + SOAK_PART * most_w * passed_s
 
@@ -191,7 +198,7 @@ class BatteryLaw:
         if self._last_w is None or now - self._moved_mono_s >= max(TURN_S, self.reacts_s + 2.0):
             return watts
         if self._way < 0:
-            return min(watts, self._last_w)
+            return watts if self._low or self._empty else min(watts, self._last_w)
         waits = now - self._ahead_mono_s <= SOAK_PAUSE_S or (scene.grid_w or 0.0) <= 0.0
         return max(watts, self._last_w) if self._way > 0 and waits else watts
 

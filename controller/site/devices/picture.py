@@ -11,8 +11,8 @@ from controller.facts import Stamp
 from controller.site.devices.room import could_draw_a, room_a
 from controller.site.devices.scene import Bound, Scene
 from controller.site.guard import total_of
+from controller.site.layout import PHASES
 from controller.site.meters.freshness import Health, Mode
-from controller.site.state import PHASES
 
 if TYPE_CHECKING:
     from controller.site.site import Site

@@ -11,8 +11,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from controller.config import ROOT_CIRCUIT
+from controller.site.layout import PHASES, Layout
 from controller.site.sharing.claims import Claim, Row
-from controller.site.state import PHASES, Layout
 
 
 def room_a(

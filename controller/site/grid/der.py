@@ -15,8 +15,8 @@ from typing import Final
 from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import EvseKey, GridControlled, GridStep, LimitStep, SiteWished
 from controller.site.grid.announced import Ahead
+from controller.site.layout import Layout
 from controller.site.sharing.inputs import FaceWish
-from controller.site.state import Layout
 
 SITE: Final = EvseKey("", 0)
 Bound = tuple[float, str]

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from controller.facts import GridEvent, Stamp
 from controller.orders import AnswerEvent
-from controller.site.grid.limits import LONGEST_S
-from controller.site.state import number_or_none
+from controller.site.grid.words import LONGEST_S
+from controller.site.session_memory import number_or_none
 
 MOST_EVENTS: Final = 1000
 """Of one source, those that begin first; the others are taken when their time comes nearer."""

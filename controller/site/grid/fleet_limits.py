@@ -1,7 +1,8 @@
 """Limits of fleet managers: what comes over ``limit/set`` and ``POST /api/v1/limits``, each with an end, on any circuit.
 
 They run on the machine of ``limits`` with rules of their own: no heartbeat is asked for, nothing holds before the first one, and a limit ends
-by itself. The broker that brings them has a machine, too: its failsafe holds when it is away while a limit it brought ends, and is left
+by itself. Senders name themselves, so their number has a bound: who has no limit in force makes room for a new name, who has one never does.
+The broker that brings them has a machine, too: its failsafe holds when it is away while a limit it brought ends, and is left
 only with a new limit (F51, F56).
 """
 
@@ -13,9 +14,11 @@ from typing import Any, Final
 
 from controller.config import ROOT_CIRCUIT, LimitsConfig
 from controller.facts import LimitReceived, LimitUnit, Stamp
-from controller.site.grid.limits import Heard, Limit, LimitMachine, Refusal, Rules, State, Stated, Word, out_of_order, too_old
+from controller.site.grid.limit_machine import LimitMachine, Rules, State, Stated
+from controller.site.grid.limits import Limit
 from controller.site.grid.measures import Measures
-from controller.site.state import number_or_none
+from controller.site.grid.words import Heard, Refusal, Word, out_of_order, too_old
+from controller.site.session_memory import number_or_none
 
 BROKER: Final = "mqtt"
 """Channel whose limits get a failsafe when it is lost; sources on it are "mqtt" or "mqtt:<sender>"."""
@@ -23,6 +26,14 @@ DARK_S: Final = 60.0
 """A broker's limit that ended while we were down holds this much longer [s]: time to learn whether the broker lives."""
 ABSURD_FACTOR: Final = 10.0
 """A limit above this multiple of the circuit's fuse is a wrong unit, not a wish."""
+
+MOST_SENDERS: Final = 256
+"""So many senders are remembered, one per circuit it speaks of: names cost memory, and anybody may make them up."""
+NO_ROOM: Final = Refusal(
+    f"{MOST_SENDERS} senders have a limit in force here already - use the name of one of them, withdraw limits that are not needed,"
+    " or wait until some have ended"
+)
+CROWDED: Final = Refusal("the disk of the controller has not taken the limits of the senders before - look at it, then state this again")
 
 Key = tuple[str, str]
 """(source, circuit)."""
@@ -68,6 +79,7 @@ class FleetLimits:
     def __init__(self, config: LimitsConfig, fuses: Mapping[str, float], measures: Measures) -> None:
         self._config, self._fuses, self._measures = config, fuses, measures
         self._sent: dict[Key, Sent] = {}
+        self._gone: list[Key] = []
         self._broker_up = False
         self._broker = LimitMachine(Rules(failsafe=config.failsafe_a, waits=False))
 
@@ -79,11 +91,13 @@ class FleetLimits:
 
     # -- a limit comes in ------------------------------------------------------------------------
 
-    def receive(self, fact: LimitReceived) -> Refusal | None:
-        """Take a limit, or say why not. A value of None withdraws the source's limit."""
+    def receive(self, fact: LimitReceived, crowded: bool = False) -> Refusal | None:
+        """Take a limit, or say why not. A value of None withdraws the source's limit. crowded: the disk has no ear for new names."""
         known = self._sent.get((fact.source, fact.circuit))
         word = Word(fact.at, fact.sequence, fact.issued_wall_s, fact.retained, self._valid_for_s(fact))
         refusal = self._nonsense(fact) or out_of_order(known.heard if known is not None else None, word) or too_old(word)
+        if refusal is None and known is None:
+            refusal = CROWDED if crowded else self._make_room()
         if refusal is not None:
             return refusal
         sent = self._of(fact.source, fact.circuit)
@@ -114,6 +128,35 @@ class FleetLimits:
 
     def _valid_for_s(self, fact: LimitReceived) -> float:
         return min(fact.valid_for_s, self._config.max_valid_for_s)
+
+    # -- how many there are --------------------------------------------------------------------------
+
+    def knows(self, source: str, circuit: str) -> bool:
+        """Whether this sender has spoken of this circuit, and is remembered."""
+        return (source, circuit) in self._sent
+
+    def gone(self) -> list[Key]:
+        """Who was forgotten since this was asked last: the journal need not keep them any more."""
+        found, self._gone = self._gone, []
+        return found
+
+    def _make_room(self) -> Refusal | None:
+        """For one more name: who has no limit in force and was heard longest ago is forgotten, and with it only the order of its words."""
+        if len(self._sent) < MOST_SENDERS:
+            return None
+        idle = [key for key, sent in self._sent.items() if sent.machine.state is not State.LIMITED]
+        if not idle:
+            return NO_ROOM
+        self._forget(min(idle, key=self._heard_until_s))
+        return None
+
+    def _heard_until_s(self, key: Key) -> float:
+        heard = self._sent[key].heard
+        return heard.until_mono_s if heard is not None else -math.inf
+
+    def _forget(self, key: Key) -> None:
+        del self._sent[key]
+        self._gone.append(key)
 
     # -- time, broker, restart -------------------------------------------------------------------
 
@@ -161,9 +204,15 @@ class FleetLimits:
         return {(sent.source, sent.circuit): self.memory(sent.source, sent.circuit) for sent in held}
 
     def restore(self, source: str, circuit: str, memory: Mapping[str, Any], at: Stamp) -> None:
-        """Take back a limit from the journal. Without a trusted clock it counts as still valid (F78)."""
+        """Take back a limit from the journal. Without a trusted clock it counts as still valid (F78). What has ended is taken back only while
+        there is room for its name."""
         if circuit not in self._fuses:
             return
+        self._restore(source, circuit, memory, at)
+        if len(self._sent) > MOST_SENDERS and self._sent[source, circuit].machine.state is not State.LIMITED:
+            self._forget((source, circuit))
+
+    def _restore(self, source: str, circuit: str, memory: Mapping[str, Any], at: Stamp) -> None:
         longest_s = self._config.max_valid_for_s
         sequence, issued = number_or_none(memory.get("sequence")), number_or_none(memory.get("issued_wall_s"))
         sent = self._of(source, circuit)

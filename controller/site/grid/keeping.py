@@ -19,6 +19,8 @@ from controller.orders import Order, Persist
 
 Key = tuple[str, str]
 """(space, key) of a memory of the journal."""
+MOST_UNDER_WAY: Final = 512
+"""With so many memories on their way to a disk that says nothing, no new sender begins one more."""
 LATE_S: Final = 4.0
 """A disk that takes longer is told of as one that fails [s]: a bridge denies its box's write after 5 s without an answer."""
 NOT_KEPT: Final = "it holds now, but is not on disk: a restart would not know it - look at the disk of the controller, then state it again"
@@ -55,6 +57,15 @@ class Keeping:
         """Write what the disk does not have; each memory by itself, so that one cannot fail another."""
         return [self._write(key, memory) for key, memory in memories.items() if key in self._unsure or self._sent.get(key, self) != memory]
 
+    def forget(self, keys: Iterable[Key]) -> list[Order]:
+        """Nobody will state anything under these any more: out of the journal, and out of here as soon as it is."""
+        return [self._write(key, None) for key in keys]
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the disk has been silent while so many senders spoke that new ones must wait: they name themselves."""
+        return len(self._newest) >= MOST_UNDER_WAY
+
     def _write(self, key: Key, memory: Any) -> Order:
         token, older = next(self._tokens), self._newest.get(key)
         if older is not None and not self._writing[older].waiting:
@@ -86,10 +97,12 @@ class Keeping:
         if self._newest.get(key) != fact.token:
             return orders  # a newer memory is on its way and says all that this one did
         del self._newest[key]
+        memory = self._sent.pop(key) if self._sent[key] is None else self._sent[key]
         if kept:
             return orders
-        self._unsure.add(key)
-        return [*orders, Persist(0, remember={key: self._sent[key]})]
+        if memory is not None:
+            self._unsure.add(key)
+        return [*orders, Persist(0, remember={key: memory})]
 
     def look(self, at: Stamp) -> list[Order]:
         """Whoever has waited too long is told so; the writing goes on."""

@@ -16,13 +16,15 @@ from controller.facts import Direction, LimitReceived, LimitStep, LimitUnit, Sta
 from controller.site.grid.announced import Ahead
 from controller.site.grid.der import FaceSteps
 from controller.site.grid.fleet_limits import ABSURD_FACTOR, BROKER, DARK_S, FleetLimits, by_broker
-from controller.site.grid.limits import FUTURE_S, Bounds, Limit, Refusal, State
+from controller.site.grid.limit_machine import State
+from controller.site.grid.limits import Bounds, Limit
 from controller.site.grid.measures import Measures
 from controller.site.grid.signal import Signal
 from controller.site.grid.trims import Trims
+from controller.site.grid.words import FUTURE_S, Refusal
+from controller.site.layout import Layout
 from controller.site.sharing import layers
 from controller.site.sharing.inputs import FaceWish
-from controller.site.state import Layout
 
 __all__ = ["ABSURD_FACTOR", "BROKER", "DARK_S", "FUTURE_S", "Limit", "LimitStore", "Refusal", "by_broker"]
 
@@ -41,9 +43,17 @@ class LimitStore:
 
     # -- fleet managers ------------------------------------------------------------------------------
 
-    def receive(self, fact: LimitReceived) -> Refusal | None:
-        """Take a fleet manager's limit, or say why not. A value of None withdraws the source's limit."""
-        return self._fleet.receive(fact)
+    def receive(self, fact: LimitReceived, crowded: bool = False) -> Refusal | None:
+        """Take a fleet manager's limit, or say why not. A value of None withdraws the source's limit. crowded: no new names now."""
+        return self._fleet.receive(fact, crowded)
+
+    def knows(self, source: str, circuit: str) -> bool:
+        """Whether a fleet manager has spoken of this circuit, and is remembered."""
+        return self._fleet.knows(source, circuit)
+
+    def gone(self) -> list[tuple[str, str]]:
+        """(source, circuit) of fleet managers that were forgotten since this was asked last."""
+        return self._fleet.gone()
 
     def broker(self, up: bool) -> None:
         """The broker's connection changed."""

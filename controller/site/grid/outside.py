@@ -16,11 +16,12 @@ from controller.facts import ContactsRead, Direction, EventsTold, Fact, Failsafe
 from controller.orders import AnswerEvent, AnswerSignal, Order, Persist, Severity, Tell, TellSource
 from controller.site.grid.compliance import Compliance, Held
 from controller.site.grid.keeping import NOT_KEPT, Answer, Keeping
+from controller.site.grid.limit_machine import State
 from controller.site.grid.limit_store import BROKER, LimitStore
-from controller.site.grid.limits import Refusal, State
 from controller.site.grid.measured import Flows, Measured
 from controller.site.grid.signal import Signal, Standing
-from controller.site.state import number_or_none
+from controller.site.grid.words import Refusal
+from controller.site.session_memory import number_or_none
 from controller.snapshot import SignalView
 
 SPACE: Final = "signal"

@@ -18,21 +18,9 @@ from controller.orders import AnswerEvent
 from controller.section_14a import resolved_w
 from controller.site.grid.contacts import Contacts, Level
 from controller.site.grid.events import InForce, Schedule
-from controller.site.grid.limits import (
-    FAILSAFE_MAX_S,
-    FAILSAFE_MIN_S,
-    LONGEST_S,
-    Heard,
-    LimitMachine,
-    Refusal,
-    Rules,
-    State,
-    Stated,
-    Word,
-    out_of_order,
-    too_old,
-)
-from controller.site.state import number_or_none
+from controller.site.grid.limit_machine import FAILSAFE_MAX_S, FAILSAFE_MIN_S, LimitMachine, Rules, State, Stated
+from controller.site.grid.words import LONGEST_S, Heard, Refusal, Word, out_of_order, too_old
+from controller.site.session_memory import number_or_none
 
 SCHEDULED: Final = ("openadr3", "openadr2", "ieee2030_5")
 """Types of sources that keep a schedule."""

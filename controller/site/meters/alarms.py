@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from controller.config import ROOT_CIRCUIT, ControlConfig
 from controller.orders import Order, RecordPoint, Severity, Tell
 from controller.site.guard import Excess
+from controller.site.layout import PHASE_NAMES
 from controller.site.meters.freshness import Health, MeterWatch
-from controller.site.state import PHASE_NAMES
 
 OVER_TELL_S = 3.0
 """A fuse must be over its limit this long before a person is told [s]."""

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from controller.facts import EvseKey, PhaseAmps
+from controller.site.layout import PHASES
 from controller.site.meters.draws import REACTION_S
-from controller.site.state import PHASES, EvseState
+from controller.site.state import EvseState
 from controller.site.stations.channel import Channel
 
 FRESH_S = 5.0

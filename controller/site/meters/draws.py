@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 
 from controller.facts import PhaseAmps
+from controller.site.layout import PHASES
 from controller.site.meters.otherload import Draw
-from controller.site.state import PHASES, UNKNOWN, EvseState
+from controller.site.state import UNKNOWN, EvseState
 from controller.site.stations.appetite import HEADROOM_A
 from controller.site.stations.channel import Channel
 

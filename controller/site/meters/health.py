@@ -18,6 +18,7 @@ from controller.facts import EvseKey, MeterFailed, MeterRead, PhaseAmps
 from controller.orders import Order
 from controller.site.grid.limits import Bounds
 from controller.site.guard import Excess, excesses
+from controller.site.layout import PHASES, Layout
 from controller.site.meters.alarms import Alarms
 from controller.site.meters.derived import Above, derived
 from controller.site.meters.freshness import Cars, Health, MeterWatch, Mode, phase_currents
@@ -27,7 +28,7 @@ from controller.site.meters.reserve import Reserve
 from controller.site.meters.sides import Side, power_w, soc_percent
 from controller.site.meters.steps import StepWatch
 from controller.site.sharing.inputs import CircuitLoad
-from controller.site.state import PHASES, UNKNOWN, EvseState, Layout
+from controller.site.state import UNKNOWN, EvseState
 from controller.site.stations.channel import Channel
 from controller.site.stations.v2g import still_given_w
 from meters.reading import Quality

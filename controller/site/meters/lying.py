@@ -22,9 +22,10 @@ from dataclasses import dataclass, field, replace
 
 from controller.facts import EvseKey, EvseMeasured, PhaseAmps
 from controller.orders import Order, Severity, Tell
+from controller.site.layout import PHASE_NAMES, PHASES, Place
 from controller.site.meters.steps import Seen, Sight, Step, Told, seen
 from controller.site.sharing.inputs import Target
-from controller.site.state import PHASE_NAMES, PHASES, UNKNOWN, EvseState, MaybeTriple, Place
+from controller.site.state import UNKNOWN, EvseState, MaybeTriple
 from controller.site.stations.appetite import HUNGRY
 from controller.site.stations.phases import UNSEEN
 

@@ -13,12 +13,13 @@ from dataclasses import replace
 
 from controller.facts import EvseKey, EvseMeasured, PhaseAmps
 from controller.orders import Inject, Order
+from controller.site.layout import Layout, Place
 from controller.site.meters.draws import REACTION_S
 from controller.site.meters.freshness import Health
 from controller.site.meters.health import MeterRoom
 from controller.site.meters.lying import OF_STEPS, Claims, without_currents
 from controller.site.meters.steps import LONGEST_S, METER_LAG_S, Step, Told, Votes
-from controller.site.state import UNKNOWN, EvseState, Layout, MaybeTriple, Place
+from controller.site.state import UNKNOWN, EvseState, MaybeTriple
 from controller.site.stations.channel import Channel
 
 MOVED_A = 3.0

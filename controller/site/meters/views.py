@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from controller.facts import MeterFailed, MeterRead, Stamp
 from controller.orders import Order, RecordPoint
-from controller.site.state import PHASE_NAMES, PHASES
+from controller.site.layout import PHASE_NAMES, PHASES
 from controller.snapshot import MaybeTriple, MeterView
 from meters.reading import Reading
 

@@ -18,8 +18,9 @@ from dataclasses import dataclass, replace
 
 from controller.config import PHASE_INDEX, ChargersSource, Config, MeterConfig, VirtualSource
 from controller.facts import EvseKey, MeterFailed, MeterRead, Stamp
+from controller.site.layout import PHASES
 from controller.site.meters.expected import expectation
-from controller.site.state import PHASES, UNKNOWN, EvseState
+from controller.site.state import UNKNOWN, EvseState
 from controller.site.stations.channel import Channel
 from meters.quality import Expectation, judge_reading
 from meters.reading import PhaseTriple, Quality, Reading

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 from controller.config import Config
 from controller.facts import ChargingState, EvseKey, LimitStep, Stamp
-from controller.site.state import EFFICIENCY_ONE_WAY, EvseState, Layout
+from controller.site.layout import Layout
+from controller.site.state import EFFICIENCY_ONE_WAY, EvseState
 from controller.site.stations import v2g
 from controller.site.stations.v2g import NO_STORE, Store
 from optimizer.past import Outlook
 from optimizer.problem import Ev, Slot
 
 if TYPE_CHECKING:
-    from controller.site.plans.posing import PlanInputs
+    from controller.site.plans.plan_inputs import PlanInputs
 
 LONGEST_S: Final = 86_400.0
 REST_PART: Final = 0.1

@@ -18,7 +18,7 @@ from controller.facts import Stamp
 from controller.orders import Order, Persist
 from controller.site.plans.worth import Sum, rates, sum_from
 from controller.site.plans.zones import zone_of
-from controller.site.state import number_or_none
+from controller.site.session_memory import number_or_none
 from optimizer.problem import Plan, PlanStatus, Problem
 
 SPACE: Final = "explained"

@@ -8,9 +8,9 @@ from typing import Final
 
 from controller.config import ROOT_CIRCUIT
 from controller.facts import Stamp
+from controller.site.layout import PHASE_NAMES
 from controller.site.plans.explained import Day, Explained
 from controller.site.plans.worth import MORE, SITE_WIDE, Sum
-from controller.site.state import PHASE_NAMES
 from controller.snapshot import ExplainView, ForecastEffect, HeldBack, LimitEffect, SolverEffect
 from optimizer.problem import EXPECTED, Plan, Slack, SlackKind
 

@@ -16,7 +16,8 @@ from typing import Any, Final
 from controller.config import Config
 from controller.facts import Stamp
 from controller.orders import Order, Persist
-from controller.site.state import EvseState, Session, number_or_none
+from controller.site.session_memory import number_or_none
+from controller.site.state import EvseState, Session
 from optimizer.expect import Habits
 from optimizer.past import Outlook, PastSession, Stay
 from optimizer.problem import Ev, Slot

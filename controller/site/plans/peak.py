@@ -14,7 +14,7 @@ from typing import Any
 
 from controller.config import TariffConfig
 from controller.site.plans.zones import zone_of
-from controller.site.state import number_or_none
+from controller.site.session_memory import number_or_none
 
 DAY_S = 86_400.0
 

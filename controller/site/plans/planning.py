@@ -18,15 +18,17 @@ from controller.facts import EvseKey, Stamp
 from controller.orders import Order, Severity, SolvePlan, Tell
 from controller.site.contained import Contained
 from controller.site.devices.scene import PlanSlot
+from controller.site.layout import Layout
 from controller.site.plans.habits import NOTHING_LEARNT
+from controller.site.plans.plan_inputs import PlanInputs
 from controller.site.plans.planned import Fitness, Trouble, plan_view, trouble_of
-from controller.site.plans.posing import PlanInputs, build_problem
+from controller.site.plans.posing import build_problem
 from controller.site.plans.rounding import Rounding
 from controller.site.plans.series import NOTHING_FORESEEN
 from controller.site.plans.tariffs import Books
 from controller.site.sharing.budget import Target
-from controller.site.state import EvseState, Layout
-from controller.site.stations.actuate import Channel
+from controller.site.state import EvseState
+from controller.site.stations.channel import Channel
 from controller.snapshot import PlanView
 from optimizer.check import check
 from optimizer.problem import Plan, PlanStatus, Problem

@@ -18,8 +18,8 @@ from typing import Final
 from controller.config import ROOT_CIRCUIT
 from controller.facts import EvseKey, LimitStep
 from controller.site.grid.der import FaceSteps, Stretches, step_at
+from controller.site.layout import Layout
 from controller.site.plans.cars import Wishes
-from controller.site.state import Layout
 from optimizer.problem import Ev, Node, Problem, Slot, Triple
 
 NODE: Final = "CSMS limit"

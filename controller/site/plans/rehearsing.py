@@ -15,9 +15,10 @@ from typing import Final
 from controller.config import Config
 from controller.facts import Stamp
 from controller.orders import Order, SolvePlan
+from controller.site.layout import Layout
 from controller.site.plans.peak import PeakMeter
-from controller.site.plans.posing import PlanInputs, Rest, build_rest, rest_of
-from controller.site.state import Layout
+from controller.site.plans.plan_inputs import PlanInputs
+from controller.site.plans.posing import Rest, build_rest, rest_of
 from optimizer.past import PastSession
 from optimizer.peaks import casts, worthwhile_peak_w
 from optimizer.problem import Ev, Plan

@@ -14,7 +14,7 @@ from controller.facts import EvseKey, Stamp
 from controller.site.plans.evening import evened
 from controller.site.sharing.chain import least_discharge_w
 from controller.site.state import EvseState
-from controller.site.stations.actuate import Channel
+from controller.site.stations.channel import Channel
 from optimizer.amps import Rounded, to_amps
 from optimizer.problem import Plan, Problem
 from optimizer.steps import Steps, accepted_w

@@ -27,7 +27,7 @@ from controller.orders import Order, Persist, RecordPoint, Severity, Tell
 from controller.site.plans.series_judge import measures_of, sound
 from controller.site.plans.tariffs import Books, books_of
 from controller.site.plans.zones import zone_of
-from controller.site.state import number_or_none
+from controller.site.session_memory import number_or_none
 from controller.snapshot import SeriesView
 from optimizer.sunny import ClearSky
 from optimizer.told import NOTHING_TOLD, Stretch, Told

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from controller.site.state import number_or_none
+from controller.site.session_memory import number_or_none
 from optimizer.problem import Ev, Plan, PlanStatus, Problem, ShadowPrice
 
 LEAST_PER_KWH: Final = 1e-3

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from controller.config import ROOT_CIRCUIT
 from controller.facts import DeviceAnswered, DeviceRead, EvseKey, EvseMeasured, MeterFailed, MeterRead, Stamp
 from controller.orders import Order
-from controller.site import state
 from controller.site.guard import Excess
+from controller.site.measuring import measured
 from controller.site.meters.draws import draw_of
 from controller.site.meters.otherload import Draw
 from controller.site.meters.virtual_meters import Found
@@ -60,7 +60,7 @@ class OnReadings:
         setpoint_a = channel.present_a(now)
         fact = site.proof.believed(fact, evse, setpoint_a)
         evse = self._evses[fact.evse]
-        after = self._evses[fact.evse] = state.measured(evse, fact, site.layout.voltage_v, setpoint_a)
+        after = self._evses[fact.evse] = measured(evse, fact, site.layout.voltage_v, setpoint_a)
         site.proof.moved(evse, after, now)
         orders = self.from_chargers(fact.at, fact.evse.station_id)
         if self._meters.above.take(after, channel, now):

@@ -12,6 +12,7 @@ from controller.facts import ChargingState, DriverKnown, EvseKey, EvseMeasured, 
 from controller.orders import Order, Persist
 from controller.site import state
 from controller.site.reactions import Handlers
+from controller.site.session_memory import session_memory, session_recalled
 from controller.site.state import EvseState
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ SUSPENDED = (ChargingState.SUSPENDED_EV, ChargingState.SUSPENDED_EVSE)
 
 def remember(evse: EvseState) -> Order:
     """What a restart must not forget of an EVSE's session."""
-    return Persist(0, remember={(SPACE, str(evse.place.key)): state.session_memory(evse.session) if evse.session else None})
+    return Persist(0, remember={(SPACE, str(evse.place.key)): session_memory(evse.session) if evse.session else None})
 
 
 class OnSessions:
@@ -77,7 +78,7 @@ class OnSessions:
         evses = self._site.evses
         memory = self._memories.pop(str(fact.evse), None)
         if isinstance(memory, dict):
-            session = state.session_recalled(evse.session, memory, fact.at, fact.evse)
+            session = session_recalled(evse.session, memory, fact.at, fact.evse)
             evses[fact.evse] = replace(evse, session=session)
         driver = self._drivers.pop(fact.evse, None)
         if driver is not None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from controller.config import ControlConfig
 from controller.facts import ChargingState, EvseKey, EvseStatus, Stamp
+from controller.site.layout import Layout
 from controller.site.meters.draws import REACTION_S
 from controller.site.sharing.arbiter import Claim, Give, Row, floor_to
 from controller.site.sharing.chain import idles, least_discharge_w, own_layers, phase_words, wanted_discharge_w
@@ -22,10 +23,10 @@ from controller.site.sharing.inputs import CircuitLoad, Inputs, StationWish, Tar
 from controller.site.sharing.layers import UPSTREAM, Layer, lowest
 from controller.site.sharing.rows import Rows, Table
 from controller.site.sharing.turns import in_hurry, priority, rank
-from controller.site.state import EvseState, Layout
-from controller.site.stations.actuate import Actuator, Channel
+from controller.site.state import EvseState
+from controller.site.stations.actuate import Actuator
 from controller.site.stations.appetite import HEADROOM_A
-from controller.site.stations.channel import FOLLOWED_A
+from controller.site.stations.channel import FOLLOWED_A, Channel
 from controller.site.stations.v2g import may_idle, still_given_w
 
 __all__ = ["REACTION_S", "Budget", "CircuitLoad", "Inputs", "SiteState", "StationWish", "Target"]

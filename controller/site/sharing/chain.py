@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 
 from controller.facts import LimitStep
+from controller.site.layout import Place
 from controller.site.sharing import layers
 from controller.site.sharing.inputs import Inputs
 from controller.site.sharing.layers import Layer
-from controller.site.state import EvseState, Place
-from controller.site.stations.actuate import Channel
+from controller.site.state import EvseState
+from controller.site.stations.channel import Channel
 from controller.site.stations.v2g import IDLE, may_discharge_w
 
 MIN_GIVE_W = 100.0

@@ -26,7 +26,8 @@ from controller.site.sharing.claims import EPS, floor_to
 from controller.site.sharing.inputs import FaceWish, Inputs, Target
 from controller.site.sharing.layers import lowest
 from controller.site.state import EvseState
-from controller.site.stations.actuate import Actuator, Channel
+from controller.site.stations.actuate import Actuator
+from controller.site.stations.channel import Channel
 from controller.site.stations.v2g import still_given_w
 
 EXACT_W: Final = 1.0

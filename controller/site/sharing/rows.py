@@ -27,10 +27,11 @@ from itertools import combinations
 from controller.config import ROOT_CIRCUIT
 from controller.facts import EvseKey
 from controller.site.grid.limits import Limit
+from controller.site.layout import PHASE_NAMES, PHASES, Layout
 from controller.site.sharing import layers
 from controller.site.sharing.arbiter import Claim, Row
 from controller.site.sharing.inputs import Inputs
-from controller.site.state import PHASE_NAMES, PHASES, EvseState, Layout
+from controller.site.state import EvseState
 
 LEAN_FOR_S = 30.0
 """Others may lean on a car's current this long after it was measured [s]."""

@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import Final
 
 from controller.orders import Strategy
+from controller.site.layout import Place
 from controller.site.sharing.arbiter import EPS, floor_to
-from controller.site.state import Place
 
 FOLLOWED_A: Final = 0.5
 """Measured this little above the new setpoint means: it follows [A]."""

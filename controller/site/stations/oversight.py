@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from controller.facts import EvseKey, PhaseAmps, Stamp
 from controller.orders import Order, Persist, SetAvailable, Severity, Tell
-from controller.site.state import EvseState, Layout
+from controller.site.layout import Layout
+from controller.site.state import EvseState
 from controller.site.stations.actuate import Actuator
 from controller.site.stations.channel import Channel
 from controller.site.stations.escalation import Escalation, Step

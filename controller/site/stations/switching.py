@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 
 from controller.config import ControlConfig
 from controller.facts import EvseKey
+from controller.site.layout import Layout
 from controller.site.meters.draws import REACTION_S
 from controller.site.sharing.arbiter import EPS, Claim, Grant
 from controller.site.sharing.budget import Budget, SiteState
 from controller.site.sharing.inputs import Inputs
-from controller.site.state import EvseState, Layout
-from controller.site.stations.actuate import Channel
+from controller.site.state import EvseState
+from controller.site.stations.channel import Channel
 from controller.site.stations.phases import UNSEEN
 
 DOWN_HOLD_S = 10.0

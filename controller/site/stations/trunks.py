@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from controller.facts import EvseKey
+from controller.site.layout import PHASES, Layout, Place
 from controller.site.sharing.arbiter import EPS, Grant
-from controller.site.state import PHASES, Layout, Place
 from controller.site.stations.channel import Channel, Sent, Wanted
 from controller.site.stations.strategies import holds_whole_station
 

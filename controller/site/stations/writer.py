@@ -7,10 +7,12 @@ change; the same again before it ends. An older setpoint that would shadow the n
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from controller.config import ControlConfig
-from controller.facts import Stamp
+from controller.facts import FeaturesLearned, Stamp
 from controller.orders import ClearSetpoint, Inject, Order, Strategy
 from controller.site.sharing.arbiter import EPS
 from controller.site.stations.channel import CLOCK_SLACK_S, Channel, Floor, Sent, Wanted
@@ -195,3 +197,16 @@ def _differs(wanted: Wanted, sent: Sent) -> bool:
         wanted.setpoint_w is None,
     )
     return not same_phases or abs((was.setpoint_w or 0.0) - (wanted.setpoint_w or 0.0)) > POWER_W
+
+
+def possible(line: Channel, wanted: Wanted, features: Mapping[str, FeaturesLearned]) -> Wanted:
+    """Without the V2X words that the station did not announce, or refused in this session. features: by station."""
+    if wanted.giving and not _may_give(line, features.get(line.place.key.station_id)):
+        return replace(wanted, setpoint_w=None, idle=False)
+    return replace(wanted, idle=False) if wanted.idle and line.idle_refused else wanted
+
+
+def _may_give(line: Channel, features: FeaturesLearned | None) -> bool:
+    """Whether a V2X setpoint may go out: announced for this EVSE, and not refused in this session."""
+    announced = features is not None and "CentralSetpoint" in features.modes and line.place.key.evse_id in features.v2x
+    return announced and bool(line.giving_ways) and not line.giving_refused

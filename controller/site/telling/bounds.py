@@ -17,7 +17,8 @@ from controller.facts import Direction, LimitUnit, Stamp
 from controller.site.grid.compliance import at_limit
 from controller.site.grid.events import InForce
 from controller.site.grid.events import Stretch as Ahead
-from controller.site.grid.limits import Limit, State
+from controller.site.grid.limit_machine import State
+from controller.site.grid.limits import Limit
 from controller.site.grid.measured import Flows, Measured, flows_of
 from controller.site.grid.outside import GENERATION, LOADS
 from controller.site.grid.signal import Signal

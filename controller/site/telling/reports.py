@@ -15,10 +15,11 @@ from controller.config import ROOT_CIRCUIT, Config
 from controller.facts import ChargingState, EvseKey, EvseStatus, PhaseAmps, Stamp
 from controller.orders import Order, Publish, RecordPoint
 from controller.site.guard import total_of
+from controller.site.layout import PHASE_NAMES, PHASES, Layout
 from controller.site.meters.views import device_states, meter_points, meter_states, meter_views, signal_points, signal_states
 from controller.site.plans.explained_words import Telling
 from controller.site.plans.planning import NEED_REACHED
-from controller.site.state import PHASE_NAMES, PHASES, EvseState, Layout
+from controller.site.state import EvseState
 from controller.site.telling.bounds import every_bound
 from controller.snapshot import CircuitView, EvseView, GridView, LimitView, MaybeTriple, SiteView, SourceView, Triple
 

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from controller.facts import EvseKey, Stamp
+from controller.site.layout import PHASE_NAMES
 from controller.site.sharing.arbiter import WAITING, Claim, Grant
 from controller.site.sharing.budget import SiteState
 from controller.site.sharing.layers import PLAN, Layer
 from controller.site.sharing.turns import PRIORITISED
-from controller.site.state import PHASE_NAMES, EvseState
+from controller.site.state import EvseState
 from controller.site.stations.channel import Channel, Floor, Sent
 from controller.site.stations.narrowing import MINE, OTHERS
 from controller.site.telling.why_rows import FULL_A, SharedRows, binding, full_words

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
+from controller.site.layout import PHASE_NAMES
 from controller.site.sharing.arbiter import WAITING, Claim, Grant, Row
 from controller.site.sharing.budget import SiteState
 from controller.site.sharing.layers import LIMIT, OPERATOR, UNBALANCE
-from controller.site.state import PHASE_NAMES, EvseState
+from controller.site.state import EvseState
 from controller.snapshot import WhyRow
 
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
 """An independent CSMS in its own process: PyPI ``ocpp`` over ``websockets``, nothing of ours. Speaks 1.6, 2.0.1 and 2.1.
 
-argv: log file, port, first transaction id of 1.6, spoken subprotocols; "block:TOKEN" among them blocks a driver. It knows
+argv: log file, port, first transaction id of 1.6, spoken subprotocols; "block:TOKEN" among them blocks a driver, "pending:N" answers the
+first N boots with Pending, "idle:S" closes a connection on which nothing came for S seconds. It knows
 all drivers whose token begins with GOOD. Prints its port, then reads commands as JSON
 lines on stdin: {"station", "action", "payload"} (snake_case payload of ocpp's call), or {"stop": true}. Every frame in
 and out goes to the log as {"station", "dir", "text"}, exactly as on the wire. Answers of commands go to stdout.
@@ -22,7 +23,10 @@ LOG = open(sys.argv[1], "a", buffering=1)  # noqa: SIM115
 PORT = int(sys.argv[2]) if len(sys.argv) > 2 else 0
 NUMBERS = count(int(sys.argv[3]) if len(sys.argv) > 3 else 9001)
 BLOCKED = {word.removeprefix("block:") for word in sys.argv[4:] if word.startswith("block:")}
-SPOKEN = [word for word in sys.argv[4:] if not word.startswith("block:")] or ["ocpp2.0.1"]
+SPOKEN = [word for word in sys.argv[4:] if ":" not in word] or ["ocpp2.0.1"]
+MOODS = dict(word.split(":") for word in sys.argv[4:] if word.startswith(("pending:", "idle:")))
+IDLE_S = float(MOODS["idle"]) if "idle" in MOODS else None
+PENDING = [True] * int(MOODS.get("pending", 0))
 stations: dict[str, "Link"] = {}
 
 
@@ -32,6 +36,13 @@ def log(station: str, direction: str, text: str) -> None:
 
 def now() -> str:
     return datetime.now(UTC).isoformat()
+
+
+def boot_answer() -> dict:
+    if PENDING:
+        PENDING.pop()
+        return {"current_time": now(), "interval": 1, "status": "Pending"}
+    return {"current_time": now(), "interval": 300, "status": "Accepted"}
 
 
 def verdict(token: str) -> str:
@@ -48,7 +59,12 @@ class Link:
         self.box = BOXES[socket.subprotocol](station, self, response_timeout=20)
 
     async def recv(self) -> str:
-        text = await self.socket.recv()
+        try:
+            text = await asyncio.wait_for(self.socket.recv(), IDLE_S)
+        except TimeoutError:
+            log(self.station, "closed", "idle")
+            await self.socket.close(1000, "idle")
+            raise
         log(self.station, "in", text)
         return text
 
@@ -64,7 +80,7 @@ def box_16(version):
     class Box(version.ChargePoint):
         @on("BootNotification")
         def boot(self, **_):
-            return result.BootNotification(current_time=now(), interval=300, status="Accepted")
+            return result.BootNotification(**boot_answer())
 
         @on("Heartbeat")
         def heartbeat(self, **_):
@@ -104,7 +120,7 @@ def box_2(version):
     class Box(version.ChargePoint):
         @on("BootNotification")
         def boot(self, **_):
-            return result.BootNotification(current_time=now(), interval=300, status="Accepted")
+            return result.BootNotification(**boot_answer())
 
         @on("Heartbeat")
         def heartbeat(self, **_):
@@ -152,7 +168,7 @@ async def serve(socket) -> None:
     link = stations[name] = Link(name, socket)
     try:
         await link.box.start()
-    except websockets.ConnectionClosed:
+    except (websockets.ConnectionClosed, TimeoutError):
         pass
     finally:
         if stations.get(name) is link:

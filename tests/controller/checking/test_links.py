@@ -178,6 +178,13 @@ def tls(**clients: Any) -> dict[str, Any]:
     return {"tls": {**door, **({"clients": {"ca_file": "/ca.pem"} | clients} if clients else {})}}
 
 
+def test_one_certificate_is_one_stations() -> None:
+    two = [{**station()[0], "certificate_name": "B"}, {**station()[0], "id": "B"}]
+    found = places(security_profiles(site(listen=tls(organization="x"), stations=two)))
+    assert "one of the two could come as the other" in found["stations.1.certificate_name"]
+    assert places(security_profiles(site(listen=tls(organization="x"), stations=[{**two[0], "certificate_name": "SN"}, two[1]]))) == {}
+
+
 def test_security_profiles_that_nobody_could_reach() -> None:
     for least, more, words in (
         (3, {}, "add listen.tls.clients"),

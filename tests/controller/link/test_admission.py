@@ -221,6 +221,14 @@ def test_f27_hashes_of_a_changed_password_take_the_place_of_the_configured_one()
     assert verdict("CP 1", GOOD) == "ocpp2.0.1", "without them it is as configured"
 
 
+def test_a05_a_password_that_a_change_has_brought_is_one_for_the_lowest_profile_too() -> None:
+    bare = Config.model_validate({"stations": [{"id": "CP 1", "security_profile": 1, "evses": EVSES}], "site": {"id": "x"}, "grid": CONFIG.grid})
+    refused = decide("CP 1", [GOOD], SPOKEN, bare, SPOKEN)
+    assert isinstance(refused, Refuse)
+    assert "no password in the site file" in refused.reason
+    assert isinstance(decide("CP 1", [GOOD], SPOKEN, bare, SPOKEN, hashes=("new",)), Prove)
+
+
 HEADERS = st.text() | st.binary().map(lambda raw: "Basic " + base64.b64encode(raw).decode())
 
 

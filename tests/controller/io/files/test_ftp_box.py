@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ftplib
 import io
 import socket
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from controller.io.files.box import FILES_OF_ONE, Box
-from controller.io.files.ftp_box import FtpBoxes, is_near
+from controller.io.files.ftp_box import MOST_AT_ONCE, MOST_COMMANDS, FtpBoxes, is_near
 
 NAME, OTHER, SECRET = "001-CP1-abc", "002-CP2-def", "a secret of some length"
 
@@ -158,3 +159,61 @@ FAR = ("8.8.8.8", "2600::1", "::ffff:8.8.8.8", "", "somewhere")
 @pytest.mark.parametrize("address", [*NEAR, *FAR])
 def test_only_callers_from_the_chargers_own_network_are_heard(address: str) -> None:
     assert is_near(address) is (address in NEAR)
+
+
+# -- bad neighbours ------------------------------------------------------------------------------------------
+
+
+async def answers(reader: asyncio.StreamReader) -> bytes:
+    """All that comes until the server hangs up."""
+    async with asyncio.timeout(10):
+        try:
+            return await reader.read()
+        except ConnectionError:
+            return b""
+
+
+async def test_there_is_no_way_to_make_us_connect_to_somebody(tmp_path: Path) -> None:
+    async with open_box(tmp_path) as there:
+        for command in ("PORT 127,0,0,1,0,22", "EPRT |1|127.0.0.1|22|", "SITE EXEC x", "STOU"):
+            with pytest.raises(ftplib.error_perm, match="502"):
+                await there.client(lambda client, command=command: client.voidcmd(command))
+
+
+async def test_data_is_taken_from_the_address_that_gave_the_command_only(tmp_path: Path) -> None:
+    async with open_box(tmp_path) as there:
+
+        def work(client: ftplib.FTP) -> None:
+            host, port = ftplib.parse227(client.sendcmd("PASV"))
+            with socket.socket() as thief:
+                thief.bind(("127.0.0.2", 0))
+                thief.settimeout(10)
+                thief.connect((host, port))
+                with contextlib.suppress(ConnectionError):
+                    assert thief.recv(1) == b"", "hung up on"
+            put("log.txt", b"mine")(client)
+
+        await there.client(work)
+        assert (tmp_path / f"{NAME}-log.txt").read_bytes() == b"mine"
+
+
+async def test_a_flood_of_commands_ends_the_connection(tmp_path: Path) -> None:
+    async with open_box(tmp_path) as there:
+        reader, writer = await asyncio.open_connection("127.0.0.1", there.server.port)
+        writer.write(b"NOOP\r\n" * (10 * MOST_COMMANDS))
+        assert (await answers(reader)).count(b"\r\n") <= MOST_COMMANDS + 2
+        writer.close()
+        await there.client(put("log.txt", b"x"))
+
+
+async def test_one_address_does_not_take_all_places(tmp_path: Path) -> None:
+    async with open_box(tmp_path) as there:
+        held = [await asyncio.open_connection("127.0.0.1", there.server.port, local_addr=("127.0.0.2", 0)) for _ in range(MOST_AT_ONCE // 2)]
+        for reader, _ in held:
+            assert (await reader.readline()).startswith(b"220")
+        reader, writer = await asyncio.open_connection("127.0.0.1", there.server.port, local_addr=("127.0.0.2", 0))
+        assert await answers(reader) == b""
+        writer.close()
+        await there.client(put("log.txt", b"x"))
+        for _, writer in held:
+            writer.close()

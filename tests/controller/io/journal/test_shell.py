@@ -9,6 +9,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -25,7 +26,7 @@ from controller.facts import OutboxRow, Persisted, PersistFailed, RowsLoaded, So
 from controller.io.clock import Clock, VirtualClock
 from controller.io.journal import store as journal_store
 from controller.io.journal.rows import texts as texts_of
-from controller.io.journal.shell import JournalShell, export_parked
+from controller.io.journal.shell import JournalShell, export_parked, lock_folder
 from controller.io.journal.store import RESERVE_NAME, TEXTS_AT_START, Batch, JournalError, JournalStore
 from controller.io.shell import StartError
 from controller.orders import ForgetRows, LoadRows, Persist, UpdateRow
@@ -553,6 +554,35 @@ async def test_stopping_writes_what_is_queued_first(tmp_path: Path) -> None:
         await asyncio.sleep(0)
         assert len(log.of(Persisted)) == 300
     assert len((await stored(tmp_path))[1]["CP1"]) == 300
+
+
+async def test_f82_the_next_life_waits_until_the_one_before_has_written_its_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload on a disk that hangs: two writers on one file would damage it, and what was acknowledged late would be unknown to the second."""
+    hanging, go_on, write = threading.Event(), threading.Event(), JournalStore.write
+
+    def slow(store: JournalStore, batches: list[Any]) -> Any:
+        hanging.set()
+        go_on.wait()
+        return write(store, batches)
+
+    monkeypatch.setattr(JournalStore, "write", slow)
+    before, after = FactLog(), FactLog()
+    first = JournalShell(config(tmp_path), Clock(), before.submit, reserve_bytes=4096)
+    await first.start()
+    first.carry(Persist(1, (), {("space", "key"): "the last word"}))
+    await asyncio.to_thread(hanging.wait)
+    stopping = asyncio.create_task(first.stop())
+    await asyncio.sleep(0)
+    stopping.cancel()  # as the app does with a part that takes too long
+    second = JournalShell(config(tmp_path), Clock(), after.submit, reserve_bytes=4096)
+    starting = asyncio.create_task(second.start())
+    await asyncio.sleep(0)
+    with pytest.raises(StartError):
+        lock_folder(config(tmp_path).data_dir)
+    go_on.set()
+    await starting
+    assert second.load().memories == {("space", "key"): "the last word"}
+    await second.stop()
 
 
 async def test_the_stamps_are_the_clocks(tmp_path: Path) -> None:

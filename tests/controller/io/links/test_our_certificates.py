@@ -23,6 +23,7 @@ from controller.facts import (
     UpstreamOpened,
 )
 from controller.io.clock import Clock
+from controller.io.links import wallet
 from controller.io.links.upstream import UpstreamShell
 from controller.orders import DialUpstream, InstallOwnCertificate, MakeSigningRequest
 from tests.support.facts import FactLog
@@ -191,7 +192,10 @@ async def test_a05_from_profile_2_to_3_the_first_certificate_is_signed_by_the_cs
         installed = await far.install(ca.sign(csr))
         assert installed.ok, installed.reason
         await far.opens()
-        assert far.of(OwnCertificateSeen)[-1].fresh
+        told = await far.next(OwnCertificateSeen, 3)
+        assert [one.fresh for one in far.of(OwnCertificateSeen)] == [False, True, False], "proven while the connection lives: its end is watched"
+        assert told.ends_wall_s > 0
+        assert told.lasts_s == 366 * 86_400
         assert far.seen == ["", "DEPOT"]
         await far.opens()
         assert not far.of(OwnCertificateSeen)[-1].fresh, "it is proven"
@@ -261,7 +265,7 @@ async def test_renewal_survives_a_restart_between_request_and_answer(ca: OwnCa, 
     async with csms(ca, tmp_path / "data", entry(ca.folder, renewal="csms")) as far:
         assert (await far.install(ca.sign(first))).ok, "an older request may be the one that is answered"
         await far.opens()
-        assert far.of(OwnCertificateSeen)[-1].fresh
+        assert far.of(OwnCertificateSeen)[0].fresh
     async with csms(ca, tmp_path / "data", entry(ca.folder, renewal="csms")) as far:
         await far.opens()
         assert not far.of(OwnCertificateSeen)[-1].fresh
@@ -326,3 +330,41 @@ async def test_stopping_in_the_middle_of_a_request_harms_nothing(ca: OwnCa, tmp_
         assert (await far.install(ca.sign(await far.request(2)))).ok
         await far.opens()
         assert far.seen == ["DEPOT"]
+
+
+async def test_a_new_certificate_that_the_disk_has_damaged_does_not_keep_the_one_before_from_being_shown(ca: OwnCa, tmp_path: Path) -> None:
+    old = ca.pair("DEPOT", ends=10 * DAY)
+    async with csms(ca, tmp_path / "data", entry(ca.folder, renewal="csms")) as far:
+        assert (await far.install(ca.sign(await far.request()))).ok
+        (new,) = (tmp_path / "data").rglob("new.pem")
+        new.write_text(new.read_text().partition("-----BEGIN PRIVATE KEY")[0] + old.key.read_text())
+        await far.opens()
+        assert far.serials == [old.serial]
+        assert not new.exists()
+
+
+async def test_a_full_disk_keeps_no_proven_certificate_from_its_place(ca: OwnCa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with csms(ca, tmp_path / "data", entry(tmp_path, renewal="csms"), demand=False) as far:
+        assert (await far.install(ca.sign(await far.request()))).ok
+
+        def full(*given: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(wallet, "_write", full)
+        await far.opens()
+        await far.next(OwnCertificateSeen, 2)
+        (kept,) = (tmp_path / "data").rglob("*.pem")
+        assert kept.name == "kept.pem"
+        monkeypatch.undo()
+        await far.opens()
+        await far.until(lambda: bool(list((tmp_path / "data").rglob("proven"))))
+
+
+async def test_files_an_operator_puts_there_win_over_what_is_not_proven_yet(ca: OwnCa, tmp_path: Path) -> None:
+    async with csms(ca, tmp_path / "data", entry(ca.folder, renewal="csms"), demand=False) as far:
+        assert (await far.install(ca.sign(await far.request()))).ok
+        pair = ca.pair("DEPOT")
+        later = Clock().stamp().wall_s + 60
+        os.utime(pair.cert, (later, later))
+        await far.opens()
+        assert far.serials == [pair.serial]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,15 +13,18 @@ from typing import Any
 
 import aiohttp
 import pytest
+from cryptography.hazmat.primitives import serialization
 
-from controller.config import Config
+from controller.config import CertificateConfig, Config
+from controller.config_security import StationCertificatesConfig
 from controller.facts import CertificateEnding, SourceChanged, StationArrived, StationConnected, StationRefused
-from controller.io.clock import Clock
+from controller.io.clock import Clock, VirtualClock
 from controller.io.links.stations import StationsShell
+from controller.io.links.tls import Certificates
 from controller.io.shell import StartError
 from controller.orders import AnswerStation
 from tests.support.facts import FactLog
-from tests.support.own_ca import DAY, OwnCa, Pair
+from tests.support.own_ca import DAY, OwnCa, Pair, now
 
 EVSES = [{"id": 1, "max_current_a": 32}]
 PASSWORD = "0123456789abcdef!"
@@ -212,10 +216,85 @@ async def test_revocation_that_is_not_known_is_the_safer_side(ca: OwnCa, tmp_pat
         assert "crl has expired" in (await outcome(there, ca.pair("P3"))).lower()
 
 
+def station_side(ca: OwnCa, chain: Path, key: Path) -> ssl.SSLContext:
+    """A charger that speaks TLS 1.2 and takes sessions up again."""
+    context = ssl.create_default_context(cafile=str(ca.ca))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(chain, key)
+    return context
+
+
+def shake_hands(server: ssl.SSLContext, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> tuple[ssl.SSLObject, ssl.SSLSession]:
+    """A handshake in memory and its polite end: the server's side, the charger's session. Raises ssl.SSLError."""
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    theirs = context.wrap_bio(down, up, server_hostname="127.0.0.1", session=session)
+    ours = server.wrap_bio(up, down, server_side=True)
+    both(theirs, ours, "do_handshake")
+    taken = theirs.session
+    assert taken is not None
+    both(theirs, ours, "unwrap")
+    return ours, taken
+
+
+def both(theirs: ssl.SSLObject, ours: ssl.SSLObject, step: str) -> None:
+    pending = [theirs, ours]
+    for _ in range(10):
+        for side in list(pending):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                getattr(side, step)()
+                pending.remove(side)
+    assert not pending
+
+
+def test_a_session_that_is_taken_up_again_does_not_outlive_the_list_of_what_is_revoked(ca: OwnCa) -> None:
+    """TLS 1.2: whoever resumes shows nothing again. What was found out then holds while the list of then does, and no longer."""
+    pair, server = ca.pair("P3"), ca.pair("yard", host="127.0.0.1")
+    clients = StationCertificatesConfig(ca_file=ca.ca, crl_file=ca.crl(ends=2 * DAY))
+    clock = VirtualClock(Clock().stamp().wall_s)
+    certificates = Certificates([CertificateConfig(cert_file=server.cert, key_file=server.key)], clock, FactLog().submit, clients)
+    certificates.start()
+    context = station_side(ca, pair.cert, pair.key)
+    _, session = shake_hands(certificates.context(), context)
+    certificates.look()
+    assert shake_hands(certificates.context(), context, session)[0].session_reused
+    clock.advance(2 * DAY.total_seconds() + 1)
+    certificates.look()
+    assert not shake_hands(certificates.context(), context, session)[0].session_reused
+    before = certificates.context()
+    certificates.look()
+    assert certificates.context() is before, "once is enough"
+
+
+async def test_a_revoked_ca_between_lets_nobody_in(ca: OwnCa, tmp_path: Path) -> None:
+    between = OwnCa(tmp_path / "between", "Between")
+    signed = ca._sign(between.subject, between.key.public_key(), now() - DAY, now() + 99 * DAY, None, authority=True)
+    pair = between.pair("P3")
+    pair.cert.write_bytes(pair.cert.read_bytes() + signed.public_bytes(serialization.Encoding.PEM))
+    lists = tmp_path / "lists.pem"
+    for revoked, words in (((), "in"), ((signed.serial_number,), "revoked")):
+        lists.write_bytes(ca.crl(*revoked).read_bytes() + between.crl().read_bytes())
+        async with site(ca, crl_file=lists) as there:
+            assert words in await outcome(there, pair)
+
+
 async def test_the_end_of_a_list_and_of_the_cas_is_told_like_that_of_a_certificate(ca: OwnCa) -> None:
     async with site(ca, crl_file=ca.crl(ends=5 * DAY)) as there:
         told = there.of(CertificateEnding)
         assert [(Path(one.name).name, "cannot connect any more" in one.then) for one in told] == [("crl.pem", True)]
+
+
+async def test_a_list_that_is_renewed_all_the_time_is_no_news_until_its_last_day(ca: OwnCa) -> None:
+    clock, log, server = VirtualClock(Clock().stamp().wall_s), FactLog(), ca.pair("yard", host="127.0.0.1", ends=20 * DAY)
+    clients = StationCertificatesConfig(ca_file=ca.ca, crl_file=ca.crl(ends=40 * DAY))
+    certificates = Certificates([CertificateConfig(cert_file=server.cert, key_file=server.key)], clock, log.submit, clients)
+    certificates.start()
+    for days in (5, 6, 4):
+        ca.crl(*range(1, days), ends=days * DAY)
+        certificates.look()
+    assert [Path(one.name).name for one in log.of(CertificateEnding)] == ["yard.pem"], "and the server's own end is told once"
+    clock.advance(3.5 * DAY.total_seconds())
+    certificates.look()
+    assert [Path(one.name).name for one in log.of(CertificateEnding)] == ["yard.pem", "crl.pem"]
 
 
 async def test_files_that_are_wrong_end_the_start_or_leave_the_old_ones_in_force(ca: OwnCa, tmp_path: Path) -> None:

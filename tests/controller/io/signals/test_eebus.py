@@ -9,7 +9,7 @@ import pytest
 
 from controller.facts import SourceChanged
 from controller.io.signals.eebus import build, nominal
-from controller.site.grid.limits import State
+from controller.site.grid.limit_machine import State
 from tests.support.signal_wire import Wire
 from tests.support.site_story import depot
 

@@ -10,8 +10,8 @@ from controller.config import Config
 from controller.facts import EvseKey, GridControlled, GridStep, Stamp
 from controller.ocpp.times import timestamp
 from controller.site.grid.der import GridWishes
+from controller.site.layout import layout_of
 from controller.site.site import Site
-from controller.site.state import layout_of
 from tests.support import der_world
 from tests.support.der_world import DerWorld
 

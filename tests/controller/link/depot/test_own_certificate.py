@@ -236,3 +236,31 @@ def test_trap_5_the_serial_number_in_the_boot_is_the_common_name_we_ask_for(vers
     there.later()
     told = boot["chargePointSerialNumber"] if version == "ocpp1.6" else boot["chargingStation"]["serialNumber"]
     assert (told, there.made[0].common_name) == ("SN-7", "SN-7")
+
+
+def test_a_certificate_of_a_week_is_renewed_in_its_last_third_and_not_for_ever() -> None:
+    there = book()
+    there.feed(OwnCertificateSeen(there.at, "csms", DEPOT, there.at.wall_s + 7 * DAY_S, False, 7 * DAY_S))
+    there.later(200)
+    assert not there.made
+    there.feed(OwnCertificateSeen(there.at, "csms", DEPOT, there.at.wall_s + 2 * DAY_S, False, 7 * DAY_S))
+    there.later()
+    assert len(there.made) == 1
+
+
+def test_a_csms_that_signs_what_it_then_refuses_is_asked_less_and_less_often() -> None:
+    there = book()
+    there.sees(5)
+    asked = []
+    for second in range(2000):
+        known = len(there.made)
+        there.later(1)
+        if len(there.made) > known:
+            asked.append(second)
+            there.csms("CertificateSigned", SIGNED)
+            there.later(2)
+            there.open()
+            there.sees(5)  # refused three times: the one before is shown again
+    gaps = [later - earlier for earlier, later in pairwise(asked)]
+    assert gaps == sorted(gaps)
+    assert len(asked) <= 6, gaps

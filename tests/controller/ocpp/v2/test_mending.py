@@ -68,7 +68,7 @@ def test_a_time_that_can_be_read_somehow_is_not_now(time: str) -> None:
 
 
 def test_an_event_without_a_time_happened_when_its_last_reading_was_taken() -> None:
-    readings = [{"timestamp": "2026-11-21T15:00:00+02:00", "sampledValue": []}, {"timestamp": "2026-11-21T14:00:00Z", "sampledValue": []}, {"timestamp": "x"}]
+    readings = [{"timestamp": time, "sampledValue": []} for time in ("2026-11-21T15:00:00+02:00", "2026-11-21T14:00:00Z", "x")]
     said = {"triggerReason": "Trigger", "timestamp": "yesterday", "meterValue": readings}
     found = mended("TransactionEvent", said, NOW)
     assert found["timestamp"] == "2026-11-21T14:00:00Z"

@@ -8,8 +8,8 @@ import pytest
 
 from controller.facts import EvseKey
 from controller.site.devices.room import could_draw_a, room_a
+from controller.site.layout import layout_of
 from controller.site.sharing.claims import Claim, Row
-from controller.site.state import layout_of
 from tests.support.site_story import depot
 
 SITE = layout_of(depot(2), {})

@@ -10,7 +10,7 @@ import pytest
 from controller.facts import EvseKey, GridControlled, LimitStep, SessionChanged, SiteWished, Stamp, StationOffline, StationOnline
 from controller.orders import AnnounceSite, Inject, Publish, Tell
 from controller.site.grid.der import GridWishes
-from controller.site.state import layout_of
+from controller.site.layout import layout_of
 from controller.site.telling.why import explain
 from optimizer.check import check
 from optimizer.rules import allocate

@@ -8,7 +8,7 @@ import pytest
 
 from controller.facts import Direction, EventsTold, GridEvent, LimitStated
 from controller.orders import AnswerSignal
-from controller.site.grid.limits import State
+from controller.site.grid.limit_machine import State
 from tests.support.signal_story import (
     CONSUMPTION,
     EVERY_TYPE,

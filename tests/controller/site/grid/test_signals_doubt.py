@@ -19,7 +19,7 @@ from controller.facts import (
     StationOffline,
 )
 from controller.orders import AnnounceLimit, AnswerEvent, Persist, SteerDevice
-from controller.site.grid.limits import State
+from controller.site.grid.limit_machine import State
 from tests.support.signal_story import CONSUMPTION, SignalStory, entry
 
 

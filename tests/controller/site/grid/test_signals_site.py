@@ -8,7 +8,7 @@ import pytest
 
 from controller.facts import EventsTold, EvseKey, EvseMeasured, GridEvent, LimitStep, SiteWished
 from controller.orders import AnnounceLimit, SteerDevice, TellSource
-from controller.site.grid.limits import State
+from controller.site.grid.limit_machine import State
 from tests.support.signal_story import CONSUMPTION, PRODUCTION, SignalStory, entry
 
 PV = {"inverters": [{"id": "roof", "max_power_w": 20_000, "control": {"type": "mqtt", "command_topic": "x"}}]}

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.facts import EvseKey, EvseMeasured, Stamp
+from controller.site.measuring import measured
 from controller.site.meters.derived import Above, car_a, derived
-from controller.site.state import EvseState, Session, measured
+from controller.site.state import EvseState, Session
 from controller.site.stations.channel import Channel, Sent
 from tests.support.site_story import Story, depot
 

@@ -9,8 +9,7 @@ import pytest
 from controller.facts import EvseKey, EvseMeasured, StationOffline
 from controller.site.meters.draws import draw_of, giving_w
 from controller.site.meters.otherload import Draw
-from controller.site.stations.actuate import Sent
-from controller.site.stations.channel import Wanted
+from controller.site.stations.channel import Sent, Wanted
 from tests.support.pictures import Picture
 from tests.support.site_story import Story, depot
 

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from controller.config import V2gConfig
 from controller.facts import EvseKey, EvseMeasured, PhaseAmps, Stamp
 from controller.orders import Severity, Tell
+from controller.site.layout import Place
 from controller.site.meters.lying import MESSAGES, STEPS, STEPS_CLEAR, Claims, without_currents
 from controller.site.meters.proof import _held_a
 from controller.site.meters.steps import Step
 from controller.site.sharing.inputs import Target
-from controller.site.state import UNKNOWN, EvseState, Place
+from controller.site.state import UNKNOWN, EvseState
 from tests.support.site_story import Story, depot
 
 CP1 = EvseKey("CP1", 1)

@@ -130,7 +130,7 @@ class TestCars:
             told.do(NeedsAnnounced(told.at(), CP1, 10_000.0, None))
         if case == "draws more":
             told.do(EvseMeasured(told.at(), CP1, (25.0, 25.0, 25.0), power_w=17_250.0))
-        (ev,) = build_problem(told.config, told.site.layout, told.site._plan_inputs(told.at()), told.at()).evs
+        (ev,) = build_problem(told.config, told.site.layout, told.site.on_plans.inputs(told.at()), told.at()).evs
         assert ev.acceptance == ()
 
     def test_the_cars_own_minimum_comes_first(self) -> None:

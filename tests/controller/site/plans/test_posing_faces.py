@@ -8,9 +8,9 @@ import pytest
 
 from controller.facts import EvseKey, LimitStep
 from controller.site.grid.der import FaceSteps
+from controller.site.layout import layout_of
 from controller.site.plans.cars import Wishes
 from controller.site.plans.posing_faces import limited_sums
-from controller.site.state import layout_of
 from optimizer.check import check
 from optimizer.problem import Node, Plan, Problem
 from optimizer.rules import allocate

@@ -65,10 +65,10 @@ def test_the_rest_of_the_period_is_played_with_the_cars_of_each_past_week() -> N
 
 def test_a_plan_may_use_what_is_worth_paying_for_and_pays_the_whole_price_beyond() -> None:
     told = story()
-    before = build_problem(told.config, told.site.layout, told.site._plan_inputs(told.at()), told.at())
+    before = build_problem(told.config, told.site.layout, told.site.on_plans.inputs(told.at()), told.at())
     assert before.demand_per_kw == pytest.approx(12.0 / 30.0, rel=0.01), "nobody knows: a day's part"
     rehearsed(told, 20)
-    after = build_problem(told.config, told.site.layout, told.site._plan_inputs(told.at()), told.at())
+    after = build_problem(told.config, told.site.layout, told.site.on_plans.inputs(told.at()), told.at())
     assert after.demand_per_kw == 12.0
     assert after.peak_so_far_w == pytest.approx((1.0 - PEAK_SPARE) * (told.site.rehearsals.worthwhile_w or 0.0))
     assert after.created_wall_s != before.created_wall_s

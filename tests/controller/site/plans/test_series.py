@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from controller.config import Config
 from controller.facts import Restored, SeriesKind, SeriesTold, Stamp
 from controller.orders import Order, Persist, RecordPoint, Severity, Tell
-from controller.site.plans.posing import NEAR_S, price_edges
+from controller.site.plans.posing_edges import NEAR_S, price_edges
 from controller.site.plans.series import KEPT_PAST_S, MODEL, MOST_SOURCES, SPACE, SeriesRoom, origin_of
 from optimizer.check import check
 from optimizer.live import Live

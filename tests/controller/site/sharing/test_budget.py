@@ -10,8 +10,7 @@ import pytest
 from controller.facts import EvseKey, LimitStep, LimitUnit, NeedsAnnounced, Stamp
 from controller.site.grid.limits import Limit
 from controller.site.sharing.budget import CircuitLoad, StationWish, Target
-from controller.site.stations.actuate import Floor, Sent
-from controller.site.stations.channel import Wanted
+from controller.site.stations.channel import Floor, Sent, Wanted
 from controller.site.stations.charger import ChargerModel
 from tests.support.pictures import WALL_S, Picture
 from tests.support.site_story import depot

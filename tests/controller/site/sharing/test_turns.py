@@ -8,9 +8,10 @@ import pytest
 
 from controller.config import EvseConfig
 from controller.facts import ChargingState, DriverKnown, EvseKey, Stamp
+from controller.site.layout import Place
 from controller.site.sharing.arbiter import WAITING, Grant, Rank
 from controller.site.sharing.turns import PRIORITISED, REST_S, STARVING_TURNS, Turn, Turns, in_hurry, priority, rank
-from controller.site.state import EvseState, Place, Session
+from controller.site.state import EvseState, Session
 from controller.site.stations.charger import GENERIC
 
 T = 300.0

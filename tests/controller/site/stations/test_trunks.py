@@ -9,8 +9,8 @@ import pytest
 from controller.config import Config
 from controller.facts import EvseKey, FloorConfirmed, SetpointAnswered, Stamp
 from controller.orders import ClearSetpoint, Inject, InstallFloor, Order, ReadBack
+from controller.site.layout import layout_of
 from controller.site.sharing.arbiter import Grant
-from controller.site.state import layout_of
 from controller.site.stations.actuate import Actuator
 from controller.site.stations.charger import ChargerModel
 from tests.support.site_story import Story, depot

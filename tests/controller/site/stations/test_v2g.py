@@ -10,7 +10,10 @@ import pytest
 from controller.config import EvseConfig, V2gConfig
 from controller.facts import EvseKey, EvseMeasured, FeaturesLearned, LimitStep, NeedsAnnounced, SessionChanged, Stamp
 from controller.site import state
-from controller.site.state import EvseState, Place
+from controller.site.layout import Place
+from controller.site.measuring import measured
+from controller.site.session_memory import session_memory, session_recalled
+from controller.site.state import EvseState
 from controller.site.stations.charger import GENERIC
 from controller.site.stations.v2g import may_discharge_w, may_idle, soc_percent, store_of
 
@@ -26,7 +29,7 @@ def car(needs: NeedsAnnounced | None = NEEDS, allowed: V2gConfig | None = None, 
     evse = state.session_changed(evse, SessionChanged(AT, KEY, "t1", None, started=True))
     if needs is not None:
         evse = state.need_announced(evse, needs)
-    return state.measured(evse, EvseMeasured(AT, KEY, (0.0, 0.0, 0.0), 0.0, 0.0, percent), 230.0, 16.0)
+    return measured(evse, EvseMeasured(AT, KEY, (0.0, 0.0, 0.0), 0.0, 0.0, percent), 230.0, 16.0)
 
 
 def watts(evse: EvseState, features: FeaturesLearned | None = FEATURES, wall_s: float | None = None) -> float:
@@ -84,19 +87,19 @@ def test_the_csms_bounds_and_forbids(step: LimitStep, despite: bool, expected_w:
 
 
 def test_a_car_at_the_edge_of_its_reserve_does_not_flap() -> None:
-    giving = state.measured(car(percent=41.0), EvseMeasured(AT, KEY, (-5.0, -5.0, -5.0), -3_450.0, 0.0, 41.0), 230.0, 16.0)
+    giving = measured(car(percent=41.0), EvseMeasured(AT, KEY, (-5.0, -5.0, -5.0), -3_450.0, 0.0, 41.0), 230.0, 16.0)
     assert watts(car(percent=41.0)) == 0.0
     assert watts(giving) > 0.0
-    assert watts(state.measured(giving, EvseMeasured(AT, KEY, (-5.0, -5.0, -5.0), -3_450.0, 0.0, 40.0), 230.0, 16.0)) == 0.0
+    assert watts(measured(giving, EvseMeasured(AT, KEY, (-5.0, -5.0, -5.0), -3_450.0, 0.0, 40.0), 230.0, 16.0)) == 0.0
 
 
 def test_energy_given_back_is_wanted_again_and_lowers_the_state_of_charge() -> None:
     evse = car(percent=None)
     assert evse.session is not None
     assert evse.session.need_wh == 10_000.0
-    evse = state.measured(evse, EvseMeasured(AT, KEY, (-5.0, -5.0, -5.0), -3_600.0, 0.0), 230.0, 16.0)
+    evse = measured(evse, EvseMeasured(AT, KEY, (-5.0, -5.0, -5.0), -3_600.0, 0.0), 230.0, 16.0)
     later = Stamp(AT.mono_s + 100.0, AT.wall_s + 100.0)
-    evse = state.measured(evse, EvseMeasured(later, KEY, (0.0, 0.0, 0.0), 0.0, 0.0), 230.0, 16.0)
+    evse = measured(evse, EvseMeasured(later, KEY, (0.0, 0.0, 0.0), 0.0, 0.0), 230.0, 16.0)
     assert evse.session is not None
     assert evse.session.given_wh == pytest.approx(100.0)
     # 100 Wh at the charger left 100 / 0.9 Wh less in the cells; to put them back takes 100 / 0.9 / 0.9 Wh at the charger.
@@ -127,7 +130,7 @@ def given_wh(evse: EvseState) -> float:
 
 def later(evse: EvseState, seconds: float, power_w: float | None = None, register_wh: float | None = None) -> EvseState:
     at = Stamp(AT.mono_s + seconds, AT.wall_s + seconds)
-    return state.measured(evse, EvseMeasured(at, KEY, power_w=power_w, energy_wh=0.0, given_wh=register_wh), 230.0, 0.0)
+    return measured(evse, EvseMeasured(at, KEY, power_w=power_w, energy_wh=0.0, given_wh=register_wh), 230.0, 0.0)
 
 
 def test_a_message_without_a_power_counts_nothing_twice() -> None:
@@ -167,14 +170,14 @@ def test_a_restart_forgets_neither_the_offer_nor_what_was_given() -> None:
     before = later(car(), 0.0, -3_600.0)
     before = later(before, 100.0, 0.0)
     assert before.session is not None
-    memory = json.loads(json.dumps(state.session_memory(before.session)))
+    memory = json.loads(json.dumps(session_memory(before.session)))
     fresh = state.session_changed(EvseState(before.place), SessionChanged(AT, KEY, "t1", None, started=True))
     assert fresh.session is not None
-    after = replace(fresh, session=state.session_recalled(fresh.session, memory, AT, KEY))
+    after = replace(fresh, session=session_recalled(fresh.session, memory, AT, KEY))
     assert after.session is not None
     assert after.session.need_wh == pytest.approx(before.session.need_wh)
     assert soc_percent(after) == pytest.approx(70.0 - 100.0 * 100.0 / 0.9 / 60_000.0)
     assert watts(after) == 7_000.0
     for odd in ("bad", 7, {"max_discharge_w": "much"}, {"max_discharge_w": float("nan")}):
-        other = replace(fresh, session=state.session_recalled(fresh.session, {**memory, "announced": odd}, AT, KEY))
+        other = replace(fresh, session=session_recalled(fresh.session, {**memory, "announced": odd}, AT, KEY))
         assert watts(other) == 0.0

@@ -1,10 +1,14 @@
-"""A pause a station tells is a current it tells: 1.6 sends no meter value with it, and the last one may be a minute old."""
+"""Sessions: replays begin none, and a pause a station tells is a current it tells.
+
+1.6 sends no meter value with a pause, and the last one may be a minute old.
+"""
 
 from __future__ import annotations
 
 import pytest
 
 from controller.facts import ChargingState, EvseKey, EvseMeasured, SessionChanged
+from controller.orders import Inject, Persist
 from tests.support.site_story import Story, depot
 
 CP1 = EvseKey("CP1", 1)
@@ -56,3 +60,13 @@ def test_who_pauses_as_told_is_not_pursued_for_an_old_meter_value() -> None:
         told.step(building_a=64.0, report=False)
     assert told.told("draws 16 A with a setpoint of 0 A") == []
     assert told.blocked() == []
+
+
+def test_a_replay_after_reconnect_starts_no_session_and_sends_nothing() -> None:
+    told = Story(depot(1))
+    told.start()
+    told.orders.clear()
+    told.do(SessionChanged(told.at(), CP1, "old", ChargingState.CHARGING, started=True, live=False))
+    told.run(3)
+    assert not told.of(Inject)
+    assert not told.of(Persist)

@@ -8,7 +8,7 @@ import pytest
 
 from controller.facts import LimitReceived, LimitUnit, Stamp
 from controller.site.grid.limit_store import LimitStore
-from controller.site.grid.limits import Refusal
+from controller.site.grid.words import Refusal
 from tests.support.site_story import depot
 
 WALL_S = 1_780_000_000.0

@@ -7,7 +7,7 @@ decided here; this shell checks the payload's form. Other shells have topics of 
 
 What a broker sends although nobody here asked for its topic is ignored, told once and counted (``ignored``, B36).
 
-paho's thread only hands over. An exception in a callback would end that thread while paho still
+What waits for the broker is kept in ``outbox``, paho's own ways are in ``caller``. paho's thread only hands over. An exception in a callback would end that thread while paho still
 says "connected" (fault F58), so callbacks cannot raise, and our own heartbeat has to come back
 through the broker within 30 s or the client is built anew. The session is clean on purpose: a
 limit the broker kept for us for hours would arrive looking new.
@@ -19,9 +19,7 @@ import asyncio
 import json
 import logging
 import ssl
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -33,7 +31,9 @@ from controller import __version__
 from controller.config import Config, MqttConfig
 from controller.facts import LimitRefused, SourceChanged
 from controller.io.field.mqtt_meters import MqttMeters
+from controller.io.mqtt.caller import Caller, _end, _in_thread, _password, _wait_published
 from controller.io.mqtt.home_assistant import HomeAssistant
+from controller.io.mqtt.outbox import QUEUE_LENGTH, Message, Outbox
 from controller.io.mqtt.payloads import PayloadError, parse_limit, shown
 from controller.io.mqtt.topic_board import Take, TopicBoard, check_filter
 from controller.io.shell import Clock, Submit
@@ -41,28 +41,15 @@ from controller.io.tasks import end, keep
 from controller.orders import Order, Publish
 
 log = logging.getLogger(__name__)
-
 SOURCE = "mqtt"
 HEARTBEAT_S = 10.0
 SILENT_S = 30.0
-QUEUE_AGE_S = 3600.0
-QUEUE_LENGTH = 5000
 KEEPALIVE_S = 20
 CONNECT_TIMEOUT_S = 5.0
-CLOSE_S = 0.4
 LONGEST_BYTES = 262_144
 """Payloads are cut one byte behind this: two days of quarter hours of prices in a talkative format fit many times."""
 SHOWN_BYTES = 100
 LIMIT_TOPIC, STATUS_TOPIC, HEARTBEAT_TOPIC = "limit/set", "status", "heartbeat"
-
-
-class Message(NamedTuple):
-    """One message on its way out."""
-
-    topic: str
-    payload: str
-    retain: bool
-    at_s: float
 
 
 class Arrived(NamedTuple):
@@ -79,51 +66,6 @@ class Timing:
 
     heartbeat_s: float = HEARTBEAT_S
     silent_s: float = SILENT_S
-
-
-class Outbox:
-    """What waits for the broker: the newest state per retained topic, and other messages for at most an hour (F51)."""
-
-    def __init__(self) -> None:
-        self.state: dict[str, Message] = {}
-        self._waiting: deque[Message] = deque(maxlen=QUEUE_LENGTH)
-
-    def put(self, message: Message) -> None:
-        """Keep a message until it can be sent. Retained ones replace their predecessor and stay for reconnects."""
-        if message.retain:
-            self.state[message.topic] = message
-        else:
-            self._waiting.append(message)
-
-    def put_back(self, messages: Iterable[Message]) -> None:
-        """Keep messages whose arrival nobody confirmed; they are older than what waits."""
-        self._waiting = deque([*messages, *self._waiting], maxlen=QUEUE_LENGTH)
-
-    def take_waiting(self, now_s: float) -> list[Message]:
-        """The messages that are still worth sending, oldest first; they leave the outbox."""
-        fresh = [message for message in self._waiting if now_s - message.at_s <= QUEUE_AGE_S]
-        self._waiting.clear()
-        return fresh
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-
-class Caller(paho.Client):
-    """paho's client, which tells why a connection failed: paho itself only says that it did. why: "" = no try has failed yet."""
-
-    why = ""
-
-    def reconnect(self) -> Any:
-        """Called by paho for each try, on its thread."""
-        try:
-            return super().reconnect()
-        except ssl.SSLCertVerificationError as error:
-            self.why = f"its certificate is not accepted: {error.verify_message}; check mqtt.ca_file and mqtt.host"
-            raise
-        except OSError as error:
-            self.why = error.strerror or str(error) or type(error).__name__
-            raise
 
 
 class MqttShell:
@@ -382,42 +324,6 @@ class MqttShell:
         if healthy != self._healthy:
             self._healthy = healthy
             self._submit(SourceChanged(self._clock.stamp(), SOURCE, healthy, detail))
-
-
-def _password(mqtt: MqttConfig) -> str | None:
-    if mqtt.password_file is not None:
-        return mqtt.password_file.read_text(encoding="utf-8").strip()
-    return None if mqtt.password is None else mqtt.password.get_secret_value()
-
-
-def _wait_published(info: paho.MQTTMessageInfo) -> None:
-    try:
-        info.wait_for_publish(CLOSE_S)
-    except (RuntimeError, ValueError):
-        return  # not connected any more: the last will says it for us
-
-
-def _end(client: paho.Client) -> None:
-    client.disconnect()
-    client.loop_stop()
-
-
-async def _in_thread(job: Callable[[], None]) -> None:
-    """Run a blocking call for at most CLOSE_S. A daemon thread, not the pool: paho may hang in a dead connect,
-
-    and the end of the program must not wait for it.
-    """
-    loop, done = asyncio.get_running_loop(), asyncio.Event()
-
-    def run() -> None:
-        job()
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(done.set)
-
-    threading.Thread(target=run, daemon=True, name="mqtt close").start()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(CLOSE_S):  # not wait_for: in CPython 3.11 it may lose a cancellation
-            await done.wait()
 
 
 def _now_s() -> float:

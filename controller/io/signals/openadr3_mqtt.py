@@ -21,7 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from controller.config_signals import OpenAdr3Signal
 from controller.io.clock import fresh_seed
-from controller.io.mqtt.shell import Caller
+from controller.io.mqtt.caller import Caller
 from controller.io.signals.openadr3_http import Vtn, VtnError
 from signals.openadr3_notifiers import CLIENT, Binding, Broker, Login, binding, topic_paths, topics
 from signals.openadr_plain import Refused

@@ -200,6 +200,10 @@ class Line:
         beyond = measured_w > max(0.0, *told_w) + tolerance_w or measured_w < min(0.0, *told_w) - tolerance_w
         return True if beyond else None if young else False
 
+    def lately_w(self, now: float) -> list[float]:
+        """What it was told in the time it takes to follow, and before that [W]: it may still be on its way from one to the next."""
+        return self._since(now - self.reacts_s)
+
     def _since(self, from_mono_s: float) -> list[float]:
         """What it was told from then on, and what it was told before that."""
         earlier = [told_w for at, told_w in self._lately if at < from_mono_s]

@@ -315,9 +315,10 @@ class Devices:
     def _told_w(self, inverters: Iterable[InverterConfig], made_w: float, now: float) -> float:
         """What they may be making by commands that are on their way."""
         lines = [line for one in inverters if (line := self.lines.get(one.id)) is not None]
-        if not any(now - line.moved_mono_s <= line.reacts_s and line.commanded_w is not None for line in lines):
-            return made_w
-        return sum(line.rated_w if line.commanded_w is None else line.commanded_w for line in lines)
+        commanded_w = sum(line.rated_w if line.commanded_w is None else line.commanded_w for line in lines)
+        if any(now - line.moved_mono_s <= line.reacts_s and line.commanded_w is not None for line in lines):
+            return commanded_w
+        return commanded_w if _stepping(lines, made_w, now) else made_w
 
     def _short(self, scene: Scene, rated_w: float) -> list[Order]:
         """Nobody can keep the bound: said once, when it has lasted longer than any device needs to follow."""
@@ -397,3 +398,11 @@ def _sane(fact: DeviceRead) -> DeviceRead:
 
 def _number(value: float | None, least: float = -math.inf) -> float | None:
     return None if value is None or not math.isfinite(value) else max(least, value)
+
+
+def _stepping(lines: Iterable[Line], made_w: float, now: float) -> bool:
+    """Whether inverters that make what they may were told a little more or less a moment ago: what they show is older than what the grid's
+    meter shows, and taken at its word it would have them led up and down each second. Who makes less than it may does not follow a cap."""
+    lately = [(line.rated_w, told) for line in lines if line.commanded_w is not None and (told := line.lately_w(now))]
+    held_w = sum(min(told) - TIGHT_PART * rated_w for rated_w, told in lately)
+    return made_w >= held_w and any(max(told) > min(told) for _, told in lately)

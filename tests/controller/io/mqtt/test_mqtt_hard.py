@@ -19,7 +19,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from controller.config import Config
 from controller.facts import LimitReceived, LimitRefused, MeterFailed, MeterRead, SourceChanged, Stamp
-from controller.io.mqtt.shell import QUEUE_LENGTH, Message, MqttShell, Outbox, Timing
+from controller.io.mqtt.outbox import QUEUE_LENGTH, Message, Outbox
+from controller.io.mqtt.shell import MqttShell, Timing
 from controller.orders import Publish
 from tests.conftest import Broker
 from tests.support.certificates import ECDSA_CERT, ECDSA_KEY, RSA_CERT

@@ -18,8 +18,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from controller.config import Config
 from controller.facts import Fact, LimitReceived, LimitRefused, MeterFailed, MeterRead, SourceChanged, Stamp
-from controller.io.mqtt.shell import Message as OutMessage
-from controller.io.mqtt.shell import MqttShell, Outbox, Timing
+from controller.io.mqtt.outbox import Message as OutMessage
+from controller.io.mqtt.outbox import Outbox
+from controller.io.mqtt.shell import MqttShell, Timing
 from controller.orders import Publish
 from meters.reading import Quality
 

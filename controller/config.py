@@ -208,7 +208,8 @@ class FilesConfig(Model):
         default=None,
         ge=0,
         le=65535,
-        description="TCP port of an FTP server for logs of chargers that know no HTTP; unencrypted, for their own network only; default: none.",
+        description="TCP port of an FTP server for logs of chargers that know no HTTP; unencrypted, for their own network only; "
+        "their data comes in on the 16 ports after it; default: none.",
     )
     address: str | None = Field(
         default=None,

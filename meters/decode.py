@@ -20,6 +20,8 @@ Quantities = dict[str, float | None]
 """Quantity name (see ``template``) -> value in V, A, W, Hz, Wh, percent; None = not available."""
 
 _FORMATS = {"u16": ">H", "s16": ">h", "u32": ">I", "s32": ">i", "u64": ">Q", "s64": ">q", "f32": ">f", "f64": ">d"}
+_TINY = 1e-30
+"""No quantity is that small: a float whose words are the wrong way round, or an integer's bits."""
 _MAX_SCALE_EXPONENT = 10  # SunSpec allows -10..10; anything else is its own "not available" code or garbage
 
 
@@ -48,7 +50,7 @@ def words_at(image: RegisterImage, span: Block) -> list[int] | None:
 def decode_value(words: Sequence[int], register: Register, template: Template) -> float | None:
     """One value, scaled but without its scale register. None for "not available"."""
     raw = _unpack(words, register.type, register.word_order or template.word_order)
-    if not math.isfinite(raw) or _is_sentinel(words, raw, register, template):
+    if not math.isfinite(raw) or 0 < abs(raw) < _TINY or _is_sentinel(words, raw, register, template):
         return None
     value = float(raw) * register.scale
     return abs(value) if register.absolute else value

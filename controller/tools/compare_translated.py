@@ -1,7 +1,8 @@
 """Translated legs, compared: what went on in other words, in the recording and in its replay.
 
 No text goes through such a leg, so messages are counted: of each kind as many must go on as then, with the same content but for ids that are
-given anew. States, values and questions that depend on the moment are told if they differ; anything else that is missing is a loss.
+given anew. States, values and questions that depend on the moment are told if they differ; anything else that is missing is a loss, and so is
+a transaction message that now says other energy.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ OF_THE_MOMENT: Final = frozenset(
     }
 )
 """How often these are said depends on when: a newer one takes the place of an older one, or meters and prices decide."""
+SOLD: Final = frozenset({"StartTransaction", "StopTransaction", "TransactionEvent"})
+"""What is billed."""
 TIMES: Final = frozenset({"timestamp", "currentTime", "generatedAt", "validFrom", "validTo", "startSchedule", "dynUpdateTime", "scheduleStart"})
 Lane = tuple[str, str, str]
 """(station, leg, action)."""
@@ -80,9 +83,26 @@ def _compare(result: Translations, lane: Lane, then: list[Record], now: list[Rec
         else:
             missing.append(record)
     others = list(left.elements())
-    for index, record in enumerate(missing):
-        other = others[index] if index < len(others) else ""
+    for record in missing:
+        wanted = _energy(_content(record)) if lane[2] in SOLD else ""
+        other = next((one for one in others if lane[2] not in SOLD or _energy(one) == wanted), "")
+        if other:
+            others.remove(other)
         result.lost.append(Lost(not other and lane[2] not in OF_THE_MOMENT, record, other))
+
+
+def _energy(content: str) -> str:
+    """What of a transaction message becomes money: which one it is, and its numbers of energy."""
+    found = json.loads(content)
+    payload = found[0] if found and isinstance(found[0], dict) else {}
+    entries = [entry for name in ("meterValue", "transactionData") for entry in payload.get(name) or [] if isinstance(entry, dict)]
+    samples = [sample for entry in entries for sample in entry.get("sampledValue") or [] if isinstance(sample, dict)]
+    energy = [
+        [sample.get("value"), sample.get("unit"), sample.get("unitOfMeasure")]
+        for sample in samples
+        if str(sample.get("measurand", "Energy")).startswith("Energy")
+    ]
+    return json.dumps([payload.get("eventType"), payload.get("meterStart"), payload.get("meterStop"), energy], sort_keys=True)
 
 
 def _content(record: Record) -> str:

@@ -34,7 +34,7 @@ def truths(draw: st.DrawFn, factor: st.SearchStrategy[float] | None = None) -> T
     amps = tuple(draw(st.floats(1.5, 40)) * draw(st.sampled_from((1, -1))) for _ in PHASES)
     watts = tuple(u * i * draw(factor or st.floats(0.85, 1.0)) for u, i in zip(volts, amps, strict=True))
     energy = st.integers(0, 4_000_000)
-    hz, soc = draw(st.floats(49.5, 50.5)), draw(st.floats(0, 100))
+    hz, soc = draw(st.floats(49.5, 50.5)), round(draw(st.floats(0, 100)), 3)
     return Truth(volts, amps, watts, hz, 1000.0 * draw(energy), 1000.0 * draw(energy), soc)  # type: ignore[arg-type]
 
 

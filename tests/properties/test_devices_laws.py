@@ -7,6 +7,7 @@ feeding in and drawing. Nobody plans in most of these worlds: the arbiter alone 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -20,6 +21,7 @@ from controller.facts import Direction
 from controller.io.chargers import load_chargers
 from controller.paths import config_dir
 from controller.sim.devices import BATTERY, Temper
+from controller.sim.scenario import ENERGY
 from controller.sim.simulate import virtual_config
 from tests.support.energy_world import FAULTS, EnergyWorld, Trouble, weather
 from tests.support.examples import examples
@@ -89,6 +91,19 @@ def test_devices_by_the_book_keep_both_limits_and_do_not_swing(reacts_s: float, 
     assert world.turns(world.seen.battery_w[120:240], 1_500.0) <= 4
     assert world.turns(world.seen.ev_w[120:240], 1_500.0) <= 4
     assert max(phase.longest_s for breaker in world.breakers.values() for phase in breaker.phases) == 0.0
+
+
+@pytest.mark.parametrize(("reacts_s", "ramp_s"), [(0.0, 0.0), (1.0, 0.0), (4.0, 2.0)])
+def test_inverters_at_a_bound_stand_still(reacts_s: float, ramp_s: float) -> None:
+    """The battery is full, the sky is even: what the inverters show is always a moment older than what the grid's meter shows."""
+    config = site()
+    sky, odd = replace(ENERGY, battery_soc=((0.0, 1.0), (24.0, 1.0))), {one.id: Temper(reacts_s, ramp_s) for one in config.inverters}
+    world = EnergyWorld(config, sky, 15.2, MODELS, tempers=odd, limits={2: (Direction.PRODUCTION, 5_000.0)}, plan=False).run(360)
+    assert world.turns(world.seen.made_w[180:], 500.0) <= 2
+    later_s = [lasted for began_s, lasted, _ in world.seen.export_runs if began_s > 30.0]  # the sun is found at its height
+    assert max(later_s, default=0.0) <= reacts_s + ramp_s + 4.0
+    assert min(world.seen.grid_w[300:]) > -5_300.0
+    assert sum(world.seen.grid_w[300:]) / 60.0 < -4_300.0  # and what may be fed in is
 
 
 def test_a_killed_controller_leaves_a_discharge_that_a_fuse_hangs_on_until_the_chargers_have_fallen_back() -> None:

@@ -35,11 +35,11 @@ def meter_203(model_id: int = 203, length: int = 105, phases: int = 3, way: int 
     """Integers: 0.1 A, 0.1 V, 0.01 Hz, 10 W, 100 Wh. way -1: feeding in is positive. changes: word at offset, as w22=0x8000."""
     amps, volts, tens = (100, 50, 200), (2300, 2305, 2295), (230, -115, 460)
     places = {6: -1, 15: -1, 16: 5000, 17: -2, 22: 1, 54: 2}
-    places |= {at: NONE_16 for at in (2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 19, 20, 21)}
+    places |= dict.fromkeys((2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 19, 20, 21), NONE_16)
     for at in range(phases):
         places |= {3 + at: amps[at], 8 + at: volts[at], 19 + at: way * tens[at]}
     places |= {2: sum(amps[:phases]), 18: way * sum(tens[:phases])}
-    exported, imported = (76_543, 1_234_567) if way == 1 else (76_543, 1_234_567)
+    exported, imported = 76_543, 1_234_567
     places |= {38: exported >> 16, 39: exported, 46: imported >> 16, 47: imported}
     return model(model_id, length, places | {int(name[1:]): word for name, word in changes.items()})
 

@@ -184,6 +184,8 @@ class _Users(aioftp.AbstractUserManager):
         """The box's secret."""
         return isinstance(user, _Sender) and hmac.compare_digest((user.password or "").encode(), password.encode("utf-8", "replace"))
 
+DATA_PORTS = 16
+"""Data comes in on so many ports after the server's own, so that a firewall can let them in. Who finds all of them taken is told to come again."""
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -258,6 +260,7 @@ class FtpBoxes:
                 idle_timeout=IDLE_S,
                 socket_timeout=IDLE_S,
                 maximum_connections=self._most,
+                data_ports=range(port + 1, min(port + 1 + DATA_PORTS, 65536)) if port else None,
                 block_size=CHUNK_BYTES,
                 wait_future_timeout=10,
             )

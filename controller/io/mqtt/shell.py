@@ -7,10 +7,11 @@ decided here; this shell checks the payload's form. Other shells have topics of 
 
 What a broker sends although nobody here asked for its topic is ignored, told once and counted (``ignored``, B36).
 
-What waits for the broker is kept in ``outbox``, paho's own ways are in ``caller``. paho's thread only hands over. An exception in a callback would end that thread while paho still
-says "connected" (fault F58), so callbacks cannot raise, and our own heartbeat has to come back
-through the broker within 30 s or the client is built anew. The session is clean on purpose: a
-limit the broker kept for us for hours would arrive looking new.
+What waits for the broker is kept in ``outbox``, paho's own ways are in ``caller``. Its thread only hands
+over. An exception in a callback would end that thread while paho still says "connected" (fault F58), so
+callbacks cannot raise, and our own heartbeat has to come back through the broker within 30 s or the client
+is built anew. The session is clean on purpose: a limit the broker kept for us for hours would arrive
+looking new.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from controller import __version__
 from controller.config import Config, MqttConfig
 from controller.facts import LimitRefused, SourceChanged
 from controller.io.field.mqtt_meters import MqttMeters
-from controller.io.mqtt.caller import Caller, _end, _in_thread, _password, _wait_published
+from controller.io.mqtt.caller import Caller, in_thread, leave, password_of, wait_published
 from controller.io.mqtt.home_assistant import HomeAssistant
 from controller.io.mqtt.outbox import QUEUE_LENGTH, Message, Outbox
 from controller.io.mqtt.payloads import PayloadError, parse_limit, shown
@@ -41,6 +42,7 @@ from controller.io.tasks import end, keep
 from controller.orders import Order, Publish
 
 log = logging.getLogger(__name__)
+
 SOURCE = "mqtt"
 HEARTBEAT_S = 10.0
 SILENT_S = 30.0
@@ -184,7 +186,7 @@ class MqttShell:
         client.max_queued_messages_set(QUEUE_LENGTH)
         client.will_set(self._root + STATUS_TOPIC, "offline", qos=1, retain=True)
         if self._mqtt.username is not None:
-            client.username_pw_set(self._mqtt.username, _password(self._mqtt))
+            client.username_pw_set(self._mqtt.username, password_of(self._mqtt))
         if self._mqtt.tls:
             ca_file = None if self._mqtt.ca_file is None else str(self._mqtt.ca_file)
             client.tls_set_context(ssl.create_default_context(cafile=ca_file))
@@ -233,11 +235,11 @@ class MqttShell:
             return
         if polite and self._connected:
             farewell = client.publish(self._root + STATUS_TOPIC, "offline", qos=1, retain=True)
-            await _in_thread(lambda: _wait_published(farewell))
+            await in_thread(lambda: wait_published(farewell))
         self._connected = self._greeted = False
         self._outbox.put_back(self._unacknowledged.values())
         self._unacknowledged.clear()
-        await _in_thread(lambda: _end(client))
+        await in_thread(lambda: leave(client))
 
     # -- what paho handed over, now on the event loop ------------------------------------------------
 

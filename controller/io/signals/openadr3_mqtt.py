@@ -21,7 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from controller.config_signals import OpenAdr3Signal
 from controller.io.clock import fresh_seed
-from controller.io.mqtt.caller import Caller
+from controller.io.mqtt.caller import Caller, in_thread, leave
 from controller.io.signals.openadr3_http import Vtn, VtnError
 from signals.openadr3_notifiers import CLIENT, Binding, Broker, Login, binding, topic_paths, topics
 from signals.openadr_plain import Refused
@@ -215,23 +215,12 @@ class Link:
         self._called()
 
     async def end(self) -> None:
-        """Leave. paho may hang in a dead connect: a daemon thread waits for it, we do not."""
+        """Leave. paho may hang in a dead connect: we do not wait for that."""
         client, self._client = self._client, None
         self.listening = False
         if client is None:
             return
-        done = asyncio.Event()
-
-        def leave() -> None:
-            client.disconnect()
-            client.loop_stop()
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(done.set)
-
-        threading.Thread(target=leave, daemon=True, name="openadr3 mqtt close").start()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_S):  # not wait_for: in 3.11 it may swallow that we are cancelled
-                await done.wait()
+        await in_thread(lambda: leave(client), CLOSE_S)
 
 
 def _context(ca_file: Path | None, login: Login) -> ssl.SSLContext:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from controller.io.files.box import FILES_OF_ONE, Box
-from controller.io.files.ftp_box import MOST_AT_ONCE, MOST_COMMANDS, FtpBoxes, is_near
+from controller.io.files.ftp_box import DATA_PORTS, MOST_AT_ONCE, MOST_COMMANDS, FtpBoxes, is_near
 
 NAME, OTHER, SECRET = "001-CP1-abc", "002-CP2-def", "a secret of some length"
 
@@ -72,6 +72,35 @@ async def test_a_log_is_put_and_lies_in_the_box_under_the_chargers_name(tmp_path
         assert there.got == [("logs:1", True, f"{NAME}-log.txt", ""), ("logs:1", True, f"{OTHER}-log.txt", "")]
         assert (tmp_path / f"{NAME}-log.txt").read_bytes() == b"x" * 200_000
         assert there.box.whole == {f"{NAME}-log.txt", f"{OTHER}-log.txt"}
+
+
+def free_stretch() -> int:
+    """A port that is free as those after it are, as far as one can know."""
+    for first in range(40_000, 60_000, DATA_PORTS + 1):
+        with contextlib.ExitStack() as held, contextlib.suppress(OSError):
+            for port in range(first, first + DATA_PORTS + 1):
+                held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
+    raise AssertionError("no free stretch of ports on this machine")
+
+
+async def test_data_comes_in_on_the_ports_after_it_and_they_are_given_back(tmp_path: Path) -> None:
+    """Where a firewall can let it in. More files than ports, one connection each."""
+    first, used = free_stretch(), set[int]()
+
+    def work(client: ftplib.FTP) -> None:
+        used.add(client.makepasv()[1])
+        client.storbinary("STOR log.txt", io.BytesIO(b"x"))
+
+    there = There(tmp_path, 1_000_000)
+    await there.server.listen("127.0.0.1", first)
+    try:
+        for _ in range(FILES_OF_ONE - 1):
+            await there.client(work)
+    finally:
+        await there.server.close()
+    assert len(there.got) == FILES_OF_ONE - 1 > DATA_PORTS
+    assert used <= set(range(first + 1, first + 1 + DATA_PORTS))
 
 
 async def test_whatever_folder_a_charger_goes_to_it_is_the_same_box(tmp_path: Path) -> None:

@@ -362,7 +362,7 @@ async def test_f12_a_storm_of_reconnections_costs_one_slow_check_each_and_not_mo
             for station in stations:
                 await station.close()
             await server.next(StationClosed, 30 * round_)
-        assert server.shell._passwords.checked == 30
+        assert server.shell.reception.passwords.checked == 30
 
 
 async def test_f66_guesses_buy_no_processor_time() -> None:
@@ -382,7 +382,7 @@ async def test_f66_guesses_buy_no_processor_time() -> None:
             answers = await asyncio.gather(*(guess(number) for number in range(1000)))
         assert set(answers) == {401, 429}
         # Of each identity five; those under way together when the limit of the address is reached may exceed it a little.
-        assert server.shell._passwords.checked <= min(5 * stations, 20 + 16)
+        assert server.shell.reception.passwords.checked <= min(5 * stations, 20 + 16)
         assert answers.count(401) <= 5 * stations
         await server.connect("/ocpp/CP1")
         await server.next(StationConnected)
@@ -409,14 +409,14 @@ async def test_a01_fr_03_a_password_that_is_replaced_while_it_is_checked_lets_no
     old, new = (salted_hash(text, bytes(16), QUICK_COST) for text in (PASSWORD, "the new password"))
     async with serving() as server:
         server.shell.carry(SetStationSecret("SAFE", (old, new)))
-        which = server.shell._passwords.which
+        which = server.shell.reception.passwords.which
 
         async def meanwhile(identity: str, password: bytes, hashes: Sequence[str]) -> str | None:
             found = await which(identity, password, hashes)
             server.shell.carry(SetStationSecret("SAFE", (new,)))
             return found
 
-        server.shell._passwords.which = meanwhile  # type: ignore[method-assign]
+        server.shell.reception.passwords.which = meanwhile  # type: ignore[method-assign]
         assert await server.status("/ocpp/SAFE", headers=credentials(PASSWORD, "SAFE")) == 401
         assert not server.of(StationConnected)
 

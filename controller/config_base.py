@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -11,6 +12,13 @@ Phase = Literal["L1", "L2", "L3"]
 ALL_PHASES: tuple[Phase, ...] = ("L1", "L2", "L3")
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,48}$")]
 
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address or host name. A name we do not know counts as no."""
+    try:
+        return host.lower() == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def distinct(phases: tuple[Phase, ...]) -> tuple[Phase, ...]:

@@ -96,7 +96,7 @@ def _single(channels: Mapping[str, Any], parts: Mapping[str, Any], kind: str, of
         data = parts.get(name.replace(kind, of_data, 1)) if of_data else None
         one = _one(channels[name]) | (_registers(data) if isinstance(data, dict) else {})
         found |= {f"{key}_l{place}": one.get(key) for key in ("p", "u", "i")}
-        found["f"] = one.get("f")
+        found["f"] = _measured([found.get("f"), one.get("f")])
         for key in ("e_imp", "e_exp"):
             value = one.get(key)
             if value is not None:
@@ -127,7 +127,8 @@ def _measures(component: Any) -> bool:
 def _three(em: Mapping[str, Any]) -> Quantities:
     if "power_meter_failure" in _errors(em, ""):
         raise JsonError("the device reports a failure of its power meter")
-    found: Quantities = {"p": number(em.get("total_act_power"), "total_act_power"), "f": number(em.get("a_freq"), "a_freq")}
+    hertz = [number(em.get(f"{letter}_freq"), f"{letter}_freq") for letter in _LETTERS]
+    found: Quantities = {"p": number(em.get("total_act_power"), "total_act_power"), "f": _measured(hertz)}
     for place, letter in enumerate(_LETTERS, 1):
         names = {"p": f"{letter}_act_power", "u": f"{letter}_voltage", "i": f"{letter}_current"}
         found |= _known(place, em, names, _errors(em, f"{letter}_"))
@@ -167,6 +168,11 @@ def _known(place: int, channel: Mapping[str, Any], names: Mapping[str, str], bad
         if f"out_of_range:{plain}" not in bad:
             found[f"{key}_l{place}"] = number(channel.get(name), name)
     return found
+
+
+def _measured(hertz: list[float | None]) -> float | None:
+    """The frequency of a phase that is connected: the others show 0."""
+    return next((value for value in hertz if value), None)
 
 
 def _errors(component: Mapping[str, Any], head: str) -> frozenset[str]:

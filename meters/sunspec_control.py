@@ -37,6 +37,8 @@ ABOVE_SHARE, ABOVE_W = 0.05, 100.0
 NO_LIMIT_PERCENT = 100.0
 """Inverters that idle with their switch on and 100 percent are held down by nobody."""
 
+NO_SCALE = 0x8000
+"""A scale factor the device does not have."""
 ENABLED, DISABLED = 1, 0
 WATTS_MODE, PERCENT_MODE = 1, 0
 ROUNDED_PERCENT = 1.0
@@ -162,7 +164,7 @@ def read_inverter(picture: Picture) -> InverterState:
         return InverterState(0, False, None, False, power_w, rating_w)
     names = _LIMIT_NAMES[model.model_id]
     enabled = picture.value(model, names["enable"]) == ENABLED
-    percent = picture.value(model, names["percent"])
+    percent = _limit_percent(picture, model)
     limit_w = percent / 100.0 * rating_w if enabled and percent is not None and rating_w is not None else None
     holds = percent is not None and percent < NO_LIMIT_PERCENT
     obeyed = holds and limit_w is not None and power_w is not None and -power_w <= limit_w + max(ABOVE_W, ABOVE_SHARE * (rating_w or 0.0))
@@ -194,20 +196,40 @@ _LIMIT_NAMES: Mapping[int, Mapping[str, str]] = {
 
 
 def _limits_production(picture: Picture, model: Found) -> bool:
-    names = _LIMIT_NAMES[model.model_id]
-    return picture.value(model, names["percent"]) is not None or _writable_blind(picture, model, names["percent"])
+    return _has(picture, model, _limit_point(model)) and _limit_exponent(picture, model) is not None
+
+
+def _limit_percent(picture: Picture, model: Found) -> float | None:
+    raw, exponent = picture.raw(model, _limit_point(model)), _limit_exponent(picture, model)
+    return None if raw is None or exponent is None else raw * 10.0**exponent
+
+
+def _limit_exponent(picture: Picture, model: Found) -> int | None:
+    """The limit's scale. Where the device has none, whole percents, if what stands there may be that: a finer scale that it keeps to itself makes
+    the limit lower than it was meant, never higher. A scale out of range, or one that could not be read, says nothing."""
+    point = _limit_point(model)
+    exponent = picture.exponent(model, point)
+    if exponent is not None:
+        return exponent
+    raw, scale = picture.raw(model, point), picture.at(model, layout(model.model_id).points[point.scale])
+    return 0 if scale == [NO_SCALE] and raw is not None and raw <= NO_LIMIT_PERCENT else None
+
+
+def _limit_point(model: Found) -> Point:
+    return layout(model.model_id).points[_LIMIT_NAMES[model.model_id]["percent"]]
 
 
 def _limit_command(picture: Picture, model: Found, percent: float, enable: int, life_s: float, rating_w: float | None, piecemeal: bool) -> Command:
     names = _LIMIT_NAMES[model.model_id]
     plan = _Plan(picture, model)
-    plan.scaled(names["percent"], percent)
+    exponent = _limit_exponent(picture, model)
+    plan.scaled(names["percent"], percent, exponent=exponent)
     taken = plan.number(names["percent"])
     if model.model_id == 123:
         plan.exact("WMaxLimPct_WinTms", 0, needed=False)
         plan.exact("WMaxLimPct_RmpTms", 0, needed=False)
     else:
-        plan.scaled("WMaxLimPctRvrt", 100.0, needed=False)
+        plan.scaled("WMaxLimPctRvrt", 100.0, needed=False, exponent=exponent)
         plan.exact("WMaxLimPctEnaRvrt", DISABLED, needed=False)
     ends_itself = plan.exact(names["life"], _life(life_s), needed=False)
     plan.exact(names["enable"], enable)
@@ -412,10 +434,11 @@ class _Plan:
         self.names[point.offset] = name
         return True
 
-    def scaled(self, name: str, value: float, needed: bool = True) -> bool:
-        """Write a value in its unit, cut towards zero to what its scale can say."""
+    def scaled(self, name: str, value: float, needed: bool = True, exponent: int | None = None) -> bool:
+        """Write a value in its unit, cut towards zero to what its scale can say. exponent: that scale, None = the device's word."""
         point = layout(self.model.model_id).points[name]
-        exponent = self.picture.exponent(self.model, point) if point.scale else 0
+        if exponent is None:
+            exponent = self.picture.exponent(self.model, point) if point.scale else 0
         if exponent is None:
             if needed:
                 raise ControlError(f"the device does not tell the scale factor of {name} in model {self.model.model_id}")

@@ -17,19 +17,24 @@ from typing import Any, Final
 from meters.json_fields import JsonError, Quantities, number
 
 WH_PER_KWH: Final = 1000.0
+SILENT_W: Final = 50.0
+"""With more than this in total the phases cannot all be 0 [W]."""
 NOT_METERS: Final = frozenset({"ENERGY", "ANALOG", "ESP32", "TIME", "TEMPUNIT"})
 _PHASES: Final = (1, 2, 3)
 
 TOTALS: Final[dict[str, tuple[str, ...]]] = {
     "p": ("power_curr", "power_cur", "power_total", "power_sum", "power_all", "curr_power", "power", "p_total", "watt"),
-    "e_imp": ("total_in", "e_in", "energy_in", "total_kwh_in", "e_total_in"),
-    "e_exp": ("total_out", "e_out", "energy_out", "total_kwh_out", "e_total_out"),
+    "e_imp": ("total_in", "e_in", "energy_in", "total_kwh_in", "e_total_in", "power_total_in", "total_energy_in"),
+    "e_exp": ("total_out", "e_out", "energy_out", "total_kwh_out", "e_total_out", "power_total_out", "total_energy_out"),
     "f": ("hz", "freq", "frequency"),
 }
 PER_PHASE: Final[dict[str, tuple[str, ...]]] = {
-    "p": ("power_l{n}", "power_p{n}", "power_{n}", "power{n}", "p_l{n}", "p{n}"),
-    "u": ("voltage_l{n}", "voltage_p{n}", "volt_l{n}", "volt_p{n}", "voltage_{n}", "u_l{n}", "u{n}"),
-    "i": ("current_l{n}", "current_p{n}", "curr_l{n}", "curr_p{n}", "amperage_p{n}", "amperage_l{n}", "amp_p{n}", "i_l{n}", "i{n}"),
+    "p": ("power_l{n}", "power_p{n}", "power_l{n}_curr", "power_p{n}_curr", "power_{n}", "power{n}", "watt_l{n}", "p_l{n}", "p{n}"),
+    "u": ("voltage_l{n}", "voltage_p{n}", "volt_l{n}", "volt_p{n}", "volt_l{n}_curr", "voltage_l{n}_curr", "voltage_{n}", "u_l{n}", "u{n}"),
+    "i": (
+        *("current_l{n}", "current_p{n}", "curr_l{n}", "curr_p{n}", "amperage_p{n}", "amperage_l{n}", "amperage_l{n}_curr"),
+        *("current_l{n}_curr", "amp_p{n}", "amp_l{n}", "ampere_p{n}", "ampere_l{n}", "i_l{n}", "i{n}"),
+    ),
 }
 """Labels of a reading head, lower case: quantity -> names, the first that is there counts."""
 
@@ -115,4 +120,15 @@ def _awake(found: Quantities) -> Quantities:
         raise JsonError("the smart meter's section holds no power; add it to the device's script, or the meter's PIN is missing")
     if found.get("e_imp") == 0.0 and not any(found.values()):
         raise JsonError("the reading head has not heard its meter yet: every value is 0")
-    return found
+    return _told(found)
+
+
+def _told(found: Quantities) -> Quantities:
+    """Without the zeros of what the meter does not tell: most smart meters keep their phases to themselves until the PIN is entered."""
+    flows = abs(found.get("p") or 0.0) > SILENT_W
+    untold: set[str] = set()
+    for kind, never_zero in (("u", True), ("f", True), ("i", flows), ("p_l", flows)):
+        names = [name for name in found if name.startswith(kind)]
+        if never_zero and not any(found[name] for name in names):
+            untold.update(names)
+    return {name: value for name, value in found.items() if name not in untold}

@@ -10,7 +10,7 @@ from controller.checking.csip import csip_cautions
 from controller.checking.device_rules import device_cautions
 from controller.checking.fallback import path_to_grid
 from controller.checking.feeds import feed_cautions
-from controller.checking.links import is_loopback, link_cautions
+from controller.checking.links import link_cautions
 from controller.checking.meters import meter_cautions
 from controller.checking.modbus_lines import line_cautions
 from controller.checking.openadr import openadr_cautions
@@ -20,6 +20,7 @@ from controller.checking.secret_files import open_to_others
 from controller.checking.signal_rules import signal_cautions
 from controller.checking.unattended import unattended_cautions
 from controller.config import ROOT_CIRCUIT, Config, ModbusSource
+from controller.config_base import is_loopback
 from controller.config_meters import SunSpecSource
 
 SHORTEST_PASSWORD = 16

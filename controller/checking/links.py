@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ from pydantic import BaseModel
 
 from controller.checking.problems import Problem, Where, did_you_mean, listed
 from controller.config import NO_UPSTREAM, Config, MqttConfig, UpstreamConfig
+from controller.config_base import is_loopback
 from controller.config_security import IDENTITY, ClientCertificateConfig, files_of
 from controller.config_signals import Ieee20305Signal
 from controller.link.policy import CSMS
@@ -197,14 +197,6 @@ def link_cautions(config: Config) -> Iterator[Problem]:
         yield Problem(("listen",), "stations send their passwords unencrypted; listen.tls adds an encrypted door (security profile 2)")
     if config.authorization.unknown == "accept" and config.authorization.tokens:
         yield Problem(("authorization", "unknown"), "is accept, so where no CSMS is configured the list of drivers only adds names and priorities")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address. A name we do not know counts as no."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def missing_files(config: Config) -> Iterator[Problem]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from controller.checking.links import is_loopback
 from controller.checking.problems import Problem, Where
 from controller.config import Config
+from controller.config_base import is_loopback
 from controller.config_signals import OpenAdr2Signal, OpenAdr3Signal
 
 MOST_MISSED = 2

@@ -21,7 +21,6 @@ from controller.checking.feeds import feed_problems
 from controller.checking.links import (
     depot_faces,
     file_doors,
-    is_loopback,
     listeners,
     password_hashes,
     security_profiles,
@@ -47,6 +46,7 @@ from controller.config import (
     PriceWindow,
     StationConfig,
 )
+from controller.config_base import is_loopback
 from controller.config_meters import SunSpecSource
 from controller.site.stations.charger import ChargerModel
 from meters.sunspec_values import MEASURING

@@ -101,7 +101,7 @@ class Deciding:
         return Inputs(
             at,
             site.evses,
-            site.meters.loads(now, self.booked_a.keys() | site.meters.above.grave),
+            site.returning.held(site.meters.loads(now, self.booked_a.keys() | site.meters.above.grave), now),
             limits.phase,
             self._station_wishes(at.wall_s),
             site.planner.targets(site.evses, at),

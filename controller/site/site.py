@@ -47,6 +47,7 @@ from controller.site.stations.actuate import Actuator
 from controller.site.stations.charger import ChargerModel
 from controller.site.stations.commissioning import Commissioning
 from controller.site.stations.oversight import Oversight
+from controller.site.stations.returning import Returning
 from controller.site.telling.changes import Changes
 from controller.site.telling.reports import Reporter
 from controller.site.telling.site_news import SiteNews
@@ -73,6 +74,7 @@ class Site:
         self.commissioning = Commissioning(self.evses, self.actuator, config.control.setpoint_life_s)
         self.oversight = Oversight(self.layout, self.actuator, self._metered_a, self.commissioning.spares, self.commissioning.tests)
         self.escalation = self.oversight.escalation
+        self.returning = Returning(self.layout, config.control.setpoint_life_s)
         self.devices = Devices(config)
         self.pictures = Pictures(battery_phases(self))
         self.planner = Planner(config, self.layout)
@@ -192,6 +194,7 @@ class Site:
         for (space, name), memory in fact.memories.items():
             if space == sessions.SPACE:
                 self.on_sessions.recall(name, memory)
+                self.returning.recall(name, memory, fact.at.mono_s)
             elif space == limits.SPACE and isinstance(memory, dict):
                 source, _, circuit = name.rpartition(":")
                 self.limits.restore(source, circuit, memory, fact.at)

@@ -7,16 +7,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, expect
 
-from controller.io.api.server import ApiShell
-from controller.io.clock import VirtualClock
-from controller.snapshot import BoundView, DeviceView, SiteView, Snapshot
-from tests.support.picture import NOW_WALL_S, picture, site_config
+from controller.snapshot import BoundView, DeviceView
+from tests.support.picture import NOW_WALL_S
+from tests.support.served_picture import ServedPicture, browsing, opened
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
-WAIT_MS = 20_000
 HOUR_S = 3600.0
 BATTERY = DeviceView("battery", "battery", "confirmed", -8000.0, -8000.0, -8000.0, None, "plan: discharges")
 CONTRACT = BoundView("import", "contract", "grid", 40_000.0, "in_force", measured_w=19_250.0, obeyed=True)
@@ -28,26 +26,9 @@ COMING = BoundView("feed_in", "dso", "grid", 2000.0, "announced", None, NOW_WALL
 LATER = BoundView("import", "dso", "grid", 20_000.0, "announced", None, NOW_WALL_S + 12 * HOUR_S, None, words="night")
 
 
-class Site:
-    """An ApiShell with a picture that a test may change."""
-
-    def __init__(self, port: int) -> None:
-        self.changes: dict[str, object] = {}
-        self.clock = VirtualClock(NOW_WALL_S)
-        self.url = f"http://127.0.0.1:{port}"
-        self.shell = ApiShell(site_config(port=port), self.clock, lambda fact: None, self.look, period_s=0.05)
-
-    def look(self) -> Snapshot:
-        """The site now."""
-        self.clock.advance(0.05)
-        made = picture()
-        site: SiteView = dataclasses.replace(made.site, **self.changes)  # type: ignore[arg-type]
-        return dataclasses.replace(made, now_wall_s=self.clock.stamp().wall_s, site=site)
-
-
 @pytest_asyncio.fixture(loop_scope="module")
-async def site(free_port: int) -> AsyncIterator[Site]:
-    served = Site(free_port)
+async def site(free_port: int) -> AsyncIterator[ServedPicture]:
+    served = ServedPicture(free_port)
     await served.shell.start()
     yield served
     await served.shell.stop()
@@ -55,25 +36,11 @@ async def site(free_port: int) -> AsyncIterator[Site]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser(chromium: str) -> AsyncIterator[Browser]:
-    expect.set_options(timeout=WAIT_MS)
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+    async with browsing(chromium) as started:
         yield started
-        await started.close()
 
 
-async def opened(browser: Browser, site: Site, width: int = 1280) -> tuple[Page, list[str]]:
-    """The page, and what its scripts complain about."""
-    page = await browser.new_page(viewport={"width": width, "height": 900})
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.set_default_timeout(WAIT_MS)
-    await page.goto(site.url)
-    await expect(page.locator("body")).to_have_attribute("data-phase", "ready")
-    return page, complaints
-
-
-async def test_what_holds_now_stands_above_everything_and_goes_again(browser: Browser, site: Site) -> None:
+async def test_what_holds_now_stands_above_everything_and_goes_again(browser: Browser, site: ServedPicture) -> None:
     page, complaints = await opened(browser, site)
     held = page.locator("#held > li")
     await expect(page.locator("#held")).to_be_hidden()
@@ -92,7 +59,7 @@ async def test_what_holds_now_stands_above_everything_and_goes_again(browser: Br
     await page.close()
 
 
-async def test_the_most_urgent_come_first_and_the_rest_is_a_link(browser: Browser, site: Site) -> None:
+async def test_the_most_urgent_come_first_and_the_rest_is_a_link(browser: Browser, site: ServedPicture) -> None:
     site.changes = {"bounds": (CONTRACT, AMPS, LOADS, SILENT, EXCEEDED, COMING, LATER), "devices": (BATTERY,)}
     page, complaints = await opened(browser, site, 390)
     held = page.locator("#held > li")
@@ -111,7 +78,7 @@ async def test_the_most_urgent_come_first_and_the_rest_is_a_link(browser: Browse
     await page.close()
 
 
-async def test_what_is_announced_says_when(browser: Browser, site: Site) -> None:
+async def test_what_is_announced_says_when(browser: Browser, site: ServedPicture) -> None:
     site.changes = {"bounds": (COMING, LATER)}
     page, complaints = await opened(browser, site)
     held = page.locator("#held > li")
@@ -127,7 +94,7 @@ async def test_what_is_announced_says_when(browser: Browser, site: Site) -> None
     await page.close()
 
 
-async def test_all_of_them_are_listed_with_whose_they_are_and_whether_they_are_obeyed(browser: Browser, site: Site) -> None:
+async def test_all_of_them_are_listed_with_whose_they_are_and_whether_they_are_obeyed(browser: Browser, site: ServedPicture) -> None:
     site.changes = {"bounds": (CONTRACT, AMPS, EXCEEDED, SILENT, COMING)}
     page, complaints = await opened(browser, site)
     rows = page.locator("#bounds > li")
@@ -145,7 +112,7 @@ async def test_all_of_them_are_listed_with_whose_they_are_and_whether_they_are_o
     await page.close()
 
 
-async def test_the_power_flow_carries_them_and_says_them(browser: Browser, site: Site) -> None:
+async def test_the_power_flow_carries_them_and_says_them(browser: Browser, site: ServedPicture) -> None:
     site.changes = {"bounds": (CONTRACT, AMPS, LOADS, EXCEEDED)}
     page, complaints = await opened(browser, site)
     tag = {name: page.locator(f".place-{name} .place-limit") for name in ("grid", "pv", "ev", "building")}
@@ -165,7 +132,7 @@ async def test_the_power_flow_carries_them_and_says_them(browser: Browser, site:
     await page.close()
 
 
-async def test_the_plan_draws_each_limit_where_it_holds(browser: Browser, site: Site) -> None:
+async def test_the_plan_draws_each_limit_where_it_holds(browser: Browser, site: ServedPicture) -> None:
     site.changes = {"bounds": (CONTRACT, AMPS, SILENT, COMING, LATER)}
     page, complaints = await opened(browser, site)
     await expect(page.locator("#plan-chart .legendtext").filter(has_text="Import limit")).to_have_count(1)

@@ -7,17 +7,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, expect
 
-from controller.io.api.server import ApiShell
-from controller.io.clock import VirtualClock
 from controller.io.compliance import Line
-from controller.snapshot import BoundView, DeviceView, MeterView, SeriesView, SignalView, SiteView, Snapshot
-from tests.support.picture import NOW_WALL_S, picture, site_config
+from controller.snapshot import BoundView, DeviceView, MeterView, SeriesView, SignalView
+from tests.support.picture import NOW_WALL_S
+from tests.support.served_picture import ServedPicture, browsing, opened
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
-WAIT_MS = 20_000
 HELD = SignalView("dso", "mqtt", "grid", True, "limited", 26_880.0, NOW_WALL_S + 900.0, None, None, 3.0, True, 26_220.0)
 BATTERY = DeviceView("battery", "battery", "confirmed", -8000.0, -8000.0, -8000.0, None, "plan: discharges")
 ROOF = DeviceView("roof", "inverter", "confirmed", 3980.0, 4100.0, 4100.0, None, "limit (dso)")
@@ -40,22 +38,12 @@ class Shelf:
         return self.lines[-most:]
 
 
-class Site:
-    """An ApiShell with a picture that a test may change."""
+class Site(ServedPicture):
+    """One with a record."""
 
     def __init__(self, port: int) -> None:
-        self.changes: dict[str, object] = {}
-        self.clock = VirtualClock(NOW_WALL_S)
-        self.url = f"http://127.0.0.1:{port}"
-        self.shell = ApiShell(site_config(port=port), self.clock, lambda fact: None, self.look, period_s=0.05)
+        super().__init__(port)
         self.shell.record = self.shelf = Shelf()
-
-    def look(self) -> Snapshot:
-        """The site now."""
-        self.clock.advance(0.05)
-        made = picture()
-        site: SiteView = dataclasses.replace(made.site, **self.changes)  # type: ignore[arg-type]
-        return dataclasses.replace(made, now_wall_s=self.clock.stamp().wall_s, site=site)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -68,23 +56,8 @@ async def site(free_port: int) -> AsyncIterator[Site]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser(chromium: str) -> AsyncIterator[Browser]:
-    expect.set_options(timeout=WAIT_MS)
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+    async with browsing(chromium) as started:
         yield started
-        await started.close()
-
-
-async def opened(browser: Browser, site: Site, width: int = 1280) -> tuple[Page, list[str]]:
-    """The page, and what it complains about."""
-    page = await browser.new_page(viewport={"width": width, "height": 900})
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
-    page.set_default_timeout(WAIT_MS)
-    await page.goto(site.url)
-    await expect(page.locator("body")).to_have_attribute("data-phase", "ready")
-    return page, complaints
 
 
 async def test_the_record_is_shown_newest_first_and_follows(browser: Browser, site: Site) -> None:

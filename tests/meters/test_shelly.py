@@ -8,7 +8,7 @@ import pytest
 
 from meters.json_fields import JsonError
 from meters.json_meter import JsonMeter
-from meters.quality import Expectation, judge
+from meters.quality import Convention, Expectation, judge
 from meters.reading import Quality
 from meters.shelly import shelly
 
@@ -149,3 +149,29 @@ def test_bare_numbers_of_different_moments_do_not_become_one_reading() -> None:
     meter = JsonMeter("shelly", {})
     found = [meter.take(1.0, 3.0 * place, f"shellies/x/emeter/{place}/{name}") for place in range(3) for name in ("power", "current", "voltage")]
     assert found == [None] * 9
+
+
+def test_a_generation_1_as_it_answered_in_the_field() -> None:
+    """A public sample of a 3EM; its neutral is not connected and not valid, which is no fault."""
+    emeters = [
+        {"power": 51.08, "pf": 0.27, "current": 0.78, "voltage": 234.90, "is_valid": True, "total": 1686297.2, "total_returned": 428958.4},
+        {"power": 155.02, "pf": 0.98, "current": 0.66, "voltage": 235.57, "is_valid": True, "total": 878905.6, "total_returned": 4.1},
+        {"power": 6.75, "pf": 0.26, "current": 0.11, "voltage": 234.70, "is_valid": True, "total": 206151.1, "total_returned": 0.0},
+    ]
+    neutral = {"current": 0.0, "ixsum": 1.29, "mismatch": False, "is_valid": False}
+    found = shelly({"relays": [{"ison": False}], "emeters": emeters, "total_power": 212.85, "emeter_n": neutral, "fs_mounted": True})
+    assert found == pytest.approx(
+        {"p": 212.85, "p_l1": 51.08, "p_l2": 155.02, "p_l3": 6.75, "i_l1": 0.78, "i_l2": 0.66, "i_l3": 0.11}
+        | {"u_l1": 234.9, "u_l2": 235.57, "u_l3": 234.7, "e_imp": 2_771_353.9, "e_exp": 428_962.5}
+    )
+
+
+def test_a_pro_3em_with_one_phase_connected() -> None:
+    """A public sample: the phases without a wire show 0 V and 0 Hz; the frequency is that of the other."""
+    em = {"id": 0, "a_current": 0.028, "a_voltage": 0.0, "a_act_power": 0.0, "a_freq": 0.0, "b_current": 0.027, "b_voltage": 0.0, "b_act_power": 0.0,
+          "b_freq": 0.0, "c_current": 1.137, "c_voltage": 233.1, "c_act_power": 142.6, "c_pf": 0.54, "c_freq": 50.0, "n_current": None,
+          "total_current": 1.192, "total_act_power": 142.605, "user_calibrated_phase": []}  # fmt: skip
+    found = shelly({"ble": {}, "em:0": em, "emdata:0": {"id": 0, "total_act": 95884.11, "total_act_ret": 5123.04}, "modbus": {}, "sys": {"mac": "x"}})
+    assert found is not None
+    reading = judge("m", found, Convention(current="unsigned"), Expectation(63.0))
+    assert (reading.quality, reading.frequency_hz, reading.power_w, reading.energy_export_wh) == (Quality.GOOD, 50.0, 142.605, 5123.04)

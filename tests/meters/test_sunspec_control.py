@@ -150,7 +150,39 @@ def test_without_a_rating_or_a_model_nothing_is_commanded() -> None:
     with pytest.raises(ControlError, match="no limit of its production"):
         limit_production(picture_of(model_words(103, {"W": 1, "W_SF": 0})), 1000.0, 60.0)
     with pytest.raises(ControlError, match="no limit of its production"):
-        limit_production(inverter({"WMaxLimPct": 100, "WMaxLim_Ena": 0}), 1000.0, 60.0)  # no scale factor
+        limit_production(inverter({"WMaxLimPct": 1000, "WMaxLim_Ena": 0}), 1000.0, 60.0)  # no scale factor, and no whole percents
+
+
+def test_a_limit_without_a_scale_is_in_whole_percents() -> None:
+    """3333 W of 10 kW: 33 at the most. Were it finer than the device says, the limit would be lower, never higher."""
+    picture = inverter({name: word for name, word in CONTROLS.items() if name != "WMaxLimPct_SF"})
+    command = limit_production(picture, 3333.0, 60.0)
+    assert command.writes == (Write(40102 + 5, (33, 0, 60, 0, 1)),)
+    done = after(picture, command)
+    assert confirmed(done, command)
+    assert read_inverter(done).limit_w == 3300.0
+    assert limit_production(done, 4000.0, 60.0).writes[0].words[0] == 40
+    assert release_inverter(done).writes == (Write(40102 + 5, (100, 0, 0, 0, 0)),)
+
+
+def test_a_limit_of_model_704_without_a_scale_ends_with_all_of_it() -> None:
+    picture = der({name: word for name, word in AC.items() if name != "WMaxLimPct_SF"} | {"WMaxLimPct": 100, "WMaxLimPctRvrt": 100})
+    assert limit_production(picture, 4567.0, 90.0).writes == (Write(40122 + 14, (1, 45, 100, 0, 0, 90)),)
+
+
+@pytest.mark.parametrize("scale", [20, -11, None])
+def test_a_scale_that_cannot_be_or_was_not_read_is_no_scale(scale: int | None) -> None:
+    """WMaxLimPct_SF has offset 23 in model 123."""
+    picture = inverter()
+    words = {at: word for at, word in picture.words.items() if at != 40102 + 23} | ({} if scale is None else {40102 + 23: scale % 0x10000})
+    with pytest.raises(ControlError, match="no limit of its production"):
+        limit_production(replace(picture, words=words), 1000.0, 60.0)
+
+
+def test_a_battery_without_a_scale_is_not_commanded() -> None:
+    """Charging and discharging rates: nobody can know what 50 means, and a battery that does less than it is told helps no fuse."""
+    with pytest.raises(ControlError, match="scale factor of OutWRte"):
+        set_battery(battery({name: word for name, word in (STORAGE | TIMERS).items() if name != "InOutWRte_SF"}), 100.0, 60.0)
 
 
 # -- model 704 --------------------------------------------------------------------------------
@@ -209,6 +241,30 @@ def test_a_pv_inverter_with_704_is_no_battery() -> None:
     with pytest.raises(ControlError, match="no battery setpoint"):
         set_battery(picture, 1000.0, 60.0)
     assert read_battery(picture).way == 0
+
+
+def test_limit_and_setpoint_of_one_device_do_not_touch_each_other() -> None:
+    """704: WMaxLimPctEna..RvrtTms are at offsets 14..19, WSetEna..WSetRvrtTms at 22..32. Both may be in force; each is given free alone."""
+    picture = der()
+    limited = after(picture, limit_production(picture, 4000.0, 60.0))
+    both = after(limited, set_battery(limited, -1000.0, 60.0))
+    assert (read_inverter(both).enabled, read_inverter(both).limit_w) == (True, pytest.approx(4000.0))
+    assert (read_battery(both).steering, read_battery(both).command_w) == (True, -1000.0)
+    only_set = after(both, release_inverter(both))
+    assert (read_inverter(only_set).enabled, read_battery(only_set).command_w) == (False, -1000.0)
+    only_limit = after(both, release_battery(both))
+    assert (read_inverter(only_limit).limit_w, read_battery(only_limit).steering) == (pytest.approx(4000.0), False)
+
+
+def test_what_counts_down_is_not_somebody_elses_command() -> None:
+    """WMaxLimPctRvrtRem (20) and WSetRvrtRem (33) are 32 bits that run; a device may count its RvrtTms (31) down as well."""
+    picture = der(AC | SET | {"WMaxLimPctRvrtRem": 0, "WSetRvrtRem": 0})
+    command = set_battery(picture, 2000.0, 60.0)
+    for left_s in (60, 41, 1):
+        words = {**after(picture, command).words, 40122 + 33: 0, 40122 + 34: left_s, 40122 + 31: 0, 40122 + 32: left_s}
+        shown = replace(picture, words=words)
+        assert confirmed(shown, command)
+        assert read_battery(shown).remaining_s == left_s
 
 
 # -- model 124 --------------------------------------------------------------------------------
@@ -287,3 +343,43 @@ def test_limits_of_another_master_are_seen() -> None:
 def test_a_storage_model_without_storage_takes_no_commands() -> None:
     with pytest.raises(ControlError, match="no battery setpoint"):
         set_battery(battery({"StorCtl_Mod": 0}), 100.0, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("out_rate", "in_rate", "low_w", "high_w"), [(20, -20, -1000.0, -1000.0), (-50, 50, 2500.0, 2500.0), (100, -20, -5000.0, -1000.0)]
+)
+def test_a_negative_rate_turns_the_range_round(out_rate: int, in_rate: int, low_w: float, high_w: float) -> None:
+    """5 kW; from -OutWRte to InWRte: at least 20 % of discharging is InWRte -20, at least 50 % of charging OutWRte -50."""
+    state = read_battery(battery(STORAGE | TIMERS | {"StorCtl_Mod": 3, "OutWRte": out_rate, "InWRte": in_rate}))
+    assert (state.steering, state.low_w, state.high_w) == (True, low_w, high_w)
+    assert state.command_w == (high_w if low_w == high_w else None)
+
+
+@pytest.mark.parametrize("watts", [2000.0, -2000.0, 0.0])
+@pytest.mark.parametrize("piecemeal", [False, True])
+def test_the_switch_of_a_battery_is_written_last_and_alone_counts(watts: float, piecemeal: bool) -> None:
+    """124: StorCtl_Mod (5) is before the rates (12, 13), so it is a write of its own; a command that broke off before it holds nothing new."""
+    picture = battery()
+    command = set_battery(picture, watts, 60.0, piecemeal=piecemeal)
+    assert command.writes[-1] == Write(AT + 5, (3,))
+    half = after(picture, replace(command, writes=command.writes[:-1]))
+    assert not confirmed(half, command)
+    assert not read_battery(half).steering
+    der_command = set_battery(der(), watts, 60.0, piecemeal=piecemeal)
+    assert der_command.writes[-1].address == 40122 + 22  # WSetEna
+
+
+def test_while_the_grid_is_not_asked_its_setting_is_left_alone() -> None:
+    """ChaGriSet (17) is written neither for a discharge nor for a rest, whatever it says."""
+    for watts in (-1000.0, 0.0):
+        assert all(AT + 17 not in range(write.address, write.address + len(write.words)) for write in set_battery(battery(), watts, 60.0).writes)
+
+
+def test_timers_of_model_124_that_run_down_in_the_readback_are_no_other_command() -> None:
+    """InOutWRte_WinTms, RvrtTms and RmpTms are at 14..16."""
+    picture = battery()
+    command = set_battery(picture, -1000.0, 60.0)
+    for left_s in (60, 17, 1):
+        shown = replace(picture, words={**after(picture, command).words, AT + 15: left_s})
+        assert confirmed(shown, command)
+        assert read_battery(shown).command_w == -1000.0

@@ -75,3 +75,23 @@ def test_the_owner_may_name_the_section_as_he_likes() -> None:
 def test_what_is_no_reading_is_refused(document: Any, why: str) -> None:
     with pytest.raises(JsonError, match=why):
         tasmota(document)
+
+
+def test_a_logarex_with_its_usual_script() -> None:
+    """A public sample of a LK13BE: its counters are called power, and are kWh."""
+    head = {"Power_total_in": 1914.7, "Power_total_out": 0.6, "Power_curr": 509, "Power_L1_curr": 69, "Power_L2_curr": 77, "Power_L3_curr": 362,
+            "Volt_L1_curr": 226.5, "Volt_L2_curr": 226.3, "Volt_L3_curr": 225.6, "Amperage_L1_curr": 0.6, "Amperage_L2_curr": 0.77,
+            "Amperage_L3_curr": 2.06, "HZ": 50, "phase_angle_p1": 304.1, "phase_angle_l2_l1": 239.8}  # fmt: skip
+    assert tasmota({"StatusSNS": {"Time": "2022-12-19T08:56:05", "LK13BE": head}}) == pytest.approx(
+        {"p": 509, "e_imp": 1_914_700, "e_exp": 600, "f": 50, "p_l1": 69, "p_l2": 77, "p_l3": 362}
+        | {"u_l1": 226.5, "u_l2": 226.3, "u_l3": 225.6, "i_l1": 0.6, "i_l2": 0.77, "i_l3": 2.06}
+    )
+
+
+def test_phases_a_meter_keeps_to_itself_are_not_zero() -> None:
+    """A public sample of a DTZ541 before its PIN was entered: 0 V and 0 Hz are nobody's measurement."""
+    head = {"E_in": 5211.131, "E_out": 17.899, "Power": 800, "volt_p1": 0.0, "volt_p2": 0.0, "volt_p3": 0.0, "amp_p1": 0.0, "amp_p2": 0.0,
+            "amp_p3": 0.0, "phase_angle_p1": 0.0, "freq": 0}  # fmt: skip
+    assert tasmota({"StatusSNS": {"DTZ": head}}) == pytest.approx({"p": 800, "e_imp": 5_211_131, "e_exp": 17_899})
+    balanced = tasmota({"DTZ": {**head, "Power": 0, "volt_p1": 230.0, "volt_p2": 231.0, "volt_p3": 229.0, "freq": 50}})
+    assert (balanced["i_l1"], balanced["u_l2"]) == (0.0, 231.0)

@@ -84,8 +84,8 @@ class World(physics.World):
         if self.total_over_s[where] > self.patience_s(circuit):
             cars = {str(key): (self.plugs[key].car, self.site.grants.get(key), self.site.evses[key].phases) for key in below}
             flows = self.flows(circuit, source)
-            text = f"{source} on {circuit}: {flows} A of {most_a:.1f} A for {self.total_over_s[where]} s at {self.now}, beside cars {self.other_a}: {cars}"
-            raise AssertionError(text)
+            lasts = f"for {self.total_over_s[where]} s at {self.now}"
+            raise AssertionError(f"{source} on {circuit}: {flows} A of {most_a:.1f} A {lasts}, beside cars {self.other_a}: {cars}")
 
     def patience_s(self, circuit: str) -> float:
         """How long what nobody could foresee may last [s]; the terms of ``physics.World.weigh``."""

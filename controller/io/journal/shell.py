@@ -38,11 +38,11 @@ LOCK_NAME = "lock"
 MAX_BATCH = 1000
 REFILL_EVERY_S = 60.0
 STOP_S = 2.0
-OURS_S, ASK_EVERY_S = 20.0, 0.1
+OURS_S = 20.0
 """After a reload the folder may still be locked by our own life before, whose last write hangs on a slow disk: it is waited for so long [s]."""
 
-_leaving: set[Path] = set()
-"""Data folders that a life of this process was told to leave and has not left yet."""
+_leaving: dict[Path, threading.Event] = {}
+"""Data folders that a life of this process was told to leave, and what is set when it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ class JournalShell:
         self._store: JournalStore | None = None
         self._lock: IO[str] | None = None
         self._threads: list[threading.Thread] = []
+        self._left = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._content = Content({}, {})
         self._healthy = self._has_room = True
@@ -104,16 +105,14 @@ class JournalShell:
 
     async def _locked(self) -> IO[str]:
         """The lock of the folder; our own life before this one may still be writing."""
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + OURS_S
-        while self._folder in _leaving and loop.time() < until_s:
-            await asyncio.sleep(ASK_EVERY_S)
+        if (left := _leaving.get(self._folder)) is not None:
+            await asyncio.to_thread(left.wait, OURS_S)
         return lock_folder(self._folder)
 
     async def stop(self) -> None:
         """Write what is queued, close, unlock. A writer that hangs keeps the lock until it is done: two would damage the file."""
         if self._threads:
-            _leaving.add(self._folder)
+            _leaving[self._folder] = self._left
         self._queue.put(None)
         self._reads.put(None)
         while self._threads:
@@ -164,7 +163,7 @@ class JournalShell:
             self._store.close()
         finally:
             self._unlock()
-            _leaving.discard(self._folder)
+            self._left.set()
 
     def _keep_house(self, store: JournalStore) -> None:
         """What can wait. Whatever fails here must not end the thread: without it nothing is ever acknowledged again."""
@@ -325,4 +324,3 @@ def export_parked(folder: Path, out: TextIO) -> int:
         out.write(json.dumps(row, ensure_ascii=False) + "\n")
         count += 1
     return count
-

@@ -27,10 +27,11 @@ DARK_S: Final = 60.0
 ABSURD_FACTOR: Final = 10.0
 """A limit above this multiple of the circuit's fuse is a wrong unit, not a wish."""
 
-MOST_SENDERS: Final = 256
-"""So many senders are remembered, one per circuit it speaks of: names cost memory, and anybody may make them up."""
+MOST_SENDERS, SENDERS_PER_CIRCUIT = 256, 8
+"""So many senders are remembered, each once per circuit it speaks of, or so many per circuit where there are many: names cost memory, and
+anybody may make them up."""
 NO_ROOM: Final = Refusal(
-    f"{MOST_SENDERS} senders have a limit in force here already - use the name of one of them, withdraw limits that are not needed,"
+    "as many senders as are remembered have a limit in force here - use the name of one of them, withdraw limits that are not needed,"
     " or wait until some have ended"
 )
 CROWDED: Final = Refusal("the disk of the controller has not taken the limits of the senders before - look at it, then state this again")
@@ -80,6 +81,7 @@ class FleetLimits:
         self._config, self._fuses, self._measures = config, fuses, measures
         self._sent: dict[Key, Sent] = {}
         self._gone: list[Key] = []
+        self._most = max(MOST_SENDERS, SENDERS_PER_CIRCUIT * len(fuses))
         self._broker_up = False
         self._broker = LimitMachine(Rules(failsafe=config.failsafe_a, waits=False))
 
@@ -142,7 +144,7 @@ class FleetLimits:
 
     def _make_room(self) -> Refusal | None:
         """For one more name: who has no limit in force and was heard longest ago is forgotten, and with it only the order of its words."""
-        if len(self._sent) < MOST_SENDERS:
+        if len(self._sent) < self._most:
             return None
         idle = [key for key, sent in self._sent.items() if sent.machine.state is not State.LIMITED]
         if not idle:
@@ -209,7 +211,7 @@ class FleetLimits:
         if circuit not in self._fuses:
             return
         self._restore(source, circuit, memory, at)
-        if len(self._sent) > MOST_SENDERS and self._sent[source, circuit].machine.state is not State.LIMITED:
+        if len(self._sent) > self._most and self._sent[source, circuit].machine.state is not State.LIMITED:
             self._forget((source, circuit))
 
     def _restore(self, source: str, circuit: str, memory: Mapping[str, Any], at: Stamp) -> None:

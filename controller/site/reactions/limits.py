@@ -72,7 +72,9 @@ class OnLimits:
         refusal = limits.receive(fact, self._site.keeping.crowded)
         subject = f"limit {fact.source}"
         if refusal is not None:
-            return self._repeated(fact, refusal.reason) if refusal.repeat else [*self._answer(fact, refusal.reason), *self._tell_refused(fact, refusal)]
+            if refusal.repeat:
+                return self._repeated(fact, refusal.reason)
+            return [*self._answer(fact, refusal.reason), *self._tell_refused(fact, refusal)]
         changes.over(f"refused {fact.source}")
         if not known:
             changes.over(NEW_SENDERS)

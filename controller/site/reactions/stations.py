@@ -32,6 +32,7 @@ class OnStations:
         }
 
     def _online(self, fact: StationOnline) -> list[Order]:
+        self._site.returning.back(fact.station_id, fact.at.mono_s)
         return self._site.actuator.online(fact.station_id, fact.at.mono_s, fact.version)
 
     def _offline(self, fact: StationOffline) -> list[Order]:

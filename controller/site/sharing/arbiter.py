@@ -220,7 +220,7 @@ def _pace_rises(share: Share, order: Sequence[int], pace: Pace) -> None:
                 share.by[index] = _LATE
 
 
-_LATE = Row(0.0, "no rise while a meter is late or has just been over its limit", GUARD)
+_LATE = Row(0.0, "no rise while a meter is late, has just been over its limit, or a station is not back after a restart", GUARD)
 
 
 def _paced(share: Share, index: int, room: Sequence[float], pace: Pace) -> tuple[float, str]:

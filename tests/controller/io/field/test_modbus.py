@@ -312,6 +312,46 @@ async def test_f47_a_refused_current_fails_the_poll_with_the_device_s_word(free_
     assert not facts.of(MeterRead)
 
 
+async def test_a_current_that_is_not_there_costs_little_and_is_not_forgotten_when_it_is_needed(free_port: int, tmp_path: Path) -> None:
+    """A meter of one phase refuses the currents of the others (F47). Wired to L1 alone its readings are good; else they are bad, not failed."""
+
+    def has_l1_only(first: int, count: int) -> str:
+        return "exception 2" if any(at in (2, 3) for at in range(first, first + count)) else "answer"
+
+    for phases, quality in ((["L1"], Quality.GOOD), (["L1", "L2", "L3"], Quality.BAD)):
+        async with odd_meter(free_port) as meter:
+            meter.behave = lambda number, address, meter=meter: has_l1_only(address, meter.requests[number - 1][2])  # type: ignore[misc]
+            config = site(source(free_port, poll_s=0.1))
+            grid = config.grid.model_copy(update={"phases": 1})
+            [one] = config.meters
+            config = config.model_copy(update={"meters": (one.model_copy(update={"phases": tuple(phases)}),)})
+            config = config.model_copy(update={"grid": grid}) if quality is Quality.GOOD else config
+            async with running(config, tiny(tmp_path)) as facts:
+                await facts.until(lambda facts=facts: len(facts.of(MeterRead)) >= 5)  # type: ignore[misc]
+            asked = sum(1 for _, address, count in meter.requests if (address, count) == (3, 1))
+        assert {fact.reading.quality for fact in facts.of(MeterRead)} == {quality}
+        assert not facts.failures
+        readings = len(facts.of(MeterRead))
+        assert 1 <= asked <= readings / 4 if quality is Quality.GOOD else asked >= readings - 1
+
+
+async def test_a_device_without_any_current_of_the_map_is_told_to_be_another(free_port: int, tmp_path: Path) -> None:
+    async with (
+        odd_meter(free_port, behave=lambda _, address: "exception 2" if address < 200 else "answer"),
+        running(site(source(free_port)), tiny(tmp_path)) as facts,
+    ):
+        await facts.until(lambda: len(facts.failures) >= 2)
+    assert facts.failures[1] == "refused: illegal address for 1 registers at 3; the device has none of the currents and powers of this map"
+
+
+async def test_a_device_that_says_failure_to_long_reads_is_read_in_short_ones(free_port: int, tmp_path: Path) -> None:
+    async with odd_meter(free_port) as meter:
+        meter.behave = lambda number, _: "exception 4" if meter.requests[number - 1][2] > 1 else "answer"
+        async with running(site(source(free_port)), tiny(tmp_path)) as facts:
+            await facts.until(lambda: len(facts.of(MeterRead)) >= 2)
+    assert never_shifted(facts)
+
+
 async def test_a_device_that_takes_short_reads_only_is_learnt(free_port: int, tmp_path: Path) -> None:
     asked: list[int] = []
 

@@ -29,6 +29,7 @@ from controller.io.journal.rows import texts as texts_of
 from controller.io.journal.shell import JournalShell, export_parked, lock_folder
 from controller.io.journal.store import RESERVE_NAME, TEXTS_AT_START, Batch, JournalError, JournalStore
 from controller.io.shell import StartError
+from controller.io.tasks import spawn
 from controller.orders import ForgetRows, LoadRows, Persist, UpdateRow
 from tests.support.examples import examples
 from tests.support.facts import FactLog
@@ -571,11 +572,11 @@ async def test_f82_the_next_life_waits_until_the_one_before_has_written_its_last
     await first.start()
     first.carry(Persist(1, (), {("space", "key"): "the last word"}))
     await asyncio.to_thread(hanging.wait)
-    stopping = asyncio.create_task(first.stop())
+    stopping = spawn(first.stop(), "stop")
     await asyncio.sleep(0)
     stopping.cancel()  # as the app does with a part that takes too long
     second = JournalShell(config(tmp_path), Clock(), after.submit, reserve_bytes=4096)
-    starting = asyncio.create_task(second.start())
+    starting = spawn(second.start(), "start")
     await asyncio.sleep(0)
     with pytest.raises(StartError):
         lock_folder(config(tmp_path).data_dir)

@@ -79,7 +79,20 @@ class Moves:
             if isinstance(known, dict) and known.get("wished") in self._primaries and known.get("configured") == self._configured(station):
                 self._wished[station.id] = str(known["wished"])
             outcomes += self._resume(at, station, memories.get(("link", station.id)), queued.get(station.id, 0))
-        return outcomes
+        return [*outcomes, *self._removed(memories, queued)]
+
+    def _removed(self, memories: Mapping[tuple[str, str], Any], queued: Mapping[str, int]) -> list[Outcome]:
+        """Stations that left the site file in the middle of something. What is on disk stays there; nobody sends it."""
+        known = {station.id for station in self._config.stations}
+        links = {key: link for (space, key), link in memories.items() if space == "link" and isinstance(link, dict)}
+        told: list[Outcome] = []
+        for station_id in sorted((links.keys() | queued.keys()) - known):
+            waiting = [f"{queued[station_id]} messages to its CSMS wait on disk"] if queued.get(station_id) else []
+            waiting += ["a transaction is open there"] if links.get(station_id, {}).get("transactions") else []
+            if waiting:
+                text = f"is not in the site file any more, but {' and '.join(waiting)}: kept, and not sent; nobody counts what its cars draw"
+                told.append(Tell(Severity.WARNING, station_id, f"{text} - put it back until both are done"))
+        return told
 
     def _resume(self, at: Stamp, station: StationConfig, link: Any, queued: int) -> list[Outcome]:
         wished = self.wished(station)

@@ -78,7 +78,7 @@ def hint_of(subject: Subject, error: ReadingError) -> str:
         return ""
     alone = "; some devices take one client only: stop the others"
     hints = {
-        "not connected": f"is it switched on, the address right, Modbus TCP enabled in its settings?{alone}",
+        "not connected": f"see that it is switched on, the address right and Modbus TCP enabled in its settings{alone}",
         "no answer": f"another unit id or framing: {scan_of(subject)} tries them{alone}; a slow one: --timeout 3",
         "wrong answer": f"another framing, or no second client on the same gateway{alone}",
         "refused": f"another map or unit id: {scan_of(subject)} finds out which fits",

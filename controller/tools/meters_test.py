@@ -110,7 +110,8 @@ async def _watch(subject: Subject, seconds: float, every_s: float) -> Protocol:
                 protocol.errors[str(error)] += 1
             _progress(protocol)
             beat_s = max(beat_s + every_s, loop.time())
-            await asyncio.sleep(beat_s - loop.time())
+            if beat_s - began_s < seconds:
+                await asyncio.sleep(beat_s - loop.time())
     finally:
         await subject.close()
         _progress(protocol, last=True)

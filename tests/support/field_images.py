@@ -200,7 +200,7 @@ class Habits:
     """How a device answers. most: registers per read, else exception 3 (or the code, or silence for code 0).
 
     holes: True = registers in between that are of no value read 0, False = they are refused with 2. without: addresses that are refused.
-    code: of those. units: ids it answers to, None = every one. mute: silent where others refuse.
+    code: of those. units: ids it answers to, None = every one. mute: silent where others refuse. silent: silent at these addresses only.
     """
 
     most: int = 125
@@ -210,6 +210,7 @@ class Habits:
     code: int = 2
     units: frozenset[int] | None = None
     mute: bool = False
+    silent: frozenset[int] = frozenset()
     functions: frozenset[int] = frozenset({3, 4})
 
 
@@ -222,7 +223,7 @@ def behaving(device: Device, habits: Habits) -> Callable[[RawDevice, Asked], lis
         def refuse(code: int) -> list[Say]:
             return [] if habits.mute or code == 0 else [(0.0, raw.exception(asked, code))]
 
-        if habits.units is not None and asked.unit not in habits.units:
+        if (habits.units is not None and asked.unit not in habits.units) or asked.address in habits.silent:
             return []
         if asked.function not in habits.functions:
             return refuse(1)

@@ -147,6 +147,9 @@ class BatteryLaw:
             self._found(max(watts, least_w), most_w, now)
         elif scene.asked_w is None and scene.grid_asked_w is None and now >= self._soaks_from_mono_s:
             least_w = max(least_w, min(self._soaked_w(shown_w, most_w, now), least_w + AHEAD_PART * most_w, most_w))
+        ends_w = min(0.0, least_w)
+        if (self._last_w or 0.0) < ends_w and scene.grid_w is not None and -scene.grid_w > bound[0] + NEAR_W:
+            return ends_w, bound[1], True  # what it gives goes where nothing more may go: nobody waits for the inverters
         if watts >= least_w:
             return watts, reason, False
         return least_w, bound[1], not curtailed and least_w > (self._last_w or 0.0)

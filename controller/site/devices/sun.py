@@ -2,7 +2,8 @@
 
 What may be produced follows from what flows besides the inverters (``Rest``): bound plus the load. It does not depend on what they
 produce, so it is the same before and after they have followed: one step, no swinging. They are held down when what they make
-comes near the bound, not before, and set free when they do not come near it any more.
+comes near the bound, not before, and set free when they do not come near it any more. They are let up only as far as what they make shows that there is room:
+of a load that may be theirs on its way, or nobody's, nothing is given away.
 
 A bound comes from the grid connection, the grid operator, or from the plan: where it throws PV away because feeding in costs money. Then
 no more may be fed in than the plan meant to; where the plan even draws from the grid, it says how much may be produced.
@@ -62,6 +63,7 @@ class SunLaw:
     def __init__(self) -> None:
         self.rest = Rest()
         self._cap_w: float | None = None
+        self._doubt_w = 0.0
         self._looked_mono_s = -math.inf
         self._loose_since: float | None = None
         self._binds = False
@@ -115,7 +117,7 @@ class SunLaw:
         lowered = most_w < self._cap_w
         step_w = max(RISE_PART * rated_w, (most_w - self._cap_w) / GAP_S) * passed_s
         risen_w = self._cap_w if scene.late else self._cap_w + step_w
-        self._cap_w = most_w if lowered else min(most_w, risen_w)
+        self._cap_w = most_w if lowered else max(self._cap_w, min(most_w - self._doubt_w, risen_w))
         if self._cap_w >= rated_w or self._is_loose(made_w, rated_w, now):
             self._cap_w = None
             return Cap(None, "")
@@ -147,7 +149,9 @@ class SunLaw:
             self.rest.forget()
             bounds += [(max(0.0, watts - spare_w), f"{why}; nobody knows what flows at the grid connection") for watts, why in scene.exports]
         else:
-            rest_w = self.rest.read(scene.grid_w, -made_w, -told_w) + min(0.0, battery_w)
+            rest_w = self.rest.read(scene.grid_w, -made_w, -told_w)
+            self._doubt_w = max(0.0, rest_w - scene.grid_w - min(made_w, told_w))
+            rest_w += min(0.0, battery_w)
             bounds += [(watts - spare_w + rest_w, why) for watts, why in scene.exports]
             bounds += self._by_plan(scene, rest_w, made_w, rated_w)
         if scene.part is not None:

@@ -167,6 +167,19 @@ def test_session_survives_a_second_restart_before_it_ends() -> None:
     assert twice.links.sessions["CP1"].transactions[1].transaction_id == "tx-1"
 
 
+def test_station_that_is_gone_from_the_site_file_is_told_with_what_it_leaves_behind() -> None:
+    p = booted()
+    p.close()
+    p.station(2, "t1", "TransactionEvent", event("Started", 0, idToken=TOKEN))
+    elsewhere = Config.model_validate(
+        site().model_dump(exclude_unset=True) | {"stations": [{"id": "CP9", "evses": [{"id": 1, "max_current_a": 32}]}]}
+    )
+    (text,) = [text for text in restarted(p, elsewhere).told() if "is not in the site file any more" in text]
+    assert "1 messages to its CSMS wait on disk and a transaction is open there" in text
+    back = restarted(p, site())
+    assert back.links.sessions["CP1"].up.queued == 1
+
+
 def test_csms_that_is_gone_from_the_site_file_is_left_at_once_with_an_alarm() -> None:
     p = booted()
     p.close()

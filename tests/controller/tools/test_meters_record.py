@@ -20,13 +20,13 @@ async def test_a_recorded_device_is_the_device(habits: Habits, free_port: int, t
     """Also where it takes short reads only, or has holes: the plan of the map is followed, no value is cut in two."""
     out, device = tmp_path / "abb.json", BY_MAP["abb_b23"]
     async with standing(free_port, device, habits):
-        where = ("--host", HOST, "--port", str(free_port))
+        where = ("--host", HOST, "--port", str(free_port), "--timeout", "5")
         assert (await meters("record", *where, "--map", "abb_b23", "--gap", "0", "--out", str(out))).code == 0
         live = (await meters("read", *where, "--map", "abb_b23", "--json")).json
     async with serving(load(out), 0) as port:
         again = (await meters("read", "--host", HOST, "--port", str(port), "--map", "abb_b23", "--json")).json
-        assert (await meters("test", "--host", HOST, "--port", str(port), "--map", "abb_b23", "--seconds", "0.1", "--every", "0.05")).code == 0
-        found = await meters("scan", "--host", HOST, "--port", str(port), "--unit", "1", "--gap", "0", "--json")
+        assert (await meters("test", "--host", HOST, "--port", str(port), "--map", "abb_b23", "--seconds", "0.1", "--every", "5")).code == 0
+        found = await meters("scan", "--host", HOST, "--port", str(port), "--unit", "1", "--gap", "0", "--timeout", "5", "--json")
     timeless = {"at": 0, "took_ms": 0}
     assert again | timeless == live | timeless
     assert found.json["units"][0]["matches"][0]["source"] == "abb_b23"
@@ -50,7 +50,7 @@ async def test_a_silence_leaves_a_gap_and_does_not_end_a_recording(free_port: in
 
     async with raw_over_tcp(free_port, rtu=False, behave=behave):
         where = ("--host", HOST, "--port", str(free_port), "--map", device.map_name, "--gap", "0")
-        done = await meters("record", *where, "--seconds", "0.3", "--every", "0.05", "--out", str(tmp_path / "a.json"))
+        done = await meters("record", *where, "--seconds", "1.5", "--every", "0.05", "--timeout", "5", "--out", str(tmp_path / "a.json"))
     assert "no sample after" in done.err
     recording = load(tmp_path / "a.json")
     assert len(recording.samples) >= 2

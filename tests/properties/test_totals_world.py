@@ -95,7 +95,8 @@ class World(physics.World):
         found_s += self.config.control.meter_lost_s if self.now - self.quiet_s[circuit] < 60.0 else 0.0
         found_s += physics.TRIES_S if any(self.now - self.trouble_s[key.station_id] < physics.TROUBLE_S for key in below) else 0.0
         found_s += 25.0 if any(self.now - self.stubborn_s[key] < 90.0 for key in below) else 0.0
-        return found_s + (physics.TRIES_S if any(self.tempers[key.station_id].min_write_s for key in below) else 0.0)
+        refuses_s = max((self.tempers[key.station_id].min_write_s for key in below), default=0.0)  # it says no for so long, whatever it is told
+        return found_s + (refuses_s + physics.TRIES_S if refuses_s else 0.0)
 
 
 def depot(chance: Random) -> Config:
@@ -112,7 +113,7 @@ def depot(chance: Random) -> Config:
 
 def happen(world: World, chance: Random) -> None:
     """Anything of before, or a word in watts, or the sun."""
-    what = chance.choice(["usual", "usual", "watts", "watts", "signal", "sun"])
+    what = chance.choice(["usual", "usual", "plug", "plug", "watts", "watts", "signal", "sun"])
     circuits = list(world.layout.circuits)
     if what == "watts":
         watts = None if chance.random() < 0.1 else chance.choice(LEVELS_W)
@@ -120,6 +121,9 @@ def happen(world: World, chance: Random) -> None:
     elif what == "signal":
         watts = None if chance.random() < 0.1 else chance.choice(LEVELS_W)
         world.signal(chance.choice(list(BINDS)), watts, chance.choice([None, 60.0, 300.0]))
+    elif what == "plug":
+        key = chance.choice(list(world.plugs))
+        world.plug(key, chance.randint(1, len(world.layout.places[key].phases)), 63.0, False)
     elif what == "sun":
         circuit = chance.choice(circuits)
         world.other_a[circuit] = [amps if chance.random() < 0.5 else -chance.choice([1.0, 8.0, 30.0]) for amps in world.other_a[circuit]]
@@ -145,6 +149,11 @@ def play(seed: int) -> World:
         world.connect(station)
     for _ in range(8):
         world.step()
+    for key in world.plugs:
+        if chance.random() < 0.6:
+            world.plug(key, chance.choice([1, len(world.layout.places[key].phases)]), 63.0, False)
+    for source in BINDS:
+        world.signal(source, chance.choice(LEVELS_W), None)
     for _ in range(chance.randint(5, 30)):
         happen(world, chance)
         for _ in range(chance.randint(1, 25)):

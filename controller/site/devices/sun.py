@@ -2,8 +2,9 @@
 
 What may be produced follows from what flows besides the inverters (``Rest``): bound plus the load. It does not depend on what they
 produce, so it is the same before and after they have followed: one step, no swinging. They are held down when what they make
-comes near the bound, not before, and set free when they do not come near it any more. They are let up only as far as what they make shows that there is room:
-of a load that may be theirs on its way, or nobody's, nothing is given away.
+comes near the bound, not before, and set free when they do not come near it any more. While they follow a cap that rises, nobody
+knows whether less import is their own doing or a load that ended (``_doubt_w``): they are let up no further than what they make
+bears out.
 
 A bound comes from the grid connection, the grid operator, or from the plan: where it throws PV away because feeding in costs money. Then
 no more may be fed in than the plan meant to; where the plan even draws from the grid, it says how much may be produced.

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.site.devices.scene import PlanSlot
+from controller.facts import Stamp
+from controller.site.devices.battery import BatteryLaw, Held, Power
+from controller.site.devices.scene import PlanSlot, Scene
+from controller.site.devices.sun import SunLaw
 from tests.support.device_plant import Device, Plant, config
 from tests.support.examples import examples
 
@@ -569,3 +572,32 @@ def test_a_command_no_fuse_hangs_on_any_more_is_told_anew_within_seconds() -> No
     plant.run(5)
     assert not plant.sent[-1].keeps
     assert plant.sent[-1].power_w == pytest.approx(before_w, abs=1.0)
+
+
+def seen(now: float, grid_w: float, battery_w: float | None = None, slot: PlanSlot | None = None) -> Scene:
+    """A moment at a connection that may feed in nothing."""
+    return Scene(Stamp(now, now), grid_w, False, None, battery_w, 60.0, slot, 1e6, exports=((0.0, "export limit"),))
+
+
+def test_a_discharge_that_would_be_fed_in_over_a_bound_ends_at_once_though_inverters_are_held_down() -> None:
+    """Cars that draw 9 kW become cars that draw 1: 8 kW of the discharge go where nothing may go."""
+    store = config(TWO, battery={}).battery
+    assert store is not None
+    assert store.command is not None
+    law, slot = BatteryLaw(store, store.command), PlanSlot(-9_000.0, 0.0, 0.0, 0.0, None)
+    power = Power(10_000.0, 10_000.0)
+    assert law.setpoint(seen(0.0, 0.0, -9_000.0, slot), power, (-9_000.0, -9_000.0)).power_w == -9_000.0
+    told = law.setpoint(seen(1.0, -8_000.0, -9_000.0, slot), power, (-9_000.0, -9_000.0), Held.BOUND)
+    assert told.urgent
+    assert -1_000.0 <= told.power_w <= 0.0
+
+
+def test_they_are_let_up_no_further_than_what_they_make_bears_out() -> None:
+    """Rated 30 kW, 150 W kept free. 15 kW are drawn, then 14 while they follow: only when they have, the meter can tell. 850 W would be too much."""
+    law = SunLaw()
+    law.cap(seen(0.0, 150.0), 9_850.0, 9_850.0, 30_000.0, 0.0)
+    cap_w = law.cap(seen(1.0, 5_150.0), 9_850.0, 9_850.0, 30_000.0, 0.0).power_w or 0.0
+    for second in range(2, 20):
+        cap_w = law.cap(seen(float(second), 4_150.0), 9_850.0, cap_w, 30_000.0, 0.0).power_w or 0.0
+    assert cap_w == pytest.approx(13_850.0)
+    assert law.cap(seen(20.0, 150.0), cap_w, cap_w, 30_000.0, 0.0).power_w == pytest.approx(13_850.0)

@@ -91,7 +91,8 @@ class World(physics.World):
         """How long what nobody could foresee may last [s]; the terms of ``physics.World.weigh``."""
         below = self.layout.below[circuit]
         slowest_s = max((place.model.apply_s for place in self.layout.places.values()), default=0.0)
-        found_s = physics.ASK_S + slowest_s + physics.REACTION_S + max(temper.late_s for temper in self.tempers.values()) + 1
+        late_s = 3 * max(temper.late_s for temper in self.tempers.values())  # the first two ways may be refused, each as late
+        found_s = physics.ASK_S + slowest_s + physics.REACTION_S + late_s + 1
         found_s += self.config.control.meter_lost_s if self.now - self.quiet_s[circuit] < 60.0 else 0.0
         found_s += physics.TRIES_S if any(self.now - self.trouble_s[key.station_id] < physics.TROUBLE_S for key in below) else 0.0
         found_s += 25.0 if any(self.now - self.stubborn_s[key] < 90.0 for key in below) else 0.0

@@ -461,7 +461,7 @@ def test_the_report_says_what_the_site_may_draw_and_what_silence_does(tmp_path: 
     for sentence in (
         "yard: 2 stations, 3 EVSEs",
         "Main fuse: 63 A on each of three phases at 230 V, that is 43.5 kW. 1 A of it stays free.",
-        "Import limit: 34.5 kW in all, kept as 50 A on each phase.",
+        "Import limit: 34.5 kW, all phases together.",
         "chargers share L1 30 A, L2 30 A, L3 30 A, that is 20.7 kW",
         "Circuit left (fed by grid): fuse 40 A per phase for 3 EVSEs of 2 stations.",
         "Grid meter main: after 3 s",

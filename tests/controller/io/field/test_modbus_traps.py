@@ -616,7 +616,7 @@ async def test_m12_a_cancelled_call_is_followed_by_right_answers(framing: Framin
     def behave(device: RawDevice, asked: Asked) -> list[Say] | None:
         return [(0.12, device.right(asked))] if asked.number == 1 else None
 
-    async with wired(framing, free_port, behave, timeout_s=0.2) as (device, line, bus):
+    async with wired(framing, free_port, behave, timeout_s=1.0) as (device, line, bus):
         task = spawn(bus.read_registers(line, 3, 100, 2), "user of the bus")
         async with asyncio.timeout(5):
             await device.news.wait()

@@ -21,13 +21,16 @@ Quantities = dict[str, float | None]
 
 _FORMATS = {"u16": ">H", "s16": ">h", "u32": ">I", "s32": ">i", "u64": ">Q", "s64": ">q", "f32": ">f", "f64": ">d"}
 _TINY = 1e-30
-"""No quantity is that small: a float whose words are the wrong way round, or an integer's bits."""
+"""No quantity is that small: a float whose words are the wrong way round, or an integer's bits. Such a current, power or charge is not available."""
+_WITNESSES = ("u_", "f")
+"""Quantities that are never near 0 in a device read rightly: a tiny one stays, so that ``quality`` refuses the whole reading (B42)."""
 _MAX_SCALE_EXPONENT = 10  # SunSpec allows -10..10; anything else is its own "not available" code or garbage
 
 
 def decode(template: Template, image: RegisterImage) -> Quantities:
     """Every quantity of the map, with the signs the device itself uses."""
-    return {name: _quantity(template, register, image) for name, register in template.registers.items()}
+    values = {name: _quantity(template, register, image) for name, register in template.registers.items()}
+    return {name: None if _tiny(value) and not name.startswith(_WITNESSES) else value for name, value in values.items()}
 
 
 def probe_matches(probe: Probe, image: RegisterImage) -> bool:
@@ -50,7 +53,7 @@ def words_at(image: RegisterImage, span: Block) -> list[int] | None:
 def decode_value(words: Sequence[int], register: Register, template: Template) -> float | None:
     """One value, scaled but without its scale register. None for "not available"."""
     raw = _unpack(words, register.type, register.word_order or template.word_order)
-    if not math.isfinite(raw) or 0 < abs(raw) < _TINY or _is_sentinel(words, raw, register, template):
+    if not math.isfinite(raw) or _is_sentinel(words, raw, register, template):
         return None
     value = float(raw) * register.scale
     return abs(value) if register.absolute else value
@@ -72,6 +75,10 @@ def _quantity(template: Template, register: Register, image: RegisterImage) -> f
         return value
     exponent = _scale_exponent(image, register.scale_register)
     return None if exponent is None else value * 10.0**exponent
+
+
+def _tiny(value: float | None) -> bool:
+    return value is not None and 0 < abs(value) < _TINY
 
 
 def _scale_exponent(image: RegisterImage, address: int) -> int | None:

@@ -251,12 +251,27 @@ async def test_f46_answers_that_come_late_again_and_again_never_shift_a_reading(
     ("code", "text"), [(4, "device failure"), (6, "device busy"), (10, "gateway has no path"), (11, "gateway: device does not answer")]
 )
 async def test_f47_a_refusal_is_told_in_words_and_the_next_answer_counts_again(wire: str, code: int, text: str, free_port: int) -> None:
+    """Refused until a poll has ended with it: after a 4 the reader first tries shorter reads, and gives up where none can be cut any more."""
     meter = Meter("janitza_umg96")
-    meter.extra = lambda device, asked: [(0.0, device.exception(asked, code))] if asked.number <= 2 else None
+    meter.extra = lambda device, asked: [(0.0, device.exception(asked, code))]
     async with read_over(wire, free_port, meter) as (told, _):
+        await told.until(lambda: len(told.failures) >= 1)
+        assert not told.readings
+        meter.extra = None
         await told.until(lambda: len(told.readings) >= 1)
-    assert text in told.failures[0]
+    assert all(text in said for said in told.failures)
     assert told.readings[0].quality is Quality.GOOD
+
+
+@pytest.mark.parametrize("wire", WIRES)
+async def test_f47_a_device_that_calls_long_reads_its_failure_is_read_in_shorter_ones_and_nothing_is_missing(wire: str, free_port: int) -> None:
+    meter = Meter("janitza_umg96")
+    whole = max(block.length for block in meter.template.plan())
+    meter.extra = lambda device, asked: [(0.0, device.exception(asked, 4))] if asked.count == whole else None
+    async with read_over(wire, free_port, meter) as (told, _):
+        await told.until(lambda: len(told.readings) >= 2)
+    assert not told.failures
+    assert all(reading.quality is Quality.GOOD and None not in (*reading.current_a, *reading.phase_power_w) for reading in told.readings)
 
 
 # -- F48 --------------------------------------------------------------------------------------------------------

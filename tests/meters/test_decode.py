@@ -131,3 +131,14 @@ def test_a_real_sdm630_style_image() -> None:
 
 def test_register_spans_follow_their_type() -> None:
     assert Register(address=3, type="u64").span == Block(3, 4)
+
+
+@pytest.mark.parametrize(("name", "told"), [("p", False), ("p_l1", False), ("soc", False), ("u_l1", True), ("f", True)])
+@pytest.mark.parametrize("words", [[0x0000, 0x4366], [0x0000, 0x0001]])
+def test_a_float_of_next_to_nothing_is_not_available_but_a_voltage_or_frequency_stays_to_refuse_the_reading(
+    name: str, told: bool, words: list[int]
+) -> None:
+    """230.0 V with its words swapped, and an integer's bits (B42)."""
+    value = decode(template(**{name: {"address": 7, "type": "f32"}}), dict(enumerate(words, 7)))[name]
+    assert (value is not None) == told
+    assert not value or 0 < value < 1e-30

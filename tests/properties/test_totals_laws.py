@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from controller.facts import EvseKey
@@ -119,20 +119,63 @@ def calm(many: Sequence[Claim]) -> list[Claim]:
     return [replace(one, want_a=one.cap_a, **fresh) for one in many]  # type: ignore[arg-type]
 
 
-@given(sites())
+def served_below_cap(many: Sequence[Claim], amps: Sequence[float]) -> list[tuple[int, float]]:
+    """Who charges and has a whole step left to his cap, with the setpoint after that step; from a minimum of 6.5 A it is 7 A."""
+    nexts = [(index, math.floor(has_a + EPS) + 1.0) for index, has_a in enumerate(amps) if has_a >= many[index].min_a - EPS]
+    return [(index, next_a) for index, next_a in nexts if next_a <= many[index].cap_a - EPS]
+
+
+OFF_STEP = site_rows((15.0, 7.0, 7.0), 27.75), [claim(0, (0,), 9.0, min_a=6.5), claim(1, (0, 1, 2), 7.0, min_a=6.5)]
+"""A crumb of a whole step above a minimum of 6.5 A ends between two steps and is rounded away: 26.5 of 27.75 A are used."""
+ONE_OR_THREE = site_rows((14.0, 8.0, 8.0), 26.0), [claim(0, (0,), 8.0), claim(1, (0, 1, 2), 8.0)]
+"""A step of the second car loads the total three times and does not fit; so the first has both amperes that are left."""
+STEPS_THAT_FIT_NOBODY_ELSE = site_rows((80.0,) * 3, 160.0), [*(claim(index, (0,), 6.9) for index in range(6)), claim(6, (0,), 80.0)]
+
+ONE_FUSE_FOR_TWO = site_rows((32.0, 80.0, 80.0), 160.0), [claim(0, (0,)), claim(1, (0,)), claim(2, (1,))]
+
+
+@st.composite
+def crowded(draw: st.DrawFn) -> tuple[list[Row], list[Claim]]:
+    """Everybody has a minimum and most could use more: what is left has to be shared."""
+    wired = draw(st.lists(st.sampled_from(WIRED), min_size=2, max_size=6))
+    caps_a, mins_a = st.one_of(st.integers(10, 40).map(float), st.floats(10, 40)), st.sampled_from([6.0, 6.0, 8.0, 6.5])
+    many = [claim(index, phases, draw(caps_a), min_a=draw(mins_a)) for index, phases in enumerate(wired)]
+    least_a = [load(many, [one.min_a for one in many], row) for row in range(4)]
+    spare_a = st.one_of(st.integers(0, 60).map(float), st.floats(0, 60))
+    return site_rows([amps + draw(spare_a) for amps in least_a[:TOTAL]], least_a[TOTAL] + draw(spare_a)), many
+
+
+@given(st.one_of(sites(), crowded()))
+@example(OFF_STEP)
+@example(ONE_OR_THREE)
+@example(STEPS_THAT_FIT_NOBODY_ELSE)
+@example(ONE_FUSE_FOR_TWO)
 @settings(max_examples=examples(60), deadline=None)
-def test_who_gets_less_than_he_could_use_shares_a_full_row_with_nobody_who_got_clearly_more(site: tuple[list[Row], list[Claim]]) -> None:
+def test_no_step_that_fits_is_left_to_nobody(site: tuple[list[Row], list[Claim]]) -> None:
     rows, many = site[0], calm(site[1])
     amps = granted(rows, many)
-    for one, has_a in zip(many, amps, strict=True):
-        if has_a < one.min_a - EPS or has_a > one.cap_a - 1.0 - EPS:
-            continue
-        full = [row for row in set(one.rows) if load(many, amps, row) > max(0.0, rows[row].capacity_a) - one.rows.count(row) - EPS]
-        assert full
-        assert any(
-            all(other_a <= max(has_a + 1.0, other.min_a) + EPS for other, other_a in zip(many, amps, strict=True) if row in other.rows)
-            for row in full
-        )
+    for index, next_a in served_below_cap(many, amps):
+        more = [*amps[:index], next_a, *amps[index + 1 :]]
+        assert any(load(many, more, row) > rows[row].capacity_a + 1e-9 for row in many[index].rows), many[index].key
+
+
+@given(st.one_of(sites(), crowded()))
+@example(OFF_STEP)
+@example(ONE_OR_THREE)
+@example(STEPS_THAT_FIT_NOBODY_ELSE)
+@example(ONE_FUSE_FOR_TWO)
+@settings(max_examples=examples(60), deadline=None)
+def test_who_gets_less_than_he_could_use_would_not_have_a_step_more_if_all_who_have_clearly_more_gave_it_up(
+    site: tuple[list[Row], list[Claim]],
+) -> None:
+    """On one of his rows at least: down to his next step or their minimum. Rounding may cost each other car there less than a step."""
+    rows, many = site[0], calm(site[1])
+    amps = granted(rows, many)
+    for index, next_a in served_below_cap(many, amps):
+        level = [min(has_a, max(next_a, one.min_a)) for one, has_a in zip(many, amps, strict=True)]
+        level[index] = next_a
+        rounded_a = [1.0 if has_a > 0.0 and other != index else 0.0 for other, has_a in enumerate(amps)]
+        assert any(load(many, level, row) + load(many, rounded_a, row) > rows[row].capacity_a - 1e-3 for row in many[index].rows), many[index].key
 
 
 # -- against the even spread ------------------------------------------------------------------------------

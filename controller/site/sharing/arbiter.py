@@ -17,6 +17,7 @@ charging (``giving``).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import heapify, heappop, heapreplace
 from typing import Final
 
 from controller.facts import EvseKey
@@ -31,8 +32,8 @@ LIFTED: Final = 50
 """Priority in the queue of a claim that has waited too long: above any that is configured, below PriorityCharging."""
 SMALL_RISE_S: Final = 30.0
 """A rise by no more than the dead band waits this long after the last change [s]: the building's noise is not worth a profile."""
-CRUMB_ROUNDS: Final = 3
-"""So often what rounding down has left is handed out: what one could not use may be another's second step."""
+CRUMB_A: Final = 0.1
+"""What rounding down has left is handed out a step at a time, finer steps so many amperes at a time."""
 LEAN_ROUNDS: Final = 4
 """So often a decision is made again when cars that others lean on were cut; then nobody may lean on anybody."""
 
@@ -169,21 +170,29 @@ def _whole_steps(share: Share, admitted: Sequence[int]) -> None:
         claim = share.claims[index]
         whole_a = max(claim.min_a, floor_to(share.amps[index], claim.step_a))
         take(share, index, whole_a - share.amps[index])
-    for _ in range(CRUMB_ROUNDS):
-        if not _crumbs(share, admitted):
-            return
+    _crumbs(share, admitted)
 
 
-def _crumbs(share: Share, admitted: Sequence[int]) -> bool:
-    """A step more for everybody who can have one; whether anybody could."""
-    given = False
-    for index in sorted(admitted, key=lambda index: (-share.claims[index].priority, share.amps[index])):
-        claim = share.claims[index]
-        more_a = min(claim.step_a, floor_to(claim.cap_a, claim.step_a) - share.amps[index])
-        if more_a > EPS and claim.room_a(share.slack) >= more_a - EPS:
+def _crumbs(share: Share, admitted: Sequence[int]) -> None:
+    """Who has least takes his next whole step, again and again; whom it does not fit is out, for room only gets less."""
+    queue = [(-share.claims[index].priority, share.amps[index], turn, index) for turn, index in enumerate(admitted)]
+    heapify(queue)
+    while queue:
+        priority, amps, turn, index = queue[0]
+        more_a = _crumb(share.claims[index], amps, share.slack)
+        if more_a > EPS:
             take(share, index, more_a)
-            given = True
-    return given
+            heapreplace(queue, (priority, share.amps[index], turn, index))
+        else:
+            heappop(queue)
+
+
+def _crumb(claim: Claim, amps: float, slack: Sequence[float]) -> float:
+    """How much more [A]; up to a multiple of the step even from a minimum between two, else the pace would round it away unused."""
+    most_a = min(amps + max(claim.step_a, CRUMB_A), claim.cap_a)
+    if most_a <= amps + EPS:
+        return 0.0
+    return floor_to(min(most_a, amps + claim.room_a(slack) + EPS), claim.step_a) - amps
 
 
 def _name_reasons(share: Share, admitted: Sequence[int]) -> None:

@@ -55,6 +55,18 @@ def document(version: str) -> Schema:
     }
 
 
+def _limit() -> Schema:
+    """A limit's answers say more than those of other calls: whether it holds, and whether a restart would know it."""
+    operation = changing("Set or withdraw a limit", "LimitPayload", "LimitAnswer", None, 503)
+    words = {
+        "202": "It holds and is on disk.",
+        "422": "A field is missing, unknown or out of range (problems names it), or the limit is refused for the reason given.",
+        "503": "It holds but is not on disk, or there was no answer in time.",
+    }
+    answers = {status: {**operation["responses"][status], "description": text} for status, text in words.items()}
+    return {**operation, "responses": {**operation["responses"], **answers}}
+
+
 def _paths() -> Schema:
     return {
         "/api/v1/state": {"get": reading("Everything at one moment", "Snapshot")},
@@ -76,7 +88,7 @@ def _paths() -> Schema:
         "/api/v1/stream": {"get": _stream()},
         "/api/v1/openapi.json": {"get": reading("This document", None)},
         "/metrics": {"get": text_reading("Numbers for Prometheus", "text/plain")},
-        "/api/v1/limits": {"post": changing("Set or withdraw a limit", "LimitPayload", "LimitAnswer", None, 503)},
+        "/api/v1/limits": {"post": _limit()},
         "/api/v1/evses/{station}/{evse}/need": {
             "post": changing("Say what a car still needs", "NeedBody", "NeedAnswer", evse_path(), 404)
         },
